@@ -1,0 +1,135 @@
+// Package dsl turns the bytes of an Airbuildfile into blocks with source
+// ranges, evaluates variables and locals, and supplies the functions.
+//
+// It touches no operating system: files come from an fs.FS, the environment
+// and the source's identity from Inputs.
+package dsl
+
+import (
+	"io/fs"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// A Module is one Airbuildfile with all that it includes: one namespace of
+// variables, locals and blocks.
+type Module struct {
+	Name     string // the root file's name as given to Load
+	Settings Settings
+
+	Variables    map[string]*Variable
+	Locals       map[string]*hclsyntax.Attribute
+	Toolchains   []*Toolchain
+	Stages       []*Stage    // in source order
+	Pipelines    []*Pipeline // in source order
+	Environments map[string]*Environment
+
+	// Sources are the bytes of every file that was read, as written, by the
+	// file name that stands in ranges.
+	Sources map[string][]byte
+	// Files is where include, file(), templatefile() and glob() read.
+	Files fs.FS
+}
+
+// Settings is the airbuild block.
+type Settings struct {
+	RequiredVersion string // a constraint, checked by the caller; "" if not given
+	RequiredRange   hcl.Range
+	Dist            string // default "dist"
+	Range           hcl.Range
+}
+
+// A Variable is a variable block.
+type Variable struct {
+	Name        string
+	Type        cty.Type       // cty.DynamicPseudoType if not given
+	Default     hcl.Expression // nil if there is none; may use git, source and host
+	Env         string
+	Description string
+	Sensitive   bool
+	Nullable    bool
+	Validations []Validation
+	Range       hcl.Range
+}
+
+// A Validation is a validation block of a variable.
+type Validation struct {
+	Condition, ErrorMessage hcl.Expression
+	Range                   hcl.Range
+}
+
+// A Toolchain is a toolchain block.
+type Toolchain struct {
+	Name    string // "go"
+	Version hcl.Expression
+	Range   hcl.Range
+}
+
+// A Stage is a stage block, not yet evaluated.
+type Stage struct {
+	Type, Name           string
+	TypeRange, NameRange hcl.Range
+	Body                 *hclsyntax.Body
+	Range                hcl.Range // the header
+	Module               *Module
+}
+
+// A Pipeline is a pipeline block, not yet evaluated.
+type Pipeline struct {
+	Name      string
+	NameRange hcl.Range
+	Body      *hclsyntax.Body
+	Range     hcl.Range
+	Module    *Module
+}
+
+// An Environment is an environment block: values for variables.
+type Environment struct {
+	Name   string
+	Values map[string]*hclsyntax.Attribute
+	Range  hcl.Range
+}
+
+// Git is the source's identity, as `git` and `source` show it.
+type Git struct {
+	Commit, Short, Branch, Tag, Describe string
+	Dirty                                bool
+	Time                                 time.Time // commit time, UTC
+}
+
+// Inputs are what evaluation takes from outside.
+type Inputs struct {
+	Vars        map[string]string            // --var name=value, as written
+	VarFiles    []string                     // --var-file, HCL or JSON, read from Module.Files or VarFileFS
+	ReadFile    func(string) ([]byte, error) // reads a --var-file
+	Environment string                       // --environment
+	LookupEnv   func(string) (string, bool)
+	Values      map[string]cty.Value // values for variables that precede all else (the parameters of a used pipeline)
+	ValueRanges map[string]hcl.Range // where those stand
+	// Git is asked at most once for each attribute name that the module
+	// mentions ("describe", "dirty", …); nil means none can be had.
+	Git              func(attrs []string) (*Git, error)
+	HostOS, HostArch string
+}
+
+// A Scope is a module with its variables and locals evaluated.
+type Scope struct {
+	Module *Module
+	Vars   cty.Value // object
+	Locals cty.Value // object
+	Git    cty.Value
+	Source cty.Value
+	Host   cty.Value
+	Epoch  int64     // of source.time; zero if unknown
+	Time   time.Time // source.time
+	funcs  any
+}
+
+// A Mark is what Sensitive values carry through evaluation.
+type Mark string
+
+// Sensitive marks values that must not be shown.
+const Sensitive = Mark("sensitive")

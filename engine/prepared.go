@@ -1,0 +1,24 @@
+package engine
+
+import (
+	"io"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/tree"
+)
+
+// A Prepared is a step whose inputs are known: an Action with its key, ready
+// to be looked up or executed.
+type Prepared struct {
+	ID      StepID
+	Step    *Step
+	Action  action.Action
+	Key     action.Digest // of the canonical bytes of Action
+	Command action.Command
+	Inputs  *tree.Tree // the input root, with where its bytes are
+	Notes   []string   // of the Lister
+	Share   Share
+	// Log receives the step's output as it comes. Writes are whole or part
+	// lines; it is safe for use by several goroutines.
+	Log io.Writer
+}

@@ -1,0 +1,252 @@
+// Package engine runs a graph of steps over a content-addressed store.
+//
+// It knows nothing of the language that declared the steps, of processes, or
+// of how the store keeps its bytes: those come in as Step, Executor and Store.
+package engine
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"strconv"
+	"time"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// A StepID is a step's index in its Graph.
+type StepID int
+
+// A Mode says where a step's command runs. It is no part of the key.
+type Mode uint8
+
+const (
+	// Staged: a fresh directory that holds the declared inputs only.
+	Staged Mode = iota
+	// Workspace: the project itself. Used by Go steps, whose inputs are
+	// computed exactly; outputs go to a scratch directory all the same.
+	// An argument (or the part behind "=" of an argument) that equals an
+	// output path is replaced by its place in the scratch directory, and an
+	// output that is an input file too is copied there first.
+	Workspace
+	// InProcess: a Tool that reads its inputs through ToolCall.In. Nothing is
+	// staged.
+	InProcess
+)
+
+// A Step is one node of the graph. It is not yet an Action: its digest exists
+// only once the outputs that it takes from other steps are known.
+type Step struct {
+	Name        string // "bin[linux/amd64,yq]", unique in the graph
+	Stage       string // "bin"
+	Cell        string // "linux/amd64,yq"; empty for a stage without cells
+	Type        string // the stage type, "go_build"
+	Description string
+
+	// Command is the canonical command. Its WorkingDirectory is relative to
+	// the project; its output paths are relative to the WorkingDirectory.
+	// Steps that are in-process tools have Arguments[0] = "airbuild:<tool>"
+	// and Arguments[1] = the tool's own version.
+	Command action.Command
+	Mode    Mode
+
+	Inputs []Input
+	Lister Lister // nil if Inputs says it all
+	Facts  []Fact // what the key needs to know and is no file
+	After  []StepID
+
+	Timeout time.Duration // zero: none
+	Retries int           // further tries after a failure
+	CPU     int           // job slots it takes; zero means one
+	Network bool
+	NoCache bool // never looked up, never stored
+
+	// Inner marks a step that is part of another's work (one architecture of
+	// a universal binary): its outputs stay in the store and do not appear in
+	// the project.
+	Inner bool
+	// Secrets are environment variables whose values must not be seen: the
+	// key holds a keyed hash (a Fact made by the engine), the process gets
+	// the value, and logs are masked.
+	Secrets []action.EnvVar
+	// Mask lists further texts to mask in the log.
+	Mask []string
+	// LogFormat names the form of the log where it is not plain text:
+	// "go-test-json" for the output of go test -json.
+	LogFormat string
+	// Origin is "file:line" of the stage, for messages.
+	Origin string
+}
+
+// A Fact is a named identity that belongs to the key and is no file: a
+// toolchain's version, a tool's content digest.
+type Fact struct{ Name, Value string }
+
+// An Input is something a step reads: where it lands in the input root, and
+// one source, chosen by Kind.
+type Input struct {
+	Kind InputKind
+	Path string // slash-separated, relative to the project root
+
+	File       string   // FromFile: workspace path; empty means Path. A directory means all below it.
+	Patterns   []string // FromGlob: patterns below Path ("." for the project), "!" excludes
+	Text       []byte   // FromText
+	Executable bool     // FromText, FromBlob
+	Blob       action.Digest
+	Step       StepID // FromStep
+	From       string // FromStep: the output's project-relative path
+	Optional   bool   // FromFile, FromGlob: absence is a state of its own, not an error
+}
+
+// An InputKind says where an Input's bytes come from.
+type InputKind uint8
+
+const (
+	FromFile InputKind = iota
+	FromGlob
+	FromText
+	FromBlob
+	FromStep
+)
+
+// FileInput is the workspace file or directory at path.
+func FileInput(path string) Input { return Input{Kind: FromFile, Path: path} }
+
+// GlobInput is every workspace file below base that the patterns name. The
+// output directory, .git and airbuild's own temporary files are never named.
+func GlobInput(base string, patterns ...string) Input {
+	return Input{Kind: FromGlob, Path: base, Patterns: patterns}
+}
+
+// TextInput is a file with the given bytes at path.
+func TextInput(path string, b []byte) Input { return Input{Kind: FromText, Path: path, Text: b} }
+
+// StepInput is the output named from of another step, landing at path.
+func StepInput(path string, id StepID, from string) Input {
+	return Input{Kind: FromStep, Path: path, Step: id, From: from}
+}
+
+// A Lister finds further inputs and facts of a step when the steps it depends
+// on are done and their outputs are in the workspace: the closure of a Go
+// package, for example. It is called by a worker, at most once a run.
+type Lister interface {
+	List(context.Context, Files) (Listing, error)
+}
+
+// A Listing is what a Lister found. Notes are shown by explain ("listed by go
+// list: …").
+type Listing struct {
+	Inputs []Input
+	Facts  []Fact
+	Notes  []string
+}
+
+// Files is the workspace as a Lister sees it. Paths are slash-separated and
+// relative to the project root unless absolute.
+type Files interface {
+	Root() string                              // absolute path of the project
+	State() string                             // a private directory for caches of this workspace; losing it costs time only
+	Digest(path string) (action.Digest, error) // content digest through the stat index
+	ReadDir(path string) ([]fs.DirEntry, error)
+}
+
+// A Launcher prepares a program that steps name by argv[0], such as "go":
+// which file to run and what environment it needs beside the Command's. What
+// it adds is not in the key, so it must not change a result.
+type Launcher interface {
+	Launch(ctx context.Context, s *Step, share Share) (path string, env []string, err error)
+}
+
+// Share is a step's part of the machine: how many processors it may keep busy.
+type Share struct{ CPU int }
+
+// A Tool is work that airbuild does in its own process and keys like any
+// other. It must be deterministic in Args, Env and In.
+type Tool interface {
+	Run(context.Context, *ToolCall) error
+}
+
+// A ToolCall is one run of a Tool. A Tool reports failure of the user's work
+// with an *ExitError or any other error; the text goes to the log.
+type ToolCall struct {
+	Args []string // Command.Arguments without the tool's name and version
+	Env  []string // "NAME=value", the command's own
+	// In is the input root. Reading a file to its end verifies its content.
+	In fs.FS
+	// Dir is the absolute directory that the outputs are written to, at
+	// their path relative to the project root; parents of outputs exist. In a
+	// Staged step it holds the inputs too.
+	Dir string
+	// WorkDir is Dir joined with the command's working directory.
+	WorkDir string
+	Log     io.Writer
+	// Run runs a process under the executor's supervision (process group,
+	// polite stop, environment). It returns an *ExitError for a non-zero exit.
+	Run func(context.Context, *Process) error
+}
+
+// A Process is a program that a Tool starts.
+type Process struct {
+	Path   string   // absolute, or a name that a Launcher or PATH resolves
+	Args   []string // without the program's name
+	Env    []string // the whole environment; nil means the step's
+	Dir    string   // absolute; empty means WorkDir
+	Stdin  io.Reader
+	Stdout io.Writer // nil means Log
+	Stderr io.Writer
+}
+
+// An ExitError is a program's own failure, as opposed to airbuild's.
+type ExitError struct {
+	Program string
+	Code    int
+	Err     error // more detail; may be nil
+}
+
+func (e *ExitError) Error() string {
+	s := e.Program + ": exit status " + strconv.Itoa(e.Code)
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *ExitError) Unwrap() error { return e.Err }
+
+// A Store holds blobs by digest (CAS) and results by action digest (AC): the
+// verbs of the Remote Execution API. Implementations are safe for use by many
+// goroutines, and the disk store by many processes.
+type Store interface {
+	// Missing returns those of the digests that the store cannot serve.
+	Missing(context.Context, []action.Digest) ([]action.Digest, error)
+	// Open returns the content of d; the reader fails at the end if the
+	// bytes are not d's. The error is (or wraps) fs.ErrNotExist if d is not there.
+	Open(context.Context, action.Digest) (io.ReadCloser, error)
+	// Put stores what r gives and returns its digest.
+	Put(context.Context, io.Reader) (action.Digest, error)
+	// Result returns the recorded result of an action, or nil if there is
+	// none. A damaged entry is none, with the reason as a *Damaged error.
+	Result(context.Context, action.Digest) (*action.Result, error)
+	// PutResult records r as the outcome of a. Every blob r names must
+	// already be stored: a reader that sees the entry may open them at once.
+	PutResult(ctx context.Context, a action.Digest, r *action.Result) error
+}
+
+// Damaged reports a store entry that did not hold what its name says. It was
+// thrown away; the step is a miss.
+type Damaged struct {
+	What   string // "blob" or "entry"
+	Digest action.Digest
+	Reason string
+}
+
+func (d *Damaged) Error() string {
+	return "damaged " + d.What + " " + d.Digest.Hex()[:12] + ": " + d.Reason
+}
+
+// An Executor does a step's work. The result names only blobs that it has put
+// into the store. A command that ran and failed is a Result with a non-zero
+// ExitCode; an error means that it could not be run.
+type Executor interface {
+	Execute(context.Context, *Prepared) (*action.Result, error)
+}

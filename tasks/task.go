@@ -1,0 +1,178 @@
+// Package tasks defines what a stage type is: a Schema of its body, and a Plan
+// that turns one cell of a stage into steps. The types themselves are in the
+// leaf folders, one a family, so that heavy libraries stay there.
+package tasks
+
+import (
+	"io/fs"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// A Task is a stage type. Plan is pure: it reads at most through the Block,
+// touches nothing, and is called once a cell. The last step returned is the
+// one that others refer to; earlier ones are Inner.
+type Task interface {
+	Schema() *Schema
+	Plan(*Block) ([]engine.Step, hcl.Diagnostics)
+}
+
+// A Kind is the type of an attribute as a user thinks of it.
+type Kind uint8
+
+const (
+	String Kind = iota
+	Bool
+	Number    // a whole number
+	Strings   // a list of strings; a single string is taken as a list of one
+	StringMap // a map of strings
+	Duration  // "90s", "10m"
+	Path      // a project-relative path, file or directory, or a stage's output
+	Paths     // a list of those; patterns (doublestar) allowed; a single one is taken as a list of one
+	Output    // an output path, relative to dist/ or to the stage's dir (Attr.InDir)
+	Outputs   // a list of those
+	StageRef  // a reference to a stage or a cell
+	Any       // any value, checked by the task
+)
+
+// An Attr is one attribute of a stage type's body.
+type Attr struct {
+	Name     string
+	Kind     Kind
+	Required bool
+	Enum     []string // allowed values of a String or Strings
+	InDir    bool     // Output, Outputs: relative to the stage's dir, not to dist/
+	Default  string   // as written in the docs; the task applies it
+	Doc      string   // one sentence
+}
+
+// A Nested is a block inside a stage's body, such as size {}. At most one of
+// each type and label.
+type Nested struct {
+	Type   string
+	Labels []string // names of its labels
+	Attrs  []Attr
+	Doc    string
+}
+
+// A Schema describes a stage type's body. It drives decoding, the docs check
+// and editors.
+type Schema struct {
+	Type   string
+	Doc    string // one sentence
+	Attrs  []Attr
+	Blocks []Nested
+}
+
+// A Ref is a reference to outputs of one step: what a path that came from
+// another stage carries along.
+type Ref struct {
+	Step engine.StepID
+	Path string // the output, project-relative; empty means the step as a whole
+}
+
+// A PathValue is a path in the project and, if another stage makes it, whose
+// output it is.
+type PathValue struct {
+	Path  string // cleaned, slash-separated, project-relative
+	Ref   *Ref   // nil: a file of the workspace
+	Range hcl.Range
+}
+
+// A StageValue is a decoded reference to a stage or a cell.
+type StageValue struct {
+	Name  string // "vendor"
+	Type  string // "go_vendor"
+	Steps []StepOutputs
+	Range hcl.Range
+}
+
+// StepOutputs are one step's output paths, project-relative.
+type StepOutputs struct {
+	ID      engine.StepID
+	Cell    string
+	Outputs []string
+	Step    *engine.Step // as planned; read only
+}
+
+// Meta is what every stage has, evaluated for one cell.
+type Meta struct {
+	Dir         string // project-relative, "." for the project root
+	Env         map[string]string
+	PassEnv     map[string]string // name → value found; unset names are absent
+	Secrets     map[string]string // of Env and PassEnv, the values that are sensitive
+	Inputs      []string          // patterns relative to Dir, as written
+	InputRefs   []PathValue       // inputs that are other stages' outputs or literal paths
+	Timeout     time.Duration
+	Retries     int
+	Cache       bool
+	Network     *bool  // sandbox { network }
+	SandboxMode string // sandbox { inputs }: "", "declared", "workspace"
+	CPU         int    // resources { cpu }
+}
+
+// A Platform is GOOS, GOARCH and the architecture's variant, from
+// matrix.platform.
+type Platform struct {
+	OS, Arch, Variant string   // "linux", "arm", "v7"
+	Env               []string // GOOS=…, GOARCH=…, GOARM=…
+}
+
+// A Project is what all stages of a file share.
+type Project struct {
+	Root    string // absolute; for in-plan look-ups only, never in a key
+	Files   fs.FS  // the project, read only
+	Dist    string // "dist"
+	Source  Source
+	Environ func(string) (string, bool)
+	// FindTool resolves a program's name to an absolute path; the error says
+	// where it was looked for.
+	FindTool func(name string) (string, error)
+	// Host is the machine that plans and runs.
+	HostOS, HostArch string
+}
+
+// Source is the source's identity: of git, or of source.json.
+type Source struct {
+	Time  time.Time // commit time, UTC, whole seconds; zero where unknown
+	Epoch int64
+}
+
+// A Block is one cell of a stage, evaluated: what Task.Plan gets. Values are
+// already checked against the Schema; the getters never fail.
+type Block struct {
+	Type, Name  string
+	Cell        string // "" for a stage without cells
+	StepName    string // "bin[linux/amd64,yq]"
+	Description string
+	// First is the id that the first step returned by Plan will have, so that
+	// Inner steps can be referred to.
+	First    engine.StepID
+	Meta     Meta
+	Platform *Platform // nil if the cell has none
+	Project  *Project
+	Range    hcl.Range // of the stage's header
+
+	// Values has an entry for each attribute that is set and not null,
+	// converted to its Kind; nested blocks are under "block.attr" or, with
+	// labels, "block.label.attr".
+	Values map[string]Value
+	// Labels lists the labels of each nested block type that is present, in
+	// order; an unlabelled block has the label "".
+	Labels map[string][]string
+}
+
+// A Value is one decoded attribute.
+type Value struct {
+	Cty       cty.Value // converted, unmarked
+	Range     hcl.Range // of the expression
+	Paths     []PathValue
+	Stages    []StageValue
+	Refs      []Ref // every step output the value was computed from
+	Sensitive bool
+	Duration  time.Duration
+}
