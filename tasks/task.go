@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/airbuild/airbuild/engine"
 )
@@ -132,6 +133,8 @@ type Project struct {
 	// FindTool resolves a program's name to an absolute path; the error says
 	// where it was looked for.
 	FindTool func(name string) (string, error)
+	// Functions are those of the language, for template files.
+	Functions map[string]function.Function
 	// Host is the machine that plans and runs.
 	HostOS, HostArch string
 }
