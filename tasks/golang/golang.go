@@ -1,0 +1,32 @@
+// Package golang holds the stage types that run the Go toolchain: go_tidy,
+// go_download, go_vendor, go_generate, go_vet, go_test and go_build; Go's table
+// of platforms; how a toolchain is found; and the exact closure of a package,
+// which is what the key of a build hangs on.
+package golang
+
+import (
+	"sync"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// A Config is what the stage types take from outside. It must not be copied
+// once it is in use.
+type Config struct {
+	// Toolchain returns the Go that the project wants. It is called when
+	// something first needs it, by any goroutine, and should remember.
+	Toolchain func() (*Toolchain, error)
+	// LookupEnv reads the host's environment.
+	LookupEnv func(string) (string, bool)
+
+	once     sync.Once
+	settings []string // what `go env` says of proxies and caches
+	err      error
+}
+
+// Tasks returns the stage types of this package.
+func Tasks(cfg *Config) []tasks.Task { return nil }
+
+// Tools returns its in-process tools by name, without the "airbuild:" prefix.
+func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{} }
