@@ -65,9 +65,13 @@ type Step struct {
 	// a universal binary): its outputs stay in the store and do not appear in
 	// the project.
 	Inner bool
+	// OwnsDirs: an output directory outside dist is wholly the step's own;
+	// files in it that the step did not make are removed on restore. (In
+	// dist that is always so.)
+	OwnsDirs bool
 	// Secrets are environment variables whose values must not be seen: the
 	// key holds a keyed hash (a Fact made by the engine), the process gets
-	// the value, and logs are masked.
+	// the value, and its log is masked.
 	Secrets []action.EnvVar
 	// Mask lists further texts to mask in the log.
 	Mask []string
@@ -234,15 +238,7 @@ type Store interface {
 
 // Damaged reports a store entry that did not hold what its name says. It was
 // thrown away; the step is a miss.
-type Damaged struct {
-	What   string // "blob" or "entry"
-	Digest action.Digest
-	Reason string
-}
-
-func (d *Damaged) Error() string {
-	return "damaged " + d.What + " " + d.Digest.Hex()[:12] + ": " + d.Reason
-}
+type Damaged = action.Damaged
 
 // An Executor does a step's work. The result names only blobs that it has put
 // into the store. A command that ran and failed is a Result with a non-zero
