@@ -222,7 +222,7 @@ func UnmarshalTree(b []byte) (*Tree, error) {
 // which the nodes name them, even where the writer of the tree knew fields
 // that this package does not.
 func TreeDirectories(b []byte) ([][]byte, error) {
-	root := []byte{}
+	var root []byte
 	var children [][]byte
 	err := decode("Tree", b, func(f *field) error {
 		switch f.number {
@@ -241,6 +241,9 @@ func TreeDirectories(b []byte) ([][]byte, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if root == nil {
+		return nil, errors.New("decode Tree: it has no root")
 	}
 	return append([][]byte{root}, children...), nil
 }

@@ -2,6 +2,8 @@ package action
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 )
@@ -16,7 +18,8 @@ func (d Digest) appendTo(b []byte) []byte {
 	if d.IsZero() {
 		return b
 	}
-	b = appendString(b, 1, d.Hex())
+	b = append(b, 1<<3|wireBytes, 2*sha256.Size)
+	b = hex.AppendEncode(b, d.Hash[:])
 	return appendVarint(b, 2, uint64(d.Size))
 }
 

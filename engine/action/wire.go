@@ -83,7 +83,7 @@ func appendDigest(b []byte, field int, d Digest) []byte {
 	if d.IsZero() {
 		return b
 	}
-	return appendMessage(b, field, d.appendTo)
+	return appendMessage(b, field, func(b []byte) []byte { return d.appendTo(b) })
 }
 
 // appendTime writes a google.protobuf.Timestamp; the zero time is absent.
