@@ -83,18 +83,18 @@ func sortedProperties(list []Property) []Property {
 func (d *Directory) Marshal() []byte { return d.appendTo(nil) }
 
 func (d *Directory) appendTo(b []byte) []byte {
-	for _, f := range sortedBy(d.Files, func(f *FileNode) string { return f.Name }) {
+	for _, f := range sortedBy(d.Files, func(f FileNode) string { return f.Name }) {
 		b = appendMessage(b, 1, func(b []byte) []byte {
 			b = appendDigest(appendString(b, 1, f.Name), 2, f.Digest)
 			return appendBool(b, 4, f.Executable)
 		})
 	}
-	for _, n := range sortedBy(d.Directories, func(n *DirectoryNode) string { return n.Name }) {
+	for _, n := range sortedBy(d.Directories, func(n DirectoryNode) string { return n.Name }) {
 		b = appendMessage(b, 2, func(b []byte) []byte {
 			return appendDigest(appendString(b, 1, n.Name), 2, n.Digest)
 		})
 	}
-	for _, l := range sortedBy(d.Symlinks, func(l *SymlinkNode) string { return l.Name }) {
+	for _, l := range sortedBy(d.Symlinks, func(l SymlinkNode) string { return l.Name }) {
 		b = appendPair(b, 3, l.Name, l.Target)
 	}
 	return b
@@ -102,8 +102,8 @@ func (d *Directory) appendTo(b []byte) []byte {
 
 // sortedBy returns list in the order of key: itself if it is so already,
 // which is what makers of large directories give.
-func sortedBy[T any](list []T, key func(*T) string) []T {
-	order := func(x, y T) int { return strings.Compare(key(&x), key(&y)) }
+func sortedBy[T any](list []T, key func(T) string) []T {
+	order := func(x, y T) int { return strings.Compare(key(x), key(y)) }
 	if slices.IsSortedFunc(list, order) {
 		return list
 	}
@@ -135,13 +135,13 @@ func (a *Action) Marshal() []byte {
 // Marshal returns the canonical ActionResult message, outputs sorted by path.
 func (r *Result) Marshal() []byte {
 	var b []byte
-	for _, f := range sortedBy(r.OutputFiles, func(f *OutputFile) string { return f.Path }) {
+	for _, f := range sortedBy(r.OutputFiles, func(f OutputFile) string { return f.Path }) {
 		b = appendMessage(b, 2, func(b []byte) []byte {
 			b = appendDigest(appendString(b, 1, f.Path), 2, f.Digest)
 			return appendBool(b, 4, f.Executable)
 		})
 	}
-	for _, d := range sortedBy(r.OutputDirectories, func(d *OutputDirectory) string { return d.Path }) {
+	for _, d := range sortedBy(r.OutputDirectories, func(d OutputDirectory) string { return d.Path }) {
 		b = appendMessage(b, 3, func(b []byte) []byte {
 			b = appendDigest(appendString(b, 1, d.Path), 3, d.Tree)
 			return appendDigest(appendBool(b, 4, d.IsTopologicallySorted), 5, d.Root)
@@ -155,7 +155,7 @@ func (r *Result) Marshal() []byte {
 	if !r.Metadata.isZero() {
 		b = appendMessage(b, 9, r.Metadata.appendTo)
 	}
-	for _, l := range sortedBy(r.OutputSymlinks, func(l *OutputSymlink) string { return l.Path }) {
+	for _, l := range sortedBy(r.OutputSymlinks, func(l OutputSymlink) string { return l.Path }) {
 		b = appendPair(b, 12, l.Path, l.Target)
 	}
 	return b

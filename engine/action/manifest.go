@@ -94,7 +94,7 @@ func (m *manifest) command(c *Command) {
 	for i, a := range c.Arguments {
 		m.add(KindArg, strconv.Itoa(i), a)
 	}
-	for _, e := range sortedBy(c.Env, func(e *EnvVar) string { return e.Name }) {
+	for _, e := range sortedBy(c.Env, func(e EnvVar) string { return e.Name }) {
 		m.add(KindEnv, e.Name, e.Value)
 	}
 	if c.WorkingDirectory != "" {
