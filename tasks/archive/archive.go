@@ -1,13 +1,162 @@
-// Package archive holds the stage type archive.
+// Package archive holds the stage type archive: tar and zip files whose bytes
+// hang on nothing but the content, the names and the source's time.
+//
+// Entries are sorted by name. Owners are 0 and have no names, times are one
+// fixed time in UTC, modes are 0644 or 0755, symbolic links stay links.
+// Directories have no entries of their own, except empty ones. Compression is
+// done in one thread by the compressors named in go.mod, so that the same
+// airbuild writes the same bytes on every host; a test pins them.
 package archive
 
 import (
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
 )
 
+// toolName and toolVersion begin the command of every archive. The version
+// changes when the bytes that the tool writes for a spec change.
+const (
+	toolName    = "archive"
+	toolVersion = "1"
+)
+
+// epoch stands in where the source's time is not known: the first moment that
+// a zip file can hold.
+var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Tasks returns the stage types of this package.
-func Tasks() []tasks.Task { return nil }
+func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{} }
+func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+
+type task struct{}
+
+func (task) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "archive",
+		Doc:  "Packs files into a tar or zip file with the same bytes every time.",
+		Attrs: []tasks.Attr{
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "What goes in: a stage's output lies under its base name, a file of the project under its path relative to the stage's `dir`; directories with all that is below them."},
+			{Name: "format", Kind: tasks.String, Enum: formatNames(), Default: "tar.gz", Doc: "Kind of archive."},
+			{Name: "output", Kind: tasks.Output, Default: "the first file's base name where a cell packs another stage's output, else the stage's name with the cell; then the format", Doc: "File to write."},
+			{Name: "wrap_directory", Kind: tasks.String, Doc: "Directory inside the archive that holds everything."},
+			{Name: "strip_prefix", Kind: tasks.String, Doc: "Leading directory to take off the names of the project's files."},
+			{Name: "flat", Kind: tasks.Bool, Default: "false", Doc: "Puts every listed file or directory under its base name."},
+			{Name: "rename", Kind: tasks.StringMap, Doc: "Name inside the archive by path as listed; it takes the place of all other naming but `wrap_directory`."},
+			{Name: "mode", Kind: tasks.String, Default: "0755 for executables, 0644 for the rest", Doc: "Octal permissions for every file."},
+			{Name: "mtime", Kind: tasks.String, Default: "source.time, or 1980-01-01T00:00:00Z where it is not known", Doc: "Modification time of every entry, RFC 3339; whole seconds."},
+			{Name: "level", Kind: tasks.Number, Default: "6 for tar.gz, tar.xz and zip, 3 for tar.zst", Doc: "Compression level: 1 to 9 for tar.gz, 0 to 9 for tar.xz and zip (0 stores), 1 to 22 for tar.zst."},
+		},
+	}
+}
+
+// A spec is what the tool is told, in the order of its JSON.
+type spec struct {
+	Format  string  `json:"format"`
+	Level   int     `json:"level"`
+	Time    int64   `json:"time"`           // seconds since 1970, UTC
+	Mode    string  `json:"mode,omitempty"` // octal; empty: by executable bit
+	Output  string  `json:"output"`         // project-relative
+	Entries []entry `json:"entries"`        // sorted by name
+}
+
+// An entry is one listed file or directory and its name inside.
+type entry struct {
+	Path string `json:"path"`
+	Name string `json:"name"`
+}
+
+func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	s := b.NewStep(engine.InProcess)
+	sp := spec{Format: b.StringOr("format", "tar.gz")}
+	var diags hcl.Diagnostics
+	for _, plan := range []func(*tasks.Block, *spec) hcl.Diagnostics{planEntries, planLevel, planTime, planMode} {
+		diags = append(diags, plan(b, &sp)...)
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	for _, p := range b.Paths("files") {
+		tasks.AddInput(&s, p.Input())
+	}
+	sp.Output = b.DistPath(b.StringOr("output", defaultOutput(b)+"."+sp.Format))
+	tasks.SetOutputs(&s, []string{sp.Output}, nil)
+	s.Command.WorkingDirectory = ""
+	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
+		return nil, append(diags, b.Error("", "Archive cannot be described", err.Error()))
+	}
+	return []engine.Step{s}, diags
+}
+
+// defaultOutput names an archive without its extension. A cell that packs
+// what another stage built is named after that; "yq_linux_amd64" says more
+// than the key of a cell.
+func defaultOutput(b *tasks.Block) string {
+	if files := b.Paths("files"); b.Cell != "" && files[0].Ref != nil {
+		return strings.TrimSuffix(path.Base(files[0].Path), ".exe")
+	}
+	if b.Cell == "" {
+		return b.Name
+	}
+	return b.Name + "_" + strings.NewReplacer("/", "_", ",", "_", " ", "_", "\\", "_", ":", "_").Replace(b.Cell)
+}
+
+func planLevel(b *tasks.Block, sp *spec) hcl.Diagnostics {
+	f := formats[sp.Format]
+	sp.Level = b.Int("level", f.level)
+	if !b.Has("level") {
+		return nil
+	}
+	if f.max == 0 {
+		return hcl.Diagnostics{b.Error("level", "Nothing to compress", "A plain tar file has no compression level. Remove level, or choose another format.")}
+	}
+	if sp.Level < f.min || sp.Level > f.max {
+		return hcl.Diagnostics{b.Error("level", "Level out of range", fmt.Sprintf("%s takes levels from %d to %d.", sp.Format, f.min, f.max))}
+	}
+	return nil
+}
+
+func planTime(b *tasks.Block, sp *spec) hcl.Diagnostics {
+	t := b.Project.Source.Time
+	if t.IsZero() {
+		t = epoch
+	}
+	if b.Has("mtime") {
+		var err error
+		if t, err = time.Parse(time.RFC3339, b.String("mtime")); err != nil {
+			return hcl.Diagnostics{b.Error("mtime", "Not a time", `mtime wants RFC 3339, such as "2026-01-31T12:00:00Z".`)}
+		}
+	}
+	if y := t.UTC().Year(); y < 1970 || y > 2105 {
+		return hcl.Diagnostics{b.Error("mtime", "Time out of range", "Archives hold the years 1970 to 2105; set mtime to one of those.")}
+	}
+	sp.Time = t.Unix()
+	if sp.Format == "zip" {
+		sp.Time = max(sp.Time, epoch.Unix())
+	}
+	return nil
+}
+
+func planMode(b *tasks.Block, sp *spec) hcl.Diagnostics {
+	if !b.Has("mode") {
+		return nil
+	}
+	m, err := strconv.ParseUint(b.String("mode"), 8, 16)
+	if err != nil || m > 0o777 {
+		return hcl.Diagnostics{b.Error("mode", "Not a file mode", `mode wants up to 0777 in octal, such as "0644".`)}
+	}
+	sp.Mode = fmt.Sprintf("%04o", m)
+	return nil
+}
+
+func formatNames() []string { return slices.Clone(formatOrder[:]) }

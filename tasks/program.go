@@ -1,0 +1,108 @@
+package tasks
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// A Program is a program of the host that a step runs: by what name, and the
+// file that the name stands for on this host. The file's place is no part of
+// the key, its content is.
+type Program struct {
+	Name string
+	Path string // absolute; empty: the host has none
+}
+
+// FindProgram resolves a program's name for a step. A missing one is a
+// diagnostic at attr that says where it was looked for.
+func (b *Block) FindProgram(attr, name string) (Program, hcl.Diagnostics) {
+	if filepath.IsAbs(name) {
+		if _, err := os.Stat(name); err != nil {
+			return Program{}, hcl.Diagnostics{b.Error(attr, "Program not found", fmt.Sprintf("There is no file %s on this host.", name))}
+		}
+		return Program{Name: name, Path: name}, nil
+	}
+	p, err := b.Project.FindTool(name)
+	if err != nil {
+		return Program{}, hcl.Diagnostics{b.Error(attr, "Program not found",
+			fmt.Sprintf("The stage needs the program %q: %v. Install it, or put the directory that holds it on PATH.", name, err))}
+	}
+	return Program{Name: name, Path: p}, nil
+}
+
+// Programs is the Lister of a step that runs programs of the host. It makes
+// one fact of each, "tool <name>": the digest of the file at the end of all
+// links or, for the Go command, its version, which says the same on every
+// host.
+type Programs []Program
+
+// Add appends p unless a program of that name is there.
+func (ps Programs) Add(p Program) Programs {
+	if slices.ContainsFunc(ps, func(o Program) bool { return o.Name == p.Name }) {
+		return ps
+	}
+	return append(ps, p)
+}
+
+// List implements engine.Lister. The facts are sorted by name.
+func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	var l engine.Listing
+	for _, p := range ps {
+		if err := ctx.Err(); err != nil {
+			return engine.Listing{}, err
+		}
+		id, err := p.identity(files)
+		if err != nil {
+			return engine.Listing{}, fmt.Errorf("identify program %s: %w", p.Name, err)
+		}
+		l.Facts = append(l.Facts, engine.Fact{Name: "tool " + p.Name, Value: id})
+	}
+	slices.SortFunc(l.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
+	return l, nil
+}
+
+func (p Program) identity(files engine.Files) (string, error) {
+	if p.Path == "" {
+		return "absent", nil
+	}
+	file, err := filepath.EvalSymlinks(p.Path)
+	if err != nil {
+		return "", err
+	}
+	if v, ok := goVersion(file); ok {
+		return v, nil
+	}
+	d, err := files.Digest(filepath.ToSlash(file))
+	if err != nil {
+		return "", err
+	}
+	return "sha256:" + d.Hex(), nil
+}
+
+// goVersion returns the release that the file belongs to if it is go or gofmt
+// in the bin directory of a Go release. Development trees do not count: their
+// version does not say what they do.
+func goVersion(file string) (string, bool) {
+	name := strings.TrimSuffix(filepath.Base(file), ".exe")
+	if name != "go" && name != "gofmt" {
+		return "", false
+	}
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(file), "..", "VERSION"))
+	if err != nil {
+		return "", false
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	line = strings.TrimSpace(line)
+	if !strings.HasPrefix(line, "go1") || strings.ContainsAny(line, " \t") {
+		return "", false
+	}
+	return line, true
+}
