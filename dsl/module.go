@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 )
 
 // A Module is one Airbuildfile with all that it includes: one namespace of
@@ -28,8 +30,11 @@ type Module struct {
 	Environments map[string]*Environment
 
 	// Sources are the bytes of every file that was read, as written, by the
-	// file name that stands in ranges.
+	// file name that stands in ranges. Eval adds the --var-files.
 	Sources map[string][]byte
+	// Incomplete means that something could not be read or parsed, so that
+	// names may be missing: an unknown name is then not a mistake to report.
+	Incomplete bool
 	// Files is where include, file(), templatefile() and glob() read.
 	Files fs.FS
 }
@@ -53,6 +58,8 @@ type Variable struct {
 	Nullable    bool
 	Validations []Validation
 	Range       hcl.Range
+
+	optional *typeexpr.Defaults // of optional object attributes; nil if there are none
 }
 
 // A Validation is a validation block of a variable.
@@ -103,15 +110,20 @@ type Git struct {
 // Inputs are what evaluation takes from outside.
 type Inputs struct {
 	Vars        map[string]string            // --var name=value, as written
-	VarFiles    []string                     // --var-file, HCL or JSON, read from Module.Files or VarFileFS
+	VarFiles    []string                     // --var-file, HCL or (.json) JSON; later ones win
 	ReadFile    func(string) ([]byte, error) // reads a --var-file
 	Environment string                       // --environment
 	LookupEnv   func(string) (string, bool)
 	Values      map[string]cty.Value // values for variables that precede all else (the parameters of a used pipeline)
 	ValueRanges map[string]hcl.Range // where those stand
-	// Git is asked at most once for each attribute name that the module
-	// mentions ("describe", "dirty", …); nil means none can be had.
-	Git              func(attrs []string) (*Git, error)
+	// Git is called at most once, with the sorted names of the attributes of
+	// git that the module mentions ("describe", "dirty", …; source.time and
+	// source.epoch need "time"); nil means that none can be had.
+	Git func(attrs []string) (*Git, error)
+	// WantTime asks Git for "time" even if no expression mentions it: for
+	// stages that stamp it into their outputs. It is then no mistake if none
+	// can be had.
+	WantTime         bool
 	HostOS, HostArch string
 }
 
@@ -123,9 +135,11 @@ type Scope struct {
 	Git    cty.Value
 	Source cty.Value
 	Host   cty.Value
-	Epoch  int64     // of source.time; zero if unknown
-	Time   time.Time // source.time
-	funcs  any
+	Epoch  int64     // of source.time, in seconds; zero if unknown
+	Time   time.Time // source.time; zero if unknown
+
+	funcs   map[string]function.Function
+	secrets *secrets
 }
 
 // A Mark is what Sensitive values carry through evaluation.

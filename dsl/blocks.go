@@ -1,0 +1,212 @@
+package dsl
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+)
+
+// block takes a checked top-level block into the module.
+func (l *loader) block(block *hclsyntax.Block) {
+	switch block.Type {
+	case "airbuild":
+		l.settings(block)
+	case "variable":
+		l.variable(block)
+	case "locals":
+		l.locals(block)
+	case "toolchain":
+		l.toolchain(block)
+	case "stage":
+		l.stage(block)
+	case "pipeline":
+		l.pipeline(block)
+	case "environment":
+		l.environment(block)
+	case "include":
+		l.include(block)
+	}
+}
+
+func (l *loader) settings(block *hclsyntax.Block) {
+	s := &l.module.Settings
+	if s.Range != (hcl.Range{}) {
+		diag := errorAt(block.DefRange(), "Duplicate airbuild block", "There is one airbuild block in a file and all that it includes: merge the two.")
+		diag.Extra = Related{{Range: s.Range, Note: "declared first"}}
+		l.diags = append(l.diags, diag)
+		return
+	}
+	s.Range = block.DefRange()
+	if attr, ok := block.Body.Attributes["required_version"]; ok {
+		s.RequiredVersion = l.constString(attr)
+		s.RequiredRange = attr.Expr.Range()
+	}
+	if attr, ok := block.Body.Attributes["dist"]; ok {
+		l.dist(attr)
+	}
+}
+
+// dist must be a folder inside the project: airbuild removes what is stale in
+// it.
+func (l *loader) dist(attr *hclsyntax.Attribute) {
+	given := l.constString(attr)
+	if given == "" {
+		return
+	}
+	clean := path.Clean(given)
+	if strings.Contains(given, `\`) || !fs.ValidPath(clean) || clean == "." {
+		l.reject(attr.Expr.Range(), "Invalid path",
+			"dist is a folder inside the project, written relative to it with forward slashes.")
+		return
+	}
+	l.module.Settings.Dist = clean
+}
+
+func (l *loader) variable(block *hclsyntax.Block) {
+	name, attrs := block.Labels[0], block.Body.Attributes
+	if !l.declare("variable", name, block.LabelRanges[0]) {
+		return
+	}
+	v := &Variable{Name: name, Type: cty.DynamicPseudoType, Nullable: true, Range: block.DefRange()}
+	if attr, ok := attrs["type"]; ok {
+		var diags hcl.Diagnostics
+		v.Type, v.optional, diags = typeexpr.TypeConstraintWithDefaults(attr.Expr)
+		l.diags = append(l.diags, explainType(diags, attr.Expr)...)
+		if diags.HasErrors() {
+			v.Type, v.optional = cty.DynamicPseudoType, nil
+		}
+	}
+	if attr, ok := attrs["default"]; ok {
+		v.Default = attr.Expr
+	}
+	if attr, ok := attrs["env"]; ok {
+		v.Env = l.constString(attr)
+		if strings.ContainsAny(v.Env, "= \t$") {
+			l.reject(attr.Expr.Range(), "Invalid environment variable", "Write the variable's name alone, such as \"CI_COMMIT_TAG\".")
+		}
+	}
+	if attr, ok := attrs["description"]; ok {
+		v.Description = l.constString(attr)
+	}
+	if attr, ok := attrs["sensitive"]; ok {
+		v.Sensitive = l.constBool(attr)
+	}
+	if attr, ok := attrs["nullable"]; ok {
+		v.Nullable = l.constBool(attr)
+	}
+	for _, b := range block.Body.Blocks {
+		condition, message := b.Body.Attributes["condition"], b.Body.Attributes["error_message"]
+		if b.Type == "validation" && condition != nil && message != nil {
+			v.Validations = append(v.Validations,
+				Validation{Condition: condition.Expr, ErrorMessage: message.Expr, Range: b.DefRange()})
+		}
+	}
+	l.module.Variables[name] = v
+}
+
+func (l *loader) locals(block *hclsyntax.Block) {
+	for _, b := range block.Body.Blocks {
+		l.reject(b.TypeRange, "Unexpected block",
+			fmt.Sprintf("A locals block holds attributes only: write %s = { … } for an object.", b.Type))
+	}
+	for _, attr := range sortedAttributes(block.Body.Attributes) {
+		if l.declare("local", attr.Name, attr.NameRange) {
+			l.module.Locals[attr.Name] = attr
+		}
+	}
+}
+
+func (l *loader) toolchain(block *hclsyntax.Block) {
+	name := block.Labels[0]
+	if !l.declare("toolchain", name, block.LabelRanges[0]) {
+		return
+	}
+	attr, ok := block.Body.Attributes["version"]
+	if !ok {
+		return // reported, or lost in a syntax error
+	}
+	l.module.Toolchains = append(l.module.Toolchains, &Toolchain{Name: name, Version: attr.Expr, Range: block.DefRange()})
+}
+
+func (l *loader) stage(block *hclsyntax.Block) {
+	if !l.declare("stage", block.Labels[1], block.LabelRanges[1]) {
+		return
+	}
+	l.module.Stages = append(l.module.Stages, &Stage{
+		Type: block.Labels[0], TypeRange: block.LabelRanges[0],
+		Name: block.Labels[1], NameRange: block.LabelRanges[1],
+		Body:   block.Body,
+		Range:  block.DefRange(),
+		Module: l.module,
+	})
+}
+
+func (l *loader) pipeline(block *hclsyntax.Block) {
+	if !l.declare("pipeline", block.Labels[0], block.LabelRanges[0]) {
+		return
+	}
+	l.module.Pipelines = append(l.module.Pipelines, &Pipeline{
+		Name: block.Labels[0], NameRange: block.LabelRanges[0],
+		Body:   block.Body,
+		Range:  block.DefRange(),
+		Module: l.module,
+	})
+}
+
+func (l *loader) environment(block *hclsyntax.Block) {
+	name := block.Labels[0]
+	if !l.declare("environment", name, block.LabelRanges[0]) {
+		return
+	}
+	for _, b := range block.Body.Blocks {
+		l.reject(b.TypeRange, "Unexpected block",
+			fmt.Sprintf("An environment block holds values of variables only: write %s = { … } for an object.", b.Type))
+	}
+	l.module.Environments[name] = &Environment{Name: name, Values: block.Body.Attributes, Range: block.DefRange()}
+}
+
+// constString evaluates an attribute that must be a string without references.
+func (l *loader) constString(attr *hclsyntax.Attribute) string {
+	v, ok := l.constant(attr, cty.String)
+	if !ok {
+		return ""
+	}
+	return v.AsString()
+}
+
+func (l *loader) constBool(attr *hclsyntax.Attribute) bool {
+	v, ok := l.constant(attr, cty.Bool)
+	return ok && v.True()
+}
+
+// constant evaluates an attribute that is read before there is anything to
+// refer to.
+func (l *loader) constant(attr *hclsyntax.Attribute, want cty.Type) (cty.Value, bool) {
+	at := attr.Expr.Range()
+	for _, t := range attr.Expr.Variables() {
+		l.reject(t.SourceRange(), "Reference not allowed",
+			fmt.Sprintf("%s is read before anything else, so it must be written out: it cannot refer to %s.", attr.Name, t.RootName()))
+		return cty.NilVal, false
+	}
+	v, diags := attr.Expr.Value(nil)
+	if diags.HasErrors() {
+		l.diags = append(l.diags, diags...)
+		return cty.NilVal, false
+	}
+	if !v.IsWhollyKnown() { // a placeholder of a syntax error
+		return cty.NilVal, false
+	}
+	v, err := convert.Convert(v, want)
+	if err != nil || v.IsNull() {
+		l.reject(at, "Wrong type", fmt.Sprintf("%s must be a %s.", attr.Name, want.FriendlyName()))
+		return cty.NilVal, false
+	}
+	return v, true
+}

@@ -1,0 +1,178 @@
+package dsl
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// fileFunctions read Module.Files; paths are relative to its root, and none
+// leaves it. basename and dirname only look at the text.
+func (m *Module) fileFunctions(hidden *secrets) []builtin {
+	return []builtin{
+		describe("basename(path)", "The last part of the path.", mapString(path.Base)),
+		describe("dirname(path)", "The path without its last part.", mapString(path.Dir)),
+		describe("file(path)", "The text of a file of the project, which must be UTF-8.", m.fileFunc(fileText)),
+		describe("filebase64(path)", "The bytes of a file of the project, in base64.", m.fileFunc(func(_ string, data []byte) (string, error) {
+			return base64.StdEncoding.EncodeToString(data), nil
+		})),
+		describe("fileexists(path)", "Whether the project has the file.", ofStrings(cty.Bool, m.fileExists, "path")),
+		describe("filesha256(path)", "The SHA-256 digest of a file of the project, in hexadecimal.", m.fileFunc(func(_ string, data []byte) (string, error) {
+			return hexSHA256(string(data)), nil
+		})),
+		describe("glob(pattern)", "The sorted list of the project's files that match a pattern such as \"docs/**/*.md\"; what is in .git and in dist is left out.", ofStrings(cty.List(cty.String), m.glob, "pattern")),
+		describe("templatefile(path, values)", "A file of the project as a template, in which the attributes of values are there by their names.", m.templateFileFunc(hidden)),
+	}
+}
+
+// fileFunc makes a function of a file's bytes.
+func (m *Module) fileFunc(f func(name string, data []byte) (string, error)) function.Function {
+	return ofStrings(cty.String, func(a []string) (cty.Value, error) {
+		name, data, err := m.readFile(a[0])
+		if err != nil {
+			return cty.NilVal, function.NewArgError(0, err)
+		}
+		text, err := f(name, data)
+		if err != nil {
+			return cty.NilVal, function.NewArgError(0, err)
+		}
+		return cty.StringVal(text), nil
+	}, "path")
+}
+
+func fileText(name string, data []byte) (string, error) {
+	if !utf8.Valid(data) {
+		return "", fmt.Errorf("%q is not UTF-8 text; filebase64 reads any file", name)
+	}
+	return string(data), nil
+}
+
+// projectPath cleans a path that a user wrote.
+func projectPath(given string) (string, error) {
+	switch clean := path.Clean(given); {
+	case given == "":
+		return "", errors.New("the path is empty")
+	case strings.Contains(given, `\`):
+		return "", fmt.Errorf("%q: paths have forward slashes on every platform", given)
+	case !fs.ValidPath(clean):
+		return "", fmt.Errorf("%q is outside the project", given)
+	default:
+		return clean, nil
+	}
+}
+
+func (m *Module) readFile(given string) (string, []byte, error) {
+	name, err := projectPath(given)
+	if err != nil {
+		return "", nil, err
+	}
+	data, err := fs.ReadFile(m.Files, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("there is no file %q in the project%s", name, DidYouMean(name, m.siblings(name)))
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("%q cannot be read: %s", name, rootCause(err))
+	}
+	return name, data, nil
+}
+
+func (m *Module) fileExists(a []string) (cty.Value, error) {
+	name, err := projectPath(a[0])
+	if err != nil {
+		return cty.NilVal, function.NewArgError(0, err)
+	}
+	info, err := fs.Stat(m.Files, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return cty.False, nil
+	case err != nil:
+		return cty.NilVal, argErrorf(0, "%q cannot be looked at: %s", name, rootCause(err))
+	case !info.Mode().IsRegular():
+		return cty.NilVal, argErrorf(0, "%q is not a file", name)
+	}
+	return cty.True, nil
+}
+
+// glob leaves dist out, so that a plan does not depend on what was built
+// before.
+func (m *Module) glob(a []string) (cty.Value, error) {
+	pattern, err := projectPath(a[0])
+	if err != nil {
+		return cty.NilVal, function.NewArgError(0, err)
+	}
+	found, err := doublestar.Glob(m.Files, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
+	if err != nil {
+		return cty.NilVal, argErrorf(0, "%q is not a pattern: %s", pattern, err)
+	}
+	found = slices.DeleteFunc(found, func(name string) bool { return within(".git", name) || within(m.Settings.Dist, name) })
+	slices.Sort(found)
+	return stringList(slices.Compact(found)), nil
+}
+
+func within(dir, name string) bool {
+	return name == dir || strings.HasPrefix(name, dir+"/")
+}
+
+func (m *Module) templateFileFunc(hidden *secrets) function.Function {
+	return function.New(&function.Spec{
+		Params: []function.Parameter{
+			{Name: "path", Type: cty.String},
+			{Name: "values", Type: cty.DynamicPseudoType},
+		},
+		Type: func(args []cty.Value) (cty.Type, error) {
+			if t := args[1].Type(); !t.IsObjectType() && !t.IsMapType() {
+				return cty.NilType, argErrorf(1, "an object is needed, such as { name = \"x\" }, not a %s", t.FriendlyName())
+			}
+			return cty.String, nil
+		},
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name, data, err := m.readFile(args[0].AsString())
+			if err != nil {
+				return cty.NilVal, function.NewArgError(0, err)
+			}
+			return m.renderTemplate(name, data, args[1].AsValueMap(), hidden)
+		},
+	})
+}
+
+// renderTemplate evaluates a template. It cannot call templatefile again: a
+// template that includes itself would have no end.
+func (m *Module) renderTemplate(name string, src []byte, values map[string]cty.Value, hidden *secrets) (cty.Value, error) {
+	expr, diags := hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.NilVal, function.NewArgError(0, firstError(diags))
+	}
+	funcs := m.functions(hidden)
+	delete(funcs, "templatefile")
+	v, diags := expr.Value(&hcl.EvalContext{Variables: values, Functions: funcs})
+	if diags.HasErrors() {
+		return cty.NilVal, function.NewArgError(0, firstError(diags))
+	}
+	v, err := convert.Convert(v, cty.String)
+	if err != nil || v.IsNull() {
+		return cty.NilVal, argErrorf(0, "%s: the template does not give a string", name)
+	}
+	return v, nil
+}
+
+// firstError is the first error of a template, with its place.
+func firstError(diags hcl.Diagnostics) error {
+	for _, d := range diags {
+		if d.Severity == hcl.DiagError {
+			return fmt.Errorf("%s:%d:%d: %s: %s", d.Subject.Filename, d.Subject.Start.Line, d.Subject.Start.Column, d.Summary, d.Detail)
+		}
+	}
+	return errors.New("the template is not valid")
+}

@@ -1,0 +1,256 @@
+package dsl
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// A BlockDoc describes one block type: what Load accepts, what the
+// documentation must describe, and what an editor offers.
+type BlockDoc struct {
+	Type   string
+	Labels []string // what each label is, such as "name"
+	Attrs  []AttrDoc
+	Blocks []BlockDoc
+	// Open means that the body holds more than Attrs and Blocks say: free
+	// names (locals, environment), or a body that is checked against a stage
+	// type or a ready-made pipeline.
+	Open bool
+	Doc  string // one sentence
+}
+
+// An AttrDoc describes one attribute of a block.
+type AttrDoc struct {
+	Name     string
+	Type     string // as a user would say it: "string", "list of stages"
+	Required bool
+	Doc      string // one sentence
+}
+
+// TopLevelSchema returns the blocks that may stand at the top level of an
+// Airbuildfile, in the order in which they are documented.
+func TopLevelSchema() []BlockDoc {
+	return []BlockDoc{
+		{
+			Type: "airbuild",
+			Doc:  "Settings of the whole file; at most one.",
+			Attrs: []AttrDoc{
+				{Name: "required_version", Type: "string", Doc: "A version constraint that airbuild itself must meet, such as \">= 0.1.0\"."},
+				{Name: "dist", Type: "string", Doc: "The folder that outputs land in; \"dist\" if not given."},
+			},
+		},
+		{
+			Type: "variable", Labels: []string{"name"},
+			Doc: "A value that the caller may set.",
+			Attrs: []AttrDoc{
+				{Name: "type", Type: "type", Doc: "A type constraint, such as string, number, bool, list(string) or object({…}); any type if not given."},
+				{Name: "default", Type: "any", Doc: "The value if nothing else gives one; may use git, source, host and functions."},
+				{Name: "env", Type: "string", Doc: "An environment variable that gives the value when it is set and not empty."},
+				{Name: "description", Type: "string", Doc: "What the variable is for."},
+				{Name: "sensitive", Type: "bool", Doc: "Masks the value in everything that is shown or stored for reading."},
+				{Name: "nullable", Type: "bool", Doc: "Whether null is a value; true if not given. If false, null stands for the default."},
+			},
+			Blocks: []BlockDoc{{
+				Type: "validation",
+				Doc:  "A condition that the value must meet; any number of them.",
+				Attrs: []AttrDoc{
+					{Name: "condition", Type: "bool", Required: true, Doc: "An expression of the variable that must be true."},
+					{Name: "error_message", Type: "string", Required: true, Doc: "What is shown if it is not."},
+				},
+			}},
+		},
+		{
+			Type: "locals", Open: true,
+			Doc: "Named expressions, used as local.name.",
+		},
+		{
+			Type: "toolchain", Labels: []string{"name"},
+			Doc: "A toolchain that the stages need, checked before anything runs.",
+			Attrs: []AttrDoc{
+				{Name: "version", Type: "string", Required: true, Doc: "The exact version, such as \"1.26.8\"."},
+			},
+		},
+		{
+			Type: "stage", Labels: []string{"type", "name"}, Open: true,
+			Doc: "One kind of work; its type says which attributes it has.",
+		},
+		{
+			Type: "pipeline", Labels: []string{"name"}, Open: true,
+			Doc: "A named set of stages to run, or a ready-made pipeline that is taken with use.",
+			Attrs: []AttrDoc{
+				{Name: "description", Type: "string", Doc: "What the pipeline is for, shown by list."},
+				{Name: "stages", Type: "list of stages", Doc: "The stages to run, with all that they need."},
+				{Name: "use", Type: "string", Doc: "The name of a ready-made pipeline; the other attributes are its parameters."},
+			},
+		},
+		{
+			Type: "environment", Labels: []string{"name"}, Open: true,
+			Doc: "Values for variables, chosen by --environment.",
+		},
+		{
+			Type: "include", Labels: []string{"path"},
+			Doc: "Takes in another file of the project; the path is relative to the file that holds the block.",
+		},
+	}
+}
+
+// A bodyCheck reports what does not belong in a body.
+type bodyCheck struct {
+	diags hcl.Diagnostics
+	// broken means that the file has syntax errors: what is missing may be
+	// what the parser had to skip.
+	broken bool
+}
+
+// file checks the top level of a file. It returns the blocks that have a
+// known type and the right labels.
+func (c *bodyCheck) file(body *hclsyntax.Body) []*hclsyntax.Block {
+	docs := TopLevelSchema()
+	for _, attr := range sortedAttributes(body.Attributes) {
+		c.strayAttribute(attr, docs)
+	}
+	return c.blocks(body, docs, "")
+}
+
+// body checks the attributes and blocks inside one block.
+func (c *bodyCheck) body(block *hclsyntax.Block, doc BlockDoc) {
+	owner := fmt.Sprintf("%s block", doc.Type)
+	if !doc.Open {
+		var names []string
+		for _, a := range doc.Attrs {
+			names = append(names, a.Name)
+		}
+		for _, attr := range sortedAttributes(block.Body.Attributes) {
+			c.attribute(attr, names, owner)
+		}
+	}
+	for _, a := range doc.Attrs {
+		if _, ok := block.Body.Attributes[a.Name]; a.Required && !ok && !c.broken {
+			c.add(block.DefRange(), "Missing attribute",
+				fmt.Sprintf("The attribute %q is required in a %s: %s", a.Name, owner, a.Doc))
+		}
+	}
+	if doc.Type != "stage" && doc.Type != "pipeline" { // theirs are checked with their type
+		c.blocks(block.Body, doc.Blocks, owner)
+	}
+}
+
+func (c *bodyCheck) attribute(attr *hclsyntax.Attribute, known []string, owner string) {
+	for _, name := range known {
+		if name == attr.Name {
+			return
+		}
+	}
+	detail := fmt.Sprintf("A %s has no attribute %q.", owner, attr.Name) + DidYouMean(attr.Name, known)
+	if SuggestName(attr.Name, known) == "" {
+		switch len(known) {
+		case 0:
+			detail += " It has none at all."
+		default:
+			detail += " It has " + listNames(known) + "."
+		}
+	}
+	c.add(attr.NameRange, "Unknown attribute", detail)
+}
+
+// strayAttribute reports an attribute outside all blocks.
+func (c *bodyCheck) strayAttribute(attr *hclsyntax.Attribute, docs []BlockDoc) {
+	detail := fmt.Sprintf("%q stands outside all blocks, where attributes are not allowed.", attr.Name)
+	for _, doc := range docs {
+		if doc.Type == attr.Name {
+			detail = fmt.Sprintf("%s is a block: write %s without the equals sign.", attr.Name, blockForm(doc))
+			c.add(attr.NameRange, "Unexpected attribute", detail)
+			return
+		}
+		for _, a := range doc.Attrs {
+			if a.Name == attr.Name && doc.Type == "airbuild" {
+				detail += " Put it into the airbuild block."
+			}
+		}
+	}
+	if len(detail) > 0 && detail[len(detail)-1] == '.' {
+		detail += " A value of your own belongs in a locals block."
+	}
+	c.add(attr.NameRange, "Unexpected attribute", detail)
+}
+
+// blocks checks block types, label counts and bodies, and returns the blocks
+// that can be decoded.
+func (c *bodyCheck) blocks(body *hclsyntax.Body, docs []BlockDoc, owner string) []*hclsyntax.Block {
+	var good []*hclsyntax.Block
+	for _, block := range body.Blocks {
+		doc, ok := findBlock(docs, block.Type)
+		if !ok {
+			c.unknownBlock(block, docs, owner)
+			continue
+		}
+		if !c.labels(block, doc) {
+			continue
+		}
+		c.body(block, doc)
+		good = append(good, block)
+	}
+	return good
+}
+
+func findBlock(docs []BlockDoc, name string) (BlockDoc, bool) {
+	for _, doc := range docs {
+		if doc.Type == name {
+			return doc, true
+		}
+	}
+	return BlockDoc{}, false
+}
+
+func (c *bodyCheck) unknownBlock(block *hclsyntax.Block, docs []BlockDoc, owner string) {
+	var known []string
+	for _, doc := range docs {
+		known = append(known, doc.Type)
+	}
+	where := "An Airbuildfile"
+	if owner != "" {
+		where = "A " + owner
+	}
+	detail := fmt.Sprintf("%s has no block %q.", where, block.Type) + DidYouMean(block.Type, known)
+	if SuggestName(block.Type, known) == "" && len(known) > 0 {
+		detail += " There are " + listNames(known) + "."
+	}
+	c.add(block.TypeRange, "Unknown block", detail)
+}
+
+// labels reports whether the block has as many labels as its type needs.
+func (c *bodyCheck) labels(block *hclsyntax.Block, doc BlockDoc) bool {
+	want, got := len(doc.Labels), len(block.Labels)
+	switch {
+	case got > want:
+		detail := fmt.Sprintf("A %s block has no labels: write %s.", doc.Type, blockForm(doc))
+		if want > 0 {
+			detail = fmt.Sprintf("This label is one too many: write %s.", blockForm(doc))
+		}
+		c.add(block.LabelRanges[want], "Too many labels", detail)
+	case got < want:
+		c.add(block.DefRange(), "Missing label",
+			fmt.Sprintf("A %s block needs its %s: write %s.", doc.Type, doc.Labels[got], blockForm(doc)))
+	}
+	return got == want
+}
+
+// blockForm shows how a block's header is written.
+func blockForm(doc BlockDoc) string {
+	form := doc.Type
+	for _, l := range doc.Labels {
+		form += fmt.Sprintf(" %q", "<"+l+">")
+	}
+	return form + " { … }"
+}
+
+func (c *bodyCheck) add(subject hcl.Range, summary, detail string) {
+	c.diags = append(c.diags, errorAt(subject, summary, detail))
+}
+
+// errorAt makes an error diagnostic.
+func errorAt(subject hcl.Range, summary, detail string) *hcl.Diagnostic {
+	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &subject}
+}

@@ -1,0 +1,56 @@
+package dsl
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agext/levenshtein"
+)
+
+// SuggestName returns the name of known that given was most likely meant to
+// be, or "" if none is near. Ties go to the first in alphabetical order, so
+// that the same mistake gives the same message.
+func SuggestName(given string, known []string) string {
+	best, bestDistance := "", allowedDistance(given)+1
+	for _, name := range slices.Sorted(slices.Values(known)) {
+		if name == given || name == "" {
+			continue
+		}
+		d := levenshtein.Distance(strings.ToLower(given), strings.ToLower(name), nil)
+		if d < bestDistance {
+			best, bestDistance = name, d
+		}
+	}
+	return best
+}
+
+// allowedDistance is how many edits still make a likely slip: one for short
+// names, where two edits reach half the alphabet, up to three for long ones.
+func allowedDistance(name string) int {
+	return min(3, max(1, len(name)/3))
+}
+
+// DidYouMean returns ` Did you mean "x"?` with a leading space, or "" if no
+// known name is near.
+func DidYouMean(given string, known []string) string {
+	if s := SuggestName(given, known); s != "" {
+		return fmt.Sprintf(" Did you mean %q?", s)
+	}
+	return ""
+}
+
+// listNames renders names for a message: sorted, quoted, at most eight.
+func listNames(names []string) string {
+	const most = 8
+	sorted := slices.Sorted(slices.Values(names))
+	var quoted []string
+	for _, n := range sorted[:min(most, len(sorted))] {
+		quoted = append(quoted, fmt.Sprintf("%q", n))
+	}
+	list := strings.Join(quoted, ", ")
+	if len(sorted) > most {
+		list += fmt.Sprintf(" and %d more", len(sorted)-most)
+	}
+	return list
+}
