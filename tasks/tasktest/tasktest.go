@@ -120,8 +120,12 @@ func Step(t *testing.T, task tasks.Task, b *tasks.Block) engine.Step {
 func WantError(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
 	t.Helper()
 	_, diags := task.Plan(b)
-	if !strings.Contains(diags.Error(), words) || !diags.HasErrors() {
-		t.Fatalf("Plan: %q, want a mention of %q", diags.Error(), words)
+	var all []string
+	for _, d := range diags {
+		all = append(all, d.Error())
+	}
+	if !strings.Contains(strings.Join(all, "\n"), words) || !diags.HasErrors() {
+		t.Fatalf("Plan: %q, want a mention of %q", all, words)
 	}
 	for _, d := range diags {
 		if d.Subject == nil || d.Subject.Filename == "" {
