@@ -1,0 +1,241 @@
+// Package local executes steps on this machine: it stages inputs, runs the
+// process or the in-process tool under supervision, and collects outputs.
+package local
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/tree"
+)
+
+// ToolPrefix begins argv[0] of in-process tools.
+const ToolPrefix = "airbuild:"
+
+// Store is what an Executor needs of a store beside the API's verbs.
+type Store interface {
+	engine.Store
+	// PutFile stores the file at path and returns its digest.
+	PutFile(ctx context.Context, path string) (action.Digest, error)
+}
+
+// An Executor runs steps here. Fields are set before the first use.
+type Executor struct {
+	Store     Store
+	Workspace *tree.Workspace
+	Scratch   *Scratch
+	Tools     map[string]engine.Tool     // by name, without ToolPrefix
+	Launchers map[string]engine.Launcher // by argv[0]
+	Environ   []string                   // of airbuild itself
+	// Grace is how long a process that was asked to stop may take before it
+	// is killed; zero means 5 s.
+	Grace time.Duration
+}
+
+// inlineLog is the size up to which a log is kept in the result itself.
+const inlineLog = 1 << 10
+
+// Execute runs p and stores what it made. A failed command is a Result with
+// its exit code and log.
+func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+	dir, err := e.Scratch.New()
+	if err != nil {
+		return nil, err
+	}
+	defer removeAll(dir)
+	j := &job{e: e, p: p, dir: dir, out: filepath.Join(dir, "out")}
+	if j.log, err = newLog(filepath.Join(dir, "log"), p.Log, p.Step); err != nil {
+		return nil, err
+	}
+	defer j.log.Close()
+	res := &action.Result{}
+	res.Metadata.ExecutionStart = time.Now().UTC()
+	err = j.run(ctx)
+	res.Metadata.ExecutionCompleted = time.Now().UTC()
+	if err == nil {
+		err = j.collect(ctx, res)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	var exit *engine.ExitError
+	if errors.As(err, &exit) {
+		res.ExitCode = int32(cmp.Or(exit.Code, 1))
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return res, j.keepLog(ctx, res)
+}
+
+// A job is one execution.
+type job struct {
+	e    *Executor
+	p    *engine.Prepared
+	dir  string // scratch, removed afterwards
+	out  string // where outputs (and, staged, inputs) are, as in the project
+	log  *logFile
+	base []string // environment that is not in the key
+}
+
+func (j *job) run(ctx context.Context) error {
+	if err := j.makeDirs(); err != nil {
+		return err
+	}
+	if j.p.Step.Mode == engine.Staged {
+		if err := j.stage(ctx); err != nil {
+			return err
+		}
+	}
+	argv := j.p.Command.Arguments
+	if len(argv) == 0 {
+		return errors.New("the step has no command")
+	}
+	j.base = j.baseEnv()
+	if name, ok := strings.CutPrefix(argv[0], ToolPrefix); ok {
+		return j.runTool(ctx, name, argv[1:])
+	}
+	proc := &engine.Process{Path: argv[0], Args: argv[1:], Dir: j.workDir()}
+	if j.p.Step.Mode == engine.Workspace {
+		proc.Dir = filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory))
+		proc.Args = j.redirect(proc.Args)
+		if err := j.seedOutputs(); err != nil {
+			return err
+		}
+	}
+	return j.process(ctx, proc)
+}
+
+// workDir is the working directory in the scratch copy of the project.
+func (j *job) workDir() string {
+	return filepath.Join(j.out, filepath.FromSlash(j.p.Command.WorkingDirectory))
+}
+
+// makeDirs makes the working directory, the outputs' parents, and a private
+// home and temporary directory.
+func (j *job) makeDirs() error {
+	dirs := []string{j.workDir(), filepath.Join(j.dir, "home"), filepath.Join(j.dir, "tmp")}
+	for _, p := range j.p.Command.OutputPaths {
+		dirs = append(dirs, filepath.Dir(filepath.Join(j.workDir(), filepath.FromSlash(p))))
+	}
+	for _, d := range dirs {
+		if err := os.MkdirAll(d, 0o777); err != nil {
+			return fmt.Errorf("make scratch directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// redirect replaces arguments that name an output by its place in scratch.
+func (j *job) redirect(args []string) []string {
+	out := make([]string, len(args))
+	for i, a := range args {
+		out[i] = a
+		flag, value, ok := strings.Cut(a, "=")
+		for _, p := range j.p.Command.OutputPaths {
+			place := filepath.Join(j.workDir(), filepath.FromSlash(p))
+			switch {
+			case a == p:
+				out[i] = place
+			case a == p+"/":
+				out[i] = place + string(filepath.Separator)
+			case ok && value == p && strings.HasPrefix(flag, "-"):
+				out[i] = flag + "=" + place
+			}
+		}
+	}
+	return out
+}
+
+// seedOutputs copies inputs that are outputs too into scratch, so that a step
+// that changes a file in place does it there.
+func (j *job) seedOutputs() error {
+	for _, p := range j.p.Command.OutputFiles {
+		src := filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory), filepath.FromSlash(p))
+		if !j.isInput(src) {
+			continue
+		}
+		if err := copyFile(filepath.Join(j.workDir(), filepath.FromSlash(p)), src, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *job) isInput(abs string) bool {
+	for i := range j.p.Inputs.Files {
+		if j.p.Inputs.Files[i].Source.Path == abs {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *job) runTool(ctx context.Context, name string, args []string) error {
+	t, ok := j.e.Tools[name]
+	if !ok || len(args) == 0 {
+		return fmt.Errorf("this airbuild has no tool %q", name)
+	}
+	call := &engine.ToolCall{
+		Args:    args[1:],
+		Env:     j.commandEnv(),
+		In:      tree.FS(j.p.Inputs, func(f tree.File) (io.ReadCloser, error) { return j.open(ctx, f) }),
+		Dir:     j.out,
+		WorkDir: j.workDir(),
+		Log:     j.log,
+		Run:     j.process,
+	}
+	err := t.Run(ctx, call)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	var exit *engine.ExitError
+	if errors.As(err, &exit) {
+		if exit.Err != nil {
+			fmt.Fprintln(j.log, exit.Err)
+		}
+		return exit
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// open reads an input file: from the workspace, from the store, or inline.
+func (j *job) open(ctx context.Context, f tree.File) (io.ReadCloser, error) {
+	switch {
+	case f.Source.Path != "":
+		return os.Open(f.Source.Path)
+	case f.Source.Blob:
+		return j.e.Store.Open(ctx, f.Digest)
+	}
+	return io.NopCloser(strings.NewReader(string(f.Source.Inline))), nil
+}
+
+// keepLog puts the log into the result, inline or as a blob.
+func (j *job) keepLog(ctx context.Context, res *action.Result) error {
+	name, size, err := j.log.finish()
+	if err != nil {
+		return err
+	}
+	if size <= inlineLog {
+		b, err := os.ReadFile(name)
+		if len(b) > 0 {
+			res.StdoutRaw = b
+		}
+		return err
+	}
+	res.Stdout, err = j.e.Store.PutFile(ctx, name)
+	if err != nil {
+		return fmt.Errorf("store log: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// defaultGrace is how long a process may take to stop when asked.
+const defaultGrace = 5 * time.Second
+
+// process runs one program in a process group of its own. When ctx ends the
+// group is interrupted, and killed after the grace time; nothing of the group
+// outlives the call.
+func (j *job) process(ctx context.Context, p *engine.Process) error {
+	name, extra, err := j.resolve(ctx, p.Path)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, name, p.Args...)
+	cmd.Args[0] = p.Path
+	cmd.Dir = p.Dir
+	if cmd.Dir == "" {
+		cmd.Dir = j.workDir()
+	}
+	cmd.Env = p.Env
+	if cmd.Env == nil {
+		cmd.Env = j.commandEnv()
+	}
+	cmd.Env = dedupe(slices.Concat(j.base, extra, cmd.Env, []string{"PWD=" + cmd.Dir}))
+	cmd.Stdin = p.Stdin
+	cmd.Stdout, cmd.Stderr = p.Stdout, p.Stderr
+	if cmd.Stdout == nil {
+		cmd.Stdout = j.log
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = j.log
+	}
+	grace := j.e.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	group := ownGroup(cmd)
+	cmd.Cancel = func() error {
+		time.AfterFunc(grace, func() { group.kill(cmd) })
+		return group.interrupt(cmd)
+	}
+	cmd.WaitDelay = grace + time.Second
+	if err := cmd.Start(); err != nil {
+		return startError(p.Path, name, err)
+	}
+	err = cmd.Wait()
+	group.kill(cmd)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code := exit.ExitCode()
+		if code < 0 { // ended by a signal: a shell's number for it
+			fmt.Fprintf(j.log, "%s: %s\n", p.Path, exit.ProcessState)
+			code = 128 + signalNumber(exit.ProcessState)
+		}
+		return &engine.ExitError{Program: p.Path, Code: code}
+	}
+	if errors.Is(err, exec.ErrWaitDelay) {
+		return nil // it ended well; something it left behind held the output open
+	}
+	return err
+}
+
+// startError says what could not be started, and why where that is known.
+func startError(asked, name string, err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		if _, serr := os.Stat(name); serr == nil {
+			return fmt.Errorf("start %s: %w (the file is there: its interpreter or dynamic loader is missing)", asked, err)
+		}
+	}
+	return fmt.Errorf("start %s: %w", asked, err)
+}
+
+// resolve finds the file to run, and the environment that comes with it.
+func (j *job) resolve(ctx context.Context, name string) (string, []string, error) {
+	if l, ok := j.e.Launchers[name]; ok {
+		return l.Launch(ctx, j.p.Step, j.p.Share)
+	}
+	if filepath.IsAbs(name) {
+		return name, nil, nil
+	}
+	if strings.ContainsAny(name, `/\`) {
+		return filepath.Join(j.workDir(), filepath.FromSlash(name)), nil, nil
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", nil, fmt.Errorf("find program %s: not on PATH; install it, or say where it is", name)
+	}
+	path, err = filepath.Abs(path)
+	return path, nil, err
+}
+
+// commandEnv is the command's own environment, secrets included.
+func (j *job) commandEnv() []string {
+	var env []string
+	for _, v := range slices.Concat(j.p.Command.Env, j.p.Step.Secrets) {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return env
+}
+
+// passed are variables of airbuild's own environment without which programs
+// do not start; none of them may change a result.
+var passed = map[string][]string{
+	"windows": {"PATH", "PATHEXT", "SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "WINDIR", "PROGRAMDATA", "PROGRAMFILES", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE"},
+	"unix":    {"PATH"},
+}
+
+// baseEnv is the environment that every process gets and no key holds.
+func (j *job) baseEnv() []string {
+	names := passed["unix"]
+	if runtime.GOOS == "windows" {
+		names = passed["windows"]
+	}
+	home, tmp := filepath.Join(j.dir, "home"), filepath.Join(j.dir, "tmp")
+	env := []string{
+		"HOME=" + home, "USERPROFILE=" + home, "TMPDIR=" + tmp, "TMP=" + tmp, "TEMP=" + tmp,
+		"LANG=C.UTF-8", "LC_ALL=C.UTF-8", "TZ=UTC",
+	}
+	for _, v := range j.e.Environ {
+		name, _, _ := strings.Cut(v, "=")
+		if runtime.GOOS == "windows" {
+			name = strings.ToUpper(name)
+		}
+		if slices.Contains(names, name) {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// dedupe keeps the last value of each variable.
+func dedupe(env []string) []string {
+	at := map[string]int{}
+	var out []string
+	for _, v := range env {
+		name, _, _ := strings.Cut(v, "=")
+		if i, ok := at[name]; ok {
+			out[i] = v
+			continue
+		}
+		at[name] = len(out)
+		out = append(out, v)
+	}
+	return out
+}

@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/tree"
+)
+
+// prepare computes a step's key: its inputs become a Merkle tree, its facts
+// the salt, its command canonical bytes. Every step that it needs is final.
+func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
+	s := &r.g.Steps[id]
+	inputs, facts := s.Inputs, slices.Clone(s.Facts)
+	var notes []string
+	if s.Lister != nil {
+		l, err := s.Lister.List(ctx, workspaceFiles{r.o.Workspace})
+		if err != nil {
+			return nil, fmt.Errorf("list inputs: %w", err)
+		}
+		inputs = slices.Concat(inputs, l.Inputs)
+		facts = append(facts, l.Facts...)
+		notes = l.Notes
+	}
+	var in tree.Inputs
+	for i := range inputs {
+		if err := r.addInput(&in, &inputs[i]); err != nil {
+			return nil, fmt.Errorf("read input: %w", err)
+		}
+	}
+	t, err := tree.Build(in.Files, in.Links, in.Empty)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range s.Secrets {
+		facts = append(facts, Fact{Name: "secret " + v.Name, Value: secretHash(v)})
+	}
+	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: notes}
+	p.Action = action.Action{
+		Command:    action.Of(s.Command.Marshal()),
+		InputRoot:  t.Root,
+		DoNotCache: s.NoCache,
+		Salt:       salt(facts),
+		Platform:   s.Command.Platform,
+	}
+	p.Key = action.Of(p.Action.Marshal())
+	return p, nil
+}
+
+// secretHash stands for a secret in a key: a change of the value changes the
+// key, and the value cannot be read from it.
+func secretHash(v action.EnvVar) string {
+	h := hmac.New(sha256.New, []byte("airbuild secret v1 "+v.Name))
+	h.Write([]byte(v.Value))
+	return "hmac-sha256:" + hex.EncodeToString(h.Sum(nil))
+}
+
+// salt writes facts in the form that keys hold: sorted "name<TAB>value" lines.
+func salt(facts []Fact) []byte {
+	slices.SortFunc(facts, func(a, b Fact) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
+	})
+	clean := strings.NewReplacer("\t", " ", "\n", " ")
+	var b bytes.Buffer
+	for _, f := range slices.Compact(facts) {
+		fmt.Fprintf(&b, "%s\t%s\n", clean.Replace(f.Name), clean.Replace(f.Value))
+	}
+	return b.Bytes()
+}
+
+// addInput puts one declared input into the tree.
+func (r *run) addInput(in *tree.Inputs, i *Input) error {
+	switch i.Kind {
+	case FromFile:
+		err := r.o.Workspace.Add(in, cmp.Or(i.File, i.Path), i.Path)
+		if i.Optional && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	case FromGlob:
+		files, err := r.o.Workspace.Glob(i.Path, i.Patterns)
+		if err != nil && !i.Optional {
+			return err
+		}
+		for _, f := range files {
+			if err := r.o.Workspace.Add(in, f, f); err != nil {
+				return err
+			}
+		}
+		return nil
+	case FromText:
+		in.Files = append(in.Files, tree.File{Path: i.Path, Digest: action.Of(i.Text), Executable: i.Executable, Source: tree.Source{Inline: i.Text}})
+		return nil
+	case FromBlob:
+		in.Files = append(in.Files, tree.File{Path: i.Path, Digest: i.Blob, Executable: i.Executable, Source: tree.Source{Blob: true}})
+		return nil
+	case FromStep:
+		return r.graft(in, i)
+	}
+	return fmt.Errorf("input %s: unknown kind %d", i.Path, i.Kind)
+}
+
+// graft puts another step's outputs into the tree without reading them.
+func (r *run) graft(in *tree.Inputs, i *Input) error {
+	m := r.made[i.Step]
+	if m == nil {
+		if _, off := r.skippedData[i.Step]; off {
+			return fmt.Errorf("%s has no outputs", r.g.Steps[i.Step].Name)
+		}
+		return errUnknownYet
+	}
+	to := func(p string) (string, bool) {
+		switch {
+		case i.From == "":
+			return path.Join(i.Path, p), true
+		case p == i.From:
+			return i.Path, true
+		case strings.HasPrefix(p, i.From+"/"):
+			return path.Join(i.Path, p[len(i.From)+1:]), true
+		}
+		return "", false
+	}
+	n := len(in.Files) + len(in.Links) + len(in.Empty)
+	for _, f := range m.files {
+		if p, ok := to(f.Path); ok {
+			f.Path = p
+			in.Files = append(in.Files, f)
+		}
+	}
+	for _, l := range m.links {
+		if p, ok := to(l.Path); ok {
+			in.Links = append(in.Links, tree.Link{Path: p, Target: l.Target})
+		}
+	}
+	for _, e := range m.empty {
+		if p, ok := to(e); ok {
+			in.Empty = append(in.Empty, p)
+		}
+	}
+	if len(in.Files)+len(in.Links)+len(in.Empty) == n && i.From != "" {
+		return fmt.Errorf("%s made no output %s", r.g.Steps[i.Step].Name, i.From)
+	}
+	return nil
+}
+
+// errUnknownYet: a dry run cannot know the key, because a step that this one
+// needs would run first.
+var errUnknownYet = errors.New("an input is not known before another step has run")
+
+// workspaceFiles is the workspace as a Lister may see it.
+type workspaceFiles struct{ *tree.Workspace }
+
+// A made is what a step made, project-relative and flattened.
+type made struct {
+	result *action.Result
+	files  []tree.File
+	links  []tree.Link
+	empty  []string
+	dirs   []string // output directories
+	tops   []Output // as declared
+	refs   []action.Digest
+}
+
+// expand resolves a result's outputs to files, reading Tree messages from the
+// store, and lists every blob that a hit needs.
+func (r *run) expand(ctx context.Context, s *Step, res *action.Result) (*made, error) {
+	m := &made{result: res}
+	wd := s.Command.WorkingDirectory
+	for _, f := range res.OutputFiles {
+		p := path.Join(wd, f.Path)
+		m.files = append(m.files, tree.File{Path: p, Digest: f.Digest, Executable: f.Executable, Source: tree.Source{Blob: true}})
+		m.tops = append(m.tops, Output{Path: p, Digest: f.Digest, Size: f.Digest.Size, Executable: f.Executable, Before: -1})
+		m.refs = append(m.refs, f.Digest)
+	}
+	for _, l := range res.OutputSymlinks {
+		m.links = append(m.links, tree.Link{Path: path.Join(wd, l.Path), Target: l.Target})
+	}
+	for _, d := range res.OutputDirectories {
+		p := path.Join(wd, d.Path)
+		b, err := readBlob(ctx, r.o.Store, d.Tree)
+		if err != nil {
+			return nil, err
+		}
+		msg, err := action.UnmarshalTree(b)
+		if err != nil {
+			return nil, fmt.Errorf("decode tree of %s: %w", p, err)
+		}
+		files, links, empty, err := tree.Flatten(msg, p)
+		if err != nil {
+			return nil, err
+		}
+		top := Output{Path: p, Digest: d.Tree, Dir: true, Before: -1}
+		for _, f := range files {
+			top.Size += f.Digest.Size
+			m.refs = append(m.refs, f.Digest)
+		}
+		m.files = append(m.files, files...)
+		m.links = append(m.links, links...)
+		m.empty = append(m.empty, empty...)
+		m.dirs = append(m.dirs, p)
+		m.tops = append(m.tops, top)
+		m.refs = append(m.refs, d.Tree)
+	}
+	for _, d := range []action.Digest{res.Stdout, res.Stderr, res.Metadata.Inputs} {
+		if !d.IsZero() {
+			m.refs = append(m.refs, d)
+		}
+	}
+	for i := range m.tops {
+		if !localPath(m.tops[i].Path) {
+			return nil, fmt.Errorf("output %q is outside the project", m.tops[i].Path)
+		}
+	}
+	return m, nil
+}
+
+func localPath(p string) bool {
+	return p != "" && p == path.Clean(p) && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../")
+}
+
+func readBlob(ctx context.Context, st Store, d action.Digest) ([]byte, error) {
+	f, err := st.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// resultLog returns a result's log.
+func resultLog(ctx context.Context, st Store, res *action.Result) ([]byte, error) {
+	if res.Stdout.IsZero() {
+		return res.StdoutRaw, nil
+	}
+	return readBlob(ctx, st, res.Stdout)
+}

@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/tree"
+)
+
+// A Copier is a Store that can put a blob at a path by itself, by reflink or
+// copy and rename, never as a link into the store.
+type Copier interface {
+	CopyTo(ctx context.Context, d action.Digest, dst string, executable bool) error
+}
+
+// restoreWorkers copy files of one step at a time.
+const restoreWorkers = 8
+
+// restore makes the project hold what the step made, writing only what
+// differs. It reports which declared outputs it wrote.
+func (r *run) restore(ctx context.Context, s *Step, m *made) error {
+	written := make([]string, len(m.files))
+	p := pool.New().WithErrors().WithContext(ctx).WithMaxGoroutines(restoreWorkers).WithCancelOnError().WithFirstError()
+	for i, f := range m.files {
+		if r.upToDate(f) {
+			continue
+		}
+		p.Go(func(ctx context.Context) error {
+			if err := r.restoreFile(ctx, f); err != nil {
+				return err
+			}
+			written[i] = f.Path
+			return nil
+		})
+	}
+	if err := p.Wait(); err != nil {
+		return err
+	}
+	for _, l := range m.links {
+		if err := r.restoreLink(l); err != nil {
+			return err
+		}
+	}
+	for _, d := range m.empty {
+		if err := r.mkdir(d); err != nil {
+			return err
+		}
+	}
+	for _, d := range m.dirs {
+		if s.OwnsDirs || underDist(r.o.Workspace, d) {
+			if err := r.removeOthers(m, d); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range m.tops {
+		top := &m.tops[i]
+		for _, w := range written {
+			if w == top.Path || (top.Dir && strings.HasPrefix(w, top.Path+"/")) {
+				top.Written = true
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func underDist(w *tree.Workspace, p string) bool {
+	return p == w.Dist() || strings.HasPrefix(p, w.Dist()+"/")
+}
+
+func (r *run) upToDate(f tree.File) bool {
+	e, err := r.o.Workspace.Lookup(f.Path)
+	return err == nil && !e.IsLink && e.Digest == f.Digest && e.Executable == f.Executable
+}
+
+func (r *run) restoreFile(ctx context.Context, f tree.File) error {
+	if err := r.mkdir(path.Dir(f.Path)); err != nil {
+		return err
+	}
+	dst := r.o.Workspace.Abs(f.Path)
+	if info, err := os.Lstat(dst); err == nil && info.IsDir() {
+		return fmt.Errorf("restore %s: a directory is in its place; remove it", f.Path)
+	}
+	if err := copyBlob(ctx, r.o.Store, f.Digest, dst, f.Executable); err != nil {
+		return fmt.Errorf("restore %s: %w", f.Path, err)
+	}
+	r.o.Workspace.Wrote(f.Path, f.Digest, f.Executable)
+	return nil
+}
+
+// copyBlob puts a blob at dst by rename.
+func copyBlob(ctx context.Context, st Store, d action.Digest, dst string, executable bool) error {
+	if c, ok := st.(Copier); ok {
+		return c.CopyTo(ctx, d, dst, executable)
+	}
+	src, err := st.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	tmp, err := os.CreateTemp(filepath.Dir(dst), tree.TempPrefix+"*")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(tmp, src)
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	mode := fs.FileMode(0o644)
+	if executable {
+		mode = 0o755
+	}
+	if err == nil {
+		err = os.Chmod(tmp.Name(), mode)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), dst)
+	}
+	if err != nil {
+		os.Remove(tmp.Name())
+	}
+	return err
+}
+
+func (r *run) restoreLink(l tree.Link) error {
+	abs := r.o.Workspace.Abs(l.Path)
+	if got, err := os.Readlink(abs); err == nil && filepath.ToSlash(got) == l.Target {
+		return nil
+	}
+	if to := path.Join(path.Dir(l.Path), l.Target); path.IsAbs(l.Target) || !localPath(to) {
+		return fmt.Errorf("restore link %s: its target %s is outside the project", l.Path, l.Target)
+	}
+	if err := r.mkdir(path.Dir(l.Path)); err != nil {
+		return err
+	}
+	tmp := filepath.Join(filepath.Dir(abs), tree.TempPrefix+filepath.Base(abs))
+	os.Remove(tmp)
+	if err := os.Symlink(filepath.FromSlash(l.Target), tmp); err != nil {
+		return fmt.Errorf("restore link %s: %w", l.Path, err)
+	}
+	r.o.Workspace.Forget(l.Path)
+	if err := os.Rename(tmp, abs); err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("restore link %s: %w", l.Path, err)
+	}
+	return nil
+}
+
+// mkdir makes a directory of the project and refuses one that a symbolic link
+// leads out of it: nothing is written outside the project and dist.
+func (r *run) mkdir(p string) error {
+	abs := r.o.Workspace.Abs(p)
+	if _, ok := r.madeDirs.Load(p); ok {
+		return nil
+	}
+	if err := os.MkdirAll(abs, 0o777); err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	for _, base := range []string{r.o.Workspace.Root(), r.o.Workspace.Abs(r.o.Workspace.Dist())} {
+		if base, err := filepath.EvalSymlinks(base); err == nil {
+			if rel, err := filepath.Rel(base, real); err == nil && filepath.IsLocal(rel) {
+				r.madeDirs.Store(p, true)
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("make directory %s: a symbolic link leads out of the project, to %s", p, real)
+}
+
+// removeOthers removes what the step did not make from a directory that is
+// wholly its own.
+func (r *run) removeOthers(m *made, dir string) error {
+	keep := map[string]bool{dir: true}
+	add := func(p string) {
+		for ; len(p) > len(dir); p = path.Dir(p) {
+			if keep[p] {
+				return
+			}
+			keep[p] = true
+		}
+	}
+	for _, f := range m.files {
+		add(f.Path)
+	}
+	for _, l := range m.links {
+		add(l.Path)
+	}
+	for _, e := range m.empty {
+		add(e)
+	}
+	root := r.o.Workspace.Abs(dir)
+	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(r.o.Workspace.Root(), name)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if keep[rel] {
+			return nil
+		}
+		r.o.Workspace.Forget(rel)
+		if err := os.RemoveAll(name); err != nil {
+			return err
+		}
+		if e.IsDir() {
+			return fs.SkipDir
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("tidy directory %s: %w", dir, err)
+	}
+	return nil
+}

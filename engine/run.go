@@ -1,0 +1,652 @@
+package engine
+
+import (
+	"bytes"
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sourcegraph/conc/panics"
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/tree"
+)
+
+// Options are what a run needs beside the graph.
+type Options struct {
+	Store     Store
+	Executor  Executor
+	Workspace *tree.Workspace
+	Jobs      int  // steps at once; zero means one a processor
+	KeepGoing bool // go on with what does not depend on a failure
+	DryRun    bool // look up, execute and write nothing
+	Force     bool // take nothing from the store
+	// Pipeline is the name under which the run's outputs are recorded, so
+	// that the next run of it knows what is stale. Empty for single targets.
+	Pipeline string
+	OnEvent  func(Event) // called in order, from one goroutine; may be nil
+}
+
+// A Locker is a Store that lets one process at a time do an action. While it
+// waits for another process it has called onWait once.
+type Locker interface {
+	Lock(ctx context.Context, key action.Digest, onWait func()) (unlock func(), err error)
+}
+
+// Damages is a Store that notices damage by itself; what it found since the
+// last call is told to the user.
+type Damages interface {
+	TakeDamaged() []*action.Damaged
+}
+
+// A run is the state of one Run. All fields below "owner" are touched by the
+// owner goroutine only; workers get what they need and send back a function
+// for the owner to call. made is written by the owner before any worker that
+// reads it starts.
+type run struct {
+	g    *Graph
+	o    Options
+	msgs chan func()
+	// madeDirs are the output directories known to be there and inside.
+	madeDirs    sync.Map
+	made        []*made
+	skippedData map[StepID]struct{}
+
+	// owner:
+	steps    []StepID
+	status   []Status
+	waits    []int      // needed steps that are not final yet
+	blocks   [][]StepID // who waits for this one
+	prepared []*Prepared
+	reason   []string    // why it is no hit
+	past     [][]outcome // what history says of it; read by workers
+	weight   []int64     // milliseconds to the end of the graph, by what history says
+	started  []time.Time
+	toPrep   queue
+	toExec   queue
+	preps    int // workers that prepare
+	slots    int // job slots in use
+	flying   int // workers of either kind
+	open     int // steps that are not final
+	stopping bool
+	hist     *history
+	sum      Summary
+	begin    time.Time
+}
+
+// Run makes the targets and all that they need. The error is for what went
+// wrong with airbuild itself; failed steps are in the Summary. The context
+// ends the run: what runs is stopped, the rest is cancelled, and the store is
+// left usable.
+func Run(ctx context.Context, g *Graph, targets []StepID, o Options) (*Summary, error) {
+	r := newRun(g, targets, o)
+	r.tell(Event{Kind: RunStarted, Total: len(r.steps), Jobs: r.o.Jobs})
+	r.loop(ctx)
+	err := r.finish(ctx)
+	r.sum.Wall = time.Since(r.begin)
+	r.tell(Event{Kind: RunFinished, Summary: &r.sum})
+	return &r.sum, err
+}
+
+func newRun(g *Graph, targets []StepID, o Options) *run {
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	n := len(g.Steps)
+	r := &run{
+		g: g, o: o, msgs: make(chan func(), 64), begin: time.Now(),
+		made: make([]*made, n), skippedData: map[StepID]struct{}{},
+		steps: g.Closure(targets), status: make([]Status, n), waits: make([]int, n), blocks: make([][]StepID, n),
+		prepared: make([]*Prepared, n), reason: make([]string, n), past: make([][]outcome, n), weight: make([]int64, n), started: make([]time.Time, n),
+		hist: loadHistory(o.Workspace.State()),
+	}
+	r.open = len(r.steps)
+	r.sum.Steps = len(r.steps)
+	for _, id := range r.steps {
+		r.waits[id] = len(g.Needs(id))
+		for _, need := range g.Needs(id) {
+			r.blocks[need] = append(r.blocks[need], id)
+		}
+	}
+	for _, id := range slices.Backward(r.steps) {
+		own := int64(100)
+		r.past[id] = r.hist.steps[g.Steps[id].Name]
+		if n := len(r.past[id]); n > 0 {
+			own = max(1, r.past[id][n-1].MS)
+		}
+		for _, b := range r.blocks[id] {
+			r.weight[id] = max(r.weight[id], r.weight[b])
+		}
+		r.weight[id] += own
+	}
+	r.toPrep.weight, r.toExec.weight = r.weight, r.weight
+	for _, id := range r.steps {
+		if r.waits[id] == 0 {
+			r.set(id, Ready)
+		}
+	}
+	return r
+}
+
+// set is the only place where a step's status changes.
+//
+//	Waiting → Ready → Running → Done | Failed | Cancelled
+//	                → Hit | WouldRun | Failed | Cancelled
+//	Waiting → Skipped | Cancelled
+func (r *run) set(id StepID, s Status) {
+	if r.status[id].Final() {
+		panic(fmt.Sprintf("engine: step %s is %v and cannot become %v", r.g.Steps[id].Name, r.status[id], s))
+	}
+	r.status[id] = s
+	if s == Ready {
+		heap.Push(&r.toPrep, id)
+	}
+	if s.Final() {
+		r.open--
+	}
+}
+
+// loop is the owner: it hands out work and takes in what comes back.
+func (r *run) loop(ctx context.Context) {
+	work, stop := context.WithCancel(ctx)
+	defer stop()
+	workers := pool.New()
+	ended := ctx.Done()
+	for {
+		if !r.stopping {
+			r.dispatch(work, workers)
+		}
+		if r.flying == 0 && (r.stopping || r.open == 0) {
+			break
+		}
+		select {
+		case f := <-r.msgs:
+			f()
+			if r.stopping {
+				stop()
+			}
+		case <-ended:
+			r.sum.Interrupted = true
+			r.stopping = true
+			ended = nil
+		}
+	}
+	workers.Wait()
+	r.cancelRest()
+}
+
+// dispatch starts whatever may start now: look-ups freely, work while there
+// are job slots.
+func (r *run) dispatch(ctx context.Context, workers *pool.Pool) {
+	for r.toPrep.Len() > 0 && r.preps < 2*runtime.GOMAXPROCS(0) {
+		id := heap.Pop(&r.toPrep).(StepID)
+		if why := r.unknown(id); why != "" {
+			r.finishStep(id, WouldRun, &Event{Reason: why})
+			continue
+		}
+		r.preps++
+		r.start(ctx, workers, id, r.lookUp, func() { r.preps-- })
+	}
+	for r.toExec.Len() > 0 {
+		id := r.toExec.ids[0]
+		cpu := min(max(1, r.g.Steps[id].CPU), r.o.Jobs)
+		if r.slots+cpu > r.o.Jobs {
+			return
+		}
+		heap.Pop(&r.toExec)
+		r.slots += cpu
+		r.prepared[id].Share = r.share()
+		r.started[id] = time.Now()
+		r.set(id, Running)
+		r.tell(Event{Kind: StepStarted, ID: id, Status: Running, Key: r.prepared[id].Key, Reason: r.reason[id]})
+		r.start(ctx, workers, id, r.execute, func() { r.slots -= cpu })
+	}
+}
+
+// share divides the machine among what runs and what is about to.
+func (r *run) share() Share {
+	rivals := max(1, min(r.o.Jobs, r.slots+r.toExec.Len()+r.preps))
+	return Share{CPU: max(1, runtime.GOMAXPROCS(0)/rivals)}
+}
+
+// start runs f on a worker and calls done, then what f returned, on the owner.
+// A panic in f is the step's failure, told like any other: the owner waits for
+// exactly one message from every worker.
+func (r *run) start(ctx context.Context, workers *pool.Pool, id StepID, f func(context.Context, StepID) func(), done func()) {
+	r.flying++
+	workers.Go(func() {
+		var then func()
+		var caught panics.Catcher
+		caught.Try(func() { then = f(ctx, id) })
+		if p := caught.Recovered(); p != nil {
+			err := p.AsError()
+			then = func() { r.fail(id, err, nil) }
+		}
+		r.msgs <- func() {
+			r.flying--
+			done()
+			then()
+		}
+	})
+}
+
+// unknown says why a dry run cannot look a step up, or "".
+func (r *run) unknown(id StepID) string {
+	if !r.o.DryRun {
+		return ""
+	}
+	for _, i := range r.g.Steps[id].Inputs {
+		if i.Kind == FromStep && r.status[i.Step] == WouldRun {
+			return "needs " + r.g.Steps[i.Step].Name + ", which would run"
+		}
+	}
+	return ""
+}
+
+// lookUp computes a step's key and takes its result from the store, if it is
+// there whole. Worker.
+func (r *run) lookUp(ctx context.Context, id StepID) func() {
+	p, err := r.prepare(ctx, id)
+	if err != nil {
+		return func() { r.prepareFailed(ctx, id, err) }
+	}
+	hit, why, err := r.take(ctx, p)
+	switch {
+	case err != nil:
+		return func() { r.fail(id, err, nil) }
+	case hit != nil:
+		return func() { r.hit(p, hit) }
+	case r.o.DryRun:
+		why = r.why(ctx, p, why)
+		return func() {
+			r.prepared[id] = p
+			r.finishStep(id, WouldRun, &Event{Key: p.Key, Reason: why})
+		}
+	}
+	why = r.why(ctx, p, why)
+	return func() {
+		r.prepared[id], r.reason[id] = p, why
+		if !r.stopping {
+			heap.Push(&r.toExec, id)
+		}
+	}
+}
+
+func (r *run) prepareFailed(ctx context.Context, id StepID, err error) {
+	switch {
+	case ctx.Err() != nil:
+		r.finishStep(id, Cancelled, &Event{})
+	case r.o.DryRun && r.afterWouldRun(id):
+		r.finishStep(id, WouldRun, &Event{Reason: "its inputs are known only when what it waits for has run"})
+	default:
+		r.fail(id, err, nil)
+	}
+}
+
+// afterWouldRun reports whether anything that the step waits for would run.
+func (r *run) afterWouldRun(id StepID) bool {
+	return slices.ContainsFunc(r.g.Needs(id), func(n StepID) bool { return r.status[n] == WouldRun })
+}
+
+// A hit is a result taken from the store and restored.
+type hit struct {
+	made *made
+	log  []byte
+}
+
+// take looks a prepared step up and restores its outputs. Without a hit it
+// says why, if the store gave a reason.
+func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
+	switch {
+	case p.Step.NoCache:
+		return nil, "it is never cached", nil
+	case r.o.Force:
+		return nil, "forced", nil
+	}
+	res, err := r.o.Store.Result(ctx, p.Key)
+	if why, err := damaged(err); err != nil || why != "" {
+		return nil, why, err
+	}
+	if res == nil {
+		return nil, "", nil
+	}
+	m, err := r.expand(ctx, p.Step, res)
+	if err != nil {
+		why, err := missed(err)
+		return nil, why, err
+	}
+	missing, err := r.o.Store.Missing(ctx, m.refs)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Sprintf("%d of its blobs are missing or damaged in the store", len(missing)), nil
+	}
+	log, err := resultLog(ctx, r.o.Store, res)
+	if err == nil && !r.o.DryRun && !p.Step.Inner {
+		err = r.restore(ctx, p.Step, m)
+	}
+	if err != nil {
+		why, err := missed(err)
+		return nil, why, err
+	}
+	return &hit{made: m, log: log}, "", nil
+}
+
+// damaged turns the error of a damaged entry into the reason of a miss.
+func damaged(err error) (string, error) {
+	var d *action.Damaged
+	if errors.As(err, &d) {
+		return d.Error(), nil
+	}
+	return "", err
+}
+
+// missed turns an error about a blob that is gone or damaged into the reason
+// of a miss; other errors (a full disk, no permission) stay errors.
+func missed(err error) (string, error) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "a blob is missing in the store", nil
+	}
+	return damaged(err)
+}
+
+// hit ends a step whose result was in the store. Owner.
+func (r *run) hit(p *Prepared, h *hit) {
+	r.prepared[p.ID] = p
+	r.setMade(p, h.made)
+	if r.o.DryRun && !p.Step.Inner {
+		r.o.Workspace.Pretend(h.made.files)
+	}
+	saved := h.made.result.Metadata.ExecutionCompleted.Sub(h.made.result.Metadata.ExecutionStart)
+	r.sum.Saved += saved
+	r.finishStep(p.ID, Hit, &Event{Key: p.Key, Saved: saved, Log: h.log, Outputs: h.made.tops})
+}
+
+func (r *run) setMade(p *Prepared, m *made) {
+	if last, ok := otherKey(r.past[p.ID], p.Key); ok {
+		for i := range m.tops {
+			if i < len(last.Sizes) && len(last.Sizes) == len(m.tops) {
+				m.tops[i].Before = last.Sizes[i]
+			}
+		}
+	}
+	r.made[p.ID] = m
+}
+
+// execute does a step's work, unless another process did it meanwhile. Worker.
+func (r *run) execute(ctx context.Context, id StepID) func() {
+	p := r.prepared[id]
+	if l, ok := r.o.Store.(Locker); ok && !p.Step.NoCache {
+		unlock, err := l.Lock(ctx, p.Key, func() {
+			r.msgs <- func() { r.tell(Event{Kind: StepWaiting, ID: id, Key: p.Key, Status: Running}) }
+		})
+		if err != nil {
+			return func() { r.fail(id, err, nil) }
+		}
+		defer unlock()
+		if !r.o.Force {
+			if h, _, err := r.take(ctx, p); err == nil && h != nil {
+				return func() { r.hit(p, h) }
+			}
+		}
+	}
+	var log bytes.Buffer
+	p.Log = &stepLog{keep: &log, send: func(b []byte) {
+		r.msgs <- func() { r.tell(Event{Kind: StepOutput, ID: id, Status: Running, Key: p.Key, Output: b}) }
+	}}
+	for try := 0; ; try++ {
+		res, err := r.attempt(ctx, p)
+		if err == nil {
+			return r.executed(ctx, p, res)
+		}
+		if try >= p.Step.Retries || ctx.Err() != nil {
+			return func() { r.fail(id, err, log.Bytes()) }
+		}
+		r.msgs <- func() { r.tell(Event{Kind: StepRetry, ID: id, Status: Running, Key: p.Key, Err: err}) }
+		log.Reset()
+	}
+}
+
+// attempt runs the step once. A non-zero exit is an *ExitError.
+func (r *run) attempt(ctx context.Context, p *Prepared) (*action.Result, error) {
+	if p.Step.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, p.Step.Timeout, fmt.Errorf("timed out after %v", p.Step.Timeout))
+		defer cancel()
+	}
+	res, err := r.o.Executor.Execute(ctx, p)
+	if cause := context.Cause(ctx); err != nil && cause != nil && ctx.Err() == context.DeadlineExceeded {
+		return nil, cause
+	}
+	if err == nil && res.ExitCode != 0 {
+		err = &ExitError{Program: p.Command.Arguments[0], Code: int(res.ExitCode)}
+	}
+	return res, err
+}
+
+// executed records a success: outputs appear in the project, blobs are in the
+// store, then the entry. If an input changed while the step ran, the result
+// may be of neither state: it is used, and not recorded.
+func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) func() {
+	notice := ""
+	record := !p.Step.NoCache
+	if p.Step.Mode == Workspace {
+		if changed := r.o.Workspace.Changed(p.Inputs); changed != "" {
+			notice = fmt.Sprintf("%s: %s changed while the step ran; its result is not kept", p.Step.Name, changed)
+			record = false
+		}
+	}
+	if record {
+		if err := r.record(ctx, p, res); err != nil {
+			return func() { r.fail(p.ID, err, nil) }
+		}
+	}
+	m, err := r.expand(ctx, p.Step, res)
+	if err == nil && !p.Step.Inner {
+		err = r.restore(ctx, p.Step, m)
+	}
+	if err != nil {
+		return func() { r.fail(p.ID, err, nil) }
+	}
+	log, err := resultLog(ctx, r.o.Store, res)
+	if err != nil {
+		return func() { r.fail(p.ID, err, nil) }
+	}
+	return func() {
+		if notice != "" {
+			r.tell(Event{Kind: Notice, Reason: notice})
+		}
+		r.setMade(p, m)
+		r.finishStep(p.ID, Done, &Event{Key: p.Key, Log: log, Reason: r.reason[p.ID], Outputs: m.tops})
+	}
+}
+
+// record stores what explains the key, then the entry.
+func (r *run) record(ctx context.Context, p *Prepared, res *action.Result) error {
+	msg, err := p.Inputs.Message()
+	if err != nil {
+		return err
+	}
+	for _, b := range [][]byte{p.Action.Marshal(), p.Command.Marshal(), msg.Marshal()} {
+		d, err := r.o.Store.Put(ctx, bytes.NewReader(b))
+		if err != nil {
+			return fmt.Errorf("store action: %w", err)
+		}
+		res.Metadata.Inputs = d
+	}
+	if err := r.o.Store.PutResult(ctx, p.Key, res); err != nil {
+		return fmt.Errorf("store result: %w", err)
+	}
+	return nil
+}
+
+// fail ends a step that could not be done, and whatever hangs on it. Owner.
+func (r *run) fail(id StepID, err error, log []byte) {
+	if r.stopping && (errors.Is(err, context.Canceled) || r.sum.Interrupted) {
+		r.finishStep(id, Cancelled, &Event{Log: log})
+		return
+	}
+	ev := &Event{Err: err, Log: log, Reason: r.reason[id]}
+	if p := r.prepared[id]; p != nil {
+		ev.Key = p.Key
+	}
+	r.sum.Failures = append(r.sum.Failures, Failure{ID: id, Step: &r.g.Steps[id], Err: err, Log: log})
+	r.finishStep(id, Failed, ev)
+	if !r.o.KeepGoing && !r.o.DryRun {
+		r.stopping = true
+	}
+}
+
+// finishStep makes a step final, tells so, and frees or skips what waits for it.
+func (r *run) finishStep(id StepID, s Status, ev *Event) {
+	if s == Done || s == Failed {
+		ev.Duration = time.Since(r.started[id])
+		if r.started[id].IsZero() {
+			ev.Duration = 0
+		}
+	}
+	r.set(id, s)
+	r.tellDamage()
+	ev.Kind, ev.ID, ev.Status = StepFinished, id, s
+	r.count(s)
+	r.remember(id, s, ev)
+	r.tell(*ev)
+	for _, b := range r.blocks[id] {
+		if r.status[b].Final() {
+			continue
+		}
+		if s == Failed || s == Skipped {
+			r.finishStep(b, Skipped, &Event{Reason: "needs " + r.g.Steps[id].Name + ", which " + map[Status]string{Failed: "failed", Skipped: "was skipped"}[s]})
+			continue
+		}
+		if r.waits[b]--; r.waits[b] == 0 && s != Cancelled {
+			r.set(b, Ready)
+		}
+	}
+}
+
+func (r *run) count(s Status) {
+	switch s {
+	case Hit:
+		r.sum.Hits++
+	case Done:
+		r.sum.Ran++
+	case Failed:
+		r.sum.Failed++
+	case Skipped:
+		r.sum.Skipped++
+	case Cancelled:
+		r.sum.Cancelled++
+	case WouldRun:
+		r.sum.WouldRun++
+	}
+}
+
+// remember puts a success into the history.
+func (r *run) remember(id StepID, s Status, ev *Event) {
+	if r.o.DryRun || (s != Hit && s != Done) {
+		return
+	}
+	o := outcome{Step: r.g.Steps[id].Name, Key: ev.Key.String(), Time: time.Now().UTC(), MS: max(ev.Duration, ev.Saved).Milliseconds()}
+	for _, out := range ev.Outputs {
+		o.Sizes = append(o.Sizes, out.Size)
+	}
+	r.hist.note(o)
+}
+
+// cancelRest ends what was not started when the run was stopped.
+func (r *run) cancelRest() {
+	for _, id := range r.steps {
+		if !r.status[id].Final() {
+			r.finishStep(id, Cancelled, &Event{})
+		}
+	}
+}
+
+// tellDamage passes on what the store found damaged and threw away.
+func (r *run) tellDamage() {
+	d, ok := r.o.Store.(Damages)
+	if !ok {
+		return
+	}
+	for _, x := range d.TakeDamaged() {
+		r.sum.Damaged++
+		r.tell(Event{Kind: Notice, Reason: "store: " + x.Error() + "; thrown away", Key: x.Digest})
+	}
+}
+
+func (r *run) tell(e Event) {
+	if r.o.OnEvent == nil {
+		return
+	}
+	e.Time = time.Now()
+	switch e.Kind {
+	case StepStarted, StepOutput, StepFinished, StepWaiting, StepRetry:
+		e.Step = &r.g.Steps[e.ID]
+	}
+	r.o.OnEvent(e)
+}
+
+// finish tidies up and writes the records of the run.
+func (r *run) finish(ctx context.Context) error {
+	r.tellDamage()
+	if r.o.DryRun {
+		return nil
+	}
+	removed, err := r.sweep()
+	r.sum.Removed = removed
+	return errors.Join(err, r.hist.save(), r.o.Workspace.Save())
+}
+
+// A queue is a heap of steps, the one with the longest way to the end first.
+type queue struct {
+	ids    []StepID
+	weight []int64
+}
+
+func (q *queue) Len() int { return len(q.ids) }
+func (q *queue) Less(i, j int) bool {
+	a, b := q.ids[i], q.ids[j]
+	if q.weight[a] != q.weight[b] {
+		return q.weight[a] > q.weight[b]
+	}
+	return a < b
+}
+func (q *queue) Swap(i, j int) { q.ids[i], q.ids[j] = q.ids[j], q.ids[i] }
+func (q *queue) Push(x any)    { q.ids = append(q.ids, x.(StepID)) }
+func (q *queue) Pop() any {
+	id := q.ids[len(q.ids)-1]
+	q.ids = q.ids[:len(q.ids)-1]
+	return id
+}
+
+// A stepLog keeps a step's output and sends it on in whole lines.
+type stepLog struct {
+	mu   sync.Mutex
+	keep *bytes.Buffer
+	part []byte
+	send func([]byte)
+}
+
+var _ io.Writer = (*stepLog)(nil)
+
+func (l *stepLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep.Write(b)
+	l.part = append(l.part, b...)
+	if i := bytes.LastIndexByte(l.part, '\n'); i >= 0 {
+		l.send(slices.Clone(l.part[:i+1]))
+		l.part = slices.Clone(l.part[i+1:])
+	}
+	return len(b), nil
+}

@@ -1,0 +1,415 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+func TestRunThenHit(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a", engine.FileInput("in.txt"))
+	b.step("b", b.from(a))
+	sum := b.run()
+	b.want("done a first run here", "done b first run here")
+	if !sum.OK() || sum.Ran != 2 || sum.Hits != 0 {
+		t.Errorf("summary %+v", sum)
+	}
+	first := b.read("dist/b")
+
+	sum = b.run()
+	b.want("hit a", "hit b")
+	if sum.Hits != 2 || sum.Ran != 0 || len(b.exec.ran) != 0 || sum.Saved != 4*time.Second {
+		t.Errorf("summary %+v, executed %v", sum, b.exec.ran)
+	}
+
+	if err := os.RemoveAll(filepath.Join(b.root, "dist")); err != nil {
+		t.Fatal(err)
+	}
+	b.run()
+	b.want("hit a", "hit b")
+	if got := b.read("dist/b"); got != first {
+		t.Errorf("restored %q, want %q", got, first)
+	}
+}
+
+func TestEditReachesDependents(t *testing.T) {
+	b := newBench(t)
+	b.write("other.txt", "x")
+	a := b.step("a", engine.FileInput("in.txt"))
+	b.step("b", b.from(a))
+	b.step("c", engine.FileInput("other.txt"))
+	b.run()
+	b.write("in.txt", "two")
+	b.run()
+	slices.Sort(b.log)
+	b.want("done a in.txt changed", "done b dist/a changed", "hit c")
+}
+
+func TestEarlyCutOff(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a", engine.FileInput("in.txt"))
+	b.step("b", b.from(a))
+	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		return b.exec.outputs(ctx, p, "the same")
+	}
+	b.run()
+	b.write("in.txt", "two")
+	b.run()
+	b.want("done a in.txt changed", "hit b")
+}
+
+func failing(code int32) func(context.Context, *engine.Prepared) (*action.Result, error) {
+	return func(_ context.Context, p *engine.Prepared) (*action.Result, error) {
+		fmt.Fprintln(p.Log, "boom")
+		return &action.Result{ExitCode: code}, nil
+	}
+}
+
+func TestFailFast(t *testing.T) {
+	b := newBench(t)
+	b.opts.Jobs = 1
+	a := b.step("a")
+	b.step("b", b.from(a))
+	b.step("c")
+	b.exec.do["a"] = failing(7)
+	sum := b.run()
+	b.want("failed a first run here", "skipped b needs a, which failed", "cancelled c")
+	if sum.OK() || sum.Failed != 1 || sum.Skipped != 1 || sum.Cancelled != 1 {
+		t.Errorf("summary %+v", sum)
+	}
+	var exit *engine.ExitError
+	if f := sum.Failures[0]; !errors.As(f.Err, &exit) || exit.Code != 7 || string(f.Log) != "boom\n" {
+		t.Errorf("failure %+v", f)
+	}
+	// A failure is never cached.
+	b.run()
+	if !slices.Contains(b.exec.ran, "a") {
+		t.Errorf("the failed step did not run again: %v", b.exec.ran)
+	}
+}
+
+func TestKeepGoing(t *testing.T) {
+	b := newBench(t)
+	b.opts.KeepGoing = true
+	a := b.step("a")
+	b.step("b", b.from(a))
+	b.step("c")
+	b.exec.do["a"] = failing(1)
+	sum := b.run()
+	slices.Sort(b.log)
+	b.want("done c first run here", "failed a first run here", "skipped b needs a, which failed")
+	if sum.Ran != 1 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestFailureStopsWhatRuns(t *testing.T) {
+	b := newBench(t)
+	b.step("a")
+	b.step("b")
+	started := make(chan struct{})
+	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		<-started
+		return &action.Result{ExitCode: 1}, nil
+	}
+	b.exec.do["b"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		close(started)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	b.run()
+	b.want("failed a first run here", "cancelled b")
+}
+
+func TestInterrupt(t *testing.T) {
+	b := newBench(t)
+	b.opts.Jobs = 1
+	b.step("a")
+	b.step("b")
+	ctx, cancel := context.WithCancel(context.Background())
+	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		cancel()
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	sum := b.runContext(ctx)
+	b.want("cancelled a", "cancelled b")
+	if !sum.Interrupted || sum.OK() || len(b.store.results) != 0 {
+		t.Errorf("summary %+v, %d results", sum, len(b.store.results))
+	}
+}
+
+func TestPanicIsAFailure(t *testing.T) {
+	b := newBench(t)
+	b.step("a")
+	b.exec.do["a"] = func(context.Context, *engine.Prepared) (*action.Result, error) { panic("ouch") }
+	sum := b.run()
+	if sum.Failed != 1 || !strings.Contains(sum.Failures[0].Err.Error(), "ouch") {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestRetryAndTimeout(t *testing.T) {
+	b := newBench(t)
+	b.add(engine.Step{Name: "flaky", Retries: 2, Command: action.Command{Arguments: []string{"x"}}})
+	b.add(engine.Step{Name: "slow", Timeout: 10 * time.Millisecond, Command: action.Command{Arguments: []string{"y"}}})
+	b.opts.KeepGoing = true
+	tries, retries := 0, 0
+	b.exec.do["flaky"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		if tries++; tries < 3 {
+			return &action.Result{ExitCode: 1}, nil
+		}
+		return &action.Result{}, nil
+	}
+	b.exec.do["slow"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	b.opts.OnEvent = func(e engine.Event) {
+		if e.Kind == engine.StepRetry {
+			retries++
+		}
+	}
+	sum := b.run()
+	if tries != 3 || retries != 2 || sum.Ran != 1 {
+		t.Errorf("%d tries, %d retries told, summary %+v", tries, retries, sum)
+	}
+	if sum.Failed != 1 || sum.Failures[0].Err.Error() != "timed out after 10ms" {
+		t.Errorf("failures %+v", sum.Failures)
+	}
+}
+
+func TestMissingBlobIsAMiss(t *testing.T) {
+	b := newBench(t)
+	b.step("a", engine.FileInput("in.txt"))
+	b.run()
+	for d, c := range b.store.blobs {
+		if strings.HasPrefix(string(c), `["make"`) {
+			delete(b.store.blobs, d)
+		}
+	}
+	b.run()
+	b.want("done a 1 of its blobs are missing or damaged in the store")
+}
+
+func TestBlobsBeforeEntry(t *testing.T) {
+	b := newBench(t)
+	b.step("a", engine.FileInput("in.txt"))
+	b.run()
+	if n := slices.Index(b.store.puts, "result"); n != len(b.store.puts)-1 {
+		t.Errorf("order of writes: %v", b.store.puts)
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a", engine.FileInput("in.txt"))
+	b.step("b", b.from(a))
+	b.opts.DryRun = true
+	sum := b.run()
+	b.want("would-run a first run here", "would-run b needs a, which would run")
+	if sum.WouldRun != 2 || len(b.exec.ran) != 0 || len(b.store.blobs) != 0 {
+		t.Errorf("summary %+v, ran %v, %d blobs", sum, b.exec.ran, len(b.store.blobs))
+	}
+	b.opts.DryRun = false
+	b.run()
+	os.RemoveAll(filepath.Join(b.root, "dist"))
+	b.opts.DryRun = true
+	b.run()
+	b.want("hit a", "hit b")
+	if got := b.read("dist/a"); !strings.HasPrefix(got, "<") {
+		t.Errorf("a dry run restored %q", got)
+	}
+}
+
+func TestForce(t *testing.T) {
+	b := newBench(t)
+	b.step("a")
+	b.run()
+	b.opts.Force = true
+	b.run()
+	b.want("done a forced")
+}
+
+func TestStaleOutputsGo(t *testing.T) {
+	b := newBench(t)
+	b.opts.Pipeline = "release"
+	b.step("old")
+	b.step("both")
+	b.run()
+	b.write("dist/mine.txt", "the user's")
+	b.graph = engine.Graph{}
+	b.step("new")
+	b.step("both")
+	sum := b.run()
+	if got, want := strings.Join(sum.Removed, " "), "dist/old"; got != want {
+		t.Errorf("removed %q, want %q", got, want)
+	}
+	for name, there := range map[string]bool{"old": false, "new": true, "both": true, "mine.txt": true} {
+		_, err := os.Stat(filepath.Join(b.root, "dist", name))
+		if (err == nil) != there {
+			t.Errorf("dist/%s: %v, want there: %v", name, err, there)
+		}
+	}
+}
+
+func TestFailedStepLeavesNoOldOutput(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a", engine.FileInput("in.txt"))
+	b.step("b", b.from(a))
+	b.run()
+	b.write("in.txt", "two")
+	b.exec.do["a"] = failing(1)
+	b.run()
+	for _, name := range []string{"dist/a", "dist/b"} {
+		if got := b.read(name); !strings.HasPrefix(got, "<") {
+			t.Errorf("%s is still there: %q", name, got)
+		}
+	}
+}
+
+func TestOnlyChangedOutputsAreWritten(t *testing.T) {
+	b := newBench(t)
+	b.step("a")
+	written := 0
+	b.opts.OnEvent = func(e engine.Event) {
+		for _, o := range e.Outputs {
+			if o.Written {
+				written++
+			}
+		}
+	}
+	b.run()
+	b.run()
+	if written != 1 {
+		t.Errorf("wrote %d outputs, want 1", written)
+	}
+	b.write("dist/a", "scribbled on")
+	b.run()
+	if written != 2 {
+		t.Errorf("wrote %d outputs, want 2", written)
+	}
+}
+
+func TestInputChangedMeanwhileIsNotKept(t *testing.T) {
+	b := newBench(t)
+	id := b.step("a", engine.FileInput("in.txt"))
+	b.graph.Steps[id].Mode = engine.Workspace
+	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		b.write("in.txt", "written while a runs")
+		return b.exec.outputs(ctx, p, "of two states")
+	}
+	b.run()
+	if len(b.store.results) != 0 {
+		t.Error("a result of changing inputs was kept")
+	}
+}
+
+func TestOutputThroughLinkOutOfProject(t *testing.T) {
+	b := newBench(t)
+	outside := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(b.root, "gen")); err != nil {
+		t.Fatal(err)
+	}
+	b.add(engine.Step{Name: "a", Command: action.Command{Arguments: []string{"x"}, OutputPaths: []string{"gen/a"}, OutputFiles: []string{"gen/a"}}})
+	sum := b.run()
+	if sum.Failed != 1 || !strings.Contains(sum.Failures[0].Err.Error(), "leads out of the project") {
+		t.Errorf("failures %+v", sum.Failures)
+	}
+	if list, _ := os.ReadDir(outside); len(list) != 0 {
+		t.Errorf("written outside: %v", list)
+	}
+}
+
+func TestJobsBound(t *testing.T) {
+	b := newBench(t)
+	b.opts.Jobs = 3
+	for i := range 12 {
+		name := fmt.Sprint("s", i)
+		b.step(name)
+		b.exec.do[name] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+			time.Sleep(time.Millisecond)
+			return b.exec.outputs(ctx, p, name)
+		}
+	}
+	b.run()
+	if b.exec.most > 3 || b.exec.most < 2 {
+		t.Errorf("%d steps at once, want up to 3", b.exec.most)
+	}
+}
+
+func TestKeysHoldNoPlace(t *testing.T) {
+	keys := map[action.Digest]bool{}
+	for range 2 {
+		b := newBench(t)
+		b.step("a", engine.FileInput("in.txt"))
+		b.opts.OnEvent = func(e engine.Event) {
+			if e.Kind == engine.StepFinished {
+				keys[e.Key] = true
+			}
+		}
+		b.run()
+	}
+	if len(keys) != 1 {
+		t.Errorf("%d keys for the same work in two directories", len(keys))
+	}
+}
+
+func TestSecretsAreNotInKeys(t *testing.T) {
+	b := newBench(t)
+	id := b.step("a")
+	b.graph.Steps[id].Secrets = []action.EnvVar{{Name: "TOKEN", Value: "hunter2"}}
+	b.run()
+	b.graph.Steps[id].Secrets[0].Value = "hunter3"
+	b.run()
+	if len(b.exec.ran) != 1 {
+		t.Error("another secret, the same key")
+	}
+	for _, c := range b.store.blobs {
+		if strings.Contains(string(c), "hunter") {
+			t.Errorf("the store holds the secret: %q", c)
+		}
+	}
+}
+
+func TestExplain(t *testing.T) {
+	b := newBench(t)
+	id := b.step("a", engine.FileInput("in.txt"))
+	b.run()
+	b.write("in.txt", "two")
+	o, done := b.options()
+	defer done()
+	e, err := engine.Explain(context.Background(), &b.graph, id, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Status != engine.WouldRun || e.Previous == nil || len(e.Changes) != 1 || e.Changes[0].Name != "in.txt" {
+		t.Errorf("explanation %+v", e)
+	}
+	if !slices.ContainsFunc(e.Lines, func(l action.Line) bool { return l.Kind == action.KindArg && l.Value == "make" }) {
+		t.Errorf("lines %+v", e.Lines)
+	}
+}
+
+func TestGraphRefusesForwardEdges(t *testing.T) {
+	var g engine.Graph
+	if _, err := g.Add(engine.Step{Name: "a", After: []engine.StepID{1}}); err == nil {
+		t.Error("a step may need one that is not there yet")
+	}
+	if _, err := g.Add(engine.Step{Name: "a"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := g.Add(engine.Step{Name: "a"}); err == nil {
+		t.Error("two steps of one name")
+	}
+}

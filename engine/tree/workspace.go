@@ -1,0 +1,492 @@
+package tree
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/gofrs/flock"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// TempPrefix begins the name of every temporary file that airbuild makes
+// beside an output. Such files are no inputs and are removed when found.
+const TempPrefix = ".airbuild-"
+
+// A Workspace is a project on disk as a run sees it: content digests by path,
+// remembered for the run in memory and between runs in the stat index. Its
+// methods are safe for use by several goroutines. Paths are slash-separated
+// and relative to the root, unless absolute.
+type Workspace struct {
+	root, dist, state string
+	index             *index
+	users             *flock.Flock // shared while open
+
+	mu      sync.Mutex
+	seen    map[string]Entry         // what this run knows
+	overlay map[string]Entry         // outputs that a dry run takes as there
+	virtual map[string][]fs.DirEntry // their directories
+}
+
+// An Entry is what one path of the workspace holds.
+type Entry struct {
+	Digest     action.Digest
+	Executable bool
+	Link       string // target, if the path is a symbolic link
+	IsLink     bool
+	stat       stat
+}
+
+// OpenWorkspace opens the project at root. The stat index and other caches
+// that cost only time to lose are kept in state, which is made if need be.
+func OpenWorkspace(root, dist, state string) (*Workspace, error) {
+	if err := os.MkdirAll(state, 0o777); err != nil {
+		return nil, fmt.Errorf("make state directory: %w", err)
+	}
+	w := &Workspace{
+		root: root, dist: path.Clean(dist), state: state,
+		index: loadIndex(filepath.Join(state, "index")),
+		seen:  map[string]Entry{},
+		users: flock.New(filepath.Join(state, "users.lock")),
+	}
+	if err := w.users.RLock(); err != nil {
+		return nil, fmt.Errorf("lock state directory: %w", err)
+	}
+	return w, nil
+}
+
+// Save writes the stat index.
+func (w *Workspace) Save() error { return w.index.save() }
+
+// Close saves the stat index and lets the workspace go.
+func (w *Workspace) Close() error { return errors.Join(w.Save(), w.users.Close()) }
+
+// Alone calls f if no other process has the workspace open, and holds others
+// off meanwhile. It reports whether it did.
+func (w *Workspace) Alone(f func() error) (bool, error) {
+	// A shared lock cannot be turned into an exclusive one without letting
+	// go of it in between.
+	if err := w.users.Unlock(); err != nil {
+		return false, err
+	}
+	ok, err := w.users.TryLock()
+	if ok && err == nil {
+		err = errors.Join(f(), w.users.Unlock())
+	}
+	return ok, errors.Join(err, w.users.RLock())
+}
+
+// Root returns the absolute path of the project.
+func (w *Workspace) Root() string { return w.root }
+
+// Dist returns the output directory, relative to the root.
+func (w *Workspace) Dist() string { return w.dist }
+
+// State returns the directory for caches of this workspace.
+func (w *Workspace) State() string { return w.state }
+
+// Abs returns the absolute path of p.
+func (w *Workspace) Abs(p string) string {
+	if filepath.IsAbs(p) {
+		return filepath.FromSlash(p)
+	}
+	return filepath.Join(w.root, filepath.FromSlash(p))
+}
+
+// Digest returns the content digest of the file at p, following links.
+func (w *Workspace) Digest(p string) (action.Digest, error) {
+	e, err := w.Lookup(p)
+	if err != nil {
+		return action.Digest{}, err
+	}
+	if e.IsLink {
+		target, err := filepath.EvalSymlinks(w.Abs(p))
+		if err != nil {
+			return action.Digest{}, fmt.Errorf("follow link: %w", err)
+		}
+		e, err = w.Lookup(filepath.ToSlash(target))
+		return e.Digest, err
+	}
+	return e.Digest, nil
+}
+
+// Lookup returns what the path holds: a regular file or a link. Within a run
+// the first answer stands until Forget.
+func (w *Workspace) Lookup(p string) (Entry, error) {
+	w.mu.Lock()
+	e, ok := w.seen[p]
+	if !ok {
+		e, ok = w.overlay[p]
+	}
+	w.mu.Unlock()
+	if ok {
+		return e, nil
+	}
+	e, err := w.read(p)
+	if err != nil {
+		return Entry{}, err
+	}
+	w.mu.Lock()
+	w.seen[p] = e
+	w.mu.Unlock()
+	return e, nil
+}
+
+// read looks at the file itself, with the stat index.
+func (w *Workspace) read(p string) (Entry, error) {
+	abs := w.Abs(p)
+	info, err := os.Lstat(abs)
+	if err != nil {
+		return Entry{}, err
+	}
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(abs)
+		return Entry{IsLink: true, Link: filepath.ToSlash(target), stat: statOf(info)}, err
+	case info.IsDir():
+		return Entry{}, &fs.PathError{Op: "read", Path: p, Err: errIsDir}
+	case !info.Mode().IsRegular():
+		return Entry{}, &fs.PathError{Op: "read", Path: p, Err: errors.New("neither a file, a link nor a directory")}
+	}
+	st := statOf(info)
+	exe := info.Mode()&0o111 != 0
+	if d, ok := w.index.lookup(p, st); ok {
+		return Entry{Digest: d, Executable: exe, stat: st}, nil
+	}
+	at := w.index.now()
+	d, err := hashFile(abs)
+	if err != nil {
+		return Entry{}, err
+	}
+	w.index.record(p, st, d, at)
+	return Entry{Digest: d, Executable: exe, stat: st}, nil
+}
+
+var errIsDir = errors.New("is a directory")
+
+func hashFile(name string) (action.Digest, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return action.Digest{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return action.Digest{}, err
+	}
+	return action.Digest{Hash: [sha256.Size]byte(h.Sum(nil)), Size: n}, nil
+}
+
+// Forget drops what the run knows of p, because it was just written.
+func (w *Workspace) Forget(p string) {
+	w.mu.Lock()
+	delete(w.seen, p)
+	w.mu.Unlock()
+}
+
+// ForgetAll drops all that the run knows, because a step may have written
+// anywhere.
+func (w *Workspace) ForgetAll() {
+	w.mu.Lock()
+	clear(w.seen)
+	w.mu.Unlock()
+}
+
+// Wrote tells that the file at p was just written with the given content, so
+// that it need not be read to be known.
+func (w *Workspace) Wrote(p string, d action.Digest, executable bool) {
+	w.Forget(p)
+	at := w.index.now()
+	info, err := os.Lstat(w.Abs(p))
+	if err != nil || !info.Mode().IsRegular() || info.Size() != d.Size {
+		return
+	}
+	st := statOf(info)
+	w.index.record(p, st, d, at)
+	w.mu.Lock()
+	w.seen[p] = Entry{Digest: d, Executable: info.Mode()&0o111 != 0, stat: st}
+	w.mu.Unlock()
+}
+
+// Changed returns the first of the tree's workspace files that is no longer
+// what it was when this run hashed it, or "".
+func (w *Workspace) Changed(t *Tree) string {
+	for i := range t.Files {
+		src := t.Files[i].Source.Path
+		if src == "" {
+			continue
+		}
+		p := w.rel(src)
+		w.mu.Lock()
+		e, ok := w.seen[p]
+		w.mu.Unlock()
+		info, err := os.Lstat(src)
+		if err != nil {
+			return p
+		}
+		if ok && statOf(info) != e.stat {
+			if d, err := hashFile(src); err != nil || d != t.Files[i].Digest {
+				return p
+			}
+		}
+	}
+	return ""
+}
+
+// rel is the key under which an absolute source path was looked up.
+func (w *Workspace) rel(abs string) string {
+	if r, err := filepath.Rel(w.root, abs); err == nil && filepath.IsLocal(r) {
+		return filepath.ToSlash(r)
+	}
+	return filepath.ToSlash(abs)
+}
+
+// ReadDir lists the directory at p, sorted by name.
+func (w *Workspace) ReadDir(p string) ([]fs.DirEntry, error) {
+	w.mu.Lock()
+	extra := w.virtual[p]
+	w.mu.Unlock()
+	list, err := os.ReadDir(w.Abs(p))
+	if len(extra) == 0 {
+		return list, err
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return list, err
+	}
+	byName := func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) }
+	list = slices.Concat(extra, list)
+	slices.SortStableFunc(list, byName)
+	return slices.CompactFunc(list, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() }), nil
+}
+
+// Pretend makes the workspace look as if files were there, for a dry run in
+// which a hit is not restored.
+func (w *Workspace) Pretend(files []File) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.overlay == nil {
+		w.overlay = map[string]Entry{}
+		w.virtual = map[string][]fs.DirEntry{}
+	}
+	for _, f := range files {
+		delete(w.seen, f.Path)
+		w.overlay[f.Path] = Entry{Digest: f.Digest, Executable: f.Executable}
+		mode := fs.FileMode(0o644)
+		for p := f.Path; p != "."; p = path.Dir(p) {
+			dir := path.Dir(p)
+			entry := fs.FileInfoToDirEntry(fileInfo{name: path.Base(p), mode: mode, size: f.Digest.Size})
+			known := slices.ContainsFunc(w.virtual[dir], func(e fs.DirEntry) bool { return e.Name() == entry.Name() })
+			if known {
+				break
+			}
+			w.virtual[dir] = append(w.virtual[dir], entry)
+			mode = fs.ModeDir | 0o755
+		}
+	}
+}
+
+// Add appends what the workspace holds at p to files, links and empty: one
+// file or link, or a directory with all below it. It lands at the path to.
+// Links that lead out of what is added stay links; absolute ones are refused.
+func (w *Workspace) Add(b *Inputs, p, to string) error {
+	w.mu.Lock()
+	_, pretended := w.overlay[p]
+	_, dir := w.virtual[p]
+	w.mu.Unlock()
+	if !pretended && !dir {
+		info, err := os.Lstat(w.Abs(p))
+		if err != nil {
+			return err
+		}
+		dir = info.IsDir()
+	}
+	if dir {
+		return w.addDir(b, p, to)
+	}
+	return w.addFile(b, p, to)
+}
+
+func (w *Workspace) addFile(b *Inputs, p, to string) error {
+	e, err := w.Lookup(p)
+	if err != nil {
+		return err
+	}
+	if e.IsLink {
+		return b.link(to, e.Link)
+	}
+	b.Files = append(b.Files, File{Path: to, Digest: e.Digest, Executable: e.Executable, Source: Source{Path: w.Abs(p)}})
+	return nil
+}
+
+// addDir adds a directory; the output directory, version control and
+// airbuild's own temporary files below it are left out.
+func (w *Workspace) addDir(b *Inputs, p, to string) error {
+	entries, err := w.ReadDir(p)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, e := range entries {
+		child := path.Join(p, e.Name())
+		if w.Ignored(child) {
+			continue
+		}
+		n++
+		if e.IsDir() {
+			err = w.addDir(b, child, path.Join(to, e.Name()))
+		} else {
+			err = w.addFile(b, child, path.Join(to, e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if n == 0 && to != "." {
+		b.Empty = append(b.Empty, to)
+	}
+	return nil
+}
+
+// Ignored reports whether a path is never an input by pattern or directory:
+// the output directory, .git, and airbuild's temporary files.
+func (w *Workspace) Ignored(p string) bool {
+	name := path.Base(p)
+	return p == w.dist || name == ".git" || strings.HasPrefix(name, TempPrefix)
+}
+
+// Glob returns the files below base that the patterns name, sorted, relative
+// to the root. A pattern that begins with "!" takes files away again; one
+// that names a directory means all below it.
+func (w *Workspace) Glob(base string, patterns []string) ([]string, error) {
+	var take, drop []string
+	for _, p := range patterns {
+		not := strings.HasPrefix(p, "!")
+		p = path.Clean(strings.TrimPrefix(p, "!"))
+		if !doublestar.ValidatePattern(p) {
+			return nil, fmt.Errorf("pattern %q is malformed", p)
+		}
+		if not {
+			drop = append(drop, p)
+		} else {
+			take = append(take, p)
+		}
+	}
+	matched := make([]bool, len(take))
+	var out []string
+	visit := func(rel string) {
+		hit := false
+		for i, p := range take {
+			if covers(p, rel) {
+				matched[i], hit = true, true
+			}
+		}
+		if hit && !slices.ContainsFunc(drop, func(p string) bool { return covers(p, rel) }) {
+			out = append(out, path.Join(base, rel))
+		}
+	}
+	for _, start := range starts(take) {
+		if err := w.walk(path.Join(base, start), start, visit); err != nil {
+			return nil, err
+		}
+	}
+	if i := slices.Index(matched, false); i >= 0 {
+		return nil, fmt.Errorf("pattern %q matches no file below %s", take[i], base)
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+// covers reports whether the pattern names rel or a directory above it.
+func covers(pattern, rel string) bool {
+	if pattern == "." {
+		return true
+	}
+	for p := rel; p != "."; p = path.Dir(p) {
+		if ok, _ := doublestar.Match(pattern, p); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// starts returns the directories (or files) below which a walk finds all that
+// the patterns can match, none inside another.
+func starts(patterns []string) []string {
+	var dirs []string
+	for _, p := range patterns {
+		dir := p
+		if strings.ContainsAny(p, `*?[{\`) {
+			dir, _ = doublestar.SplitPattern(p)
+		}
+		dirs = append(dirs, dir)
+	}
+	slices.Sort(dirs)
+	var out []string
+	for _, d := range slices.Compact(dirs) {
+		inside := slices.ContainsFunc(out, func(o string) bool { return o == "." || d == o || strings.HasPrefix(d, o+"/") })
+		if !inside {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// walk calls visit for every file at or below p; rel is p relative to the
+// base of the patterns. What is not there is passed over.
+func (w *Workspace) walk(p, rel string, visit func(rel string)) error {
+	entries, err := w.ReadDir(p)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if _, lerr := w.Lookup(p); lerr == nil {
+			visit(rel)
+			return nil
+		}
+		return err
+	}
+	for _, e := range entries {
+		child := path.Join(p, e.Name())
+		if w.Ignored(child) {
+			continue
+		}
+		if e.IsDir() {
+			if err := w.walk(child, path.Join(rel, e.Name()), visit); err != nil {
+				return err
+			}
+		} else {
+			visit(path.Join(rel, e.Name()))
+		}
+	}
+	return nil
+}
+
+// Inputs collects what goes into a Tree.
+type Inputs struct {
+	Files []File
+	Links []Link
+	Empty []string
+}
+
+// link adds a symbolic link, unless it leads out of the tree.
+func (b *Inputs) link(at, target string) error {
+	if path.IsAbs(target) || filepath.IsAbs(target) {
+		return fmt.Errorf("link %s: its target %s is absolute: it would not lead anywhere on another machine", at, target)
+	}
+	if to := path.Join(path.Dir(at), target); to == ".." || strings.HasPrefix(to, "../") {
+		return fmt.Errorf("link %s: its target %s is outside the project", at, target)
+	}
+	b.Links = append(b.Links, Link{Path: at, Target: target})
+	return nil
+}

@@ -1,0 +1,127 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// why says in a few words why a step is no hit: the store's own reason if it
+// has one, otherwise what differs from the step's last outcome here. Worker.
+func (r *run) why(ctx context.Context, p *Prepared, reason string) string {
+	if reason != "" {
+		return reason
+	}
+	past := r.past[p.ID]
+	if len(past) == 0 {
+		return "first run here"
+	}
+	last, ok := otherKey(past, p.Key)
+	if !ok || past[len(past)-1].Key == p.Key.String() {
+		return "its result is no longer in the store"
+	}
+	changes, err := r.changesSince(ctx, p, last)
+	if err != nil || len(changes) == 0 {
+		return "its key changed"
+	}
+	return Summarize(changes)
+}
+
+// changesSince compares a prepared step with an earlier outcome.
+func (r *run) changesSince(ctx context.Context, p *Prepared, o outcome) ([]action.Change, error) {
+	key, err := action.ParseDigest(o.Key)
+	if err != nil {
+		return nil, err
+	}
+	old, err := loadManifest(ctx, r.o.Store, key)
+	if err != nil {
+		return nil, err
+	}
+	now, err := manifest(p)
+	if err != nil {
+		return nil, err
+	}
+	return action.Diff(old, now), nil
+}
+
+// loadManifest writes out the key of an action that was done before, from the
+// bytes in the store.
+func loadManifest(ctx context.Context, st Store, key action.Digest) ([]action.Line, error) {
+	res, err := st.Result(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if res == nil {
+		return nil, fmt.Errorf("result %s is no longer in the store", key)
+	}
+	act, err := readBlob(ctx, st, key)
+	if err != nil {
+		return nil, err
+	}
+	a, err := action.UnmarshalAction(act)
+	if err != nil {
+		return nil, err
+	}
+	command, err := readBlob(ctx, st, a.Command)
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := readBlob(ctx, st, res.Metadata.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	return action.Explain(act, command, inputs)
+}
+
+// manifest writes out the key of a prepared step, from the bytes that are hashed.
+func manifest(p *Prepared) ([]action.Line, error) {
+	msg, err := p.Inputs.Message()
+	if err != nil {
+		return nil, err
+	}
+	return action.Explain(p.Action.Marshal(), p.Command.Marshal(), msg.Marshal())
+}
+
+// Summarize puts changes of a key into a line: the first two by name, the rest
+// by number. "go.mod and go.sum changed; 12 more".
+func Summarize(changes []action.Change) string {
+	var parts []string
+	args := false
+	for _, c := range changes {
+		switch c.Kind {
+		case action.KindArg:
+			if !args {
+				parts = append(parts, "command line")
+			}
+			args = true
+		case action.KindInput:
+			parts = append(parts, strings.TrimPrefix(c.Name, ".airbuild/"))
+		case action.KindDir:
+			parts = append(parts, "working directory")
+		case action.KindFact:
+			parts = append(parts, fmt.Sprintf("%s (%s → %s)", c.Name, cmp.Or(short(c.Old), "none"), cmp.Or(short(c.New), "none")))
+		default:
+			parts = append(parts, c.Kind+" "+c.Name)
+		}
+	}
+	switch n := len(parts); {
+	case n == 1:
+		return parts[0] + " changed"
+	case n == 2:
+		return parts[0] + " and " + parts[1] + " changed"
+	default:
+		return fmt.Sprintf("%s and %s changed; %d more", parts[0], parts[1], n-2)
+	}
+}
+
+// short cuts a long value, such as a digest, for a line of text.
+func short(s string) string {
+	const most = 24
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "…"
+}
