@@ -78,7 +78,7 @@ type Tree struct {
 
 // An Action is the key of a step: the digest of its bytes. Timeout is left
 // zero by airbuild, so that giving a step more time does not rebuild it. Salt
-// carries the facts that are no files, one "name value" a line.
+// carries the facts that are no files, one "name<TAB>value" a line, sorted.
 type Action struct {
 	Command    Digest
 	InputRoot  Digest

@@ -110,7 +110,7 @@ func fullAction() *Action {
 		InputRoot:  Of(root.Marshal()),
 		Timeout:    90*time.Second + 5,
 		DoNotCache: true,
-		Salt:       []byte("go go1.26.8\nfact two words\n"),
+		Salt:       []byte("fact two\twords\ngo\tgo1.26.8\n"),
 		Platform:   fullCommand().Platform,
 	}
 }

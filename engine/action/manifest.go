@@ -16,7 +16,7 @@ import (
 //	dir       Value is the working directory; none for the project's root
 //	output    Name is the path, Value how the command declares it
 //	platform  a property
-//	fact      a "name value" line of the salt
+//	fact      a "name<TAB>value" line of the salt
 //	option    a field of the API that airbuild leaves alone, if it is set
 //	input     Name is the path; Value is "sha256:<hex> <size>", with " x" if
 //	          executable, "-> <target>" for a link, "dir" for an empty
@@ -147,7 +147,7 @@ func (m *manifest) action(a *Action, c *Command) {
 	}
 	if len(a.Salt) > 0 {
 		for line := range bytes.SplitSeq(bytes.TrimSuffix(a.Salt, []byte("\n")), []byte("\n")) {
-			name, value, _ := strings.Cut(string(line), " ")
+			name, value, _ := strings.Cut(string(line), "\t")
 			m.add(KindFact, name, value)
 		}
 	}
