@@ -175,13 +175,19 @@ type Tool interface {
 type ToolCall struct {
 	Args []string // Command.Arguments without the tool's name and version
 	Env  []string // "NAME=value", the command's own
+	// Environ is the whole environment that a process without one of its own
+	// gets: Env and what the executor adds (PATH, a private HOME and TMPDIR).
+	// A tool that reads more of it than PATH makes its result hang on the
+	// host.
+	Environ []string
 	// In is the input root. Reading a file to its end verifies its content.
 	In fs.FS
 	// Dir is the absolute directory that the outputs are written to, at
 	// their path relative to the project root; parents of outputs exist. In a
 	// Staged step it holds the inputs too.
 	Dir string
-	// WorkDir is Dir joined with the command's working directory.
+	// WorkDir is Dir joined with the command's working directory; in a
+	// Workspace step it is the working directory in the project itself.
 	WorkDir string
 	Log     io.Writer
 	// Run runs a process under the executor's supervision (process group,
