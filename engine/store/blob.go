@@ -1,0 +1,232 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// Put stores what r gives and returns its digest. On disk: a file in tmp that
+// is renamed into cas when it is whole; nothing is left behind on failure.
+func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
+	d, err := s.write(func(f *os.File, h hash.Hash) error {
+		_, err := io.Copy(io.MultiWriter(f, h), &contextReader{ctx, r})
+		return err
+	}, func(d action.Digest, tmp string) error { return s.keep(ctx, d, tmp) })
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("put blob: %w", err)
+	}
+	return d, nil
+}
+
+// PutBytes stores b. If the store has it already nothing is written.
+func (s *Disk) PutBytes(ctx context.Context, b []byte) (action.Digest, error) {
+	d := action.Of(b)
+	ok, err := s.has(ctx, d)
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("put blob: %w", err)
+	}
+	if ok {
+		return d, nil
+	}
+	return s.Put(ctx, bytes.NewReader(b))
+}
+
+// PutFile stores the file at path and returns its digest. Where the caller
+// knows the digest it passes it as want: nothing is read if the store has that
+// blob, and a file that turns out to hold something else is an error. With the
+// zero Digest any content will do.
+func (s *Disk) PutFile(ctx context.Context, path string, want action.Digest) (action.Digest, error) {
+	if !want.IsZero() {
+		if ok, err := s.has(ctx, want); err != nil || ok {
+			return want, err
+		}
+	}
+	src, err := os.Open(path)
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("put file: %w", err)
+	}
+	defer src.Close()
+	d, err := s.write(func(f *os.File, h hash.Hash) error {
+		return copyHashed(ctx, f, src, h)
+	}, func(d action.Digest, tmp string) error {
+		if !want.IsZero() && d != want {
+			return fmt.Errorf("%s changed while it was read: it has digest %s, not %s", path, d, want)
+		}
+		return s.keep(ctx, d, tmp)
+	})
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("put file: %w", err)
+	}
+	return d, nil
+}
+
+// copyHashed copies src to dst and hashes what dst then holds: of a clone the
+// clone, because src may change meanwhile.
+func copyHashed(ctx context.Context, dst, src *os.File, h hash.Hash) error {
+	if clone(dst, src) == nil {
+		if _, err := dst.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		_, err := io.Copy(h, &contextReader{ctx, dst})
+		return err
+	}
+	_, err := io.Copy(io.MultiWriter(dst, h), &contextReader{ctx, src})
+	return err
+}
+
+// write lets fill write a temporary file and hash it, and hands the file with
+// its digest to keep. The temporary file is gone afterwards.
+func (s *Disk) write(fill func(*os.File, hash.Hash) error, keep func(action.Digest, string) error) (action.Digest, error) {
+	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "new-")
+	if err != nil {
+		return action.Digest{}, err
+	}
+	defer os.Remove(f.Name()) // fails after the rename, as it should
+	h := sha256.New()
+	err = fill(f, h)
+	var d action.Digest
+	if info, statErr := f.Stat(); statErr == nil {
+		d.Size = info.Size()
+	} else {
+		err = errors.Join(err, statErr)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return action.Digest{}, err
+	}
+	h.Sum(d.Hash[:0])
+	return d, keep(d, f.Name())
+}
+
+// keep makes the temporary file the blob of d, sealed and read-only, unless
+// the store has the blob already.
+func (s *Disk) keep(ctx context.Context, d action.Digest, tmp string) error {
+	if ok, err := s.has(ctx, d); err != nil || ok {
+		return err
+	}
+	if err := finish(tmp, s); err != nil {
+		return err
+	}
+	err := publish(tmp, s.blobPath(d))
+	if err != nil {
+		// Windows does not replace a file that another process reads; it is
+		// the same blob then.
+		if ok, hasErr := s.has(ctx, d); hasErr == nil && ok {
+			return nil
+		}
+	}
+	return err
+}
+
+// finish seals a blob before it gets its name, so that no process sees it
+// without the seal and hashes it in vain.
+func finish(tmp string, s *Disk) error {
+	if err := os.Chtimes(tmp, s.seal, s.seal); err != nil {
+		return err
+	}
+	if runtime.GOOS == "windows" {
+		return nil // a read-only file could not be replaced there
+	}
+	return os.Chmod(tmp, 0o444)
+}
+
+// Open returns the content of d. The reader checks it on the way: a blob that
+// is not what d says ends in a *action.Damaged error instead of io.EOF, and is
+// removed. The error is fs.ErrNotExist if d is not there.
+func (s *Disk) Open(ctx context.Context, d action.Digest) (io.ReadCloser, error) {
+	name := s.blobPath(d)
+	f, info, err := openRegular(name)
+	var odd *oddFileError
+	switch {
+	case errors.As(err, &odd):
+		bad := &action.Damaged{What: "blob", Digest: d, Reason: odd.Error()}
+		return nil, errors.Join(bad, s.discard(name, info, bad))
+	case err != nil:
+		return nil, fmt.Errorf("open blob: %w", err)
+	case info.Size() != d.Size:
+		f.Close()
+		return nil, s.wrongSize(ctx, d, info)
+	}
+	return &blobReader{ctx: ctx, s: s, f: f, info: info, d: d, hash: sha256.New()}, nil
+}
+
+// wrongSize tells a damaged blob from a digest that names nothing: the hash of
+// a good blob with another size.
+func (s *Disk) wrongSize(ctx context.Context, d action.Digest, info fs.FileInfo) error {
+	good, err := s.has(ctx, action.Digest{Hash: d.Hash, Size: info.Size()})
+	switch {
+	case err != nil:
+		return err
+	case good:
+		return fmt.Errorf("open blob %s: %w: it has %d bytes", d, fs.ErrNotExist, info.Size())
+	}
+	return damagedBlob(d, action.Digest{Size: info.Size()})
+}
+
+// A blobReader reads a blob and verifies it at its end.
+type blobReader struct {
+	ctx  context.Context
+	s    *Disk
+	f    *os.File
+	info fs.FileInfo
+	d    action.Digest
+	hash hash.Hash
+	n    int64
+	end  error // what the first read at the end returned
+}
+
+func (r *blobReader) Read(b []byte) (int, error) {
+	if r.end != nil {
+		return 0, r.end
+	}
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := r.f.Read(b)
+	r.hash.Write(b[:n])
+	r.n += int64(n)
+	if err == io.EOF {
+		r.end = r.verify()
+		return n, r.end
+	}
+	return n, err
+}
+
+func (r *blobReader) verify() error {
+	got := action.Digest{Size: r.n}
+	r.hash.Sum(got.Hash[:0])
+	if got == r.d {
+		r.s.sealBlob(r.d, r.f.Name(), r.info.ModTime())
+		return io.EOF
+	}
+	bad := damagedBlob(r.d, got)
+	if err := r.s.discard(r.f.Name(), r.info, bad); err != nil {
+		return errors.Join(bad, err)
+	}
+	return bad
+}
+
+func (r *blobReader) Close() error { return r.f.Close() }
+
+// read returns the whole content of d, verified.
+func (s *Disk) read(ctx context.Context, d action.Digest) ([]byte, error) {
+	if d.Size > action.MaxMessage {
+		return nil, fmt.Errorf("read blob %s: it is too large for a message", d)
+	}
+	f, err := s.Open(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}

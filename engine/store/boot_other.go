@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package store
+
+// bootID cannot tell one boot from another here, so that no process trusts
+// the seals of an earlier one.
+func bootID() (string, error) { return processID() }

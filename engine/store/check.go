@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// Missing returns those of the digests that the store cannot serve, each once,
+// in the given order. A blob with the seal is there; any other is hashed, and
+// removed if it is damaged, so that what is not missing can be relied on.
+func (s *Disk) Missing(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
+	seen := make(map[action.Digest]bool, len(digests)) // to whether it is missing
+	var unsure []action.Digest
+	for _, d := range digests {
+		if _, ok := seen[d]; ok {
+			continue
+		}
+		switch state, err := s.glance(d); {
+		case err != nil:
+			return nil, fmt.Errorf("look up blob: %w", err)
+		case state == unverified:
+			unsure = append(unsure, d)
+			seen[d] = false
+		default:
+			seen[d] = state == absent
+		}
+	}
+	bad, err := s.checkAll(ctx, unsure)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range bad {
+		seen[d] = true
+	}
+	var missing []action.Digest
+	for _, d := range digests {
+		if seen[d] {
+			missing = append(missing, d)
+			seen[d] = false
+		}
+	}
+	return missing, nil
+}
+
+// checkAll hashes the blobs, as many at once as there are processors, and
+// returns those that are not there.
+func (s *Disk) checkAll(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
+	p := pool.NewWithResults[action.Digest]().WithContext(ctx).WithCancelOnError().WithFirstError().
+		WithMaxGoroutines(runtime.GOMAXPROCS(0))
+	for _, d := range digests {
+		p.Go(func(ctx context.Context) (action.Digest, error) {
+			switch ok, err := s.check(ctx, d); {
+			case err != nil:
+				return d, err
+			case ok:
+				return action.Digest{}, nil
+			}
+			return d, nil
+		})
+	}
+	bad, err := p.Wait()
+	return slices.DeleteFunc(bad, action.Digest.IsZero), err
+}
+
+// A blobState is what can be told of a blob without reading it.
+type blobState int
+
+const (
+	absent     blobState = iota
+	unverified           // there, but to be hashed before it is used
+	verified
+)
+
+func (s *Disk) glance(d action.Digest) (blobState, error) {
+	info, err := os.Lstat(s.blobPath(d))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return absent, nil
+	case err != nil:
+		return absent, err
+	case info.Mode().IsRegular() && info.Size() == d.Size && s.trusts(d, info.ModTime()):
+		return verified, nil
+	}
+	return unverified, nil
+}
+
+// has reports whether the store can serve d, reading the blob if need be.
+func (s *Disk) has(ctx context.Context, d action.Digest) (bool, error) {
+	switch state, err := s.glance(d); {
+	case err != nil || state != unverified:
+		return state == verified, err
+	}
+	return s.check(ctx, d)
+}
+
+// check hashes d's blob and reports whether the store can serve d.
+func (s *Disk) check(ctx context.Context, d action.Digest) (bool, error) {
+	got, _, err := s.rehash(ctx, d)
+	// A good blob of another size is not damaged, but d does not name it.
+	return err == nil && got == d, err
+}
+
+// rehash hashes d's blob. One that holds what its name says is sealed and its
+// digest returned; any other is removed and returned as damaged. Both are zero
+// if there is none.
+func (s *Disk) rehash(ctx context.Context, d action.Digest) (action.Digest, *action.Damaged, error) {
+	name := s.blobPath(d)
+	got, info, err := hashFile(ctx, name)
+	var odd *oddFileError
+	var bad *action.Damaged
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return action.Digest{}, nil, nil
+	case errors.As(err, &odd):
+		bad = &action.Damaged{What: "blob", Digest: d, Reason: odd.Error()}
+	case err != nil:
+		return action.Digest{}, nil, fmt.Errorf("check blob: %w", err)
+	case got.Hash != d.Hash:
+		bad = damagedBlob(d, got)
+	default:
+		s.sealBlob(got, name, info.ModTime())
+		return got, nil, nil
+	}
+	return action.Digest{}, bad, s.discard(name, info, bad)
+}
+
+// damagedBlob says how the content of d's file differs from d.
+func damagedBlob(d, got action.Digest) *action.Damaged {
+	reason := "its content has another hash"
+	if got.Size != d.Size {
+		reason = fmt.Sprintf("it has %d bytes instead of %d", got.Size, d.Size)
+	}
+	return &action.Damaged{What: "blob", Digest: d, Reason: reason}
+}
+
+// An oddFileError is something that is no file in the place of a blob.
+type oddFileError struct{ mode fs.FileMode }
+
+func (e *oddFileError) Error() string { return "it is no file but " + e.mode.Type().String() }
+
+// openRegular opens a file of the store. What is no regular file is not
+// followed or waited on; the error is then an *oddFileError.
+func openRegular(name string) (*os.File, fs.FileInfo, error) {
+	info, err := os.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, info, &oddFileError{info.Mode()}
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = f.Stat(); err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+// hashFile returns the digest of the file and what it was when it was opened.
+func hashFile(ctx context.Context, name string) (action.Digest, fs.FileInfo, error) {
+	f, info, err := openRegular(name)
+	if err != nil {
+		return action.Digest{}, info, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, &contextReader{ctx, f})
+	if err != nil {
+		return action.Digest{}, info, err
+	}
+	d := action.Digest{Size: n}
+	h.Sum(d.Hash[:0])
+	return d, info, nil
+}
+
+// A contextReader stops reading when its context ends.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r *contextReader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(b)
+}

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// TempPrefix begins the names of files that are being restored. One that a
+// killed process left may be removed.
+const TempPrefix = ".airbuild-"
+
+// CopyTo puts the content of d at dst, whose directory must exist, with mode
+// 0755 or 0644 less the umask. What was at dst is replaced in one step. The
+// copy shares no file with the store, so that nobody can change the store
+// through it. A damaged blob is removed and is a *action.Damaged error; dst is
+// then as it was.
+func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dst string, executable bool) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	perm := fs.FileMode(0o644)
+	if executable {
+		perm = 0o755
+	}
+	tmp := filepath.Join(filepath.Dir(dst), TempPrefix+rand.Text())
+	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	if err != nil {
+		return fmt.Errorf("restore %s: %w", dst, err)
+	}
+	err = s.copyBlob(ctx, d, f)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(tmp, dst)
+	}
+	if err != nil {
+		os.Remove(tmp)
+		return fmt.Errorf("restore %s: %w", dst, err)
+	}
+	return nil
+}
+
+// copyBlob fills f with the content of d: by clone or by the system's copy if
+// the blob is sealed, else by a copy that hashes.
+func (s *Disk) copyBlob(ctx context.Context, d action.Digest, f *os.File) error {
+	state, err := s.glance(d)
+	if err != nil {
+		return err
+	}
+	if state == verified {
+		src, err := os.Open(s.blobPath(d))
+		if err != nil {
+			return err
+		}
+		defer src.Close()
+		if clone(f, src) == nil {
+			return nil
+		}
+		n, err := io.Copy(f, src)
+		if err == nil && n != d.Size {
+			err = fmt.Errorf("blob %s changed while it was copied", d)
+		}
+		return err
+	}
+	src, err := s.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	_, err = io.Copy(f, src)
+	return err
+}

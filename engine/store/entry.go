@@ -1,0 +1,155 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// An entry is a file in ac:
+//
+//	entryMagic                    14 bytes
+//	SHA-256(key hash ‖ payload)   32 bytes
+//	payload                       canonical ActionResult message
+const entryMagic = "airbuild-ac-1\n"
+
+const entryHeader = len(entryMagic) + sha256.Size
+
+// maxEntry bounds what is read of an entry, in bytes. Logs are blobs, so that
+// only a result with a great many outputs comes near.
+const maxEntry = 64 << 20
+
+// touchEvery is how often a used entry is marked as used: often enough for
+// Prune to know, seldom enough to cost nothing.
+const touchEvery = time.Hour
+
+// Result returns the recorded result of the action with digest key, or nil if
+// there is none. A damaged entry is removed; the error is then a
+// *action.Damaged. The blobs that it names may be gone: see Missing and
+// References.
+func (s *Disk) Result(ctx context.Context, key action.Digest) (*action.Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r, info, err := s.readEntry(key)
+	if r == nil || err != nil {
+		return nil, err
+	}
+	if age := s.now().Sub(info.ModTime()); age > touchEvery || age < -touchEvery {
+		// Not being able to costs the entry its place in the order of use.
+		_ = os.Chtimes(s.entryPath(key), time.Time{}, s.now())
+	}
+	return r, nil
+}
+
+// readEntry returns nil if there is no entry.
+func (s *Disk) readEntry(key action.Digest) (*action.Result, fs.FileInfo, error) {
+	name := s.entryPath(key)
+	f, info, err := openRegular(name)
+	var odd *oddFileError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, nil
+	case errors.As(err, &odd):
+		return nil, nil, s.damagedEntry(key, info, odd.Error())
+	case err != nil:
+		return nil, nil, fmt.Errorf("read entry: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxEntry+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read entry: %w", err)
+	}
+	r, err := decodeEntry(key, b)
+	if err != nil {
+		return nil, nil, s.damagedEntry(key, info, err.Error())
+	}
+	return r, info, nil
+}
+
+func (s *Disk) damagedEntry(key action.Digest, info fs.FileInfo, reason string) error {
+	bad := &action.Damaged{What: "entry", Digest: key, Reason: reason}
+	if err := s.discard(s.entryPath(key), info, bad); err != nil {
+		return errors.Join(bad, err)
+	}
+	return bad
+}
+
+// hashOf is the checksum that guards an entry: of the key and the payload, so
+// that an entry in the place of another is noticed too.
+func hashOf(key action.Digest, payload []byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	h.Write(key.Hash[:])
+	h.Write(payload)
+	h.Sum(sum[:0])
+	return sum
+}
+
+func encodeEntry(key action.Digest, r *action.Result) []byte {
+	payload := r.Marshal()
+	sum := hashOf(key, payload)
+	b := make([]byte, 0, entryHeader+len(payload))
+	b = append(b, entryMagic...)
+	b = append(b, sum[:]...)
+	return append(b, payload...)
+}
+
+func decodeEntry(key action.Digest, b []byte) (*action.Result, error) {
+	switch {
+	case len(b) > maxEntry:
+		return nil, fmt.Errorf("it has more than %d bytes", maxEntry)
+	case len(b) < entryHeader:
+		return nil, fmt.Errorf("it has only %d bytes", len(b))
+	case !bytes.HasPrefix(b, []byte(entryMagic)):
+		return nil, fmt.Errorf("it begins with %q instead of %q", b[:len(entryMagic)], entryMagic)
+	}
+	payload := b[entryHeader:]
+	if sum := hashOf(key, payload); !bytes.Equal(sum[:], b[len(entryMagic):entryHeader]) {
+		return nil, errors.New("its checksum does not fit")
+	}
+	return action.UnmarshalResult(payload)
+}
+
+// PutResult records r as the outcome of the action with digest key. It is
+// refused unless every blob that r names is there: a reader that sees the entry
+// may open them at once. On disk: the blobs were renamed into place before, the
+// entry is now, and replaces an older one.
+func (s *Disk) PutResult(ctx context.Context, key action.Digest, r *action.Result) error {
+	refs, err := s.References(ctx, r)
+	if err != nil {
+		return fmt.Errorf("record result: %w", err)
+	}
+	missing, err := s.Missing(ctx, refs)
+	if err != nil {
+		return fmt.Errorf("record result: %w", err)
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("record result: %d of its blobs are not stored, %s first", len(missing), missing[0])
+	}
+	entry := encodeEntry(key, r)
+	if len(entry) > maxEntry {
+		return fmt.Errorf("record result: %d bytes are more than the %d of an entry", len(entry), maxEntry)
+	}
+	_, err = s.write(func(f *os.File, _ hash.Hash) error {
+		_, err := f.Write(entry)
+		return err
+	}, func(_ action.Digest, tmp string) error {
+		if err := os.Chmod(tmp, 0o644); err != nil {
+			return err
+		}
+		return publish(tmp, s.entryPath(key))
+	})
+	if err != nil {
+		return fmt.Errorf("record result: %w", err)
+	}
+	return nil
+}

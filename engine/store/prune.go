@@ -1,0 +1,247 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// What is younger than these is never pruned: a blob may wait for the entry
+// that will name it, a temporary file for its rename.
+const (
+	blobGrace = time.Hour
+	tempGrace = 24 * time.Hour
+)
+
+// PruneOptions says what to keep. The zero value removes only what no entry
+// names.
+type PruneOptions struct {
+	MaxBytes int64           // of entries and the blobs that they name; zero: no limit
+	MaxAge   time.Duration   // since an entry was last used; zero: no limit
+	Keep     []action.Digest // keys of entries that stay, whatever their size and age
+	DryRun   bool            // count only
+}
+
+// A PruneReport says what Prune removed, or in a dry run would have.
+type PruneReport struct {
+	Entries, Blobs, Temps int
+	Bytes                 int64 // freed
+	KeptEntries           int
+	KeptBlobs             int
+	KeptBytes             int64
+}
+
+// Prune removes the entries that were not used for the longest time until what
+// is left fits the options, then the blobs that no entry names and the files
+// that killed processes left. It fails with ErrInUse, at once, if another
+// process has the store open; no goroutine of this one may use it meanwhile.
+// Entries go before their blobs, so that a crash leaves no entry without them.
+func (s *Disk) Prune(ctx context.Context, o PruneOptions) (PruneReport, error) {
+	p := &pruner{s: s, o: o, pins: map[[sha256.Size]byte]bool{}, used: map[action.Digest]bool{}}
+	for _, key := range o.Keep {
+		p.pins[key.Hash] = true
+	}
+	run := func() error { return p.run(ctx) }
+	var err error
+	if o.DryRun {
+		err = run()
+	} else {
+		err = s.alone(run)
+	}
+	if err != nil {
+		return p.report, fmt.Errorf("prune store %s: %w", s.dir, err)
+	}
+	return p.report, nil
+}
+
+type pruner struct {
+	s      *Disk
+	o      PruneOptions
+	report PruneReport
+	pins   map[[sha256.Size]byte]bool // by hash: an entry's name does not tell the size
+	used   map[action.Digest]bool     // blobs that a kept entry names
+	bytes  int64                      // of these and of the kept entries
+}
+
+func (p *pruner) run(ctx context.Context) error {
+	entries, err := p.entries(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.choose(ctx, entries); err != nil {
+		return err
+	}
+	if err := p.blobs(ctx); err != nil {
+		return err
+	}
+	return p.s.eachTemp(func(x stored) error {
+		if p.s.now().Sub(x.info.ModTime()) < tempGrace {
+			return nil
+		}
+		p.report.Temps++
+		return p.remove(x)
+	})
+}
+
+// entries returns all entries: those to keep first, then the latest used.
+func (p *pruner) entries(ctx context.Context) ([]stored, error) {
+	var list []stored
+	err := p.s.each(ctx, "ac", func(x stored) error {
+		list = append(list, x)
+		return nil
+	})
+	slices.SortStableFunc(list, func(x, y stored) int {
+		if kx, ky := p.pinned(x), p.pinned(y); kx != ky {
+			if kx {
+				return -1
+			}
+			return 1
+		}
+		return y.info.ModTime().Compare(x.info.ModTime())
+	})
+	return list, err
+}
+
+func (p *pruner) pinned(x stored) bool {
+	return p.pins[x.digest.Hash]
+}
+
+// choose removes the entries that are too old, cannot be a hit any more, or
+// are the first not to fit or come after it.
+func (p *pruner) choose(ctx context.Context, entries []stored) error {
+	full := false
+	for _, x := range entries {
+		pinned := p.pinned(x)
+		old := p.o.MaxAge > 0 && p.s.now().Sub(x.info.ModTime()) > p.o.MaxAge
+		if !pinned && (full || old) {
+			if err := p.drop(x); err != nil {
+				return err
+			}
+			continue
+		}
+		refs, err := p.references(ctx, x)
+		if err != nil {
+			return err
+		}
+		if refs == nil {
+			if err := p.drop(x); err != nil {
+				return err
+			}
+			continue
+		}
+		if size := p.size(x, refs); pinned || p.o.MaxBytes <= 0 || p.bytes+size <= p.o.MaxBytes {
+			p.keep(x, refs, size)
+			continue
+		}
+		full = true
+		if err := p.drop(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pruner) keep(x stored, refs []action.Digest, size int64) {
+	for _, d := range refs {
+		p.used[d] = true
+	}
+	p.bytes += size
+	p.report.KeptEntries++
+	p.report.KeptBytes += x.info.Size()
+}
+
+func (p *pruner) drop(x stored) error {
+	p.report.Entries++
+	return p.remove(x)
+}
+
+// size is what keeping x takes beside what is kept already.
+func (p *pruner) size(x stored, refs []action.Digest) int64 {
+	n := x.info.Size()
+	for _, d := range refs {
+		if !p.used[d] {
+			n += d.Size
+		}
+	}
+	return n
+}
+
+// references returns what x names and, if they are stored, the Action and
+// Command that it is the result of, which explain shows. It is nil if x is
+// damaged or one of its blobs is gone.
+func (p *pruner) references(ctx context.Context, x stored) ([]action.Digest, error) {
+	r, _, err := p.s.readEntry(x.digest)
+	var damaged *action.Damaged
+	if errors.As(err, &damaged) || err == nil && r == nil {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	refs, err := p.s.References(ctx, r)
+	var lost *lostTreeError
+	if errors.As(err, &lost) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range refs {
+		if info, err := os.Lstat(p.s.blobPath(d)); err != nil || info.Size() != d.Size {
+			return nil, nil
+		}
+	}
+	return append(refs, p.origin(ctx, x.digest)...), nil
+}
+
+// origin returns the digests of the Action with the given hash and of its
+// Command, as far as they are stored.
+func (p *pruner) origin(ctx context.Context, key action.Digest) []action.Digest {
+	info, err := os.Lstat(p.s.blobPath(key))
+	if err != nil {
+		return []action.Digest{}
+	}
+	key.Size = info.Size()
+	b, err := p.s.read(ctx, key)
+	if err != nil {
+		return []action.Digest{}
+	}
+	a, err := action.UnmarshalAction(b)
+	if err != nil {
+		return []action.Digest{key}
+	}
+	if info, err := os.Lstat(p.s.blobPath(a.Command)); err != nil || info.Size() != a.Command.Size {
+		return []action.Digest{key}
+	}
+	return []action.Digest{key, a.Command}
+}
+
+func (p *pruner) blobs(ctx context.Context) error {
+	return p.s.each(ctx, "cas", func(x stored) error {
+		if p.used[x.digest] || p.s.now().Sub(changed(x.info)) < blobGrace {
+			p.report.KeptBlobs++
+			p.report.KeptBytes += x.info.Size()
+			return nil
+		}
+		p.report.Blobs++
+		return p.remove(x)
+	})
+}
+
+func (p *pruner) remove(x stored) error {
+	p.report.Bytes += x.info.Size()
+	if p.o.DryRun {
+		return nil
+	}
+	if err := os.Remove(x.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+	"time"
+)
+
+// fileIdentity tells a file from a copy of it, whatever times the copy was
+// given: nobody can set the change time.
+func fileIdentity(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.ModTime().String()
+	}
+	return fmt.Sprintf("%d %d.%09d", st.Ino, st.Ctimespec.Sec, st.Ctimespec.Nsec)
+}
+
+// changed returns when the file last changed in any way. The modification
+// time of a blob does not tell: it is the seal.
+func changed(info fs.FileInfo) time.Time {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.ModTime()
+	}
+	return time.Unix(int64(st.Ctimespec.Sec), int64(st.Ctimespec.Nsec))
+}

@@ -1,0 +1,173 @@
+// Package store keeps blobs by digest (CAS) and results by action (AC) in a
+// directory that many airbuild processes share. docs/formats.md gives the
+// bytes, the write order and what a crash can leave.
+//
+//	VERSION          the format, "airbuild-store 1"
+//	cas/ab/<sha256>  one blob, read-only; its mtime is a seal (seal.go)
+//	ac/ab/<sha256>   one entry; its mtime is when it was last used
+//	tmp/             files being written; a rename makes them visible
+//	lock/            lock files; never removed, always empty
+//
+// Nothing in the directory is trusted. What does not hold what its name says
+// is removed and is a miss; see TakeDamaged.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// Version is the content of the VERSION file of a store that this package
+// reads and writes. Any other is refused.
+const Version = "airbuild-store 1\n"
+
+// A Disk is a store in a directory. Its methods may be called by many
+// goroutines, except Prune and Close, which want it to themselves.
+type Disk struct {
+	dir  string
+	seal time.Time
+	now  func() time.Time // the clock; tests set it
+
+	users *flock.Flock // held shared from Open to Close, exclusively by Prune
+	locks locks
+
+	mu      sync.Mutex // guards what follows; never held during I/O
+	known   map[action.Digest]time.Time
+	damaged []*action.Damaged
+}
+
+// Open opens the store in dir and makes it if there is none. It waits while
+// another process prunes. The store must be writable: reading one takes locks
+// and renews seals. Callers must Close it.
+func Open(dir string) (*Disk, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if err := makeStore(dir); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	s := &Disk{dir: dir, now: time.Now, known: map[action.Digest]time.Time{}}
+	if s.seal, err = newSeal(filepath.Join(dir, "VERSION")); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	s.users = newFlock(filepath.Join(dir, "lock", "users"))
+	if err := s.join(); err != nil {
+		return nil, fmt.Errorf("open store %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// Close lets other processes prune the store.
+func (s *Disk) Close() error {
+	if err := s.users.Close(); err != nil {
+		return fmt.Errorf("close store %s: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Dir returns the store's absolute directory.
+func (s *Disk) Dir() string { return s.dir }
+
+// makeStore makes what a store lacks. The version comes first: a directory of
+// another format is left as it is.
+func makeStore(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	if err := checkVersion(filepath.Join(dir, "VERSION")); err != nil {
+		return err
+	}
+	for _, d := range []string{"cas", "ac", "tmp", "lock"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkVersion reads the VERSION file, or writes it. A process that died while
+// it wrote the file leaves a part of it, which is completed.
+func checkVersion(name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	switch found := string(b); {
+	case found == Version:
+		return nil
+	case strings.HasPrefix(Version, found):
+		return os.WriteFile(name, []byte(Version), 0o666)
+	default:
+		return fmt.Errorf("its format is %q and this airbuild knows %q only; use another directory, or the airbuild that made it",
+			firstLine(found), firstLine(Version))
+	}
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line[:min(len(line), 80)]
+}
+
+// blobPath and entryPath are the only makers of names in cas and ac. A hash is
+// 32 bytes, so no name can lead elsewhere.
+func (s *Disk) blobPath(d action.Digest) string  { return s.path("cas", d) }
+func (s *Disk) entryPath(d action.Digest) string { return s.path("ac", d) }
+
+func (s *Disk) path(room string, d action.Digest) string {
+	hex := d.Hex()
+	return filepath.Join(s.dir, room, hex[:2], hex)
+}
+
+// publish gives the finished temporary file its name. The folder of a new
+// prefix is made when it is first needed.
+func publish(tmp, name string) error {
+	err := os.Rename(tmp, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			return err
+		}
+		err = os.Rename(tmp, name)
+	}
+	return err
+}
+
+// TakeDamaged returns what was found damaged since the last call, each blob or
+// entry once. All of it is removed already.
+func (s *Disk) TakeDamaged() []*action.Damaged {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := s.damaged
+	s.damaged = nil
+	return d
+}
+
+// discard removes a damaged file and remembers it for TakeDamaged. It leaves
+// the file alone if it is no longer the one that was looked at: another
+// process has replaced it meanwhile.
+func (s *Disk) discard(name string, seen fs.FileInfo, d *action.Damaged) error {
+	now, err := os.Lstat(name)
+	if err == nil && (seen == nil || os.SameFile(now, seen)) {
+		err = os.RemoveAll(name) // a folder in the place of a file goes too
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove damaged %s: %w", d.What, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.damaged = append(s.damaged, d)
+	if d.What == "blob" {
+		delete(s.known, d.Digest)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"sync"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// A Report is what Verify has found so far.
+type Report struct {
+	Blobs    int
+	Bytes    int64 // of the blobs
+	Entries  int
+	Damaged  []*action.Damaged // removed
+	Dangling []Dangling        // removed
+}
+
+// OK reports whether all was as it should be.
+func (r *Report) OK() bool { return len(r.Damaged) == 0 && len(r.Dangling) == 0 }
+
+// A Dangling is an entry that names a blob which is not there. It would have
+// been a miss, so that it is removed. Key has no size: an entry's name does
+// not tell it.
+type Dangling struct {
+	Key  action.Digest
+	Blob action.Digest // the first one missing
+}
+
+// Verify hashes every blob and checks every entry and what it names. Damaged
+// blobs and entries, and entries that name a missing blob, are removed and
+// reported; so a second Verify finds none of it. Other processes may use the
+// store meanwhile. progress, which may be nil, is called now and then from
+// one goroutine at a time; it must not keep the Report's lists. Memory grows
+// with the damage, not with the store.
+func (s *Disk) Verify(ctx context.Context, progress func(Report)) (Report, error) {
+	v := &verifier{s: s, progress: progress}
+	err := v.blobs(ctx)
+	if err == nil {
+		err = v.entries(ctx)
+	}
+	return v.report, err
+}
+
+type verifier struct {
+	s        *Disk
+	progress func(Report)
+	mu       sync.Mutex // guards report and calls of progress
+	report   Report
+}
+
+func (v *verifier) add(f func(*Report)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	f(&v.report)
+	if v.progress != nil {
+		v.progress(v.report)
+	}
+}
+
+func (v *verifier) blobs(ctx context.Context) error {
+	p := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(runtime.GOMAXPROCS(0))
+	err := v.s.each(ctx, "cas", func(x stored) error {
+		p.Go(func(ctx context.Context) error { return v.blob(ctx, x) })
+		return nil
+	})
+	if poolErr := p.Wait(); poolErr != nil {
+		return poolErr
+	}
+	return err
+}
+
+func (v *verifier) blob(ctx context.Context, x stored) error {
+	_, bad, err := v.s.rehash(ctx, x.digest)
+	if err != nil {
+		return err
+	}
+	v.add(func(r *Report) {
+		r.Blobs++
+		r.Bytes += x.info.Size()
+		if bad != nil {
+			r.Damaged = append(r.Damaged, bad)
+		}
+	})
+	return nil
+}
+
+func (v *verifier) entries(ctx context.Context) error {
+	return v.s.each(ctx, "ac", func(x stored) error {
+		missing, bad, err := v.entry(ctx, x)
+		if err != nil {
+			return err
+		}
+		v.add(func(r *Report) {
+			r.Entries++
+			if bad != nil {
+				r.Damaged = append(r.Damaged, bad)
+			}
+			if !missing.IsZero() {
+				r.Dangling = append(r.Dangling, Dangling{x.digest, missing})
+			}
+		})
+		return nil
+	})
+}
+
+// entry returns the first missing blob of an entry, or how it is damaged.
+func (v *verifier) entry(ctx context.Context, x stored) (missing action.Digest, bad *action.Damaged, err error) {
+	r, info, err := v.s.readEntry(x.digest)
+	if errors.As(err, &bad) {
+		return missing, bad, nil
+	}
+	if r == nil || err != nil {
+		return missing, nil, err
+	}
+	missing, err = v.s.firstMissing(ctx, r)
+	if err != nil || missing.IsZero() {
+		return missing, nil, err
+	}
+	if now, err := os.Lstat(x.name); err != nil || !os.SameFile(now, info) {
+		return action.Digest{}, nil, nil // replaced or gone meanwhile
+	}
+	if err := os.Remove(x.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return missing, nil, fmt.Errorf("remove entry: %w", err)
+	}
+	return missing, nil, nil
+}
+
+// firstMissing returns a blob that a hit on r would lack, or the zero Digest.
+func (s *Disk) firstMissing(ctx context.Context, r *action.Result) (action.Digest, error) {
+	refs, err := s.References(ctx, r)
+	var lost *lostTreeError
+	if errors.As(err, &lost) {
+		return lost.tree, nil
+	}
+	if err != nil {
+		return action.Digest{}, err
+	}
+	missing, err := s.Missing(ctx, refs)
+	if err != nil || len(missing) == 0 {
+		return action.Digest{}, err
+	}
+	return missing[0], nil
+}
