@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,11 +45,12 @@ func (tool) Run(ctx context.Context, tc *engine.ToolCall) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	log := &logWriter{w: tc.Log}
 	s := &shell{call: tc, environ: environ(tc)}
 	runner, err := interp.New(
 		interp.Env(expand.ListEnviron(s.environ...)),
 		interp.Dir(tc.WorkDir),
-		interp.StdIO(nil, tc.Log, tc.Log),
+		interp.StdIO(nil, log, log),
 		interp.Params(append([]string{"-e", "-u", "-o", "pipefail", "--"}, tc.Args[1:]...)...),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
 	)
@@ -62,6 +64,19 @@ func (tool) Run(ctx context.Context, tc *engine.ToolCall) error {
 		return stopped
 	}
 	return s.outcome(err)
+}
+
+// A logWriter takes the output of the script and of all that runs in it at
+// the same time: the sides of a pipe, and what is in the background.
+type logWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *logWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
 }
 
 // environ is what the script sees. An executor that does not say what it adds
