@@ -14,11 +14,14 @@ import (
 // A Config is what the stage types take from outside. It must not be copied
 // once it is in use.
 type Config struct {
-	// Toolchain returns the Go that the project wants. It is called when
-	// something first needs it, by any goroutine, and should remember.
+	// Toolchain returns the Go that the project wants. It is called by any
+	// goroutine, when something first needs it, and should remember.
 	Toolchain func() (*Toolchain, error)
 	// LookupEnv reads the host's environment.
 	LookupEnv func(string) (string, bool)
+	// Root is the project's absolute path. A step that takes its modules from
+	// a go_download stage needs it to name the tree to the go command.
+	Root string
 
 	once     sync.Once
 	settings []string // what `go env` says of proxies and caches
@@ -26,7 +29,18 @@ type Config struct {
 }
 
 // Tasks returns the stage types of this package.
-func Tasks(cfg *Config) []tasks.Task { return nil }
+func Tasks(cfg *Config) []tasks.Task {
+	return []tasks.Task{
+		&build{cfg}, &test{cfg}, &vet{cfg}, &generate{cfg},
+		&tidy{cfg}, &vendor{cfg}, &download{cfg},
+	}
+}
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{} }
+func Tools(cfg *Config) map[string]engine.Tool {
+	return map[string]engine.Tool{
+		lipoName:     lipoTool{},
+		downloadName: &downloadTool{cfg},
+		notesName:    notesTool{},
+	}
+}

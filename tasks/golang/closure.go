@@ -1,0 +1,449 @@
+package golang
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// modulesPath is where the facts about modules land in the input root.
+const modulesPath = ".airbuild/modules"
+
+// outsidePath is where the files of modules outside the project land.
+const outsidePath = ".airbuild/outside"
+
+// A closure is the Lister of what go build, vet or test reads: the files of
+// the packages named by Patterns and of all that they import, for one target.
+//
+// Packages of the standard library are covered by the toolchain's version,
+// packages of the module cache by one line a module with its sum. All others
+// are inputs file by file. go.mod, go.sum and vendor/modules.txt are no inputs:
+// of them only what the closure uses is in the key, so that a module which
+// another target needs does not rebuild this one.
+type closure struct {
+	cfg      *Config
+	Dir      string          // project-relative working directory
+	Flags    []string        // of the build, as far as they choose files: -mod, -tags, -race
+	Env      []action.EnvVar // of the command
+	Patterns []string
+	Test     bool   // the tests of the packages too
+	Data     bool   // with Test: testdata and other files beside the tests
+	Profiles bool   // default.pgo of main packages
+	Proxy    string // a go_download tree, project-relative, or ""
+	Dist     string // the output directory, which is no part of any package
+
+	ModFiles []string // go.mod, go.sum, go.work, …: what go list reads beside packages
+	Vendor   string   // the vendor directory in use, or ""
+}
+
+// List implements engine.Lister. What go list says is remembered with all that
+// it depends on, so that no process runs while none of it changes.
+func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	tc, err := c.cfg.toolchain()
+	if err != nil {
+		return engine.Listing{}, err
+	}
+	mem := memory{files: files, name: c.name(tc)}
+	if r := mem.load(); r != nil {
+		return r.listing(), nil
+	}
+	r, err := c.query(ctx, tc, files)
+	if err != nil {
+		return engine.Listing{}, err
+	}
+	if err := mem.save(r); err != nil {
+		return engine.Listing{}, err
+	}
+	return r.listing(), nil
+}
+
+// name identifies the query: the same name and the same record's files give
+// the same answer.
+func (c *closure) name(tc *Toolchain) string {
+	b, err := json.Marshal(struct {
+		Go, Root string
+		Query    *closure
+	}{tc.Version, tc.Root, c})
+	if err != nil {
+		return "" // not reached: plain strings
+	}
+	return action.Of(b).Hex()
+}
+
+// goPackage is what is wanted of a package that go list prints.
+type goPackage struct {
+	Dir, ImportPath, Name, ForTest string
+	Standard, DepOnly              bool
+	DefaultGODEBUG                 string
+	Module                         *goModule
+
+	GoFiles, CgoFiles, CFiles, CXXFiles, MFiles, HFiles, FFiles, SFiles []string
+	SwigFiles, SwigCXXFiles, SysoFiles                                  []string
+	IgnoredGoFiles, IgnoredOtherFiles                                   []string
+	TestGoFiles, XTestGoFiles                                           []string
+	EmbedPatterns, EmbedFiles                                           []string
+	TestEmbedPatterns, TestEmbedFiles                                   []string
+	XTestEmbedPatterns, XTestEmbedFiles                                 []string
+	CgoCFLAGS, CgoCPPFLAGS, CgoCXXFLAGS, CgoLDFLAGS                     []string
+}
+
+// listFields are the fields of goPackage, in the form of -json=.
+const listFields = "Dir,ImportPath,Name,ForTest,Standard,DepOnly,DefaultGODEBUG,Module," +
+	"GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles," +
+	"IgnoredGoFiles,IgnoredOtherFiles,TestGoFiles,XTestGoFiles," +
+	"EmbedPatterns,EmbedFiles,TestEmbedPatterns,TestEmbedFiles,XTestEmbedPatterns,XTestEmbedFiles," +
+	"CgoCFLAGS,CgoCPPFLAGS,CgoCXXFLAGS,CgoLDFLAGS"
+
+type goModule struct {
+	Path, Version, Dir, GoMod, GoVersion, Sum string
+	Main                                      bool
+	Replace                                   *goModule
+}
+
+// inTree reports whether the module's files are source that someone edits:
+// main modules and directories that replace modules.
+func (m *goModule) inTree() bool {
+	return m.Main || m.Replace != nil && m.Replace.Version == ""
+}
+
+// args are the arguments of the go list that answers the query.
+func (c *closure) args() []string {
+	args := []string{"list", "-deps", "-json=" + listFields, "-buildvcs=false"}
+	if c.Test {
+		args = append(args, "-test")
+	}
+	args = append(args, c.Flags...)
+	args = append(args, "--")
+	return append(args, c.Patterns...)
+}
+
+// query asks the go command and gathers what it says into a record.
+func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) (*record, error) {
+	env, err := c.cfg.ownEnv(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := c.cfg.proxyEnv(c.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	env = append(env, tree...)
+	for _, v := range c.Env {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	dir := filepath.Join(files.Root(), filepath.FromSlash(c.Dir))
+	out, err := runGo(ctx, tc, dir, env, c.args()...)
+	if err != nil {
+		return nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(c.Patterns, " "), err)
+	}
+	g := newGatherer(c, files)
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("read what go list printed: %w", err)
+		}
+		if err := g.add(&p); err != nil {
+			return nil, fmt.Errorf("list package %s: %w", p.ImportPath, err)
+		}
+	}
+	return g.record()
+}
+
+// A gatherer turns packages into a record.
+type gatherer struct {
+	c     *closure
+	files engine.Files
+	roots []string // of the project: as given, and with links resolved
+
+	inputs  map[string]string // input path → absolute file if outside the project
+	depends map[string]bool   // files whose content the answer depends on
+	dirs    map[string]names  // directories whose names it depends on
+	modules map[string]bool   // lines of modulesPath
+	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
+	pkgs    int
+}
+
+func newGatherer(c *closure, files engine.Files) *gatherer {
+	g := &gatherer{c: c, files: files, roots: []string{files.Root()},
+		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{}}
+	if real, err := filepath.EvalSymlinks(files.Root()); err == nil && real != files.Root() {
+		g.roots = append(g.roots, real)
+	}
+	for _, f := range c.ModFiles {
+		g.depends[f] = true
+		g.watch(path.Dir(f), sourceNames)
+	}
+	if c.Vendor != "" {
+		g.depends[path.Join(c.Vendor, "modules.txt")] = true
+	}
+	return g
+}
+
+// place returns where a directory lands in the input root and how Files names
+// it: the same project-relative path, or a place under outsidePath and the
+// absolute path for a replacement outside the project.
+func (g *gatherer) place(dir string, m *goModule) (land, name string, err error) {
+	if rel, ok := g.inside(dir); ok {
+		return rel, rel, nil
+	}
+	if m == nil {
+		return "", "", fmt.Errorf("directory %s is outside the project", dir)
+	}
+	base := m.Dir
+	if m.Replace != nil && m.Replace.Dir != "" {
+		base = m.Replace.Dir
+	}
+	rel, err := filepath.Rel(base, dir)
+	if err != nil {
+		return "", "", err
+	}
+	return path.Join(outsidePath, m.Path, filepath.ToSlash(rel)), filepath.ToSlash(dir), nil
+}
+
+func (g *gatherer) inside(dir string) (string, bool) {
+	for _, root := range g.roots {
+		rel, err := filepath.Rel(root, dir)
+		if err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+			return filepath.ToSlash(rel), true
+		}
+	}
+	return "", false
+}
+
+// add takes one package in.
+func (g *gatherer) add(p *goPackage) error {
+	if p.Standard || g.testMain(p) {
+		return nil
+	}
+	g.pkgs++
+	if p.DefaultGODEBUG != "" {
+		g.modules["godebug "+p.DefaultGODEBUG] = true
+	}
+	if p.Module != nil {
+		if err := g.module(p.Module); err != nil {
+			return err
+		}
+		if !p.Module.inTree() && g.c.Vendor == "" {
+			return nil // the module cache: its sum says it all
+		}
+	}
+	land, name, err := g.place(p.Dir, p.Module)
+	if err != nil {
+		return err
+	}
+	g.watchUp(name)
+	tested := g.c.Test && !p.DepOnly && p.ForTest == ""
+	for _, f := range p.sources(tested) {
+		g.input(land, name, f, true)
+	}
+	for _, f := range slices.Concat(p.IgnoredGoFiles, p.IgnoredOtherFiles) {
+		if !path.IsAbs(f) && (tested || !strings.HasSuffix(f, "_test.go")) {
+			g.depends[path.Join(name, f)] = true
+		}
+	}
+	g.embeds(land, name, p.EmbedPatterns, p.EmbedFiles)
+	if tested {
+		g.embeds(land, name, p.TestEmbedPatterns, p.TestEmbedFiles)
+		g.embeds(land, name, p.XTestEmbedPatterns, p.XTestEmbedFiles)
+	}
+	if g.c.Profiles && p.Name == "main" {
+		g.beside(land, name, func(f string) bool { return f == "default.pgo" })
+	}
+	if tested && g.c.Data && len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
+		g.testData(land, name)
+	}
+	return g.headers(land, name, p)
+}
+
+// testMain reports whether p is a generated test program.
+func (g *gatherer) testMain(p *goPackage) bool {
+	return g.c.Test && p.Name == "main" && p.ForTest == "" && strings.HasSuffix(p.ImportPath, ".test") &&
+		len(p.GoFiles) == 1 && filepath.IsAbs(p.GoFiles[0])
+}
+
+// sources are the files that the go command compiles.
+func (p *goPackage) sources(tested bool) []string {
+	out := slices.Concat(p.GoFiles, p.CgoFiles, p.CFiles, p.CXXFiles, p.MFiles, p.HFiles, p.FFiles,
+		p.SFiles, p.SwigFiles, p.SwigCXXFiles, p.SysoFiles)
+	if tested {
+		out = slices.Concat(out, p.TestGoFiles, p.XTestGoFiles)
+	}
+	return out
+}
+
+// input makes a file of a package an input; depends says that the answer of
+// go list may change with its content.
+func (g *gatherer) input(land, name, file string, depends bool) {
+	if filepath.IsAbs(file) {
+		return // generated, in Go's cache
+	}
+	at, from := path.Join(land, file), path.Join(name, file)
+	if at == from {
+		from = ""
+	}
+	g.inputs[at] = from
+	if depends {
+		g.depends[path.Join(name, file)] = true
+	}
+}
+
+// watch makes the answer depend on names in a directory.
+func (g *gatherer) watch(dir string, n names) { g.dirs[dir] = max(g.dirs[dir], n) }
+
+// watchUp watches a package's directory and those above it, where a go.mod
+// may appear.
+func (g *gatherer) watchUp(dir string) {
+	for g.watch(dir, sourceNames); dir != "." && !path.IsAbs(dir); g.watch(dir, sourceNames) {
+		dir = path.Dir(dir)
+	}
+}
+
+// embeds takes in embedded files, and watches where the patterns look.
+func (g *gatherer) embeds(land, name string, patterns, files []string) {
+	for _, f := range files {
+		g.input(land, name, f, false)
+	}
+	for _, p := range patterns {
+		base := path.Join(name, fixedPart(strings.TrimPrefix(p, "all:")))
+		g.watch(path.Dir(base), allNames)
+		g.watchTree(base)
+	}
+}
+
+// fixedPart is the path before the first element with a meta-character.
+func fixedPart(pattern string) string {
+	elems := strings.Split(pattern, "/")
+	i := slices.IndexFunc(elems, func(e string) bool { return strings.ContainsAny(e, `*?[\`) })
+	switch {
+	case i < 0:
+		return pattern
+	case i == 0:
+		return "."
+	}
+	return path.Join(elems[:i]...)
+}
+
+// watchTree watches a directory and all below it, if it is one.
+func (g *gatherer) watchTree(dir string) {
+	entries, err := g.files.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	g.watch(dir, allNames)
+	for _, e := range entries {
+		if sub := path.Join(dir, e.Name()); e.IsDir() && e.Name() != ".git" && sub != g.c.Dist {
+			g.watchTree(sub)
+		}
+	}
+}
+
+// beside takes in the files of a directory that are wanted.
+func (g *gatherer) beside(land, name string, want func(string) bool) {
+	entries, err := g.files.ReadDir(name)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if e.Type().IsRegular() && want(e.Name()) {
+			g.input(land, name, e.Name(), false)
+		}
+	}
+}
+
+// testData takes in what tests of a package read: testdata and what lies
+// beside them. Hidden files and the Airbuildfile are no test's business.
+func (g *gatherer) testData(land, name string) {
+	g.watch(name, allNames)
+	g.beside(land, name, func(f string) bool {
+		return path.Ext(f) != ".go" && f[0] != '.' && f != "Airbuildfile" &&
+			!strings.HasSuffix(f, ".airbuild.hcl") && !strings.HasPrefix(f, "go.")
+	})
+	data := path.Join(name, "testdata")
+	if _, err := g.files.ReadDir(data); err == nil {
+		g.input(land, name, "testdata", false)
+	}
+}
+
+// module writes the line that stands for a module: what of it can change the
+// bytes of a binary, its build information included.
+func (g *gatherer) module(m *goModule) error {
+	version, sum := m.Version, m.Sum
+	if m.Main {
+		version, sum = "(main)", "-"
+	}
+	line := []string{"module", m.Path, cmp.Or(version, "-"), "go" + m.GoVersion}
+	if r := m.Replace; r != nil {
+		if r.Version == "" {
+			// Build information names the directory as go.mod writes it.
+			line = append(line, "=>", r.Path)
+			g.watchModule(r)
+			sum = "-"
+		} else {
+			line = append(line, "=>", r.Path, r.Version)
+			sum = cmp.Or(r.Sum, m.Sum)
+			if sum == "" {
+				sum = g.goSum(r.Path, r.Version)
+			}
+		}
+	} else if sum == "" && g.c.Vendor == "" {
+		sum = g.goSum(m.Path, m.Version)
+	}
+	if g.c.Vendor != "" {
+		sum = "-" // the files themselves are inputs
+	}
+	g.modules[strings.Join(append(line, cmp.Or(sum, "-")), " ")] = true
+	return nil
+}
+
+// watchModule makes the answer depend on the go.mod of a replacement.
+func (g *gatherer) watchModule(r *goModule) {
+	if r.Dir == "" {
+		return
+	}
+	dir, ok := g.inside(r.Dir)
+	if !ok {
+		dir = filepath.ToSlash(r.Dir)
+	}
+	g.depends[path.Join(dir, "go.mod")] = true
+}
+
+// goSum looks a module up in the go.sum and go.work.sum files.
+func (g *gatherer) goSum(module, version string) string {
+	if g.sums == nil {
+		g.sums = map[string]string{}
+		for _, name := range g.c.ModFiles {
+			if path.Ext(name) != ".sum" {
+				continue
+			}
+			text, err := os.ReadFile(filepath.Join(g.files.Root(), filepath.FromSlash(name)))
+			if err != nil {
+				continue // it need not exist
+			}
+			readSums(g.sums, text)
+		}
+	}
+	return g.sums[module+" "+version]
+}
+
+// readSums adds the lines of a go.sum to sums.
+func readSums(sums map[string]string, text []byte) {
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) == 3 {
+			sums[f[0]+" "+f[1]] = f[2]
+		}
+	}
+}

@@ -1,0 +1,374 @@
+package golang
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// download is the stage type go_download.
+type download struct{ cfg *Config }
+
+// Schema implements tasks.Task.
+func (*download) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "go_download",
+		Doc:  "Fetches every module that the module or workspace can need, those of tools and tests included, into a tree that serves as GOPROXY=file://….",
+		Attrs: []tasks.Attr{
+			{Name: "output", Kind: tasks.Output, Default: "modules", Doc: "The directory to fill."},
+			{Name: "proofs", Kind: tasks.Bool, Default: "true", Doc: "Keeps the checksum database's proofs beside the modules, where one can be asked, so that they can be verified without a network."},
+		},
+	}
+}
+
+// Plan implements tasks.Task.
+func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	m, diags := moduleRoot(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	out := b.DistPath(b.StringOr("output", "modules"))
+	s := b.NewStep(engine.InProcess)
+	s.Lister = listers{identity{t.cfg}}
+	s.Network = network(b)
+	setWork(&s, m)
+	addModuleFiles(&s, m)
+	spec := downloadSpec{Dir: m.dir(), Output: out, Files: m.files(), Proofs: b.Bool("proofs", true)}
+	if err := tasks.SetTool(&s, downloadName, downloadVersion, spec); err != nil {
+		return nil, hcl.Diagnostics{b.Error("output", "Cannot plan the download", err.Error())}
+	}
+	tasks.SetOutputs(&s, nil, []string{out})
+	return []engine.Step{s}, diags
+}
+
+// dir is where the go command works on the whole: the workspace or the module.
+func (m *module) dir() string {
+	if m.Work != "" {
+		return m.Work
+	}
+	return m.Root
+}
+
+// downloadName is the in-process tool that fills a GOPROXY tree. downloadVersion
+// changes when what it writes would.
+const (
+	downloadName    = "go_download"
+	downloadVersion = "1"
+)
+
+// downloadSpec is what the tool gets; paths are project-relative.
+type downloadSpec struct {
+	Dir    string   `json:"dir"`
+	Files  []string `json:"files"` // go.mod and its like; not all need be there
+	Output string   `json:"output"`
+	Proofs bool     `json:"proofs"`
+}
+
+type downloadTool struct{ cfg *Config }
+
+// Run implements engine.Tool. It works on a copy of the module's files, since
+// go mod download adds to go.sum, and with a module cache of its own, since
+// what is in the user's says nothing about what is needed.
+func (t *downloadTool) Run(ctx context.Context, call *engine.ToolCall) error {
+	var spec downloadSpec
+	if err := tasks.ReadSpec(call, &spec); err != nil {
+		return err
+	}
+	d := &downloading{cfg: t.cfg, call: call, spec: spec, dir: filepath.Join(call.Dir, ".airbuild-download")}
+	err := d.run(ctx)
+	if rerr := os.RemoveAll(d.dir); err == nil && rerr != nil {
+		return fmt.Errorf("remove scratch directory: %w", rerr)
+	}
+	return err
+}
+
+// A downloading is one run of the tool.
+type downloading struct {
+	cfg  *Config
+	call *engine.ToolCall
+	spec downloadSpec
+	dir  string // scratch: src, the module's files; gopath; gopath/pkg/mod
+}
+
+func (d *downloading) run(ctx context.Context) error {
+	sums, err := d.recordedSums()
+	if err != nil {
+		return err
+	}
+	if err := d.fetch(ctx, sums); err != nil {
+		return err
+	}
+	out := filepath.Join(d.call.Dir, filepath.FromSlash(d.spec.Output))
+	n, err := copyTree(out, filepath.Join(d.dir, "gopath", "pkg", "mod", "cache", "download"))
+	if err != nil {
+		return err
+	}
+	if d.spec.Proofs {
+		if err := d.proofs(out); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(d.call.Log, "%d modules\n", n)
+	return err
+}
+
+// recordedSums reads every go.sum and go.work.sum.
+func (d *downloading) recordedSums() (map[string]string, error) {
+	sums := map[string]string{}
+	for _, name := range d.spec.Files {
+		if path.Ext(name) != ".sum" {
+			continue
+		}
+		text, err := fs.ReadFile(d.call.In, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read sums: %w", err)
+		}
+		readSums(sums, text)
+	}
+	return sums, nil
+}
+
+// fetch fills the private module cache. Proofs are recorded only for what
+// go.sum does not hold, so the first try is without one, and what came is
+// compared with it here. Where the checksum database cannot be asked, the
+// second try trusts go.sum, as the go command does.
+func (d *downloading) fetch(ctx context.Context, sums map[string]string) error {
+	if d.spec.Proofs && len(sums) > 0 {
+		var said bytes.Buffer
+		got, err := d.try(ctx, false, &said)
+		if err == nil {
+			return compareSums(got, sums)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		fmt.Fprintf(d.call.Log, "no proofs: the checksum database could not be asked (%s)\n", firstLine(said.String(), err))
+	}
+	got, err := d.try(ctx, true, d.call.Log)
+	if err != nil {
+		return err
+	}
+	return compareSums(got, sums)
+}
+
+func firstLine(said string, err error) string {
+	if line, _, _ := strings.Cut(strings.TrimSpace(said), "\n"); line != "" {
+		return line
+	}
+	return err.Error()
+}
+
+// A downloaded is what go mod download -json prints of a module.
+type downloaded struct {
+	Path, Version, Error, Sum, GoModSum string
+}
+
+// try lays the module's files out, with or without sums, and runs go mod
+// download for all modules.
+func (d *downloading) try(ctx context.Context, withSums bool, log io.Writer) ([]downloaded, error) {
+	src := filepath.Join(d.dir, "src")
+	if err := os.RemoveAll(src); err != nil {
+		return nil, fmt.Errorf("clear scratch directory: %w", err)
+	}
+	for _, name := range d.spec.Files {
+		if path.Ext(name) == ".sum" && !withSums {
+			continue
+		}
+		text, err := fs.ReadFile(d.call.In, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = writeNew(filepath.Join(src, filepath.FromSlash(name)), text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("copy %s: %w", name, err)
+		}
+	}
+	tc, err := d.cfg.toolchain()
+	if err != nil {
+		return nil, err
+	}
+	env, err := d.cfg.ownEnv(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gopath := filepath.Join(d.dir, "gopath")
+	env = append(env, d.call.Env...)
+	env = append(env, "GOPATH="+gopath, "GOMODCACHE="+filepath.Join(gopath, "pkg", "mod"), "GOFLAGS=-modcacherw")
+	var out bytes.Buffer
+	runErr := d.call.Run(ctx, &engine.Process{
+		Path: tc.Bin, Args: []string{"mod", "download", "-json", "all"}, Env: env,
+		Dir: filepath.Join(src, filepath.FromSlash(d.spec.Dir)), Stdout: &out, Stderr: log,
+	})
+	got, err := readDownloaded(&out, log)
+	if runErr != nil {
+		return nil, runErr
+	}
+	return got, err
+}
+
+// readDownloaded decodes the modules; their errors go to the log.
+func readDownloaded(r io.Reader, log io.Writer) ([]downloaded, error) {
+	var all []downloaded
+	var failed error
+	for dec := json.NewDecoder(r); ; {
+		var m downloaded
+		if err := dec.Decode(&m); errors.Is(err, io.EOF) {
+			return all, failed
+		} else if err != nil {
+			return all, fmt.Errorf("read what go mod download printed: %w", err)
+		}
+		if m.Error != "" {
+			fmt.Fprintf(log, "%s %s: %s\n", m.Path, m.Version, m.Error)
+			failed = &engine.ExitError{Program: "go mod download", Code: 1}
+		}
+		all = append(all, m)
+	}
+}
+
+// compareSums refuses what go.sum says otherwise.
+func compareSums(got []downloaded, sums map[string]string) error {
+	for _, m := range got {
+		for key, sum := range map[string]string{
+			m.Path + " " + m.Version:             m.Sum,
+			m.Path + " " + m.Version + "/go.mod": m.GoModSum,
+		} {
+			if want, ok := sums[key]; ok && sum != "" && sum != want {
+				return &engine.ExitError{Program: "go mod download", Code: 1,
+					Err: fmt.Errorf("verify %s: checksum mismatch: downloaded %s, go.sum has %s", key, sum, want)}
+			}
+		}
+	}
+	return nil
+}
+
+// copyTree moves what a GOPROXY serves out of a download cache: .info, .mod,
+// .zip and list files, and the checksum database's. Locks and hashes stay. It
+// returns the number of .zip files.
+func copyTree(dst, src string) (int, error) {
+	n := 0
+	if err := os.MkdirAll(dst, 0o755); err != nil {
+		return 0, fmt.Errorf("make module tree: %w", err)
+	}
+	err := filepath.WalkDir(src, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			if name == src && errors.Is(err, fs.ErrNotExist) {
+				return fs.SkipAll // no modules at all
+			}
+			return err
+		}
+		rel, err := filepath.Rel(src, name)
+		if err != nil || e.IsDir() && rel != "sumdb" {
+			return err
+		}
+		if rel == "sumdb" {
+			return fs.SkipDir // proofs adds it
+		}
+		if !served(filepath.ToSlash(rel)) {
+			return nil
+		}
+		if path.Ext(name) == ".zip" {
+			n++
+		}
+		return moveFile(filepath.Join(dst, rel), name)
+	})
+	if err != nil {
+		return n, fmt.Errorf("collect modules: %w", err)
+	}
+	return n, nil
+}
+
+// served reports whether a GOPROXY serves a file of a download cache.
+func served(rel string) bool {
+	if path.Base(path.Dir(rel)) != "@v" {
+		return false
+	}
+	switch path.Ext(rel) {
+	case ".info", ".mod", ".zip":
+		return true
+	}
+	return path.Base(rel) == "list"
+}
+
+// proofs adds what the checksum database said, in the form in which a proxy
+// serves it: with the name of each database an empty "supported", and the
+// newest tree head as "latest".
+func (d *downloading) proofs(out string) error {
+	src := filepath.Join(d.dir, "gopath", "pkg", "mod", "cache", "download", "sumdb")
+	names, err := os.ReadDir(src)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("collect proofs: %w", err)
+	}
+	for _, name := range names {
+		to := filepath.Join(out, "sumdb", name.Name())
+		if err := moveAll(to, filepath.Join(src, name.Name())); err != nil {
+			return fmt.Errorf("collect proofs: %w", err)
+		}
+		latest, err := os.ReadFile(filepath.Join(d.dir, "gopath", "pkg", "sumdb", name.Name(), "latest"))
+		if err == nil {
+			err = writeNew(filepath.Join(to, "latest"), latest)
+		}
+		if err == nil {
+			err = writeNew(filepath.Join(to, "supported"), nil)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("collect proofs: %w", err)
+		}
+	}
+	return nil
+}
+
+// moveAll moves every file of a directory but for locks.
+func moveAll(dst, src string) error {
+	return filepath.WalkDir(src, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || slices.Contains([]string{".lock", ".partial"}, path.Ext(name)) {
+			return err
+		}
+		rel, err := filepath.Rel(src, name)
+		if err != nil {
+			return err
+		}
+		return moveFile(filepath.Join(dst, rel), name)
+	})
+}
+
+// moveFile renames a file into a directory that it makes, and gives it plain
+// permissions.
+func moveFile(dst, src string) error {
+	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
+		return err
+	}
+	if err := os.Rename(src, dst); err != nil {
+		return err
+	}
+	return os.Chmod(dst, 0o644)
+}
+
+// writeNew writes a file and the directories above it.
+func writeNew(name string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, b, 0o644)
+}

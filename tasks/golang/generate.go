@@ -1,0 +1,112 @@
+package golang
+
+import (
+	"path"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// generate is the stage type go_generate.
+type generate struct{ cfg *Config }
+
+// Schema implements tasks.Task.
+func (*generate) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "go_generate",
+		Doc:  "Runs the go:generate lines of packages on a copy of the module and takes the outputs back.",
+		Attrs: []tasks.Attr{
+			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages whose go:generate lines are run."},
+			{Name: "outputs", Kind: tasks.Outputs, InDir: true, Required: true, Doc: "The files and directories (with a slash at the end) that are generated; they are not read by the next run unless inputs names them."},
+			{Name: "tools", Kind: tasks.Strings, Doc: "Programs that the lines run, beside go; their content is in the key."},
+			{Name: "tags", Kind: tasks.Strings, Doc: "Build tags."},
+			{Name: "run", Kind: tasks.String, Doc: "A regular expression that chooses go:generate lines."},
+			{Name: "skip", Kind: tasks.String, Doc: "A regular expression that leaves lines out."},
+		},
+	}
+}
+
+// Plan implements tasks.Task.
+func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	m, diags := moduleOf(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	patterns, diags := packages(b, "packages", "./...")
+	s := b.NewStep(engine.Staged)
+	s.Command.WorkingDirectory = b.WorkingDirectory()
+	s.Lister = listers{identity{t.cfg}}
+	setWork(&s, m)
+	files, dirs := generated(b)
+	if len(files)+len(dirs) == 0 {
+		diags = append(diags, b.Error("outputs", "No outputs", "Say which files and directories are generated."))
+	}
+	var progs tasks.Programs
+	for _, tool := range b.Strings("tools") {
+		p, more := b.FindProgram("tools", tool)
+		diags = append(diags, more...)
+		progs = progs.Add(p)
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	addLister(&s, progs)
+	argv := []string{"go", "generate"}
+	if tags := b.Strings("tags"); len(tags) > 0 {
+		argv = append(argv, "-tags="+joinTags(tags))
+	}
+	for _, name := range []string{"run", "skip"} {
+		if b.Has(name) {
+			argv = append(argv, "-"+name+"="+b.String(name))
+		}
+	}
+	s.Command.Arguments = append(argv, patterns...)
+	tasks.SetOutputs(&s, files, dirs)
+	addRefs(&s, b, "outputs")
+	if len(b.Meta.Inputs)+len(b.Meta.InputRefs) == 0 {
+		addModuleSource(&s, b, m, append(files, dirs...))
+	}
+	return []engine.Step{s}, diags
+}
+
+// generated splits the outputs into files and directories, as seen from dir.
+// What has a slash at its end, or no extension and is a directory now, is one.
+func generated(b *tasks.Block) (files, dirs []string) {
+	for _, p := range b.Strings("outputs") {
+		clean := path.Clean(p)
+		if p != clean || isDir(b.Project.Files, b.DirPath(clean)) {
+			dirs = append(dirs, clean)
+		} else {
+			files = append(files, clean)
+		}
+	}
+	return files, dirs
+}
+
+// addModuleSource makes all files of the module, of those in its workspace and
+// of those that replace others the inputs, but for what is generated.
+func addModuleSource(s *engine.Step, b *tasks.Block, m *module, outputs []string) {
+	for _, root := range m.roots() {
+		patterns := []string{"**"}
+		for _, o := range outputs {
+			if rel, ok := below(root, b.DirPath(o)); ok {
+				patterns = append(patterns, "!"+rel, "!"+rel+"/**")
+			}
+		}
+		s.Inputs = append(s.Inputs, engine.GlobInput(root, patterns...))
+	}
+	addModuleFiles(s, m)
+	if m.Vendored && m.Work != "" {
+		s.Inputs = append(s.Inputs, engine.GlobInput(m.VendorDir, "**"))
+	}
+}
+
+// below returns p relative to dir if it is inside it.
+func below(dir, p string) (string, bool) {
+	rel := relative(dir, p)
+	return rel, rel != "." && rel != ".." && !hasParent(rel)
+}
+
+func hasParent(rel string) bool { return len(rel) > 2 && rel[:3] == "../" }

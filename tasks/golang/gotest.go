@@ -1,0 +1,103 @@
+package golang
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// test is the stage type go_test.
+type test struct{ cfg *Config }
+
+// Schema implements tasks.Task.
+func (*test) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "go_test",
+		Doc:  "Runs the tests of packages; a passed run is not repeated while what the tests are made of and the files beside them (testdata) stand.",
+		Attrs: []tasks.Attr{
+			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages to test."},
+			tagsAttr(),
+			{Name: "race", Kind: tasks.Bool, Default: "false", Doc: "Tests with the race detector, which needs cgo everywhere but on macOS."},
+			{Name: "cover", Kind: tasks.Output, Doc: "A coverage profile to write."},
+			{Name: "coverpkg", Kind: tasks.Strings, Default: "the tested packages", Doc: "The packages whose coverage is measured."},
+			{Name: "short", Kind: tasks.Bool, Default: "false", Doc: "Tells the tests to leave out what takes long."},
+			{Name: "run", Kind: tasks.String, Doc: "A regular expression that chooses tests."},
+			{Name: "skip", Kind: tasks.String, Doc: "A regular expression that leaves tests out."},
+			{Name: "test_timeout", Kind: tasks.Duration, Default: "10m, as in Go", Doc: "How long the tests of one package may take; timeout limits the stage."},
+			{Name: "count", Kind: tasks.Number, Default: "1 with Go's own test cache", Doc: "How often each test is run."},
+			{Name: "args", Kind: tasks.Strings, Doc: "Arguments for the test programs, behind -args."},
+			cgoAttr(), modulesAttr(), modAttr(),
+		},
+		Blocks: []tasks.Nested{cgoBlock()},
+	}
+}
+
+// Plan implements tasks.Task.
+func (t *test) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	c, diags := planPackages(t.cfg, b, "./...")
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	s := &c.step
+	argv := append([]string{"go", "test", "-json"}, c.flags...)
+	argv = append(argv, "-buildvcs=false")
+	argv = append(argv, testFlags(b)...)
+	var outputs []string
+	if b.Has("cover") {
+		out := outPath(b, b.DistPath(b.String("cover")))
+		mode := "set"
+		if b.Bool("race", false) {
+			mode = "atomic"
+		}
+		argv = append(argv, "-covermode="+mode, "-coverprofile="+out)
+		if ps := b.Strings("coverpkg"); len(ps) > 0 {
+			argv = append(argv, "-coverpkg="+strings.Join(ps, ","))
+		}
+		outputs = append(outputs, out)
+	}
+	argv = append(argv, c.patterns...)
+	if args := b.Strings("args"); len(args) > 0 {
+		argv = append(append(argv, "-args"), args...)
+	}
+	s.Command.Arguments = argv
+	s.LogFormat = "go-test-json"
+	tasks.SetOutputs(s, outputs, nil)
+	addRefs(s, b, "cover", "modules")
+	c.closure.Test, c.closure.Data = true, true
+	// Packages that are measured but neither tested nor imported count too.
+	c.closure.Patterns = append(c.closure.Patterns, measured(b)...)
+	addLister(s, c.closure)
+	return []engine.Step{*s}, diags
+}
+
+// measured are the packages of coverpkg that are paths of the module.
+func measured(b *tasks.Block) []string {
+	if !b.Has("cover") {
+		return nil
+	}
+	return b.Strings("coverpkg")
+}
+
+// testFlags are the flags of go test that say how tests run.
+func testFlags(b *tasks.Block) []string {
+	var flags []string
+	if b.Bool("short", false) {
+		flags = append(flags, "-short")
+	}
+	for _, name := range []string{"run", "skip"} {
+		if b.Has(name) {
+			flags = append(flags, "-"+name+"="+b.String(name))
+		}
+	}
+	if d := b.Duration("test_timeout"); d > 0 {
+		flags = append(flags, "-timeout="+d.String())
+	}
+	if b.Has("count") {
+		flags = append(flags, "-count="+strconv.Itoa(b.Int("count", 1)))
+	}
+	return flags
+}

@@ -1,0 +1,241 @@
+package golang
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// NewLauncher returns the Launcher of the program "go": the project's
+// toolchain, with an environment in which nothing that the user or the host
+// has set can change a result.
+func NewLauncher(cfg *Config) engine.Launcher { return launcher{cfg} }
+
+type launcher struct{ cfg *Config }
+
+// Launch implements engine.Launcher.
+func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (string, []string, error) {
+	tc, err := l.cfg.toolchain()
+	if err != nil {
+		return "", nil, err
+	}
+	env, err := l.cfg.environ(ctx, share)
+	if err != nil {
+		return "", nil, err
+	}
+	if s.Type != "go_test" {
+		// Tests have the private home that the executor made: what they find
+		// in the user's own is not in the key.
+		env = append(l.cfg.pass(userVariables[:]), env...)
+	}
+	tree, err := l.cfg.proxyEnv(proxyOf(s))
+	if err != nil {
+		return "", nil, err
+	}
+	return tc.Bin, append(env, tree...), nil
+}
+
+// userVariables say where the user's own files are: credentials for private
+// modules, and git's settings.
+var userVariables = [...]string{
+	"HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
+	"USERPROFILE", "LOCALAPPDATA", "APPDATA",
+}
+
+// tempVariables say where airbuild's own go processes put temporary files.
+// Steps have a private place instead.
+var tempVariables = [...]string{"TMPDIR", "TEMP", "TMP"}
+
+// hostVariables are passed from the host to every go process: how to reach the
+// network, and what the operating system needs to start programs. None of them
+// changes what Go builds.
+var hostVariables = [...]string{
+	// Windows.
+	"SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "PROGRAMFILES", "PROGRAMDATA",
+	// macOS: where the C compiler finds its headers.
+	"DEVELOPER_DIR", "SDKROOT",
+	// The network, for modules.
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+	"http_proxy", "https_proxy", "no_proxy", "all_proxy",
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "NETRC",
+	"SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_ASKPASS", "GIT_TERMINAL_PROMPT",
+	"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_SSL_CAINFO",
+}
+
+// goVariables say where Go keeps things and where modules come from. A user
+// may have set them with `go env -w`, so they are asked of the go command.
+var goVariables = [...]string{
+	"GOCACHE", "GOMODCACHE", "GOPATH", "GOTMPDIR",
+	"GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOAUTH", "GOVCS",
+}
+
+// toolchain is Config.Toolchain with a message for a Config that has none.
+func (c *Config) toolchain() (*Toolchain, error) {
+	if c.Toolchain == nil {
+		return nil, errors.New("find Go toolchain: none is configured")
+	}
+	return c.Toolchain()
+}
+
+// environ returns the environment of a go process. The first call in the
+// process asks `go env` for the user's settings; a run in which all is cached
+// never calls it.
+func (c *Config) environ(ctx context.Context, share engine.Share) ([]string, error) {
+	tc, err := c.toolchain()
+	if err != nil {
+		return nil, err
+	}
+	c.once.Do(func() { c.settings, c.err = c.ask(ctx, tc) })
+	if c.err != nil {
+		return nil, c.err
+	}
+	env := append(c.hostEnv(tc), c.settings...)
+	env = append(env, "GOENV=off", "GOTELEMETRY=off", "GOTOOLCHAIN=local")
+	if share.CPU > 0 {
+		n := strconv.Itoa(share.CPU)
+		// A flag in GOFLAGS, not in argv: how parallel Go works is no part of
+		// the key.
+		env = append(env, "GOMAXPROCS="+n, "GOFLAGS=-p="+n)
+	}
+	return env, nil
+}
+
+// hostEnv is what comes from the host as it is, and a PATH on which the
+// toolchain's own go command is first.
+func (c *Config) hostEnv(tc *Toolchain) []string {
+	env := c.pass(hostVariables[:])
+	path := filepath.Dir(tc.Bin)
+	if v, ok := c.lookup("PATH"); ok && v != "" {
+		path += string(filepath.ListSeparator) + v
+	}
+	return append(env, "PATH="+path)
+}
+
+// pass returns those of the host's variables that are set.
+func (c *Config) pass(names []string) []string {
+	var env []string
+	for _, name := range names {
+		if v, ok := c.lookup(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	return env
+}
+
+// ownEnv is the environment of the go processes that airbuild runs for itself,
+// outside a step.
+func (c *Config) ownEnv(ctx context.Context) ([]string, error) {
+	env, err := c.environ(ctx, engine.Share{})
+	return append(c.pass(slices.Concat(userVariables[:], tempVariables[:])), env...), err
+}
+
+func (c *Config) lookup(name string) (string, bool) {
+	if c.LookupEnv == nil {
+		return "", false
+	}
+	return c.LookupEnv(name)
+}
+
+// ask returns the user's goVariables, as `go env` gives them.
+func (c *Config) ask(ctx context.Context, tc *Toolchain) ([]string, error) {
+	env := append(c.hostEnv(tc), "GOTOOLCHAIN=local")
+	env = append(env, c.pass(slices.Concat(goVariables[:], userVariables[:], tempVariables[:], []string{"GOENV"}))...)
+	out, err := runGo(ctx, tc, tc.Root, env, append([]string{"env", "-json"}, goVariables[:]...)...)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings of Go: %w", err)
+	}
+	values := map[string]string{}
+	if err := json.Unmarshal(out, &values); err != nil {
+		return nil, fmt.Errorf("read the settings of Go: %w", err)
+	}
+	var settings []string
+	for _, name := range goVariables {
+		if v := values[name]; v != "" {
+			settings = append(settings, name+"="+v)
+		}
+	}
+	return settings, nil
+}
+
+// proxyEnv makes the go command take modules from a go_download tree of the
+// project and from nowhere else. Sums are verified as ever. The same is what
+// an offline run needs for every step: GOPROXY is decided here and in ask only.
+func (c *Config) proxyEnv(tree string) ([]string, error) {
+	if tree == "" {
+		return nil, nil
+	}
+	if c.Root == "" {
+		return nil, errors.New("name the module tree to Go: the project's root is not configured")
+	}
+	p := filepath.ToSlash(filepath.Join(c.Root, filepath.FromSlash(tree)))
+	return []string{"GOPROXY=" + fileURL(p), "GONOPROXY=none", "GOVCS=*:off"}, nil
+}
+
+// fileURL writes an absolute, slash-separated path as a file URL. GOPROXY
+// separates its entries by commas and bars, so those are escaped too.
+func fileURL(p string) string {
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p // a Windows drive
+	}
+	var b strings.Builder
+	b.WriteString("file://")
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == '/' || c == '.' || c == '-' || c == '_' || c == '~' || c == ':' || c == '@' || c == '+',
+			'0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// proxyFact names the go_download tree that a step takes its modules from.
+const proxyFact = "modules from"
+
+// proxyOf returns the project-relative go_download tree of a step, or "".
+func proxyOf(s *engine.Step) string {
+	for _, f := range s.Facts {
+		if f.Name == proxyFact {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// runGo runs the go command and returns what it prints. Its error is what the
+// command itself said. The command is stopped politely when ctx ends.
+func runGo(ctx context.Context, tc *Toolchain, dir string, env []string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, tc.Bin, args...)
+	cmd.Dir = dir
+	cmd.Env = append(env, "PWD="+dir)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if runtime.GOOS != "windows" {
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	}
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if text := strings.TrimSpace(stderr.String()); text != "" {
+			return nil, errors.New(text)
+		}
+		return nil, fmt.Errorf("go %s: %w", args[0], err)
+	}
+	return stdout.Bytes(), nil
+}

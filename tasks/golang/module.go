@@ -1,0 +1,269 @@
+package golang
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	goversion "go/version"
+
+	"golang.org/x/mod/modfile"
+)
+
+// A module is the Go module, and the workspace if there is one, that governs a
+// directory of the project. All paths are project-relative, "." for its root.
+type module struct {
+	Root      string // where go.mod is
+	Path      string // of the module: "example.com/m"
+	Go        string // the go line's version, "1.22"; "" if there is none
+	Work      string // the directory of the go.work that governs, or ""
+	WorkGo    string // its go line
+	Uses      []string
+	Replaced  []string // directories in the project that replace modules
+	Requires  bool     // go.mod requires anything at all
+	Vendored  bool     // a vendor directory stands for the module cache, as Go decides it
+	VendorDir string   // where it is or would be
+}
+
+// errNoModule says that no go.mod governs a directory.
+var errNoModule = errors.New("no go.mod")
+
+// findModule reads the module that governs dir. It looks no further than the
+// project: what is above it cannot be carried along.
+func findModule(project fs.FS, dir string) (*module, error) {
+	m := &module{}
+	if err := m.readWork(project, dir); err != nil {
+		return nil, err
+	}
+	root, ok := ascend(project, dir, "go.mod")
+	if !ok {
+		if m.Work == "" || dir != m.Work {
+			return nil, errNoModule
+		}
+		m.Root = m.Work
+	} else {
+		m.Root = root
+		if err := m.readMod(project); err != nil {
+			return nil, err
+		}
+		if m.Work != "" && !slices.Contains(m.Uses, m.Root) {
+			m.Work, m.WorkGo, m.Uses = "", "", nil
+		}
+	}
+	m.VendorDir = path.Join(m.Root, "vendor")
+	if m.Work != "" {
+		m.VendorDir = path.Join(m.Work, "vendor")
+	}
+	m.Vendored = m.vendored(project)
+	return m, nil
+}
+
+// ascend returns the nearest directory at or above dir that holds name.
+func ascend(project fs.FS, dir, name string) (string, bool) {
+	for {
+		if fi, err := fs.Stat(project, path.Join(dir, name)); err == nil && !fi.IsDir() {
+			return dir, true
+		}
+		if dir == "." {
+			return "", false
+		}
+		dir = path.Dir(dir)
+	}
+}
+
+func (m *module) readWork(project fs.FS, dir string) error {
+	at, ok := ascend(project, dir, "go.work")
+	if !ok {
+		return nil
+	}
+	name := path.Join(at, "go.work")
+	text, err := fs.ReadFile(project, name)
+	if err != nil {
+		return err
+	}
+	w, err := modfile.ParseWork(name, text, nil)
+	if err != nil {
+		return err
+	}
+	m.Work = at
+	if w.Go != nil {
+		m.WorkGo = w.Go.Version
+	}
+	for _, u := range w.Use {
+		if p, ok := inProject(at, u.Path); ok {
+			m.Uses = append(m.Uses, p)
+		}
+	}
+	m.Replaced = append(m.Replaced, localReplacements(at, w.Replace)...)
+	return nil
+}
+
+func (m *module) readMod(project fs.FS) error {
+	name := path.Join(m.Root, "go.mod")
+	text, err := fs.ReadFile(project, name)
+	if err != nil {
+		return err
+	}
+	f, err := modfile.Parse(name, text, nil)
+	if err != nil {
+		return err
+	}
+	if f.Module == nil {
+		return fmt.Errorf("%s: no module line", name)
+	}
+	m.Path = f.Module.Mod.Path
+	if f.Go != nil {
+		m.Go = f.Go.Version
+	}
+	m.Requires = len(f.Require) > 0
+	m.Replaced = append(m.Replaced, localReplacements(m.Root, f.Replace)...)
+	return nil
+}
+
+// localReplacements returns the project's directories that replace modules.
+func localReplacements(base string, rs []*modfile.Replace) []string {
+	var out []string
+	for _, r := range rs {
+		if r.New.Version != "" {
+			continue
+		}
+		if p, ok := inProject(base, r.New.Path); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// inProject resolves a relative path of a go.mod or go.work; ok is false for
+// one that leaves the project.
+func inProject(base, rel string) (string, bool) {
+	if path.IsAbs(rel) {
+		return "", false
+	}
+	p := path.Join(base, strings.ReplaceAll(rel, `\`, "/"))
+	return p, p != ".." && !strings.HasPrefix(p, "../")
+}
+
+// vendored decides as the go command does when no -mod is given: a vendor
+// directory counts from go 1.14 on, if it is of the same kind (of a module or
+// of a workspace) as what is built.
+func (m *module) vendored(project fs.FS) bool {
+	text, err := fs.ReadFile(project, path.Join(m.VendorDir, "modules.txt"))
+	if err != nil {
+		return false
+	}
+	line, _, _ := bytes.Cut(text, []byte("\n"))
+	workspace := bytes.HasPrefix(line, []byte("## workspace"))
+	v := m.Go
+	if m.Work != "" {
+		v = m.WorkGo
+	}
+	return workspace == (m.Work != "") && v != "" && goversion.Compare("go"+v, "go1.14") >= 0
+}
+
+// files are the files that say which modules are used, in the order in which
+// a reader would look; not all need exist.
+func (m *module) files() []string {
+	var out []string
+	add := func(dir string, names ...string) {
+		for _, n := range names {
+			if p := path.Join(dir, n); !slices.Contains(out, p) {
+				out = append(out, p)
+			}
+		}
+	}
+	if m.Work != "" {
+		add(m.Work, "go.work", "go.work.sum")
+	}
+	add(m.Root, "go.mod", "go.sum")
+	for _, u := range m.Uses {
+		add(u, "go.mod", "go.sum")
+	}
+	for _, r := range m.Replaced {
+		add(r, "go.mod")
+	}
+	return out
+}
+
+// roots are the directories of all modules whose source is in the project.
+func (m *module) roots() []string {
+	out := append([]string{m.Root}, m.Uses...)
+	out = append(out, m.Replaced...)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// importPath returns the import path of a package that is named as on a
+// command line; dir is where that command line would be.
+func (m *module) importPath(dir, pkg string) string {
+	if pkg != "." && pkg != ".." && !strings.HasPrefix(pkg, "./") && !strings.HasPrefix(pkg, "../") {
+		return pkg
+	}
+	rel := relative(m.Root, path.Join(dir, pkg))
+	if rel == "." || strings.HasPrefix(rel, "..") {
+		return m.Path
+	}
+	return path.Join(m.Path, rel)
+}
+
+// exeName is the name that the go command gives an executable: the last
+// element of the import path that is no major version.
+func exeName(importPath string) string {
+	dir, elem := path.Split(importPath)
+	if dir != "" && isMajor(elem) {
+		elem = path.Base(dir)
+	}
+	return elem
+}
+
+// isMajor reports whether s is a major version element: v2, v3, …
+func isMajor(s string) bool {
+	if len(s) < 2 || s[0] != 'v' || s[1] == '0' || s == "v1" {
+		return false
+	}
+	return strings.Trim(s[1:], "0123456789") == ""
+}
+
+// relative returns target as seen from base; both are clean and
+// project-relative.
+func relative(base, target string) string {
+	if base == target {
+		return "."
+	}
+	var b, t []string
+	if base != "." {
+		b = strings.Split(base, "/")
+	}
+	if target != "." {
+		t = strings.Split(target, "/")
+	}
+	for len(b) > 0 && len(t) > 0 && b[0] == t[0] {
+		b, t = b[1:], t[1:]
+	}
+	return strings.Join(append(slices.Repeat([]string{".."}, len(b)), t...), "/")
+}
+
+// isDir reports whether a project-relative path is a directory.
+func isDir(project fs.FS, p string) bool {
+	fi, err := fs.Stat(project, p)
+	return err == nil && fi.IsDir()
+}
+
+// readDirs returns the names of the directories in a project-relative one.
+func readDirs(project fs.FS, p string) []string {
+	entries, err := fs.ReadDir(project, p)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		if e.IsDir() {
+			out = append(out, e.Name())
+		}
+	}
+	return out
+}

@@ -1,0 +1,275 @@
+package golang
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// recordVersion is the version of the form below. A record of another version
+// is not read.
+const recordVersion = 1
+
+// A record is a closure as go list gave it, with all that the answer depended
+// on. It is kept in <state>/closures/<sha256 of the query>.json, written
+// beside and renamed; losing it costs one go list.
+type record struct {
+	Version int
+	// Files are the files whose content decides the answer, with their digest
+	// ("" for a file that was not there).
+	Files []fileStamp
+	Dirs  []dirStamp
+	Dist  string // the output directory, whose name does not count
+	// Inputs are the closure: where a file lands and, if that is not where it
+	// is, its absolute path.
+	Inputs  []fileInput
+	Modules string // the text at modulesPath
+	Note    string
+}
+
+type fileStamp struct{ P, D string }
+
+// A dirStamp is names of a directory, hashed.
+type dirStamp struct {
+	P string
+	K names
+	N string
+}
+
+// names says which names of a directory count; each kind includes the one
+// before.
+type names uint8
+
+const (
+	sourceNames  names = 1 + iota // files that the go command looks at
+	packageNames                  // directories that a pattern with "..." goes into
+	allNames
+)
+
+type fileInput struct {
+	P string
+	F string `json:",omitempty"`
+}
+
+// listing is what the engine wants of a record.
+func (r *record) listing() engine.Listing {
+	l := engine.Listing{Inputs: make([]engine.Input, 0, len(r.Inputs)+1)}
+	for _, in := range r.Inputs {
+		l.Inputs = append(l.Inputs, engine.Input{Kind: engine.FromFile, Path: in.P, File: in.F})
+	}
+	l.Inputs = append(l.Inputs, engine.TextInput(modulesPath, []byte(r.Modules)))
+	l.Notes = []string{r.Note}
+	return l
+}
+
+// record closes the gathering: every file and directory that the answer
+// depends on gets its stamp.
+func (g *gatherer) record() (*record, error) {
+	for _, p := range g.c.Patterns {
+		if i := strings.Index(p, "..."); i >= 0 && (strings.HasPrefix(p, ".") || i == 0) {
+			g.watchPackages(path.Join(g.c.Dir, path.Dir(p[:i]+"x")))
+		}
+	}
+	r := &record{Version: recordVersion, Dist: g.c.Dist}
+	for _, p := range slices.Sorted(maps.Keys(g.depends)) {
+		d, err := stampFile(g.files, p)
+		if err != nil {
+			return nil, err
+		}
+		r.Files = append(r.Files, fileStamp{p, d})
+	}
+	for _, p := range slices.Sorted(maps.Keys(g.dirs)) {
+		n, err := stampDir(g.files, p, g.dirs[p], r.Dist)
+		if err != nil {
+			return nil, err
+		}
+		r.Dirs = append(r.Dirs, dirStamp{p, g.dirs[p], n})
+	}
+	for _, p := range slices.Sorted(maps.Keys(g.inputs)) {
+		if !g.covered(p) {
+			r.Inputs = append(r.Inputs, fileInput{p, g.inputs[p]})
+		}
+	}
+	for _, line := range slices.Sorted(maps.Keys(g.modules)) {
+		r.Modules += line + "\n"
+	}
+	r.Note = fmt.Sprintf("listed by go list: %s: %d packages outside the standard library, %d files, %d modules",
+		strings.Join(g.c.Patterns, " "), g.pkgs, len(r.Inputs), strings.Count(r.Modules, "module "))
+	return r, nil
+}
+
+// covered reports whether a file lies in a directory that is an input as a
+// whole.
+func (g *gatherer) covered(p string) bool {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if _, ok := g.inputs[dir]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// watchPackages watches every directory that a pattern with "..." may find
+// packages in.
+func (g *gatherer) watchPackages(dir string) {
+	entries, err := g.files.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	g.watch(dir, packageNames)
+	for _, e := range entries {
+		if sub := path.Join(dir, e.Name()); e.IsDir() && packageDir(e.Name()) && sub != g.c.Dist {
+			g.watchPackages(sub)
+		}
+	}
+}
+
+// packageDir reports whether the go command looks for packages in a directory
+// of this name.
+func packageDir(name string) bool {
+	return name[0] != '.' && name[0] != '_' && name != "testdata" && name != "vendor"
+}
+
+// stampFile returns the digest of a file, "" if there is none.
+func stampFile(files engine.Files, p string) (string, error) {
+	d, err := files.Digest(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("digest %s: %w", p, err)
+	}
+	return d.String(), nil
+}
+
+// stampDir hashes the names in a directory, "" if there is none.
+func stampDir(files engine.Files, p string, kind names, dist string) (string, error) {
+	entries, err := files.ReadDir(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read directory %s: %w", p, err)
+	}
+	var b strings.Builder
+	for _, e := range entries {
+		name := e.Name()
+		switch {
+		case strings.HasPrefix(name, ".airbuild") || e.IsDir() && path.Join(p, name) == dist:
+			continue
+		case e.IsDir():
+			if kind == sourceNames || kind == packageNames && !packageDir(name) {
+				continue
+			}
+			name += "/"
+		case kind != allNames && !sourceName(name):
+			continue
+		}
+		b.WriteString(name)
+		b.WriteByte(0)
+	}
+	return action.Of([]byte(b.String())).Hex(), nil
+}
+
+// sourceName reports whether the go command looks at a file of this name in a
+// package's directory.
+func sourceName(name string) bool {
+	switch path.Ext(name) {
+	case ".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx",
+		".f", ".F", ".for", ".f90", ".s", ".S", ".sx", ".swig", ".swigcxx", ".syso":
+		return true
+	}
+	return name == "go.mod" || name == "go.work" || name == "default.pgo"
+}
+
+// A memory keeps the record of one query.
+type memory struct {
+	files engine.Files
+	name  string
+}
+
+func (m memory) path() string {
+	return filepath.Join(m.files.State(), "closures", m.name+".json")
+}
+
+// load returns the record if it is there, whole, and still true.
+func (m memory) load() *record {
+	b, err := os.ReadFile(m.path())
+	if err != nil {
+		return nil
+	}
+	var r record
+	if json.Unmarshal(b, &r) != nil || r.Version != recordVersion || !r.valid() || !m.holds(&r) {
+		return nil
+	}
+	return &r
+}
+
+// valid refuses a record that this program would not have written: its paths
+// become inputs.
+func (r *record) valid() bool {
+	for _, in := range r.Inputs {
+		if !fs.ValidPath(in.P) || in.F != "" && !path.IsAbs(in.F) && !filepath.IsAbs(in.F) {
+			return false
+		}
+	}
+	return len(r.Files) > 0 && r.Note != ""
+}
+
+// holds reports whether everything that the answer depended on is as it was.
+func (m memory) holds(r *record) bool {
+	for _, d := range r.Dirs {
+		if n, err := stampDir(m.files, d.P, d.K, r.Dist); err != nil || n != d.N {
+			return false
+		}
+	}
+	for _, f := range r.Files {
+		if d, err := stampFile(m.files, f.P); err != nil || d != f.D {
+			return false
+		}
+	}
+	return true
+}
+
+// save writes the record. Readers see the old or the new one.
+func (m memory) save(r *record) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	return writeState(m.path(), b)
+}
+
+// writeState writes a file of the workspace's state by rename. It is not
+// synced: a record that a crash damaged is not read.
+func writeState(name string, b []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return fmt.Errorf("remember closure: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	if err != nil {
+		return fmt.Errorf("remember closure: %w", err)
+	}
+	_, err = f.Write(b)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(f.Name()))
+		return fmt.Errorf("remember closure: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,261 @@
+package golang
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// listers asks several Listers and joins what they say.
+type listers []engine.Lister
+
+// List implements engine.Lister.
+func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	var all engine.Listing
+	for _, l := range ls {
+		one, err := l.List(ctx, files)
+		if err != nil {
+			return engine.Listing{}, err
+		}
+		all.Inputs = append(all.Inputs, one.Inputs...)
+		all.Facts = append(all.Facts, one.Facts...)
+		all.Notes = append(all.Notes, one.Notes...)
+	}
+	return all, nil
+}
+
+// identity is the Lister of what every Go step hangs on: which Go it is. It is
+// asked when the step is keyed, so that a plan can be shown without any Go.
+type identity struct{ cfg *Config }
+
+// List implements engine.Lister.
+func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, error) {
+	tc, err := i.cfg.toolchain()
+	if err != nil {
+		return engine.Listing{}, err
+	}
+	facts := []engine.Fact{{Name: "go", Value: tc.Version}}
+	if !tc.Release {
+		d, err := files.Digest(tc.Bin)
+		if err != nil {
+			return engine.Listing{}, fmt.Errorf("identify Go: %w", err)
+		}
+		facts = append(facts, engine.Fact{Name: "go command", Value: "sha256:" + d.Hex()})
+	}
+	return engine.Listing{Facts: facts}, nil
+}
+
+// moduleOf reads the module that governs the stage's dir.
+func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
+	m, err := findModule(b.Project.Files, b.Meta.Dir)
+	switch {
+	case errors.Is(err, errNoModule):
+		where := "the project"
+		if b.Meta.Dir != "." {
+			where = b.Meta.Dir + " or above it in the project"
+		}
+		return nil, hcl.Diagnostics{b.Error("dir", "No Go module",
+			fmt.Sprintf("There is no go.mod in %s. Set dir to the module's directory, or make one with `go mod init`.", where))}
+	case err != nil:
+		return nil, hcl.Diagnostics{b.Error("dir", "Bad Go module", fmt.Sprintf("The module's files cannot be read: %v.", err))}
+	}
+	return m, nil
+}
+
+// moduleRoot is moduleOf for stage types that work on a module as a whole:
+// their dir must be where the go.mod, or the go.work, is.
+func moduleRoot(b *tasks.Block) (*module, hcl.Diagnostics) {
+	m, diags := moduleOf(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	if m.Root == b.Meta.Dir || m.Work == b.Meta.Dir && m.Work != "" {
+		return m, nil
+	}
+	return nil, hcl.Diagnostics{b.Error("dir", "Not a module's directory",
+		fmt.Sprintf("A %s stage works on a whole module, whose go.mod is in %q. Set dir = %q.", b.Type, m.Root, m.Root))}
+}
+
+// newStep begins a step that runs the go command in the workspace.
+func newStep(b *tasks.Block, m *module, cfg *Config) engine.Step {
+	s := b.NewStep(engine.Workspace)
+	s.Command.WorkingDirectory = b.WorkingDirectory()
+	setWork(&s, m)
+	s.Lister = listers{identity{cfg}}
+	return s
+}
+
+// setWork shuts out a go.work that does not govern, such as one above the
+// project.
+func setWork(s *engine.Step, m *module) {
+	if m.Work == "" {
+		tasks.SetEnv(s, "GOWORK", "off")
+	}
+}
+
+// addLister adds a Lister to a step of newStep.
+func addLister(s *engine.Step, l engine.Lister) {
+	ls, _ := s.Lister.(listers)
+	s.Lister = append(slices.Clone(ls), l)
+}
+
+// target returns the platform that a step is for: the cell's, or the host's.
+func target(b *tasks.Block) (tasks.Platform, hcl.Diagnostics) {
+	if b.Platform != nil {
+		return *b.Platform, nil
+	}
+	p, err := ParsePlatform(b.Project.HostOS + "/" + b.Project.HostArch)
+	if err != nil {
+		return p, hcl.Diagnostics{b.Error("", "Unknown host", err.Error())}
+	}
+	return p, nil
+}
+
+// name writes a platform as it is written in an Airbuildfile.
+func name(p tasks.Platform) string {
+	s := p.OS + "/" + p.Arch
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// setPlatform pins the target in the command's environment.
+func setPlatform(s *engine.Step, p tasks.Platform) {
+	for _, e := range p.Env {
+		k, v, _ := strings.Cut(e, "=")
+		tasks.SetEnv(s, k, v)
+	}
+}
+
+// oneArch refuses the universal platform for what runs on one architecture.
+func oneArch(b *tasks.Block, p tasks.Platform) hcl.Diagnostics {
+	if p.Arch != Universal {
+		return nil
+	}
+	return hcl.Diagnostics{b.Error("", "Platform is for binaries only",
+		fmt.Sprintf("%s joins two builds into one file. Use darwin/arm64 or darwin/amd64 in a %s stage.", universalPort, b.Type))}
+}
+
+// modMode is how a step finds its modules.
+type modMode struct {
+	flag  string // "vendor", "readonly" or "mod"
+	proxy string // a go_download tree, or ""
+	after []engine.StepID
+}
+
+// modules decides how a step finds its modules: as `modules` and `mod` say, or
+// as the go command would.
+func modules(b *tasks.Block, m *module) (modMode, hcl.Diagnostics) {
+	mode := modMode{flag: "readonly"}
+	if m.Vendored {
+		mode.flag = "vendor"
+	}
+	if !b.Has("modules") {
+		mode.flag = b.StringOr("mod", mode.flag)
+		return mode, nil
+	}
+	for _, st := range b.Stages("modules") {
+		if len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
+			return mode, hcl.Diagnostics{b.Error("modules", "Wants one tree of modules",
+				fmt.Sprintf("Stage %q has several cells. Refer to one of them: stage.%s[\"…\"].", st.Name, st.Name))}
+		}
+		out := st.Steps[0].Outputs[0]
+		mode.after = append(mode.after, st.Steps[0].ID)
+		switch st.Type {
+		case "go_vendor":
+			if out != m.VendorDir {
+				return mode, hcl.Diagnostics{b.Error("modules", "Vendor directory of another module",
+					fmt.Sprintf("Stage %q fills %s; this stage's module is in %q and reads %s.", st.Name, out, m.Root, m.VendorDir))}
+			}
+			mode.flag = "vendor"
+		case "go_download":
+			mode.flag, mode.proxy = "readonly", out
+		default:
+			return mode, hcl.Diagnostics{b.Error("modules", "Not a stage with modules",
+				fmt.Sprintf("Stage %q is of type %s. Refer to a go_vendor or a go_download stage.", st.Name, st.Type))}
+		}
+	}
+	if set := b.StringOr("mod", mode.flag); set != mode.flag {
+		if mode.flag == "vendor" || set == "vendor" {
+			return mode, hcl.Diagnostics{b.Error("mod", "Does not go with modules",
+				fmt.Sprintf("The stage that modules refers to needs mod = %q. Leave mod out.", mode.flag))}
+		}
+		mode.flag = set
+	}
+	return mode, nil
+}
+
+// apply makes a step find its modules so.
+func (mode modMode) apply(s *engine.Step) {
+	s.After = append(s.After, mode.after...)
+	if mode.proxy != "" {
+		s.Facts = append(s.Facts, engine.Fact{Name: proxyFact, Value: mode.proxy})
+	}
+}
+
+// closureOf begins the closure of what a step's command line names.
+func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
+	c := &closure{
+		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
+		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(),
+	}
+	if mode.flag == "vendor" {
+		c.Vendor = m.VendorDir
+	}
+	return c
+}
+
+// outPath writes a project-relative output as seen from the step's working
+// directory.
+func outPath(b *tasks.Block, p string) string { return relative(b.Meta.Dir, p) }
+
+// packages returns the packages that a stage names, with the default.
+func packages(b *tasks.Block, attr, def string) ([]string, hcl.Diagnostics) {
+	ps := b.Strings(attr)
+	if len(ps) == 0 {
+		return []string{def}, nil
+	}
+	var diags hcl.Diagnostics
+	for _, p := range ps {
+		if d := badPackage(b, attr, p); d != nil {
+			diags = append(diags, d)
+		}
+	}
+	return ps, diags
+}
+
+// badPackage says what is wrong with a package's name: a flag, an absolute
+// path, or a place outside the project.
+func badPackage(b *tasks.Block, attr, p string) *hcl.Diagnostic {
+	switch {
+	case p == "" || strings.HasPrefix(p, "-"):
+		return b.Error(attr, "Bad package", fmt.Sprintf("%q is no package. Write an import path, or a path such as \"./cmd/app\".", p))
+	case path.IsAbs(p) || strings.Contains(p, `\`) || len(p) > 1 && p[1] == ':':
+		return b.Error(attr, "Bad package", fmt.Sprintf("%q is an absolute path. Write it relative to the stage's dir, with slashes.", p))
+	case strings.HasPrefix(p, "../") || p == "..":
+		if _, ok := inProject(b.Meta.Dir, p); !ok {
+			return b.Error(attr, "Bad package", fmt.Sprintf("%q is outside the project.", p))
+		}
+	case path.Ext(p) == ".go":
+		return b.Error(attr, "Bad package", fmt.Sprintf("%q is a file. Write the package's directory.", p))
+	case strings.Contains(p, "@"):
+		return b.Error(attr, "Bad package", fmt.Sprintf("%q has a version. Add the module to go.mod (`go get -tool %s`) and leave the version out.", p, p))
+	case !strings.HasPrefix(p, ".") && !strings.ContainsAny(p, ".") && strings.Contains(p, "/") && dirExists(b, p):
+		return b.Error(attr, "Bad package", fmt.Sprintf("%q would be a package of the standard library. Did you mean \"./%s\"?", p, p))
+	}
+	return nil
+}
+
+// dirExists reports whether a path relative to the stage's dir is a directory.
+func dirExists(b *tasks.Block, p string) bool {
+	return isDir(b.Project.Files, b.DirPath(p))
+}

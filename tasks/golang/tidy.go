@@ -1,0 +1,91 @@
+package golang
+
+import (
+	"path"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// tidy is the stage type go_tidy.
+type tidy struct{ cfg *Config }
+
+// Schema implements tasks.Task.
+func (*tidy) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "go_tidy",
+		Doc:  "Checks that go.mod and go.sum say what the source imports, or makes them say it; a passed check needs no network while they and the imports stand.",
+		Attrs: []tasks.Attr{
+			{Name: "mode", Kind: tasks.String, Enum: []string{"check", "fix"}, Default: "check", Doc: "\"check\" fails with the difference; \"fix\" rewrites go.mod and go.sum."},
+			{Name: "compat", Kind: tasks.String, Default: "the Go version before go.mod's", Doc: "The Go version whose module loading must keep working (-compat)."},
+			modulesSource(),
+		},
+	}
+}
+
+// modulesSource is the modules attribute of stage types that only download.
+func modulesSource() tasks.Attr {
+	return tasks.Attr{Name: "modules", Kind: tasks.StageRef, Default: "the network, through GOPROXY", Doc: "A go_download stage whose tree is the only source of modules."}
+}
+
+// Plan implements tasks.Task.
+func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	m, diags := moduleRoot(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	// Tidying is about one module: a workspace would lend it requirements.
+	m.Work, m.Uses = "", nil
+	s := newStep(b, m, t.cfg)
+	mode, diags := downloadOnly(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	mode.apply(&s)
+	s.Network = network(b)
+	argv := []string{"go", "mod", "tidy"}
+	if b.Has("compat") {
+		argv = append(argv, "-compat="+b.String("compat"))
+	}
+	if b.String("mode") == "fix" {
+		argv = append(argv, "-modfile=go.mod") // the copy in scratch; its go.sum lies beside it
+		tasks.SetOutputs(&s, []string{"go.mod", "go.sum"}, nil)
+	} else {
+		argv = append(argv, "-diff")
+		tasks.SetOutputs(&s, nil, nil)
+	}
+	s.Command.Arguments = argv
+	addModuleFiles(&s, m)
+	addLister(&s, &imports{Roots: m.roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
+	return []engine.Step{s}, diags
+}
+
+// network reports whether a step that fetches modules may use the network: it
+// may, unless the user says otherwise.
+func network(b *tasks.Block) bool { return b.Meta.Network == nil || *b.Meta.Network }
+
+// downloadOnly is modules for stage types that make the vendor directory, or
+// that would contradict it.
+func downloadOnly(b *tasks.Block) (modMode, hcl.Diagnostics) {
+	mode := modMode{}
+	for _, st := range b.Stages("modules") {
+		if st.Type != "go_download" || len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
+			return mode, hcl.Diagnostics{b.Error("modules", "Not a tree of modules", "Refer to a go_download stage without cells, or to one of its cells.")}
+		}
+		mode.proxy = st.Steps[0].Outputs[0]
+		mode.after = append(mode.after, st.Steps[0].ID)
+	}
+	return mode, nil
+}
+
+// addModuleFiles makes go.mod and its like inputs; those that are not there
+// may appear.
+func addModuleFiles(s *engine.Step, m *module) {
+	for _, f := range m.files() {
+		in := engine.FileInput(f)
+		in.Optional = path.Base(f) != "go.mod"
+		tasks.AddInput(s, in)
+	}
+}

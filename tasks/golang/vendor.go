@@ -1,0 +1,156 @@
+package golang
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/mod/modfile"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// vendor is the stage type go_vendor.
+type vendor struct{ cfg *Config }
+
+// Schema implements tasks.Task.
+func (*vendor) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "go_vendor",
+		Doc:  "Fills vendor/ in the module's directory, or in the workspace's, with the packages that the source imports; cached while go.mod, go.sum and the imports stand.",
+		Attrs: []tasks.Attr{
+			{Name: "output", Kind: tasks.Output, InDir: true, Default: "vendor", Doc: "The directory to fill; builds find it as vendor only."},
+			modulesSource(),
+		},
+	}
+}
+
+// Plan implements tasks.Task.
+func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	m, diags := moduleRoot(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	verb := "mod"
+	if m.Work != "" {
+		verb = "work"
+		if b.Meta.Dir != m.Work {
+			return nil, hcl.Diagnostics{b.Error("dir", "Part of a workspace",
+				fmt.Sprintf("The go.work in %q governs this module, and a workspace has one vendor directory. Set dir = %q, or env = { GOWORK = \"off\" } together with a build that does so too.", m.Work, m.Work))}
+		}
+	}
+	mode, diags := downloadOnly(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	out := b.DirPath(b.StringOr("output", "vendor"))
+	s := newStep(b, m, t.cfg)
+	mode.apply(&s)
+	s.Network = network(b)
+	s.OwnsDirs = true
+	rel := outPath(b, out)
+	s.Command.Arguments = []string{"go", verb, "vendor", "-o", rel}
+	tasks.SetOutputs(&s, nil, []string{rel})
+	addModuleFiles(&s, m)
+	for _, dir := range m.Replaced {
+		// What replaces a module is copied into vendor/, file by file.
+		in := engine.GlobInput(dir, "**")
+		in.Optional = true
+		s.Inputs = append(s.Inputs, in)
+	}
+	addLister(&s, &imports{Roots: m.roots(), Dist: b.Project.Dist, Vendor: out})
+	addLister(&s, outsideReplacements{m.files()})
+	return []engine.Step{s}, diags
+}
+
+// outsideReplacements is the Lister of the directories outside the project that
+// replace modules: their files are copied into vendor/.
+type outsideReplacements struct{ modFiles []string }
+
+// List implements engine.Lister.
+func (o outsideReplacements) List(_ context.Context, files engine.Files) (engine.Listing, error) {
+	var l engine.Listing
+	for _, name := range o.modFiles {
+		dirs, err := outsideDirs(files.Root(), name)
+		if err != nil {
+			return l, err
+		}
+		for mod, dir := range dirs {
+			if err := addOutside(&l, files, path.Join(outsidePath, mod), dir); err != nil {
+				return l, fmt.Errorf("read the replacement of %s: %w", mod, err)
+			}
+		}
+	}
+	slices.SortFunc(l.Inputs, func(a, b engine.Input) int { return strings.Compare(a.Path, b.Path) })
+	return l, nil
+}
+
+// outsideDirs returns the absolute directories outside the project that a
+// go.mod or go.work puts in the place of modules, by module path.
+func outsideDirs(root, name string) (map[string]string, error) {
+	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var replaces []*modfile.Replace
+	switch path.Base(name) {
+	case "go.mod":
+		f, err := modfile.ParseLax(name, text, nil)
+		if err != nil {
+			return nil, err
+		}
+		replaces = f.Replace
+	case "go.work":
+		f, err := modfile.ParseWork(name, text, nil)
+		if err != nil {
+			return nil, err
+		}
+		replaces = f.Replace
+	}
+	dirs := map[string]string{}
+	for _, r := range replaces {
+		if r.New.Version != "" {
+			continue
+		}
+		if _, ok := inProject(path.Dir(name), r.New.Path); ok {
+			continue
+		}
+		dir := filepath.FromSlash(r.New.Path)
+		if !filepath.IsAbs(dir) {
+			dir = filepath.Join(root, filepath.FromSlash(path.Dir(name)), dir)
+		}
+		dirs[r.Old.Path] = dir
+	}
+	return dirs, nil
+}
+
+// addOutside lists all files of a directory that is not in the project.
+func addOutside(l *engine.Listing, files engine.Files, land, dir string) error {
+	entries, err := files.ReadDir(filepath.ToSlash(dir))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		at, to := filepath.Join(dir, e.Name()), path.Join(land, e.Name())
+		switch {
+		case e.IsDir() && e.Name() != ".git":
+			if err := addOutside(l, files, to, at); err != nil {
+				return err
+			}
+		case e.Type().IsRegular():
+			l.Inputs = append(l.Inputs, engine.Input{Kind: engine.FromFile, Path: to, File: filepath.ToSlash(at)})
+		}
+	}
+	return nil
+}

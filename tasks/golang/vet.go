@@ -1,0 +1,80 @@
+package golang
+
+import (
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// vet is the stage type go_vet.
+type vet struct{ cfg *Config }
+
+// Schema implements tasks.Task.
+func (*vet) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "go_vet",
+		Doc:  "Looks for suspicious code with go vet, tests included.",
+		Attrs: []tasks.Attr{
+			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages to vet."},
+			tagsAttr(),
+			{Name: "flags", Kind: tasks.Strings, Doc: "Further flags of go vet, such as \"-copylocks=false\"."},
+			cgoAttr(), modulesAttr(), modAttr(),
+		},
+		Blocks: []tasks.Nested{cgoBlock()},
+	}
+}
+
+// Plan implements tasks.Task.
+func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	c, diags := planPackages(t.cfg, b, "./...")
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	argv := append([]string{"go", "vet"}, c.flags...)
+	argv = append(argv, "-buildvcs=false")
+	argv = append(argv, b.Strings("flags")...)
+	c.step.Command.Arguments = append(argv, c.patterns...)
+	addRefs(&c.step, b, "modules")
+	c.closure.Test = true
+	addLister(&c.step, c.closure)
+	return []engine.Step{c.step}, diags
+}
+
+// A check is a go command that works on packages and makes no binary.
+type check struct {
+	step     engine.Step
+	closure  *closure
+	flags    []string
+	patterns []string
+}
+
+// planPackages plans what go vet and go test have in common.
+func planPackages(cfg *Config, b *tasks.Block, def string) (*check, hcl.Diagnostics) {
+	m, diags := moduleOf(b)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	c := &check{}
+	p, diags := target(b)
+	diags = append(diags, oneArch(b, p)...)
+	mode, more := modules(b, m)
+	diags = append(diags, more...)
+	c.patterns, more = packages(b, "packages", def)
+	diags = append(diags, more...)
+	diags = append(diags, checkCgoLabels(b)...)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	c.step = newStep(b, m, cfg)
+	setPlatform(&c.step, p)
+	if more := setCgo(&c.step, b, p, false); more.HasErrors() {
+		return nil, append(diags, more...)
+	}
+	mode.apply(&c.step)
+	c.flags = listFlags(b, mode)
+	c.closure = closureOf(cfg, b, m, mode, &c.step, c.flags, slices.Clone(c.patterns))
+	return c, diags
+}
