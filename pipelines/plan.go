@@ -1,9 +1,21 @@
 // Package pipelines turns an evaluated Airbuildfile and the stage types into a
 // graph of steps, and holds the embedded ready-made pipelines.
+//
+// Planning goes stage by stage in the order of their static references: the
+// cells of a stage are found (matrix.go, foreach.go), each cell's body is
+// decoded against the schema of its type (decode.go, meta.go, paths.go), the
+// task turns it into steps (steps.go), and the steps' outputs become the value
+// that later stages refer to (value.go). A path in such a value carries a mark
+// that names the step and the output, so that a dependency follows the path
+// through any function, template or condition.
+//
+// A stage with a mistake is left out and an unknown value stands in for it, so
+// that its dependents are checked as far as possible and not blamed for it.
 package pipelines
 
 import (
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
@@ -13,19 +25,24 @@ import (
 // Options are what a plan takes from outside.
 type Options struct {
 	Inputs  dsl.Inputs
-	Project tasks.Project // Dist and Source are filled in by Plan
-	Tasks   map[string]tasks.Task
-	Version string // of airbuild, for required_version; "" or "dev" passes every constraint
+	Project tasks.Project         // Dist and Source are filled in by Load
+	Tasks   map[string]tasks.Task // by stage type: Tasks
+	Version string                // of airbuild, for required_version; "" or "dev" passes every constraint
 	// Toolchain resolves a toolchain block, or with wanted "" whatever is
 	// there; it is called once for each program that the file's stages need.
 	Toolchain func(name, wanted string) error
+	// Default gives the value of a ready-made pipeline's parameter that the
+	// user did not set. Nil, or false, leaves "packages" and "name" to be
+	// found in the project's sources and the rest to the parameter's own
+	// default.
+	Default func(parameter string) (cty.Value, bool)
 }
 
 // A Plan is a file's whole graph, with the names that users know.
 type Plan struct {
 	Graph     *engine.Graph
-	Stages    []*Stage
-	Pipelines []*Pipeline
+	Stages    []*Stage    // in source order, those of used pipelines last
+	Pipelines []*Pipeline // in source order
 	Dist      string
 	Module    *dsl.Module
 	Sources   map[string][]byte // for diagnostics: all files, embedded ones too
@@ -49,7 +66,37 @@ type Cell struct {
 // A Pipeline is a planned pipeline.
 type Pipeline struct {
 	Name, Description string
-	Steps             []engine.StepID
-	Stages            []string // names, as listed
+	Steps             []engine.StepID // what it asks for, sorted; their needs are not listed
+	Stages            []string        // names, as listed
+	Use               string          // the ready-made pipeline it takes; "" if none
 	Range             hcl.Range
+}
+
+// Stage returns the stage with the given name, or nil.
+func (p *Plan) Stage(name string) *Stage {
+	for _, s := range p.Stages {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// Pipeline returns the pipeline with the given name, or nil.
+func (p *Plan) Pipeline(name string) *Pipeline {
+	for _, l := range p.Pipelines {
+		if l.Name == name {
+			return l
+		}
+	}
+	return nil
+}
+
+// StepName is how a cell of a stage is addressed: "bin[linux/amd64,yq]", or
+// the stage's own name for one without cells.
+func StepName(stage, cell string) string {
+	if cell == "" {
+		return stage
+	}
+	return stage + "[" + cell + "]"
 }

@@ -114,6 +114,7 @@ type Meta struct {
 	Network     *bool  // sandbox { network }
 	SandboxMode string // sandbox { inputs }: "", "declared", "workspace"
 	CPU         int    // resources { cpu }
+	Memory      int64  // resources { memory }, bytes; zero if not given
 }
 
 // A Platform is GOOS, GOARCH and the architecture's variant, from

@@ -1,0 +1,123 @@
+package pipelines
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+)
+
+// errorAt makes an error diagnostic: a terse summary, a detail that says what
+// to do.
+func errorAt(subject hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  summary,
+		Detail:   fmt.Sprintf(format, args...),
+		Subject:  &subject,
+	}
+}
+
+// A report collects diagnostics. The same mistake in several cells of a stage
+// is kept once.
+type report struct {
+	diags hcl.Diagnostics
+	seen  map[reportKey]reported
+	cell  *cell // being read; nil while there is none
+}
+
+type reportKey struct {
+	file       string
+	start, end int
+	summary    string
+}
+
+// reported are the details of one place and summary, all of one cell.
+type reported struct {
+	cell    *cell
+	details []string
+}
+
+func (r *report) add(diags ...*hcl.Diagnostic) {
+	for _, d := range diags {
+		if d.Subject == nil || r.isNew(d) {
+			r.diags = append(r.diags, d)
+		}
+	}
+}
+
+func (r *report) isNew(d *hcl.Diagnostic) bool {
+	key := reportKey{d.Subject.Filename, d.Subject.Start.Byte, d.Subject.End.Byte, d.Summary}
+	first, ok := r.seen[key]
+	if ok && (first.cell != r.cell || slices.Contains(first.details, d.Detail)) {
+		return false
+	}
+	if r.seen == nil {
+		r.seen = map[reportKey]reported{}
+	}
+	r.seen[key] = reported{r.cell, append(first.details, d.Detail)}
+	return true
+}
+
+// failed reports whether there is an error.
+func (r *report) failed() bool { return r.diags.HasErrors() }
+
+// sorted returns the diagnostics in the order of their places: files as first
+// met, then lines. Those of no place come first.
+func (r *report) sorted() hcl.Diagnostics {
+	files := map[string]int{}
+	for _, d := range r.diags {
+		if d.Subject != nil {
+			if _, ok := files[d.Subject.Filename]; !ok {
+				files[d.Subject.Filename] = len(files)
+			}
+		}
+	}
+	place := func(d *hcl.Diagnostic) (int, int) {
+		if d.Subject == nil {
+			return -1, 0
+		}
+		return files[d.Subject.Filename], d.Subject.Start.Byte
+	}
+	out := slices.Clone(r.diags)
+	slices.SortStableFunc(out, func(a, b *hcl.Diagnostic) int {
+		af, ab := place(a)
+		bf, bb := place(b)
+		if af != bf {
+			return af - bf
+		}
+		return ab - bb
+	})
+	return out
+}
+
+// sentence makes an error's text a detail.
+func sentence(s string) string {
+	s, near, hasNear := strings.Cut(strings.TrimRight(s, ".?"), "; did you mean ")
+	if s == "" {
+		return "It failed without a reason."
+	}
+	s = strings.ToUpper(s[:1]) + s[1:] + "."
+	if hasNear {
+		s += " Did you mean " + near + "?"
+	}
+	return s
+}
+
+// listNames renders names for a message: quoted, at most eight.
+func listNames(names []string) string {
+	const most = 8
+	var quoted []string
+	for _, n := range names[:min(most, len(names))] {
+		quoted = append(quoted, fmt.Sprintf("%q", n))
+	}
+	list := strings.Join(quoted, ", ")
+	if len(names) > most {
+		list += fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	return list
+}
+
+// lineOf renders a range's place as file:line.
+func lineOf(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }

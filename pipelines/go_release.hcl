@@ -1,0 +1,98 @@
+# go_release: everything that a Go project publishes. Binaries for each
+# platform, an archive of each, and one list of checksums, in dist/.
+#
+#   pipeline "release" {
+#     use       = "go_release"
+#     platforms = ["linux/amd64", "windows/amd64"]
+#   }
+
+variable "name" {
+  type        = string
+  default     = "app"
+  description = "What the binary of the main package in the module's root is called; if not set, the last element of the module path"
+}
+
+variable "version" {
+  type        = string
+  default     = git.describe
+  description = "Stamped into main.version and file names"
+}
+
+variable "platforms" {
+  type        = list(string)
+  default     = ["linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"]
+  description = "What to build for"
+}
+
+variable "packages" {
+  type        = list(string)
+  default     = ["."]
+  description = "The main packages; if not set, all of the module"
+}
+
+variable "files" {
+  type        = list(string)
+  default     = ["LICENSE*", "README*"]
+  description = "What goes into the archives beside the binary; patterns may match nothing"
+}
+
+variable "vendor" {
+  type        = bool
+  default     = false
+  description = "Whether to build with a vendor folder made for it"
+}
+
+variable "strip" {
+  type        = bool
+  default     = true
+  description = "Whether to leave out symbol tables and debug information"
+}
+
+include "go_check.hcl" {}
+
+locals {
+  # Binaries by name: a package is called after its folder.
+  mains = { for p in var.packages : (p == "." ? var.name : element(split("/", p), -1)) => p }
+}
+
+stage "go_vendor" "vendor" {
+  description = "The modules that the build needs, in one folder"
+  after       = [stage.tidy]
+  when        = var.vendor
+}
+
+stage "go_build" "bin" {
+  description = "The binaries"
+  after       = [stage.tidy]
+  matrix = {
+    platform = var.platforms
+    cmd      = keys(local.mains)
+  }
+  package = local.mains[matrix.cmd]
+  modules = stage.vendor
+  output  = "${matrix.cmd}_${var.version}_${matrix.os}_${matrix.arch}${replace(matrix.variant, ",", "-")}/${matrix.cmd}${matrix.exe}"
+  stamp   = { "main.version" = var.version }
+
+  size {
+    strip    = var.strip
+    trimpath = true
+  }
+}
+
+stage "archive" "archives" {
+  description = "One archive a binary"
+  for_each    = stage.bin
+  format      = each.os == "windows" ? "zip" : "tar.gz"
+  output      = "${each.cmd}_${var.version}_${each.os}_${each.arch}${replace(each.variant, ",", "-")}.${each.os == "windows" ? "zip" : "tar.gz"}"
+  files       = concat([each.path], flatten([for p in var.files : glob(p)]))
+}
+
+stage "checksum" "sums" {
+  description = "SHA-256 of what is published"
+  files       = stage.archives.paths
+}
+
+pipeline "go_release" {
+  description = "Checks, binaries, archives and checksums"
+  stages      = [stage.tidy, stage.vet, stage.test, stage.sums]
+}

@@ -1,0 +1,288 @@
+package pipelines
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	version "github.com/hashicorp/go-version"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// Load reads the named Airbuildfile of the project fsys with all that it
+// includes and uses, evaluates it, and plans its stages. All mistakes of all
+// phases are reported together. The plan is never nil: its Sources are there
+// for printing diagnostics, and its Graph must be run only if there are none
+// with severity error.
+func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
+	p := &planner{
+		opts:     opts,
+		plan:     &Plan{Graph: &engine.Graph{}, Sources: map[string][]byte{}},
+		byName:   map[string]*stage{},
+		schemas:  map[string]*tasks.Schema{},
+		outputs:  map[string]owner{},
+		suspects: map[suspect]bool{},
+		project:  opts.Project,
+	}
+	if p.project.Files == nil {
+		p.project.Files = fsys
+	}
+	p.load(fsys, name)
+	p.evaluate()
+	p.planStages()
+	p.planPipelines()
+	p.checkToolchains()
+	return p.plan, p.finish()
+}
+
+// A planner makes a Plan.
+type planner struct {
+	opts    Options
+	plan    *Plan
+	project tasks.Project
+	files   *projectFiles
+	report  report
+
+	user       *scope // of the Airbuildfile
+	scopes     []*scope
+	uses       []*use
+	stages     []*stage // in source order
+	byName     map[string]*stage
+	schemas    map[string]*tasks.Schema // by stage type
+	stageNames []string                 // sorted
+	pipelines  []*pipeline
+	outputs    map[string]owner // by project-relative path
+	suspects   map[suspect]bool
+
+	incomplete bool // a file could not be read: names may be missing
+	anyBroken  bool // a stage was left out
+}
+
+// load parses the file and the embedded files that its pipelines use.
+func (p *planner) load(fsys fs.FS, name string) {
+	module, diags := dsl.Load(fsys, name)
+	p.report.add(diags...)
+	p.plan.Module = module
+	p.incomplete = module.Incomplete
+	maps.Copy(p.plan.Sources, module.Sources)
+	p.plan.Dist = module.Settings.Dist
+	p.project.Dist = module.Settings.Dist
+	p.files = newProjectFiles(p.project.Files, p.project.Dist)
+	p.checkVersion(module)
+	for _, decl := range module.Pipelines {
+		if u := p.findUse(decl); u != nil {
+			p.uses = append(p.uses, u)
+		}
+	}
+}
+
+// checkVersion holds required_version against airbuild's own.
+func (p *planner) checkVersion(module *dsl.Module) {
+	wanted := module.Settings.RequiredVersion
+	if wanted == "" {
+		return
+	}
+	at := module.Settings.RequiredRange
+	constraint, err := version.NewConstraint(wanted)
+	if err != nil {
+		p.report.add(errorAt(at, "Invalid version constraint", "%q is no constraint: write one such as \">= 0.1.0\" or \"~> 1.2\".", wanted))
+		return
+	}
+	if p.opts.Version == "" || p.opts.Version == "dev" {
+		return
+	}
+	own, err := version.NewVersion(p.opts.Version)
+	if err != nil {
+		p.report.add(errorAt(at, "Version not known", "This airbuild calls itself %q, which cannot be compared.", p.opts.Version))
+		return
+	}
+	// A constraint without a pre-release would refuse every pre-release.
+	if !constraint.Check(own.Core()) {
+		p.report.add(errorAt(at, "Wrong version of airbuild", "The file needs airbuild %s and this is %s: install another one.", wanted, own))
+	}
+}
+
+// evaluate finds the values of variables and locals, the user's first: they
+// may be parameters of the embedded files.
+func (p *planner) evaluate() {
+	module := p.plan.Module
+	in := p.opts.Inputs
+	in.Git = remember(in.Git)
+	in.WantTime = in.WantTime || p.wantsTime()
+	p.user = p.evalModule(module, &in, &scope{dir: path.Dir(module.Name)})
+	maps.Copy(p.plan.Sources, module.Sources) // the variable files
+	p.project.Source = tasks.Source{Time: p.user.Time, Epoch: p.user.Epoch}
+	p.addStages(module.Stages, p.user)
+	for _, u := range p.uses {
+		p.instantiate(u, &in)
+	}
+}
+
+func (p *planner) evalModule(module *dsl.Module, in *dsl.Inputs, s *scope) *scope {
+	evaluated, diags := module.Eval(in)
+	if s.use != "" {
+		hintParameters(module, diags)
+	}
+	p.report.add(diags...)
+	s.Scope = evaluated
+	s.context = evaluated.EvalContext(nil)
+	p.scopes = append(p.scopes, s)
+	return s
+}
+
+// hintParameters adds to mistakes in a parameter's default that the parameter
+// can be set.
+func hintParameters(module *dsl.Module, diags hcl.Diagnostics) {
+	for _, d := range diags {
+		for _, v := range module.Variables {
+			if d.Subject != nil && v.Default != nil && overlaps(*d.Subject, v.Default.Range()) {
+				d.Detail += fmt.Sprintf(" Or set the parameter %q in the pipeline block.", v.Name)
+			}
+		}
+	}
+}
+
+// wantsTime reports whether a stage stamps the source's time into its output.
+func (p *planner) wantsTime() bool {
+	stamps := func(s *dsl.Stage) bool { return s.Type == "archive" }
+	return slices.ContainsFunc(p.plan.Module.Stages, stamps) ||
+		slices.ContainsFunc(p.uses, func(u *use) bool { return slices.ContainsFunc(u.module.Stages, stamps) })
+}
+
+// remember makes git answer from what it said before, where that is enough.
+func remember(git func([]string) (*dsl.Git, error)) func([]string) (*dsl.Git, error) {
+	if git == nil {
+		return nil
+	}
+	var asked []string
+	var got *dsl.Git
+	return func(attrs []string) (*dsl.Git, error) {
+		if got != nil && !slices.ContainsFunc(attrs, func(a string) bool { return !slices.Contains(asked, a) }) {
+			return got, nil
+		}
+		found, err := git(attrs)
+		if err == nil {
+			asked, got = slices.Clone(attrs), found
+		}
+		return found, err
+	}
+}
+
+// addStages takes declared stages into the namespace of the file.
+func (p *planner) addStages(decls []*dsl.Stage, s *scope) {
+	for _, decl := range decls {
+		if first := p.byName[decl.Name]; first != nil {
+			p.clash(first, decl, s)
+			continue
+		}
+		st := &stage{decl: decl, scope: s}
+		st.name = decl.Name
+		st.planned = &Stage{Name: decl.Name, Type: decl.Type, Range: decl.Range}
+		p.byName[decl.Name] = st
+		p.stages = append(p.stages, st)
+		p.plan.Stages = append(p.plan.Stages, st.planned)
+	}
+}
+
+// planStages finds the types and the order of the stages and plans each.
+func (p *planner) planStages() {
+	p.stageNames = slices.Sorted(maps.Keys(p.byName))
+	nodes := make([]*node, len(p.stages))
+	for i, s := range p.stages {
+		p.findType(s)
+		refs, diags := references(s.decl.Body, "stage")
+		p.report.add(diags...)
+		s.refs = refs
+		s.broken = s.broken || diags.HasErrors() || p.unknownNames(refs, "stage", p.hasStage, p.stageNames)
+		nodes[i] = &s.node
+	}
+	p.report.add(inOrder(nodes, func(i int) { p.planStage(p.stages[i]) })...)
+	p.checkNesting()
+	p.checkSuspects()
+}
+
+func (p *planner) hasStage(name string) bool { return p.byName[name] != nil }
+
+// findType finds the task of a stage. A schema with a mistake of ours would
+// show up in every file, so it is not looked for here.
+func (p *planner) findType(s *stage) {
+	task, ok := p.opts.Tasks[s.decl.Type]
+	if !ok {
+		known := slices.Sorted(maps.Keys(p.opts.Tasks))
+		detail := dsl.DidYouMean(s.decl.Type, known)
+		if detail == "" {
+			detail = " There are " + strings.Join(known, ", ") + "."
+		}
+		p.report.add(errorAt(s.decl.TypeRange, "Unknown stage type", "There is no stage type %q.%s", s.decl.Type, detail))
+		s.broken = true
+		return
+	}
+	s.task = task
+	if p.schemas[s.decl.Type] == nil {
+		p.schemas[s.decl.Type] = task.Schema()
+	}
+	s.schema = p.schemas[s.decl.Type]
+}
+
+// checkToolchains resolves the programs that the stages need.
+func (p *planner) checkToolchains() {
+	if p.opts.Toolchain == nil || p.report.failed() {
+		return
+	}
+	checked := map[string]bool{}
+	for _, t := range p.plan.Module.Toolchains {
+		checked[t.Name] = true
+		v, diags := p.user.Value(t.Version, p.user.context)
+		p.report.add(diags...)
+		v, _ = v.Unmark()
+		if diags.HasErrors() || !v.IsKnown() {
+			continue
+		}
+		if v.IsNull() || v.Type() != cty.String {
+			p.report.add(errorAt(t.Version.Range(), "Wrong type", "version is a string, as in \"1.26.8\", not %s.", describe(v)))
+			continue
+		}
+		if err := p.opts.Toolchain(t.Name, v.AsString()); err != nil {
+			p.report.add(errorAt(t.Version.Range(), "Toolchain not available", "%s", sentence(err.Error())))
+		}
+	}
+	for _, s := range p.stages {
+		program, _, ok := strings.Cut(s.decl.Type, "_")
+		if !ok || program != "go" || checked[program] || len(s.planned.Cells) == 0 {
+			continue
+		}
+		checked[program] = true
+		if err := p.opts.Toolchain(program, ""); err != nil {
+			p.report.add(errorAt(s.decl.Range, "Toolchain not available", "%s", sentence(err.Error())))
+		}
+	}
+}
+
+// finish returns the diagnostics, without secrets.
+func (p *planner) finish() hcl.Diagnostics {
+	if p.anyBroken && !p.report.failed() {
+		p.report.add(&hcl.Diagnostic{
+			Severity: hcl.DiagError, Summary: "Value not known",
+			Detail: "A stage could not be planned because a value in it is not known before the run.",
+		})
+	}
+	diags := p.report.sorted()
+	for _, s := range p.scopes {
+		for _, secret := range s.Secrets() {
+			for _, d := range diags {
+				if len(secret) > 2 {
+					d.Detail = strings.ReplaceAll(d.Detail, secret, "(sensitive)")
+				}
+			}
+		}
+	}
+	return diags
+}

@@ -1,0 +1,187 @@
+package pipelines
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/dsl"
+)
+
+// An owner is the cell that makes an output.
+type owner struct {
+	stage *stage
+	cell  *cell
+}
+
+func (o owner) handle() handle { return handle{stage: o.stage, cell: o.cell} }
+
+// claim records the outputs of a cell. Two cells that make the same path, or
+// one below the other's, would overwrite each other.
+func (p *planner) claim(s *stage, c *cell) {
+	for _, out := range c.outputs {
+		if first, taken := p.outputs[out]; taken {
+			p.sameOutput(out, out, owner{s, c}, first)
+			continue
+		}
+		p.outputs[out] = owner{s, c}
+	}
+}
+
+// checkNesting reports outputs that lie below another cell's.
+func (p *planner) checkNesting() {
+	paths := make([]string, 0, len(p.outputs))
+	for out := range p.outputs {
+		paths = append(paths, out)
+	}
+	slices.Sort(paths)
+	for _, out := range paths {
+		for dir := path.Dir(out); dir != "." && dir != "/"; dir = path.Dir(dir) {
+			if first, taken := p.outputs[dir]; taken && first.cell != p.outputs[out].cell {
+				p.sameOutput(out, dir, p.outputs[out], first)
+				break
+			}
+		}
+	}
+}
+
+func (p *planner) sameOutput(out, other string, a, b owner) {
+	an, bn := StepName(a.stage.decl.Name, a.cell.key), StepName(b.stage.decl.Name, b.cell.key)
+	at := outputRange(a.stage)
+	d := errorAt(at, "Duplicate output", "%s and %s both make %s.", bn, an, out)
+	if out != other {
+		d = errorAt(at, "Duplicate output", "%s makes %s, which is inside %s of %s.", an, out, other, bn)
+	}
+	if a.stage == b.stage {
+		d.Detail += " Put the values that tell the cells apart into the output's name."
+	} else {
+		d.Detail += " Give one of them another output."
+		d.Extra = dsl.Related{{Range: outputRange(b.stage), Note: "the other stage"}}
+	}
+	p.report.add(d)
+}
+
+// outputRange is where a stage says what it makes, or its header.
+func outputRange(s *stage) hcl.Range {
+	for _, name := range [...]string{"output", "outputs"} {
+		if attr := s.decl.Body.Attributes[name]; attr != nil {
+			return attr.Expr.Range()
+		}
+	}
+	return s.decl.Range
+}
+
+// A suspect is a path that a user wrote out. When all outputs are known it is
+// checked whether a stage makes it, and if not, whether it is there.
+type suspect struct {
+	path string
+	at   hcl.Range
+	by   *stage
+	kind suspectKind
+}
+
+type suspectKind uint8
+
+const (
+	aPath    suspectKind = iota
+	aText                // a string that is no path by its kind: it need not exist
+	aPattern             // one that matches nothing yet
+)
+
+func (b *bodyReader) suspectPath(full string, e element) {
+	b.suspects[suspect{full, e.at, b.stage, aPath}] = true
+}
+
+// suspectText notes strings that name a place in dist.
+func (b *bodyReader) suspectText(e element) {
+	if len(e.refs) == 0 && !e.sensitive && strings.HasPrefix(e.text, b.project.Dist+"/") {
+		b.suspects[suspect{path.Clean(e.text), e.at, b.stage, aText}] = true
+	}
+}
+
+// checkSuspects reports written-out paths that should be references, and
+// those that do not exist.
+func (p *planner) checkSuspects() {
+	suspects := slices.SortedFunc(maps.Keys(p.suspects), func(a, b suspect) int {
+		return cmp.Or(cmp.Compare(a.at.Filename, b.at.Filename), cmp.Compare(a.at.Start.Byte, b.at.Start.Byte), cmp.Compare(a.path, b.path))
+	})
+	for _, s := range suspects {
+		if s.kind == aPattern {
+			p.checkPattern(s)
+			continue
+		}
+		if o, ok := p.makerOf(s); ok {
+			p.report.add(errorAt(s.at, "Output of another stage", "%s is made by %s: write %s, so that it is there first.",
+				s.path, StepName(o.stage.decl.Name, o.cell.key), referenceTo(o, s.path)))
+			continue
+		}
+		if s.kind != aPath || p.files.has(s.path) {
+			continue
+		}
+		if !p.files.fsys.hides(s.path) {
+			p.report.add(errorAt(s.at, "File not found", "There is no file or directory %q in the project.%s", s.path, p.files.nearFile(s.path)))
+		} else if !p.incomplete && !p.anyBroken {
+			p.report.add(errorAt(s.at, "File not found", "No stage makes %q, and what lies in %s is no source.", s.path, p.project.Dist))
+		}
+	}
+}
+
+// checkPattern reports a pattern that matches nothing, unless a stage that
+// comes first makes what it names.
+func (p *planner) checkPattern(s suspect) {
+	var maker owner
+	for _, out := range slices.Sorted(maps.Keys(p.outputs)) {
+		o := p.outputs[out]
+		if o.stage == s.by || !doublestar.MatchUnvalidated(s.path, out) {
+			continue
+		}
+		if slices.Contains(uses(s.by.refs), o.stage.decl.Name) {
+			return
+		}
+		maker = o
+	}
+	if maker.stage != nil {
+		p.report.add(errorAt(s.at, "Output of another stage", "%q matches what %s makes: write stage.%s.paths, so that it is there first.",
+			s.path, maker.stage.decl.Name, maker.stage.decl.Name))
+		return
+	}
+	needsBroken := slices.ContainsFunc(s.by.refs, func(r reference) bool { return p.byName[r.name] == nil || p.byName[r.name].broken })
+	if !p.incomplete && !needsBroken {
+		p.report.add(noMatch(s.at, s.path, p.project.Dist))
+	}
+}
+
+func noMatch(at hcl.Range, pattern, dist string) *hcl.Diagnostic {
+	return errorAt(at, "No file matches", "%q matches no file of the project; %s and .git are never looked into.", pattern, dist)
+}
+
+// makerOf returns the cell of another stage that makes the path or a
+// directory that it is in.
+func (p *planner) makerOf(s suspect) (owner, bool) {
+	for dir := s.path; dir != "." && dir != "/"; dir = path.Dir(dir) {
+		if o, ok := p.outputs[dir]; ok && o.stage != s.by {
+			return o, true
+		}
+		if s.kind == aText {
+			break
+		}
+	}
+	return owner{}, false
+}
+
+// referenceTo is how a user refers to an output.
+func referenceTo(o owner, name string) string {
+	ref := o.handle().String()
+	switch {
+	case len(o.cell.outputs) != 1:
+		return "one of " + ref + ".paths"
+	case o.cell.outputs[0] == name:
+		return ref + ".path"
+	}
+	return `"${` + ref + `.path}` + strings.TrimPrefix(name, o.cell.outputs[0]) + `"`
+}

@@ -1,0 +1,368 @@
+package pipelines
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// badPath says why a string cannot be a path, or nothing.
+func badPath(s string) string {
+	switch {
+	case s == "":
+		return "A path must not be empty."
+	case strings.Contains(s, `\`):
+		return fmt.Sprintf("%q has a backslash: paths have forward slashes on every platform.", s)
+	case strings.HasPrefix(s, "/") || len(s) > 1 && s[1] == ':' && isLetter(s[0]):
+		return fmt.Sprintf("%q is absolute.", s)
+	case strings.ContainsFunc(s, isControl):
+		return fmt.Sprintf("%q has a control character.", s)
+	}
+	return ""
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func leavesRoot(clean string) bool { return clean == ".." || strings.HasPrefix(clean, "../") }
+
+// hasMeta reports whether a path is a pattern.
+func hasMeta(s string) bool { return strings.ContainsAny(s, "*?[{") }
+
+func (d *decoder) path(v cty.Value) bool {
+	if h, ok := handleOf(v); ok {
+		return d.onePath(h)
+	}
+	e, ok := d.element(v, d.at, d.is("a path"))
+	if !ok {
+		return false
+	}
+	if hasMeta(e.text) && len(e.refs) == 0 && !d.b.files.exists(path.Join(d.dir, e.text)) {
+		d.b.fail(errorAt(e.at, "Pattern not allowed", "%q is one path: write it without * ? [ {.", d.attr.Name))
+		return false
+	}
+	p, ok := d.literal(e)
+	if !ok {
+		return false
+	}
+	d.setPaths([]tasks.PathValue{p}, true)
+	return true
+}
+
+// onePath takes a stage or cell for its only output.
+func (d *decoder) onePath(h handle) bool {
+	paths := h.paths(d.at)
+	if len(paths) == 1 {
+		d.setPaths(paths, true)
+		return true
+	}
+	if len(h.cells()) > 0 {
+		d.b.fail(errorAt(d.at, "Several paths", "%q is one path and %s has %d outputs: name one cell, or one of %s.paths.", d.attr.Name, h, len(paths), h))
+	}
+	return false
+}
+
+// paths decodes a list of paths, patterns and stages. Nulls are left out, and
+// what a "!" pattern names is taken from what stands before it.
+func (d *decoder) paths(v cty.Value) bool {
+	elements, ranges := []cty.Value{v}, []hcl.Range{d.at}
+	if _, isStage := handleOf(v); !isStage && isList(v) {
+		elements, ranges = elementsOf(v), nil
+	}
+	var out []tasks.PathValue
+	good := true
+	for i, ev := range elements {
+		at := d.at
+		if ranges == nil {
+			at = d.b.elementRange(d.expr, i)
+		}
+		var ok bool
+		out, ok = d.pathElement(out, ev, at)
+		good = good && ok
+	}
+	d.setPaths(uniquePaths(out), false)
+	return good
+}
+
+func (d *decoder) pathElement(out []tasks.PathValue, v cty.Value, at hcl.Range) ([]tasks.PathValue, bool) {
+	if v.IsNull() {
+		return out, true
+	}
+	if h, ok := handleOf(v); ok {
+		return append(out, h.paths(at)...), true
+	}
+	want := fmt.Sprintf("An element of %q is a path", d.attr.Name)
+	if isList(v) {
+		want = "Lists are joined by concat or flatten: " + strings.ToLower(want[:1]) + want[1:]
+	}
+	e, ok := d.element(v, at, want)
+	if !ok {
+		return out, false
+	}
+	if negative, is := strings.CutPrefix(e.text, "!"); is && len(e.refs) == 0 {
+		return d.withoutMatches(out, negative, at)
+	}
+	if hasMeta(e.text) && len(e.refs) == 0 && !d.b.files.exists(path.Join(d.dir, e.text)) {
+		found, ok := d.expand(e)
+		return append(out, found...), ok
+	}
+	p, ok := d.literal(e)
+	if ok {
+		out = append(out, p)
+	}
+	return out, ok
+}
+
+// withoutMatches takes what the pattern names out of the paths so far.
+func (d *decoder) withoutMatches(out []tasks.PathValue, pattern string, at hcl.Range) ([]tasks.PathValue, bool) {
+	full, why := d.resolve(pattern)
+	if why == "" && !doublestar.ValidatePattern(full) {
+		why = fmt.Sprintf("%q is no pattern: a [ or { is not closed.", pattern)
+	}
+	if why != "" {
+		d.b.fail(errorAt(at, "Invalid path", "%s", why))
+		return out, false
+	}
+	return slices.DeleteFunc(out, func(p tasks.PathValue) bool { return doublestar.MatchUnvalidated(full, p.Path) }), true
+}
+
+func uniquePaths(paths []tasks.PathValue) []tasks.PathValue {
+	seen := make(map[string]bool, len(paths))
+	out := paths[:0]
+	for _, p := range paths {
+		if !seen[p.Path] {
+			seen[p.Path] = true
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// setPaths fills in the value; Cty is the paths as text.
+func (d *decoder) setPaths(paths []tasks.PathValue, single bool) {
+	d.out.Paths = paths
+	texts := make([]cty.Value, len(paths))
+	for i, p := range paths {
+		texts[i] = cty.StringVal(p.Path)
+		if p.Ref != nil {
+			d.out.Refs = append(d.out.Refs, *p.Ref)
+		}
+	}
+	d.out.Refs = sortRefs(d.out.Refs)
+	switch {
+	case single:
+		d.out.Cty = texts[0]
+	case len(texts) == 0:
+		d.out.Cty = cty.ListValEmpty(cty.String)
+	default:
+		d.out.Cty = cty.ListVal(texts)
+	}
+}
+
+// paths are all outputs that the handle stands for.
+func (h handle) paths(at hcl.Range) []tasks.PathValue {
+	var paths []tasks.PathValue
+	for _, c := range h.cells() {
+		for _, out := range c.outputs {
+			paths = append(paths, tasks.PathValue{Path: out, Ref: &tasks.Ref{Step: c.step, Path: out}, Range: at})
+		}
+	}
+	return paths
+}
+
+// resolve makes a path of the stage's dir one of the project, or says why it
+// is none.
+func (d *decoder) resolve(s string) (string, string) {
+	if why := badPath(s); why != "" {
+		return "", why + " It is relative to the stage's dir."
+	}
+	full := path.Join(d.dir, s)
+	if leavesRoot(full) {
+		return "", fmt.Sprintf("%q leaves the project.", s)
+	}
+	return full, ""
+}
+
+// literal decodes a path that is no pattern: another stage's output, or a
+// file or directory of the project.
+func (d *decoder) literal(e element) (tasks.PathValue, bool) {
+	if e.sensitive {
+		d.b.fail(errorAt(e.at, "Sensitive value in a file name", "%q would show it: use a value that is not sensitive.", d.attr.Name))
+		return tasks.PathValue{}, false
+	}
+	if p, ok := outputOf(e); ok {
+		return p, true
+	}
+	full, why := d.resolve(e.text)
+	if why != "" {
+		d.b.fail(errorAt(e.at, "Invalid path", "%s", why))
+		return tasks.PathValue{}, false
+	}
+	d.b.suspectPath(full, e)
+	return tasks.PathValue{Path: full, Range: e.at}, true
+}
+
+// outputOf returns the path as the output that it was computed from, if it
+// still names that output or something below it.
+func outputOf(e element) (tasks.PathValue, bool) {
+	clean := path.Clean(e.text)
+	for i := range e.refs {
+		ref := e.refs[i]
+		if clean == ref.Path || strings.HasPrefix(clean, ref.Path+"/") {
+			return tasks.PathValue{Path: clean, Ref: &ref, Range: e.at}, true
+		}
+	}
+	return tasks.PathValue{}, false
+}
+
+// expand returns the files that a pattern names, sorted.
+func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
+	full, why := d.resolve(e.text)
+	if why != "" {
+		d.b.fail(errorAt(e.at, "Invalid path", "%s", why))
+		return nil, false
+	}
+	matches, err := d.b.files.glob(full)
+	switch {
+	case errors.Is(err, doublestar.ErrBadPattern):
+		d.b.fail(errorAt(e.at, "Invalid pattern", "%q is no pattern: a [ or { is not closed.", e.text))
+		return nil, false
+	case err != nil:
+		d.b.fail(errorAt(e.at, "Pattern not expanded", "%s.", err))
+		return nil, false
+	case len(matches) == 0:
+		d.b.fail(noMatch(e.at, e.text, d.b.project.Dist))
+		return nil, false
+	}
+	out := make([]tasks.PathValue, len(matches))
+	for i, m := range matches {
+		out[i] = tasks.PathValue{Path: m, Range: e.at}
+	}
+	return out, true
+}
+
+// A projectFiles looks things up in the project and remembers what it saw, so
+// that a thousand cells cost one look.
+type projectFiles struct {
+	fsys  visibleFS
+	globs map[string]globResult
+	known map[string]bool
+}
+
+type globResult struct {
+	matches []string
+	err     error
+}
+
+func newProjectFiles(fsys fs.FS, dist string) *projectFiles {
+	return &projectFiles{
+		fsys:  visibleFS{fsys, dist},
+		globs: map[string]globResult{},
+		known: map[string]bool{},
+	}
+}
+
+// has reports whether there is a source of that name, file or directory. What
+// lies in dist was made, and counts only as an output.
+func (f *projectFiles) has(name string) bool {
+	return !f.fsys.hides(name) && f.exists(name)
+}
+
+// exists reports whether there is a file or directory of that name.
+func (f *projectFiles) exists(name string) bool {
+	if known, ok := f.known[name]; ok {
+		return known
+	}
+	_, err := fs.Stat(f.fsys, name)
+	f.known[name] = err == nil
+	return err == nil
+}
+
+// glob returns the files that a pattern names, sorted.
+func (f *projectFiles) glob(pattern string) ([]string, error) {
+	if r, ok := f.globs[pattern]; ok {
+		return r.matches, r.err
+	}
+	var r globResult
+	if !doublestar.ValidatePattern(pattern) {
+		r.err = doublestar.ErrBadPattern
+	} else {
+		r.matches, r.err = doublestar.Glob(f.fsys, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
+		slices.Sort(r.matches)
+	}
+	f.globs[pattern] = r
+	return r.matches, r.err
+}
+
+// matchesAny reports whether a pattern names any file; it stops at the first.
+func (f *projectFiles) matchesAny(pattern string) (bool, error) {
+	if r, ok := f.globs[pattern]; ok {
+		return len(r.matches) > 0, r.err
+	}
+	if !doublestar.ValidatePattern(pattern) {
+		return false, doublestar.ErrBadPattern
+	}
+	found := false
+	err := doublestar.GlobWalk(f.fsys, pattern, func(string, fs.DirEntry) error {
+		found = true
+		return fs.SkipAll
+	}, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
+	if found {
+		f.globs[pattern] = globResult{matches: []string{""}}
+		return true, nil
+	}
+	return false, err
+}
+
+// siblings are the names beside a path, for suggestions.
+func (f *projectFiles) siblings(name string) []string {
+	entries, err := fs.ReadDir(f.fsys, path.Dir(name))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// A visibleFS is the project without what no pattern may name: the output
+// directory and .git.
+type visibleFS struct {
+	fs.FS
+	dist string
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (v visibleFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	if v.hides(name) {
+		return nil, nil
+	}
+	entries, err := fs.ReadDir(v.FS, name)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return v.hides(path.Join(name, e.Name())) }), err
+}
+
+func (v visibleFS) hides(name string) bool {
+	return name == ".git" || name == v.dist || strings.HasPrefix(name, ".git/") || strings.HasPrefix(name, v.dist+"/")
+}
+
+// Stat implements fs.StatFS.
+func (v visibleFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(v.FS, name) }
+
+// nearFile is a suggestion for a file that is not there.
+func (f *projectFiles) nearFile(name string) string {
+	if near := dsl.SuggestName(path.Base(name), f.siblings(name)); near != "" {
+		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(name), near))
+	}
+	return ""
+}

@@ -1,0 +1,168 @@
+package pipelines
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// A reference is a static mention of a stage or pipeline by name.
+type reference struct {
+	name  string
+	Range hcl.Range // of "stage.name"
+}
+
+// bodyTraversals returns every traversal in a body that does not begin at a
+// local name of a for expression, in source order.
+func bodyTraversals(body *hclsyntax.Body) []hcl.Traversal {
+	var out []hcl.Traversal
+	for _, attr := range body.Attributes {
+		out = append(out, hclsyntax.Variables(attr.Expr)...)
+	}
+	for _, block := range body.Blocks {
+		out = append(out, bodyTraversals(block.Body)...)
+	}
+	slices.SortStableFunc(out, func(a, b hcl.Traversal) int {
+		return a.SourceRange().Start.Byte - b.SourceRange().Start.Byte
+	})
+	return out
+}
+
+// references returns what the body mentions below root ("stage" or
+// "pipeline"), each place once. A mention without a literal name is an error:
+// the order of stages is settled before anything is evaluated.
+func references(body *hclsyntax.Body, root string) ([]reference, hcl.Diagnostics) {
+	var refs []reference
+	var diags hcl.Diagnostics
+	for _, t := range bodyTraversals(body) {
+		if t.RootName() != root {
+			continue
+		}
+		name, end, ok := secondName(t)
+		if !ok {
+			diags = append(diags, errorAt(t.SourceRange(), "Incomplete reference",
+				"Write the name of one %s, as in %s.NAME: what a file refers to must be known before it is evaluated.", root, root))
+			continue
+		}
+		refs = append(refs, reference{name, hcl.RangeBetween(t[0].SourceRange(), end)})
+	}
+	return refs, diags
+}
+
+// secondName returns the name behind a traversal's root and where it stands.
+func secondName(t hcl.Traversal) (string, hcl.Range, bool) {
+	if len(t) < 2 {
+		return "", hcl.Range{}, false
+	}
+	return stepName(t[1])
+}
+
+// mentionsCell reports whether an expression depends on the cell: whether it
+// refers to matrix or each.
+func mentionsCell(expr hcl.Expression) bool {
+	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool {
+		root := t.RootName()
+		return root == "matrix" || root == "each"
+	})
+}
+
+// uses returns the names of refs, sorted, each once.
+func uses(refs []reference) []string {
+	var names []string
+	for _, r := range refs {
+		names = append(names, r.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// A node is what can be put in order: a stage or a pipeline.
+type node struct {
+	name   string
+	refs   []reference
+	broken bool
+}
+
+// inOrder calls visit for each node after those it refers to. A cycle is
+// reported once, as a path, and its members are set broken before they are
+// visited. References to unknown names are skipped.
+func inOrder(nodes []*node, visit func(index int)) hcl.Diagnostics {
+	o := ordering{nodes: nodes, byName: map[string]int{}, state: make([]visitState, len(nodes))}
+	for i, n := range nodes {
+		if _, dup := o.byName[n.name]; !dup {
+			o.byName[n.name] = i
+		}
+	}
+	for i := range nodes {
+		o.descend(i)
+	}
+	for _, i := range o.order {
+		visit(i)
+	}
+	return o.diags
+}
+
+type visitState uint8
+
+const (
+	unseen   visitState = iota
+	entered             // on the path to the present node
+	finished            // in order
+)
+
+type ordering struct {
+	nodes  []*node
+	byName map[string]int
+	state  []visitState
+	path   []hop
+	order  []int
+	diags  hcl.Diagnostics
+}
+
+// A hop is a node on the present path and the reference by which it is left.
+type hop struct {
+	index int
+	ref   reference
+}
+
+func (o *ordering) descend(i int) {
+	if o.state[i] != unseen {
+		return
+	}
+	o.state[i] = entered
+	for _, ref := range o.nodes[i].refs {
+		next, known := o.byName[ref.name]
+		if !known {
+			continue
+		}
+		o.path = append(o.path, hop{i, ref})
+		if o.state[next] == entered {
+			o.cycle(next)
+		} else {
+			o.descend(next)
+		}
+		o.path = o.path[:len(o.path)-1]
+	}
+	o.state[i] = finished
+	o.order = append(o.order, i)
+}
+
+// cycle reports the path from node start back to itself.
+func (o *ordering) cycle(start int) {
+	from := slices.IndexFunc(o.path, func(h hop) bool { return h.index == start })
+	way, places := "", ""
+	for _, h := range o.path[from:] {
+		n := o.nodes[h.index]
+		n.broken = true
+		way += n.name + " → "
+		places += fmt.Sprintf("\n  %s: %s refers to %s", lineOf(h.ref.Range), n.name, h.ref.name)
+	}
+	way += o.nodes[start].name
+	last := o.path[len(o.path)-1].ref.Range
+	d := errorAt(last, "Cycle", "%s, so that none of them can be first. Take out one of these references:%s", way, places)
+	if !slices.ContainsFunc(o.diags, func(e *hcl.Diagnostic) bool { return *e.Subject == last }) {
+		o.diags = append(o.diags, d)
+	}
+}

@@ -1,0 +1,39 @@
+package pipelines
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/archive"
+	"github.com/airbuild/airbuild/tasks/checksum"
+	"github.com/airbuild/airbuild/tasks/compress"
+	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/shell"
+	"github.com/airbuild/airbuild/tasks/template"
+)
+
+// Tasks returns every stage type by its name.
+func Tasks(cfg *golang.Config) map[string]tasks.Task {
+	byType := map[string]tasks.Task{}
+	for _, t := range slices.Concat(
+		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(),
+		template.Tasks(), shell.Tasks(), compress.Tasks(),
+	) {
+		byType[t.Schema().Type] = t
+	}
+	return byType
+}
+
+// Tools returns every in-process tool that the stage types' steps name.
+func Tools(cfg *golang.Config) map[string]engine.Tool {
+	tools := map[string]engine.Tool{}
+	for _, leaf := range []map[string]engine.Tool{
+		golang.Tools(cfg), archive.Tools(), checksum.Tools(),
+		template.Tools(), shell.Tools(), compress.Tools(),
+	} {
+		maps.Copy(tools, leaf)
+	}
+	return tools
+}

@@ -1,0 +1,126 @@
+package pipelines
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine"
+)
+
+// defaultPipeline is run if no target is named.
+const defaultPipeline = "default"
+
+// Select returns the steps that the targets ask for, sorted, and the targets'
+// names. A target is a pipeline, a stage, or cells of a stage: "bin[linux/amd64]"
+// is every cell of bin that has linux/amd64 among its values. A pipeline goes
+// before a stage of the same name. Without targets it is the pipeline named
+// "default", or the only one. The error is a message for the user.
+func (p *Plan) Select(targets []string) (steps []engine.StepID, names []string, err error) {
+	if len(targets) == 0 {
+		name, err := p.defaultTarget()
+		if err != nil {
+			return nil, nil, err
+		}
+		targets = []string{name}
+	}
+	var errs []error
+	for _, t := range targets {
+		ids, err := p.target(t)
+		errs = append(errs, err)
+		steps = append(steps, ids...)
+		if !slices.Contains(names, t) {
+			names = append(names, t)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, nil, err
+	}
+	slices.Sort(steps)
+	return slices.Compact(steps), names, nil
+}
+
+func (p *Plan) defaultTarget() (string, error) {
+	switch {
+	case p.Pipeline(defaultPipeline) != nil:
+		return defaultPipeline, nil
+	case len(p.Pipelines) == 1:
+		return p.Pipelines[0].Name, nil
+	case len(p.Pipelines) == 0:
+		return "", errors.New("no target: the file has no pipeline; name a stage")
+	}
+	return "", fmt.Errorf("no target: name one of the pipelines %s, or call one of them %q", strings.Join(p.pipelineNames(), ", "), defaultPipeline)
+}
+
+func (p *Plan) pipelineNames() []string {
+	var names []string
+	for _, l := range p.Pipelines {
+		names = append(names, l.Name)
+	}
+	return names
+}
+
+func (p *Plan) stageNames() []string {
+	var names []string
+	for _, s := range p.Stages {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func (p *Plan) target(t string) ([]engine.StepID, error) {
+	name, cell, hasCell := strings.Cut(t, "[")
+	if !hasCell {
+		if l := p.Pipeline(name); l != nil {
+			return l.Steps, nil
+		}
+	}
+	s := p.Stage(name)
+	if s == nil {
+		hint := dsl.DidYouMean(name, append(p.pipelineNames(), p.stageNames()...))
+		return nil, fmt.Errorf("no pipeline or stage %q.%s", name, hint)
+	}
+	if !hasCell {
+		return stepsOf(s), nil
+	}
+	key, closed := strings.CutSuffix(cell, "]")
+	if !closed {
+		return nil, fmt.Errorf("target %q: the bracket is not closed", t)
+	}
+	return cellsMatching(s, strings.Trim(key, `"`))
+}
+
+// cellsMatching returns the cell of that key or, if there is none, those that
+// have all of its values.
+func cellsMatching(s *Stage, key string) ([]engine.StepID, error) {
+	wanted := strings.Split(key, ",")
+	for i := range wanted {
+		wanted[i] = strings.Trim(strings.TrimSpace(wanted[i]), `"`)
+	}
+	key = strings.Join(wanted, ",")
+	var ids []engine.StepID
+	var keys []string
+	for _, c := range s.Cells {
+		if c.Key == key {
+			return []engine.StepID{c.Step}, nil
+		}
+		keys = append(keys, c.Key)
+		values := strings.Split(c.Key, ",")
+		if !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(values, w) }) {
+			ids = append(ids, c.Step)
+		}
+	}
+	if len(ids) > 0 {
+		return ids, nil
+	}
+	hint := dsl.DidYouMean(key, keys)
+	if hint == "" {
+		hint = " It has " + listNames(keys) + "."
+	}
+	if len(keys) == 0 || len(keys) == 1 && keys[0] == "" {
+		hint = " It has no cells."
+	}
+	return nil, fmt.Errorf("stage %s has no cell %q.%s", s.Name, key, hint)
+}

@@ -1,0 +1,234 @@
+package pipelines
+
+import (
+	"path"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// planStage makes the cells and steps of a stage. After a mistake in it, or in
+// what it refers to, the stage is broken and has neither.
+func (p *planner) planStage(s *stage) {
+	b := &bodyReader{
+		planner: p, stage: s, scope: s.scope, body: s.decl.Body,
+		shared: map[*hclsyntax.Attribute]decoded{},
+		wrong:  map[hcl.Expression]bool{},
+	}
+	b.context = p.contextOf(s)
+	b.present = b.context
+	b.check()
+	b.planCells()
+	p.report.cell = nil
+	if s.broken = s.broken || b.unusable() || s.task == nil; s.broken {
+		p.anyBroken = true
+		s.cells = nil
+	}
+	s.value = stageValue(s)
+	s.planned.Uses = uses(s.refs)
+	for _, c := range s.cells {
+		if !c.dropped {
+			s.planned.Cells = append(s.planned.Cells, Cell{Key: c.key, Step: c.step, Outputs: c.outputs})
+		}
+	}
+}
+
+// contextOf is what the stage's expressions see: its scope, and those stages
+// that it refers to.
+func (p *planner) contextOf(s *stage) *hcl.EvalContext {
+	if len(s.refs) == 0 {
+		return s.scope.context
+	}
+	values := map[string]cty.Value{}
+	for _, ref := range s.refs {
+		values[ref.name] = cty.DynamicVal
+		if other := p.byName[ref.name]; other != nil && other.value != cty.NilVal && !other.broken {
+			values[ref.name] = other.value
+		}
+	}
+	child := s.scope.context.NewChild()
+	child.Variables = map[string]cty.Value{"stage": cty.ObjectVal(values)}
+	return child
+}
+
+// planCells reads every cell, and only if all are right makes their steps.
+func (b *bodyReader) planCells() {
+	var bodies []leafBody
+	var labels map[string][]string
+	if b.stage.task != nil {
+		bodies, labels = b.leafBodies()
+	}
+	cells, known := b.knownCells()
+	if !known || b.stage.task == nil {
+		// Without cells, or a type, something else may be wrong all the same.
+		b.enter(nil)
+		b.whenHolds()
+		b.values(bodies, b.readMeta().meta.Dir)
+		return
+	}
+	ready := make([]readyCell, 0, len(cells))
+	for _, c := range cells {
+		b.enter(c)
+		if c.dropped = !b.whenHolds(); c.dropped {
+			continue
+		}
+		m := b.readMeta()
+		ready = append(ready, readyCell{c, m, b.values(bodies, m.meta.Dir)})
+	}
+	if b.unusable() {
+		return
+	}
+	b.stage.cells = cells
+	for _, r := range ready {
+		b.report.cell = r.cell
+		if b.stage.planned.Description == "" {
+			b.stage.planned.Description = r.meta.description
+		}
+		b.steps(r, labels)
+	}
+}
+
+// knownCells finds the stage's cells and reports whether that went well,
+// whatever else is wrong with the stage.
+func (b *bodyReader) knownCells() ([]*cell, bool) {
+	failed, poisoned := b.failed, b.poisoned
+	b.failed, b.poisoned = false, false
+	cells := b.stageCells()
+	known := !b.unusable()
+	b.failed, b.poisoned = b.failed || failed, b.poisoned || poisoned
+	return cells, known
+}
+
+// A readyCell is a cell whose body was read without a mistake.
+type readyCell struct {
+	*cell
+	meta   *metaReader
+	values map[string]tasks.Value
+}
+
+// stageCells finds the stage's cells.
+func (b *bodyReader) stageCells() []*cell {
+	matrix, forEach := b.body.Attributes["matrix"], b.body.Attributes["for_each"]
+	if matrix == nil {
+		for _, name := range [...]string{"include", "exclude"} {
+			if attr := b.body.Attributes[name]; attr != nil {
+				b.fail(errorAt(attr.NameRange, "No matrix", "%s changes a matrix, and this stage has none.", name))
+			}
+		}
+	}
+	switch {
+	case matrix != nil && forEach != nil:
+		b.fail(errorAt(forEach.NameRange, "Two kinds of cells", "A stage has matrix or for_each, not both: use the stages' own matrix values through each."))
+	case matrix != nil:
+		return b.matrixCells(matrix)
+	case forEach != nil:
+		return b.forEachCells(forEach)
+	}
+	return []*cell{{}}
+}
+
+// whenHolds reports whether the present cell is there at all.
+func (b *bodyReader) whenHolds() bool {
+	attr := b.body.Attributes["when"]
+	if attr == nil {
+		return true
+	}
+	d := b.attribute(attr, &tasks.Attr{Name: "when", Kind: tasks.Bool}, b.scope.dir)
+	return !d.set || d.value.Cty.True()
+}
+
+// steps lets the task plan one cell and takes its steps into the graph.
+func (b *bodyReader) steps(r readyCell, labels map[string][]string) {
+	block := b.block(r, labels)
+	steps, diags := b.stage.task.Plan(block)
+	b.report.add(diags...)
+	if diags.HasErrors() {
+		b.failed = true
+		return
+	}
+	if len(steps) == 0 {
+		b.fail(errorAt(b.stage.decl.Range, "Nothing to do", "The stage type %s made no step of %s.", block.Type, block.StepName))
+		return
+	}
+	after := slices.Concat(r.meta.after, refSteps(r.meta.refs))
+	for _, v := range block.Values {
+		after = append(after, refSteps(v.Refs)...)
+	}
+	slices.Sort(after)
+	after = slices.Compact(after)
+	for i := range steps {
+		steps[i].After = append(steps[i].After, after...)
+		steps[i].Inner = i < len(steps)-1
+		id, err := b.plan.Graph.Add(steps[i])
+		if err != nil {
+			b.fail(errorAt(b.stage.decl.Range, "Stage cannot be planned", "%s.", err))
+			return
+		}
+		r.step = id
+	}
+	b.takeOutputs(r.cell, &steps[len(steps)-1])
+}
+
+// takeOutputs records what the cell's last step makes.
+func (b *bodyReader) takeOutputs(c *cell, s *engine.Step) {
+	for _, out := range s.Command.OutputPaths {
+		full := path.Join(s.Command.WorkingDirectory, out)
+		if full == "." || leavesRoot(full) || path.IsAbs(full) || full == b.project.Dist || full == ".git" {
+			b.fail(errorAt(outputRange(b.stage), "Invalid output", "%s would make %s, which no stage may: name a file or folder inside the project.", s.Name, full))
+			continue
+		}
+		c.outputs = append(c.outputs, full)
+	}
+	b.claim(b.stage, c)
+}
+
+func refSteps(refs []tasks.Ref) []engine.StepID {
+	ids := make([]engine.StepID, len(refs))
+	for i, r := range refs {
+		ids[i] = r.Step
+	}
+	return ids
+}
+
+// block is what the task gets.
+func (b *bodyReader) block(r readyCell, labels map[string][]string) *tasks.Block {
+	s := b.stage.decl
+	return &tasks.Block{
+		Type: s.Type, Name: s.Name,
+		Cell:        r.key,
+		StepName:    StepName(s.Name, r.key),
+		Description: r.meta.description,
+		First:       engine.StepID(len(b.plan.Graph.Steps)),
+		Meta:        r.meta.meta,
+		Platform:    r.platform,
+		Project:     &b.project,
+		Range:       s.Range,
+		Values:      r.values,
+		Labels:      labels,
+	}
+}
+
+// unknownNames reports references to what is not there.
+func (p *planner) unknownNames(refs []reference, what string, exists func(string) bool, names []string) (bad bool) {
+	for _, ref := range refs {
+		if exists(ref.name) {
+			continue
+		}
+		bad = true
+		if p.incomplete {
+			continue
+		}
+		detail := dsl.DidYouMean(ref.name, names)
+		if detail == "" && len(names) > 0 {
+			detail = " There are " + listNames(names) + "."
+		}
+		p.report.add(errorAt(ref.Range, "Unknown "+what, "There is no %s %q.%s", what, ref.name, detail))
+	}
+	return bad
+}
