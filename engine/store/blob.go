@@ -16,17 +16,23 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 )
 
+// smallBlob is how much of a blob Put looks at before it writes, in bytes. A
+// blob that ends within it is not written if the store has it.
+const smallBlob = 32 << 10
+
 // Put stores what r gives and returns its digest. On disk: a file in tmp that
 // is renamed into cas when it is whole; nothing is left behind on failure.
 func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
-	d, err := s.write(func(f *os.File, h hash.Hash) error {
-		_, err := io.Copy(io.MultiWriter(f, h), &contextReader{ctx, r})
-		return err
-	}, func(d action.Digest, tmp string) error { return s.keep(ctx, d, tmp) })
-	if err != nil {
-		return action.Digest{}, fmt.Errorf("put blob: %w", err)
+	r = &contextReader{ctx, r}
+	head := make([]byte, smallBlob)
+	n, err := io.ReadFull(r, head)
+	switch err {
+	case nil:
+		return s.put(ctx, io.MultiReader(bytes.NewReader(head), r))
+	case io.EOF, io.ErrUnexpectedEOF:
+		return s.PutBytes(ctx, head[:n])
 	}
-	return d, nil
+	return action.Digest{}, fmt.Errorf("put blob: %w", err)
 }
 
 // PutBytes stores b. If the store has it already nothing is written.
@@ -39,7 +45,18 @@ func (s *Disk) PutBytes(ctx context.Context, b []byte) (action.Digest, error) {
 	if ok {
 		return d, nil
 	}
-	return s.Put(ctx, bytes.NewReader(b))
+	return s.put(ctx, bytes.NewReader(b))
+}
+
+func (s *Disk) put(ctx context.Context, r io.Reader) (action.Digest, error) {
+	d, err := s.write(func(f *os.File, h hash.Hash) error {
+		_, err := io.Copy(io.MultiWriter(f, h), r)
+		return err
+	}, func(d action.Digest, tmp string) error { return s.keep(ctx, d, tmp) })
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("put blob: %w", err)
+	}
+	return d, nil
 }
 
 // PutFile stores the file at path and returns its digest. Where the caller
