@@ -62,7 +62,7 @@ func (j *job) collectOne(ctx context.Context, res *action.Result, p, abs string,
 	case info.IsDir():
 		return j.collectDir(ctx, res, p, abs)
 	case info.Mode().IsRegular():
-		d, err := j.e.Store.PutFile(ctx, abs)
+		d, err := j.e.Store.PutFile(ctx, abs, action.Digest{})
 		if err != nil {
 			return fmt.Errorf("store output %s: %w", p, err)
 		}
@@ -116,7 +116,7 @@ func (j *job) collectDir(ctx context.Context, res *action.Result, p, root string
 		if err != nil {
 			return err
 		}
-		d, err := j.e.Store.PutFile(ctx, name)
+		d, err := j.e.Store.PutFile(ctx, name, action.Digest{})
 		in.Files = append(in.Files, tree.File{Path: rel, Digest: d, Executable: info.Mode()&0o111 != 0})
 		return err
 	})

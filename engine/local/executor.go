@@ -24,8 +24,9 @@ const ToolPrefix = "airbuild:"
 // Store is what an Executor needs of a store beside the API's verbs.
 type Store interface {
 	engine.Store
-	// PutFile stores the file at path and returns its digest.
-	PutFile(ctx context.Context, path string) (action.Digest, error)
+	// PutFile stores the file at path. Its digest must be want, unless want
+	// is zero.
+	PutFile(ctx context.Context, path string, want action.Digest) (action.Digest, error)
 }
 
 // An Executor runs steps here. Fields are set before the first use.
@@ -233,7 +234,7 @@ func (j *job) keepLog(ctx context.Context, res *action.Result) error {
 		}
 		return err
 	}
-	res.Stdout, err = j.e.Store.PutFile(ctx, name)
+	res.Stdout, err = j.e.Store.PutFile(ctx, name, action.Digest{})
 	if err != nil {
 		return fmt.Errorf("store log: %w", err)
 	}
