@@ -74,7 +74,7 @@ func (l *loader) variable(block *hclsyntax.Block) {
 	if !l.declare("variable", name, block.LabelRanges[0]) {
 		return
 	}
-	v := &Variable{Name: name, Type: cty.DynamicPseudoType, Nullable: true, Range: block.DefRange()}
+	v := &Variable{Name: name, Type: cty.DynamicPseudoType, Nullable: true, Range: block.DefRange(), damaged: l.damage.in(block)}
 	if attr, ok := attrs["type"]; ok {
 		var diags hcl.Diagnostics
 		v.Type, v.optional, diags = typeexpr.TypeConstraintWithDefaults(attr.Expr)
@@ -117,7 +117,7 @@ func (l *loader) locals(block *hclsyntax.Block) {
 			fmt.Sprintf("A locals block holds attributes only: write %s = { … } for an object.", b.Type))
 	}
 	for _, attr := range sortedAttributes(block.Body.Attributes) {
-		if l.declare("local", attr.Name, attr.NameRange) {
+		if l.declare("local value", attr.Name, attr.NameRange) {
 			l.module.Locals[attr.Name] = attr
 		}
 	}
@@ -142,9 +142,10 @@ func (l *loader) stage(block *hclsyntax.Block) {
 	l.module.Stages = append(l.module.Stages, &Stage{
 		Type: block.Labels[0], TypeRange: block.LabelRanges[0],
 		Name: block.Labels[1], NameRange: block.LabelRanges[1],
-		Body:   block.Body,
-		Range:  block.DefRange(),
-		Module: l.module,
+		Body:    block.Body,
+		Range:   block.DefRange(),
+		Damaged: l.damage.in(block),
+		Module:  l.module,
 	})
 }
 
@@ -154,9 +155,10 @@ func (l *loader) pipeline(block *hclsyntax.Block) {
 	}
 	l.module.Pipelines = append(l.module.Pipelines, &Pipeline{
 		Name: block.Labels[0], NameRange: block.LabelRanges[0],
-		Body:   block.Body,
-		Range:  block.DefRange(),
-		Module: l.module,
+		Body:    block.Body,
+		Range:   block.DefRange(),
+		Damaged: l.damage.in(block),
+		Module:  l.module,
 	})
 }
 

@@ -15,18 +15,19 @@ import (
 // remainder of its parts, which is replaced by the template that joins them
 // with commas: the name of the cell.
 
-// A cellIndex is one bracket of several parts, by byte offsets.
+// A cellIndex is one bracket of several parts, by byte offsets in the file.
 type cellIndex struct {
 	open   int   // of "["
 	commas []int // of the commas that part it
 	blank  []int // of a comma after the last part, a mistake
 }
 
-// parse parses a file that may hold cell indexes of several parts. The body
-// is usable, if incomplete, even when there are errors.
-func parse(src []byte, name string) (*hclsyntax.Body, hcl.Diagnostics) {
-	indexes, diags := findCellIndexes(src, name)
-	file, parseDiags := hclsyntax.ParseConfig(maskCommas(src, indexes), name, hcl.InitialPos)
+// parsePart parses text that starts at a position of its file and may hold
+// cell indexes of several parts. The body is usable, if incomplete, even when
+// there are errors.
+func parsePart(src []byte, name string, start hcl.Pos) (*hclsyntax.Body, hcl.Diagnostics) {
+	indexes, diags := findCellIndexes(src, name, start)
+	file, parseDiags := hclsyntax.ParseConfig(maskCommas(src, indexes, start), name, start)
 	diags = append(diags, parseDiags...)
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
@@ -39,12 +40,12 @@ func parse(src []byte, name string) (*hclsyntax.Body, hcl.Diagnostics) {
 }
 
 // findCellIndexes finds every `stage.name[a, b]`, in templates too.
-func findCellIndexes(src []byte, name string) ([]cellIndex, hcl.Diagnostics) {
+func findCellIndexes(src []byte, name string, start hcl.Pos) ([]cellIndex, hcl.Diagnostics) {
 	if !bytes.Contains(src, []byte("stage")) || !bytes.Contains(src, []byte(",")) {
 		return nil, nil
 	}
 	// The parser reports what the lexer finds wrong.
-	tokens, _ := hclsyntax.LexConfig(src, name, hcl.InitialPos)
+	tokens, _ := hclsyntax.LexConfig(src, name, start)
 	tokens = slices.DeleteFunc(tokens, func(t hclsyntax.Token) bool { return t.Type == hclsyntax.TokenComment })
 	var found []cellIndex
 	var diags hcl.Diagnostics
@@ -53,6 +54,10 @@ func findCellIndexes(src []byte, name string) ([]cellIndex, hcl.Diagnostics) {
 			continue
 		}
 		index, trailing := scanCellIndex(tokens, i)
+		if index.open < 0 {
+			diags = append(diags, errorAt(tokens[i].Range, summaryUnclosedIndex, "There is no closing bracket for this index."))
+			continue
+		}
 		if trailing != nil {
 			diags = append(diags, errorAt(*trailing, "Trailing comma in an index",
 				"The last part of a cell's index has no comma after it: remove it."))
@@ -75,7 +80,8 @@ func opensCellIndex(tokens hclsyntax.Tokens, i int) bool {
 		(i < 4 || tokens[i-4].Type != hclsyntax.TokenDot)
 }
 
-// scanCellIndex collects the bracket's own commas. A comma after the last part
+// scanCellIndex collects the bracket's own commas; open is -1 if the bracket is
+// not closed. A comma after the last part
 // is also returned as a range, to be reported.
 func scanCellIndex(tokens hclsyntax.Tokens, open int) (index cellIndex, trailing *hcl.Range) {
 	index.open = tokens[open].Range.Start.Byte
@@ -87,9 +93,13 @@ func scanCellIndex(tokens hclsyntax.Tokens, open int) (index cellIndex, trailing
 			depth++
 		case hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCBrace, hclsyntax.TokenCQuote,
 			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
-			if depth--; depth == 0 {
-				return index, trailing
+			if depth--; depth > 0 {
+				continue
 			}
+			if tokens[i].Type != hclsyntax.TokenCBrack {
+				return cellIndex{open: -1}, nil
+			}
+			return index, trailing
 		case hclsyntax.TokenComma:
 			if depth != 1 {
 				continue
@@ -102,22 +112,22 @@ func scanCellIndex(tokens hclsyntax.Tokens, open int) (index cellIndex, trailing
 			index.commas = append(index.commas, tokens[i].Range.Start.Byte)
 		}
 	}
-	return cellIndex{}, nil // not closed: the parser says so
+	return cellIndex{open: -1}, nil
 }
 
 // maskCommas returns the source with the commas of the indexes replaced, or
 // the source itself if there are none.
-func maskCommas(src []byte, indexes []cellIndex) []byte {
+func maskCommas(src []byte, indexes []cellIndex, start hcl.Pos) []byte {
 	if len(indexes) == 0 {
 		return src
 	}
 	masked := bytes.Clone(src)
 	for _, index := range indexes {
 		for _, at := range index.commas {
-			masked[at] = '%'
+			masked[at-start.Byte] = '%'
 		}
 		for _, at := range index.blank {
-			masked[at] = ' '
+			masked[at-start.Byte] = ' '
 		}
 	}
 	return masked

@@ -76,7 +76,12 @@ func explainType(diags hcl.Diagnostics, expr hclsyntax.Expression) hcl.Diagnosti
 
 // Value evaluates expr and improves what HCL says of its mistakes: near names
 // for unknown attributes and keys, and no secrets in the text.
+// In an incomplete module, an expression that refers to what is not there is
+// unknown: it may be in what could not be read.
 func (s *Scope) Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	if s.Module.Incomplete && s.refersToMissing(expr) {
+		return cty.DynamicVal, nil
+	}
 	v, diags := expr.Value(ctx)
 	return v, s.Explain(diags)
 }
@@ -94,9 +99,20 @@ func (s *Scope) Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 				d.Detail = unknownFunction(extra.CalledFunctionName(), keys(s.funcs))
 			}
 		}
-		d.Detail = s.secrets.redact(d.Detail)
+		d.Detail = s.secrets.redact(oneStop(d.Detail))
 	}
 	return diags
+}
+
+// oneStop mends the end of a message that HCL put a full stop behind one of
+// ours, which has its own.
+func oneStop(detail string) string {
+	for _, end := range []string{".", "?"} {
+		if cut, ok := strings.CutSuffix(detail, end+"."); ok && !strings.HasSuffix(cut, ".") {
+			return cut + end
+		}
+	}
+	return detail
 }
 
 // explainStep says which names there are where a traversal asked for one that
@@ -132,11 +148,7 @@ func explainStep(d *hcl.Diagnostic) {
 	if !ok || len(known) == 0 || slices.Contains(known, name) {
 		return
 	}
-	if SuggestName(name, known) != "" {
-		d.Detail = fmt.Sprintf("There is no %q here.", name) + DidYouMean(name, known)
-	} else {
-		d.Detail = fmt.Sprintf("There is no %q here. There are %s.", name, listNames(known))
-	}
+	d.Detail = fmt.Sprintf("There is no %q here.", name) + nearOrAll(name, known)
 }
 
 // walkTraversal follows a traversal as far as it goes.

@@ -83,5 +83,8 @@ func unknownFunction(name string, known []string) string {
 	if why, ok := forbiddenFunctions[name]; ok {
 		return fmt.Sprintf("There is no function %q. %s", name, why)
 	}
-	return fmt.Sprintf("There is no function %q.", name) + DidYouMean(name, known)
+	if near := DidYouMean(name, known); near != "" {
+		return fmt.Sprintf("There is no function %q.%s", name, near)
+	}
+	return fmt.Sprintf("There is no function %q. docs/airbuildfile.md lists those that there are.", name)
 }

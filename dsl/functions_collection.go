@@ -205,7 +205,7 @@ func lookup(args []cty.Value) (cty.Value, error) {
 	case t.IsMapType() && from.HasIndex(key).True():
 		return from.Index(key), nil
 	case len(args) < 3:
-		return cty.NilVal, argErrorf(1, "there is no %q%s", key.AsString(), DidYouMean(key.AsString(), namesOf(from)))
+		return cty.NilVal, argErrorf(1, "there is no %q.%s", key.AsString(), DidYouMean(key.AsString(), namesOf(from)))
 	case t.IsMapType():
 		v, err := convert.Convert(args[2], t.ElementType())
 		if err != nil {

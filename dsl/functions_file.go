@@ -80,7 +80,7 @@ func (m *Module) readFile(given string) (string, []byte, error) {
 	}
 	data, err := fs.ReadFile(m.Files, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("there is no file %q in the project%s", name, DidYouMean(name, m.siblings(name)))
+		return "", nil, fmt.Errorf("there is no file %q in the project.%s", name, DidYouMean(name, m.siblings(name)))
 	}
 	if err != nil {
 		return "", nil, fmt.Errorf("%q cannot be read: %s", name, rootCause(err))

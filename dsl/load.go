@@ -45,6 +45,7 @@ type loader struct {
 	// range.
 	included map[string]hcl.Range
 	stack    []string             // the files being read, outermost first
+	damage   damage               // of the current file
 	names    map[string]hcl.Range // "stage bin" → where it is declared
 }
 
@@ -67,11 +68,13 @@ func (l *loader) file(name string, from *hcl.Range) {
 
 	body, diags := parse(src, name)
 	l.diags = append(l.diags, explainSyntax(diags, body)...)
-	check := &bodyCheck{broken: diags.HasErrors()}
+	damage := damageOf(diags)
+	check := &bodyCheck{damage: damage}
 	blocks := check.file(body)
 	l.diags = append(l.diags, check.diags...)
-	l.module.Incomplete = l.module.Incomplete || diags.HasErrors()
+	l.module.Incomplete = l.module.Incomplete || damage.loses(body)
 	for _, block := range blocks {
+		l.damage = damage // an include that was read before has set its own
 		l.block(block)
 	}
 }
@@ -83,6 +86,9 @@ func (l *loader) unreadable(name string, err error, from *hcl.Range) {
 		Summary:  "File not readable",
 		Detail:   fmt.Sprintf("%s: %s.", name, rootCause(err)),
 		Subject:  from,
+	}
+	if info, statErr := fs.Stat(l.module.Files, name); statErr == nil && info.IsDir() {
+		diag.Detail = fmt.Sprintf("%q is a folder: name a file in it.", name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		diag.Summary = "File not found"
@@ -153,13 +159,13 @@ func (l *loader) reject(at hcl.Range, summary, detail string) {
 func (l *loader) declare(kind, name string, at hcl.Range) bool {
 	if !hclsyntax.ValidIdentifier(name) {
 		l.reject(at, "Invalid name",
-			fmt.Sprintf("%q cannot be the name of a %s: a name starts with a letter and goes on with letters, digits, _ and -.", name, kind))
+			fmt.Sprintf("%q cannot be a %s's name: a name starts with a letter and goes on with letters, digits, _ and -.", name, kind))
 		return false
 	}
 	key := kind + " " + name
 	if first, ok := l.names[key]; ok {
 		diag := errorAt(at, "Duplicate "+kind,
-			fmt.Sprintf("There is a %s %q already: rename or remove one of the two.", kind, name))
+			fmt.Sprintf("The name %q is taken by another %s: rename or remove one of the two.", name, kind))
 		diag.Extra = Related{{Range: first, Note: "declared first"}}
 		l.diags = append(l.diags, diag)
 		return false

@@ -60,6 +60,7 @@ type Variable struct {
 	Range       hcl.Range
 
 	optional *typeexpr.Defaults // of optional object attributes; nil if there are none
+	damaged  bool               // there is a syntax error in the block: the default may be lost
 }
 
 // A Validation is a validation block of a variable.
@@ -81,6 +82,7 @@ type Stage struct {
 	TypeRange, NameRange hcl.Range
 	Body                 *hclsyntax.Body
 	Range                hcl.Range // the header
+	Damaged              bool      // there is a syntax error in it: what seems missing may be lost
 	Module               *Module
 }
 
@@ -90,6 +92,7 @@ type Pipeline struct {
 	NameRange hcl.Range
 	Body      *hclsyntax.Body
 	Range     hcl.Range
+	Damaged   bool // as for a Stage
 	Module    *Module
 }
 

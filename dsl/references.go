@@ -67,6 +67,29 @@ func (s *Scope) checkReferences(expr hcl.Expression, roots map[string]Names, pla
 	return c.diags
 }
 
+// refersToMissing reports whether expr refers to a variable or local that the
+// module does not have.
+func (s *Scope) refersToMissing(expr hcl.Expression) bool {
+	for _, t := range expr.Variables() {
+		if len(t) < 2 {
+			continue
+		}
+		name, ok := stepName(t[1])
+		switch t.RootName() {
+		case "var":
+			ok = ok && s.Module.Variables[name] == nil
+		case "local":
+			ok = ok && s.Module.Locals[name] == nil
+		default:
+			ok = false
+		}
+		if ok {
+			return true
+		}
+	}
+	return false
+}
+
 type referenceCheck struct {
 	module *Module
 	known  map[string]function.Function
@@ -82,20 +105,19 @@ func (c *referenceCheck) traversal(t hcl.Traversal) {
 		c.root(t)
 		return
 	}
-	if names.Known == nil || len(t) < 2 || c.module.Incomplete {
+	if names.Known == nil || len(t) < 2 {
+		return
+	}
+	fixed := root == "git" || root == "source" || root == "host"
+	if c.module.Incomplete && !fixed {
 		return
 	}
 	name, ok := stepName(t[1])
 	if !ok || slices.Contains(names.Known, name) {
 		return
 	}
-	detail := fmt.Sprintf("There is no %s %q.", names.Noun, name)
-	switch {
-	case SuggestName(name, names.Known) != "":
-		detail += DidYouMean(name, names.Known)
-	case len(names.Known) > 0:
-		detail += " There are " + listNames(names.Known) + "."
-	default:
+	detail := fmt.Sprintf("There is no %s %q.", names.Noun, name) + nearOrAll(name, names.Known)
+	if len(names.Known) == 0 {
 		detail += " None is declared."
 	}
 	c.add(hcl.RangeBetween(t[0].SourceRange(), t[1].SourceRange()), "Unknown "+names.Noun, detail)
@@ -107,8 +129,9 @@ func stepName(step hcl.Traverser) (string, bool) {
 	case hcl.TraverseAttr:
 		return s.Name, true
 	case hcl.TraverseIndex:
-		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
-			return s.Key.AsString(), true
+		key, _ := s.Key.Unmark()
+		if key.Type() == cty.String && key.IsKnown() && !key.IsNull() {
+			return key.AsString(), true
 		}
 	}
 	return "", false
@@ -143,10 +166,7 @@ func (c *referenceCheck) unknownRoot(t hcl.Traversal) string {
 			return detail + fmt.Sprintf(" A string is written in quotes: %q.", name)
 		}
 	}
-	if SuggestName(name, keys(c.roots)) == "" {
-		return detail + " There are " + listNames(keys(c.roots)) + "."
-	}
-	return detail + DidYouMean(name, keys(c.roots))
+	return detail + nearOrAll(name, keys(c.roots))
 }
 
 // objectPlaces says where the objects are there that are not there everywhere.

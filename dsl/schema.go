@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -57,7 +58,7 @@ func TopLevelSchema() []BlockDoc {
 				Doc:  "A condition that the value must meet; any number of them.",
 				Attrs: []AttrDoc{
 					{Name: "condition", Type: "bool", Required: true, Doc: "An expression of the variable that must be true."},
-					{Name: "error_message", Type: "string", Required: true, Doc: "What is shown if it is not."},
+					{Name: "error_message", Type: "string", Required: true, Doc: "The message that is shown if the condition is false."},
 				},
 			}},
 		},
@@ -98,10 +99,8 @@ func TopLevelSchema() []BlockDoc {
 
 // A bodyCheck reports what does not belong in a body.
 type bodyCheck struct {
-	diags hcl.Diagnostics
-	// broken means that the file has syntax errors: what is missing may be
-	// what the parser had to skip.
-	broken bool
+	diags  hcl.Diagnostics
+	damage damage
 }
 
 // file checks the top level of a file. It returns the blocks that have a
@@ -127,12 +126,12 @@ func (c *bodyCheck) body(block *hclsyntax.Block, doc BlockDoc) {
 		}
 	}
 	for _, a := range doc.Attrs {
-		if _, ok := block.Body.Attributes[a.Name]; a.Required && !ok && !c.broken {
+		if _, ok := block.Body.Attributes[a.Name]; a.Required && !ok && !c.damage.in(block) {
 			c.add(block.DefRange(), "Missing attribute",
-				fmt.Sprintf("The attribute %q is required in a %s: %s", a.Name, owner, a.Doc))
+				fmt.Sprintf("The attribute %q is required in %s: %s", a.Name, lowerFirst(withArticle(owner)), a.Doc))
 		}
 	}
-	if doc.Type != "stage" && doc.Type != "pipeline" { // theirs are checked with their type
+	if !doc.Open { // theirs are checked where they are decoded
 		c.blocks(block.Body, doc.Blocks, owner)
 	}
 }
@@ -143,14 +142,9 @@ func (c *bodyCheck) attribute(attr *hclsyntax.Attribute, known []string, owner s
 			return
 		}
 	}
-	detail := fmt.Sprintf("A %s has no attribute %q.", owner, attr.Name) + DidYouMean(attr.Name, known)
-	if SuggestName(attr.Name, known) == "" {
-		switch len(known) {
-		case 0:
-			detail += " It has none at all."
-		default:
-			detail += " It has " + listNames(known) + "."
-		}
+	detail := fmt.Sprintf("%s has no attribute %q.", withArticle(owner), attr.Name) + nearOrAll(attr.Name, known)
+	if len(known) == 0 {
+		detail += " It has none at all."
 	}
 	c.add(attr.NameRange, "Unknown attribute", detail)
 }
@@ -166,14 +160,12 @@ func (c *bodyCheck) strayAttribute(attr *hclsyntax.Attribute, docs []BlockDoc) {
 		}
 		for _, a := range doc.Attrs {
 			if a.Name == attr.Name && doc.Type == "airbuild" {
-				detail += " Put it into the airbuild block."
+				c.add(attr.NameRange, "Unexpected attribute", detail+" Put it into the airbuild block.")
+				return
 			}
 		}
 	}
-	if len(detail) > 0 && detail[len(detail)-1] == '.' {
-		detail += " A value of your own belongs in a locals block."
-	}
-	c.add(attr.NameRange, "Unexpected attribute", detail)
+	c.add(attr.NameRange, "Unexpected attribute", detail+" A value of your own belongs in a locals block.")
 }
 
 // blocks checks block types, label counts and bodies, and returns the blocks
@@ -211,12 +203,9 @@ func (c *bodyCheck) unknownBlock(block *hclsyntax.Block, docs []BlockDoc, owner 
 	}
 	where := "An Airbuildfile"
 	if owner != "" {
-		where = "A " + owner
+		where = withArticle(owner)
 	}
-	detail := fmt.Sprintf("%s has no block %q.", where, block.Type) + DidYouMean(block.Type, known)
-	if SuggestName(block.Type, known) == "" && len(known) > 0 {
-		detail += " There are " + listNames(known) + "."
-	}
+	detail := fmt.Sprintf("%s has no block %q.", where, block.Type) + nearOrAll(block.Type, known)
 	c.add(block.TypeRange, "Unknown block", detail)
 }
 
@@ -225,17 +214,27 @@ func (c *bodyCheck) labels(block *hclsyntax.Block, doc BlockDoc) bool {
 	want, got := len(doc.Labels), len(block.Labels)
 	switch {
 	case got > want:
-		detail := fmt.Sprintf("A %s block has no labels: write %s.", doc.Type, blockForm(doc))
+		detail := fmt.Sprintf("%s block has no labels: write %s.", withArticle(doc.Type), blockForm(doc))
 		if want > 0 {
 			detail = fmt.Sprintf("This label is one too many: write %s.", blockForm(doc))
 		}
 		c.add(block.LabelRanges[want], "Too many labels", detail)
 	case got < want:
 		c.add(block.DefRange(), "Missing label",
-			fmt.Sprintf("A %s block needs its %s: write %s.", doc.Type, doc.Labels[got], blockForm(doc)))
+			fmt.Sprintf("%s block needs its %s: write %s.", withArticle(doc.Type), doc.Labels[got], blockForm(doc)))
 	}
 	return got == want
 }
+
+// withArticle puts A or An before a block's name.
+func withArticle(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "An " + noun
+	}
+	return "A " + noun
+}
+
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
 
 // blockForm shows how a block's header is written.
 func blockForm(doc BlockDoc) string {

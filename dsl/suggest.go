@@ -18,17 +18,25 @@ func SuggestName(given string, known []string) string {
 			continue
 		}
 		d := levenshtein.Distance(strings.ToLower(given), strings.ToLower(name), nil)
-		if d < bestDistance {
+		if d < bestDistance && d < len(name) {
 			best, bestDistance = name, d
 		}
 	}
 	return best
 }
 
-// allowedDistance is how many edits still make a likely slip: one for short
-// names, where two edits reach half the alphabet, up to three for long ones.
+// allowedDistance is how many edits still make a likely slip. Two letters that
+// changed places are two edits. A single letter is never near another.
 func allowedDistance(name string) int {
-	return min(3, max(1, len(name)/3))
+	switch n := len(name); {
+	case n < 2:
+		return 0
+	case n < 4:
+		return 1
+	case n < 8:
+		return 2
+	}
+	return 3
 }
 
 // DidYouMean returns ` Did you mean "x"?` with a leading space, or "" if no
@@ -38,6 +46,20 @@ func DidYouMean(given string, known []string) string {
 		return fmt.Sprintf(" Did you mean %q?", s)
 	}
 	return ""
+}
+
+// nearOrAll is DidYouMean or, if no known name is near, a list of them.
+func nearOrAll(given string, known []string) string {
+	if s := DidYouMean(given, known); s != "" {
+		return s
+	}
+	switch len(known) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf(" There is only %q.", known[0])
+	}
+	return " There are " + listNames(known) + "."
 }
 
 // listNames renders names for a message: sorted, quoted, at most eight.

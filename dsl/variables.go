@@ -116,11 +116,7 @@ func (e *evaluator) checkNames() {
 }
 
 func (e *evaluator) nearVariables(name string) string {
-	known := keys(e.scope.Module.Variables)
-	if s := DidYouMean(name, known); s != "" || len(known) == 0 {
-		return s
-	}
-	return " There are " + listNames(known) + "."
+	return nearOrAll(name, keys(e.scope.Module.Variables))
 }
 
 // environment finds the environment block that --environment names.
@@ -136,13 +132,8 @@ func (e *evaluator) environment() *Environment {
 		return nil
 	}
 	known := keys(m.Environments)
-	detail := fmt.Sprintf("There is no environment %q.", name)
-	switch {
-	case SuggestName(name, known) != "":
-		detail += DidYouMean(name, known)
-	case len(known) > 0:
-		detail += " There are " + listNames(known) + "."
-	default:
+	detail := fmt.Sprintf("There is no environment %q.", name) + nearOrAll(name, known)
+	if len(known) == 0 {
 		detail += fmt.Sprintf(" None is declared: write environment %q { … }.", name)
 	}
 	e.addPlain("Unknown environment", detail)
@@ -213,6 +204,9 @@ func (e *evaluator) variables() {
 // variable is a variable's value, or an unknown one after a mistake.
 func (e *evaluator) variable(v *Variable) cty.Value {
 	g, ok := e.given[v.Name]
+	if !ok && v.damaged {
+		return cty.UnknownVal(v.Type)
+	}
 	if !ok {
 		e.add(v.Range, fmt.Sprintf("No value for variable %q", v.Name), waysToGive(v))
 		return cty.UnknownVal(v.Type)
@@ -246,7 +240,7 @@ func waysToGive(v *Variable) string {
 	if v.Env != "" {
 		env += " or " + v.Env
 	}
-	return fmt.Sprintf("It has no default, so give it one of: --var %s=…, a --var-file, the environment variable %s, or an environment block chosen with --environment.", v.Name, env)
+	return fmt.Sprintf("It has no default: give it with --var %s=…, a --var-file, the environment variable %s, or an environment block chosen with --environment.", v.Name, env)
 }
 
 // raw is the value before conversion to the variable's type.
@@ -284,7 +278,7 @@ func (e *evaluator) fromText(v *Variable, g givenValue) (cty.Value, bool) {
 			return value, true
 		}
 	}
-	e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be a %s, written as in an Airbuildfile, such as %s.%s",
+	e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be of type %s, written as in an Airbuildfile, such as %s.%s",
 		capitalizeFrom(g, v), typeName(v.Type), exampleOf(v.Type), given(v, g)))
 	return cty.NilVal, false
 }
@@ -321,7 +315,7 @@ func (e *evaluator) convert(v *Variable, g givenValue, raw cty.Value) cty.Value 
 	}
 	value, err := convert.Convert(raw, v.Type)
 	if err != nil {
-		e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be a %s: %s.%s",
+		e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be of type %s: %s.%s",
 			capitalizeFrom(g, v), typeName(v.Type), conversionError(err), given(v, g)))
 		return cty.UnknownVal(v.Type)
 	}

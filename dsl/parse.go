@@ -1,0 +1,140 @@
+package dsl
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// parse parses a file. HCL's parser is silent about all that follows the first
+// syntax error, and an unclosed brace swallows the rest of the file; so a file
+// with errors is parsed again, top-level block by block, and its body is put
+// together from those.
+func parse(src []byte, name string) (*hclsyntax.Body, hcl.Diagnostics) {
+	body, diags := parsePart(src, name, hcl.InitialPos)
+	if !diags.HasErrors() {
+		return body, diags
+	}
+	whole := &hclsyntax.Body{Attributes: hclsyntax.Attributes{}, SrcRange: body.SrcRange, EndRange: body.EndRange}
+	diags = nil
+	for _, p := range splitBlocks(src) {
+		part, partDiags := parsePart(p.text, name, p.start)
+		diags = append(diags, firstMistakes(partDiags)...)
+		whole.Blocks = append(whole.Blocks, part.Blocks...)
+		for name, attr := range part.Attributes {
+			if _, ok := whole.Attributes[name]; !ok {
+				whole.Attributes[name] = attr
+			}
+		}
+	}
+	return whole, diags
+}
+
+// firstMistakes drops what only follows from another syntax error: a second one
+// at the same place, and what an unclosed string or index leads to.
+func firstMistakes(diags hcl.Diagnostics) hcl.Diagnostics {
+	var kept hcl.Diagnostics
+	places, summaries := map[int]bool{}, map[string]bool{}
+	for _, d := range diags {
+		if d.Subject == nil {
+			continue
+		}
+		follows := places[d.Subject.Start.Byte] ||
+			summaries[summaryUnclosedString] && (d.Summary == summaryUnclosedString || strings.HasPrefix(d.Summary, "Un")) ||
+			summaries[summaryUnclosedIndex] && d.Summary == "Missing close bracket on index"
+		if !follows {
+			kept = append(kept, d)
+		}
+		places[d.Subject.Start.Byte] = true
+		summaries[d.Summary] = true
+	}
+	return kept
+}
+
+// The summaries of mistakes that bring others along; the first is HCL's.
+const (
+	summaryUnclosedString = "Invalid multi-line string"
+	summaryUnclosedIndex  = "Unclosed index"
+)
+
+// A part is a run of whole lines.
+type part struct {
+	text  []byte
+	start hcl.Pos
+}
+
+// blockStart matches the first line of a top-level block that is written, as
+// all are, from the start of the line.
+var blockStart = regexp.MustCompile(`^(airbuild|variable|locals|toolchain|stage|pipeline|environment|include)[ \t]*["{]`)
+
+// heredocStart matches a line that opens a heredoc; what is in it starts no
+// block.
+var heredocStart = regexp.MustCompile(`<<-?([A-Za-z_][A-Za-z0-9_-]*)\r?\n$`)
+
+// splitBlocks cuts a file before each line that starts a top-level block.
+func splitBlocks(src []byte) []part {
+	parts := []part{{start: hcl.InitialPos}}
+	from, at, heredoc := 0, 0, ""
+	line := 1
+	for text := range bytes.Lines(src) {
+		if heredoc == "" && blockStart.Match(text) && at > from {
+			parts[len(parts)-1].text = src[from:at]
+			parts = append(parts, part{start: hcl.Pos{Line: line, Column: 1, Byte: at}})
+			from = at
+		}
+		if heredoc == "" {
+			if m := heredocStart.FindSubmatch(text); m != nil {
+				heredoc = string(m[1])
+			}
+		} else if strings.TrimSpace(string(text)) == heredoc {
+			heredoc = ""
+		}
+		at += len(text)
+		line++
+	}
+	parts[len(parts)-1].text = src[from:]
+	return parts
+}
+
+// A damage is the places of a file's syntax errors. What seems missing near
+// one may be what the parser had to skip.
+type damage []hcl.Range
+
+func damageOf(diags hcl.Diagnostics) damage {
+	var d damage
+	for _, diag := range diags {
+		if diag.Severity == hcl.DiagError && diag.Subject != nil {
+			d = append(d, *diag.Subject)
+		}
+	}
+	return d
+}
+
+// loses reports whether names may be missing: a syntax error in a block costs
+// only what is in the block, but in locals those are names.
+func (d damage) loses(body *hclsyntax.Body) bool {
+	for _, at := range d {
+		kept := false
+		for _, block := range body.Blocks {
+			kept = kept || block.Type != "locals" && damage{at}.in(block)
+		}
+		if !kept {
+			return true
+		}
+	}
+	return false
+}
+
+// in reports whether there is a syntax error in a block.
+func (d damage) in(block *hclsyntax.Block) bool {
+	from, to := block.TypeRange.Start.Byte, block.CloseBraceRange.End.Byte
+	for _, at := range d {
+		if at.Filename == block.TypeRange.Filename && from <= at.Start.Byte && (at.Start.Byte <= to || to <= from) {
+			return true
+		}
+	}
+	return false
+}
