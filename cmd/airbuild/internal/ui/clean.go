@@ -100,8 +100,8 @@ func escape(s string) (n int, sgr bool) {
 	return 2, false
 }
 
-// oneLine is s cleaned and on one line.
-func oneLine(s string) string {
+// OneLine is s cleaned and on one line.
+func OneLine(s string) string {
 	return strings.Join(strings.Fields(Clean(s, false)), " ")
 }
 

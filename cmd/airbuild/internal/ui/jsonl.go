@@ -37,13 +37,13 @@ type JSONSink struct {
 	ended   bool
 	closed  bool
 	errors  int
-	live    map[engine.StepID]bool // steps whose output was told as it came
+	told    map[engine.StepID]int // bytes of a running step's log told as they came
 }
 
 // NewJSON returns a sink that writes to w; now gives the time of what is not
 // an engine event.
 func NewJSON(w io.Writer, now func() time.Time) *JSONSink {
-	return &JSONSink{out: bufio.NewWriter(w), now: now, live: map[engine.StepID]bool{}}
+	return &JSONSink{out: bufio.NewWriter(w), now: now, told: map[engine.StepID]int{}}
 }
 
 type jsonHead struct {
@@ -186,13 +186,14 @@ func (s *JSONSink) OnEvent(e engine.Event) {
 		s.write(jsonStep{jsonHead: s.head(e.Time, "step"), jsonName: nameOf(e.Step),
 			Status: e.Status.String(), Key: keyText(e.Key), Reason: e.Reason})
 	case engine.StepOutput:
-		s.live[e.ID] = true
+		s.told[e.ID] += len(e.Output)
 		s.log(e, e.Output, false)
 	case engine.StepFinished:
 		s.finished(e)
 	case engine.StepWaiting:
 		s.write(jsonWaiting{s.head(e.Time, "waiting"), nameOf(e.Step)})
 	case engine.StepRetry:
+		delete(s.told, e.ID) // the log begins anew
 		s.write(jsonRetry{s.head(e.Time, "retry"), nameOf(e.Step), errText(e.Err)})
 	case engine.Notice:
 		s.write(jsonNotice{s.head(e.Time, "notice"), e.Reason})
@@ -213,10 +214,10 @@ func (s *JSONSink) begin(e engine.Event) {
 }
 
 func (s *JSONSink) finished(e engine.Event) {
-	if len(e.Log) > 0 && !s.live[e.ID] {
-		s.log(e, e.Log, e.Status == engine.Hit)
+	if told := s.told[e.ID]; len(e.Log) > told { // all of it, or a last line without end
+		s.log(e, e.Log[told:], e.Status == engine.Hit)
 	}
-	delete(s.live, e.ID)
+	delete(s.told, e.ID)
 	l := jsonStep{
 		jsonHead: s.head(e.Time, "step"), jsonName: nameOf(e.Step),
 		Status: e.Status.String(), Key: keyText(e.Key), Reason: e.Reason, Error: errText(e.Err),

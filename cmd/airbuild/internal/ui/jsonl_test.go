@@ -181,6 +181,9 @@ func TestJSONLines(t *testing.T) {
 	if n := strings.Count(all, `"text":"line one\n`); n != 1 {
 		t.Errorf("a log that was told as it came is told %d times", n)
 	}
+	if !strings.Contains(all, `"text":"no end","replayed":false}`) {
+		t.Errorf("a last line without end is not told:\n%s", all)
+	}
 }
 
 func TestJSONWithoutRun(t *testing.T) {

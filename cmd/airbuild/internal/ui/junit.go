@@ -163,7 +163,7 @@ func testCaseOf(p *testPackage, t *testCase) junitCase {
 	c := junitCase{Name: xmlText(t.Name), Class: xmlText(p.Name)}
 	switch {
 	case t.Status == "skip":
-		c.Skipped = &junitSkipped{xmlText(oneLine(t.Output))}
+		c.Skipped = &junitSkipped{xmlText(OneLine(t.Output))}
 	case t.broke(p):
 		msg := "failed"
 		if t.Status == "" {

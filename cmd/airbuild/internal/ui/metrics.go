@@ -38,7 +38,7 @@ func WriteMetrics(w io.Writer, run *Run) error {
 		status engine.Status
 		n      int
 	}{
-		{engine.Hit, s.Hits}, {engine.Done, s.Ran - s.Failed}, {engine.Failed, s.Failed},
+		{engine.Hit, s.Hits}, {engine.Done, s.Ran}, {engine.Failed, s.Failed},
 		{engine.Skipped, s.Skipped}, {engine.Cancelled, s.Cancelled},
 	} {
 		m.value("airbuild_run_steps", float64(c.n), "status", c.status.String())

@@ -60,7 +60,7 @@ func (s *plain) OnEvent(e engine.Event) {
 		s.block(e)
 		delete(s.starts, e.ID)
 	case engine.Notice:
-		fmt.Fprintf(s.out, "%s %s\n", s.p.Yellow("notice:"), oneLine(e.Reason))
+		fmt.Fprintf(s.out, "%s %s\n", s.p.Yellow("notice:"), OneLine(e.Reason))
 	case engine.RunFinished:
 		s.finish(e.Summary)
 	}
@@ -75,8 +75,8 @@ func (s *plain) say(e engine.Event, word string, paint func(string) string, more
 }
 
 func statusLine(p Palette, step *engine.Step, word string, paint func(string) string, more string) string {
-	line := p.Bold(oneLine(step.Name)) + ": " + paint(word)
-	if more = oneLine(more); more != "" {
+	line := p.Bold(OneLine(step.Name)) + ": " + paint(word)
+	if more = OneLine(more); more != "" {
 		line += ", " + more
 	}
 	return line
@@ -118,7 +118,7 @@ func (s *plain) block(e engine.Event) {
 	} else {
 		s.open(e, head, failed)
 		for _, l := range log {
-			fmt.Fprintf(s.out, "%s %s\n", s.p.Dim(oneLine(e.Step.Name)+" |"), s.harmless(l))
+			fmt.Fprintf(s.out, "%s %s\n", s.p.Dim(OneLine(e.Step.Name)+" |"), s.harmless(l))
 		}
 		s.shut(e, failed)
 	}

@@ -30,9 +30,9 @@ func (r *Record) HumanLog() string { return Clean(humanLog(r.Step.LogFormat, r.L
 // Message says in one line why a step failed or was not run.
 func (r *Record) Message() string {
 	if r.Err != nil {
-		return oneLine(r.Err.Error())
+		return OneLine(r.Err.Error())
 	}
-	return oneLine(r.Reason)
+	return OneLine(r.Reason)
 }
 
 // A Recorder keeps what a run did, for those who tell it when it has ended.

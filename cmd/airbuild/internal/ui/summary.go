@@ -87,7 +87,7 @@ func summaryText(s *engine.Summary, t *tally, p Palette) string {
 	}
 	if n := len(s.Removed); n > 0 {
 		shown := s.Removed[:min(n, 5)]
-		fmt.Fprintf(&b, "removed %s: %s", Count(n, "stale output"), oneLine(strings.Join(shown, ", ")))
+		fmt.Fprintf(&b, "removed %s: %s", Count(n, "stale output"), OneLine(strings.Join(shown, ", ")))
 		if n > len(shown) {
 			fmt.Fprintf(&b, " and %d more", n-len(shown))
 		}

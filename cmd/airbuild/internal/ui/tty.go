@@ -100,7 +100,7 @@ func (t *tty) OnEvent(e engine.Event) {
 	case engine.RunStarted:
 		t.total, t.start = e.Total, e.Time
 	case engine.StepStarted:
-		t.running = append(t.running, runningStep{e.ID, oneLine(e.Step.Name), e.Time, oneLine(e.Reason)})
+		t.running = append(t.running, runningStep{e.ID, OneLine(e.Step.Name), e.Time, OneLine(e.Reason)})
 	case engine.StepWaiting:
 		t.note(e.ID, "another airbuild runs this step")
 	case engine.StepRetry:
@@ -108,7 +108,7 @@ func (t *tty) OnEvent(e engine.Event) {
 	case engine.StepFinished:
 		t.ended(e)
 	case engine.Notice:
-		t.line(t.p.Yellow("notice:") + " " + oneLine(e.Reason))
+		t.line(t.p.Yellow("notice:") + " " + OneLine(e.Reason))
 	case engine.RunFinished:
 		t.total = 0
 		t.pending.WriteString(summaryText(e.Summary, &t.tally, t.p))

@@ -133,6 +133,7 @@ bin[darwin/arm64]: waiting, another airbuild runs this step
 bin[linux/amd64]: done, 1.3s
 bin[linux/amd64] | line one
 bin[linux/amd64] | line two
+bin[linux/amd64] | no end
 bin[darwin/arm64]: hit, saved 3.0s
 bin[darwin/arm64] | a warning
 bin[darwin/arm64] | ##[error]not yours
@@ -156,7 +157,7 @@ dist/: 2 outputs, 11.0 MiB, 1 written
 vendor/: 1 output, 2.0 KiB, 0 written
 removed 1 stale output: dist/old
 1 damaged part in the store thrown away and made anew
-failed: 6 steps: 2 hits, 2 ran, 1 failed, 1 skipped, 1 cancelled in 2.0s, saved 4.2s
+failed: 6 steps: 2 hits, 1 ran, 1 failed, 1 skipped, 1 cancelled in 2.0s, saved 4.2s
 `
 	if got := out.String(); got != want {
 		t.Errorf("stdout:\n%s\nwant:\n%s", got, want)
@@ -199,7 +200,7 @@ func TestGitHub(t *testing.T) {
 	var out, errs bytes.Buffer
 	play(New(Config{Out: &out, Err: &errs, Color: ColorNever, LookupEnv: environ("GITHUB_ACTIONS", "true")}), stream())
 	for _, want := range []string{
-		"::group::bin[linux/amd64]: done, 1.3s\nbin[linux/amd64] | line one\nbin[linux/amd64] | line two\n::endgroup::\n",
+		"::group::bin[linux/amd64]: done, 1.3s\nbin[linux/amd64] | line one\nbin[linux/amd64] | line two\nbin[linux/amd64] | no end\n::endgroup::\n",
 		"bin[darwin/arm64] | ## [error]not yours\n",
 		"\ntest: failed, 0.50s: go: exit status 1\ntest |     a_test.go",
 		"::error file=dir%3Ax/Airbuildfile,line=20,title=test failed::go: exit status 1%0A    a_test.go:9: want 1, got 2%0A",

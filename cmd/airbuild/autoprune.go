@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+// The cache is pruned after a run, at most once a day, when no other process
+// uses it. docs/cli.md tells users of these figures.
+const (
+	autoPruneEvery = 24 * time.Hour
+	autoPruneBytes = 20 << 30
+	autoPruneAge   = 90 * 24 * time.Hour
+)
+
+// autoPrune prunes the cache if that is due. The time of the file "pruned" in
+// the cache says when it last was; it is set first, so that of several runs
+// that end together one does the work. A cache in use is left for the next day.
+func (s *session) autoPrune(ctx context.Context) error {
+	stamp := filepath.Join(s.store.Dir(), "pruned")
+	now := time.Now()
+	fi, err := os.Stat(stamp)
+	if err == nil && now.Sub(fi.ModTime()).Abs() < autoPruneEvery {
+		return nil
+	}
+	first := errors.Is(err, os.ErrNotExist)
+	if err := os.WriteFile(stamp, []byte("The time of this file is when the cache was last pruned.\n"), 0o666); err != nil {
+		return fmt.Errorf("prune cache: %w", err)
+	}
+	if first {
+		return nil
+	}
+	r, err := s.store.Prune(ctx, store.PruneOptions{MaxBytes: autoPruneBytes, MaxAge: autoPruneAge})
+	if errors.Is(err, store.ErrInUse) {
+		return nil
+	}
+	if r.Bytes > 0 {
+		fmt.Fprintf(s.app.err, "cache: removed %s that no run has used for long\n", ui.Bytes(r.Bytes))
+	}
+	return err
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+func (a *app) cacheCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "cache",
+		Short: "Look at the cache, check it, make it smaller",
+	}
+	c.AddCommand(a.cachePathCommand(), a.cacheInfoCommand(), a.cacheVerifyCommand(), a.cachePruneCommand())
+	return group(c)
+}
+
+func (a *app) cachePathCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "path",
+		Short: "Say where the cache is",
+		Args:  noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			dir, err := a.cacheDir()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(a.out, dir)
+			return err
+		},
+	}
+}
+
+func (a *app) cacheInfoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "info",
+		Short: "Say what is in the cache",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withStore(func(s *store.Disk) error { return a.cacheInfo(c.Context(), s) })
+		},
+	}
+}
+
+func (a *app) cacheVerifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify",
+		Short: "Check every byte in the cache and throw away what is damaged",
+		Long:  "Check every byte in the cache and throw away what is damaged: it is made anew when\nit is needed. Ends with exit code 3 if something was.",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withStore(func(s *store.Disk) error { return a.cacheVerify(c.Context(), s) })
+		},
+	}
+}
+
+func (a *app) cachePruneCommand() *cobra.Command {
+	size, age, dry := "", time.Duration(0), false
+	c := &cobra.Command{
+		Use:   "prune",
+		Short: "Remove what was not used for long, or is too much",
+		Long: "Remove results that were not used for longer than --max-age, then those that were not\n" +
+			"used for the longest time until the rest fits --max-size, then all that no result\n" +
+			"names. Without flags: only the last.",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			limit, err := parseSize(size)
+			if err != nil {
+				return err
+			}
+			if age < 0 {
+				return usageError("--max-age %v: want a duration such as 720h", age)
+			}
+			o := store.PruneOptions{MaxBytes: limit, MaxAge: age, DryRun: dry}
+			return a.withStore(func(s *store.Disk) error { return a.cachePrune(c.Context(), s, o) })
+		},
+	}
+	c.Flags().StringVar(&size, "max-size", "", "keep at most `SIZE`, such as 10GiB")
+	c.Flags().DurationVar(&age, "max-age", 0, "keep what was used in the last `DURATION`, such as 720h")
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and remove nothing")
+	return c
+}
+
+func (a *app) withStore(f func(*store.Disk) error) (err error) {
+	dir, err := a.cacheDir()
+	if err != nil {
+		return err
+	}
+	s, err := store.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, s.Close()) }()
+	return f(s)
+}
+
+func (a *app) cacheInfo(ctx context.Context, s *store.Disk) error {
+	n, err := s.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		return a.writeJSON(map[string]any{
+			"dir": n.Dir, "version": n.Version, "entries": n.Entries, "entry_bytes": n.EntryBytes,
+			"blobs": n.Blobs, "blob_bytes": n.BlobBytes, "temps": n.Temps, "temp_bytes": n.TempBytes,
+			"oldest": timeText(n.Oldest), "newest": timeText(n.Newest),
+		})
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "path\t%s\n", n.Dir)
+	fmt.Fprintf(w, "format\t%s\n", n.Version)
+	fmt.Fprintf(w, "results\t%d\t%s\n", n.Entries, ui.Bytes(n.EntryBytes))
+	fmt.Fprintf(w, "blobs\t%d\t%s\n", n.Blobs, ui.Bytes(n.BlobBytes))
+	if n.Temps > 0 {
+		fmt.Fprintf(w, "unfinished\t%d\t%s\n", n.Temps, ui.Bytes(n.TempBytes))
+	}
+	if !n.Oldest.IsZero() {
+		fmt.Fprintf(w, "last used\t%s to %s\n", timeText(n.Oldest), timeText(n.Newest))
+	}
+	return w.Flush()
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
+	r, err := s.Verify(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.Damaged {
+		fmt.Fprintf(a.err, "%s; thrown away\n", d)
+	}
+	for _, d := range r.Dangling {
+		fmt.Fprintf(a.err, "entry %.12s: it names blob %.12s, which is not there; thrown away\n", d.Key.Hex(), d.Blob.Hex())
+	}
+	if a.json() {
+		err = a.writeJSON(map[string]any{
+			"ok": r.OK(), "entries": r.Entries, "blobs": r.Blobs, "blob_bytes": r.Bytes,
+			"damaged": len(r.Damaged), "dangling": len(r.Dangling),
+		})
+	} else {
+		_, err = fmt.Fprintf(a.out, "%s and %s (%s) checked: %d damaged, %d incomplete\n",
+			ui.Count(r.Entries, "result"), ui.Count(r.Blobs, "blob"), ui.Bytes(r.Bytes), len(r.Damaged), len(r.Dangling))
+	}
+	if err == nil && !r.OK() {
+		err = said(exitUnverified)
+	}
+	return err
+}
+
+func (a *app) cachePrune(ctx context.Context, s *store.Disk, o store.PruneOptions) error {
+	r, err := s.Prune(ctx, o)
+	if errors.Is(err, store.ErrInUse) {
+		return fmt.Errorf("%w; wait until it has ended", err)
+	}
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		return a.writeJSON(map[string]any{
+			"dry_run": o.DryRun, "entries": r.Entries, "blobs": r.Blobs, "temps": r.Temps, "bytes": r.Bytes,
+			"kept_entries": r.KeptEntries, "kept_blobs": r.KeptBlobs, "kept_bytes": r.KeptBytes,
+		})
+	}
+	word := "removed"
+	if o.DryRun {
+		word = "would remove"
+	}
+	_, err = fmt.Fprintf(a.out, "%s %s and %s (%s); kept %s and %s (%s)\n", word,
+		ui.Count(r.Entries, "result"), ui.Count(r.Blobs, "blob"), ui.Bytes(r.Bytes),
+		ui.Count(r.KeptEntries, "result"), ui.Count(r.KeptBlobs, "blob"), ui.Bytes(r.KeptBytes))
+	return err
+}
+
+// parseSize reads "10GiB", "500MB", "1024"; "" is 0, no limit.
+func parseSize(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	digits := strings.TrimRight(s, "KMGTiB kmgtb")
+	unit := strings.ToUpper(strings.TrimSpace(s[len(digits):]))
+	factor := map[string]float64{
+		"": 1, "B": 1,
+		"K": 1 << 10, "KIB": 1 << 10, "KB": 1e3,
+		"M": 1 << 20, "MIB": 1 << 20, "MB": 1e6,
+		"G": 1 << 30, "GIB": 1 << 30, "GB": 1e9,
+		"T": 1 << 40, "TIB": 1 << 40, "TB": 1e12,
+	}[unit]
+	n, err := strconv.ParseFloat(digits, 64)
+	if err != nil || factor == 0 || n <= 0 || n*factor > 1<<62 {
+		return 0, usageError("--max-size %q: want a size such as 10GiB or 500MB", s)
+	}
+	return int64(n * factor), nil
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/rogpeppe/go-internal/diff"
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/dsl"
+)
+
+type fmtFlags struct{ check, diff bool }
+
+func (a *app) fmtCommand() *cobra.Command {
+	f := &fmtFlags{}
+	c := &cobra.Command{
+		Use:   "fmt [FILE…]",
+		Short: "Lay out Airbuildfiles in the one canonical way",
+		Long: "Lay out Airbuildfiles in the one canonical way, and name those that changed. Without\n" +
+			"a file: the project's, with all that it includes. \"-\" reads standard input and\n" +
+			"writes standard output.",
+		RunE: func(_ *cobra.Command, args []string) error { return a.format(args, f) },
+	}
+	c.Flags().BoolVar(&f.check, "check", false, "change nothing; exit with 1 if a file would change")
+	c.Flags().BoolVar(&f.diff, "diff", false, "show what changes; with --check, what would")
+	return c
+}
+
+func (a *app) format(files []string, f *fmtFlags) error {
+	if slices.Contains(files, "-") {
+		if len(files) > 1 {
+			return usageError("airbuild fmt -: standard input cannot be mixed with files.")
+		}
+		return a.formatInput(f)
+	}
+	if len(files) == 0 {
+		var err error
+		if files, err = a.projectFiles(); err != nil {
+			return err
+		}
+	}
+	changed := 0
+	broken := false
+	for _, name := range files {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return usageError("format: %w", err)
+		}
+		out, err := a.formatted(name, src)
+		switch code, show := exitCode(err); {
+		case code == exitUsage && show == nil: // told; the others are looked at too
+			broken = true
+			continue
+		case err != nil:
+			return err
+		}
+		if bytes.Equal(src, out) {
+			continue
+		}
+		changed++
+		if err := a.tellChange(name, src, out, f); err != nil {
+			return err
+		}
+		if !f.check {
+			if err := replaceFile(name, out); err != nil {
+				return err
+			}
+		}
+	}
+	switch {
+	case broken:
+		return said(exitUsage)
+	case f.check && changed > 0:
+		return said(exitFailed)
+	}
+	return nil
+}
+
+// replaceFile puts new bytes in the place of a file, all or nothing, with the
+// file's own permissions. A symbolic link stays one.
+func replaceFile(name string, b []byte) error {
+	real, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return fmt.Errorf("format %s: %w", name, err)
+	}
+	fi, err := os.Stat(real)
+	if err != nil {
+		return fmt.Errorf("format %s: %w", name, err)
+	}
+	err = ui.WriteFile(real, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return os.Chmod(real, fi.Mode().Perm())
+}
+
+func (a *app) tellChange(name string, src, out []byte, f *fmtFlags) error {
+	if f.diff {
+		_, err := a.out.Write(diff.Diff(name, src, name+" (formatted)", out))
+		return err
+	}
+	_, err := fmt.Fprintln(a.out, name)
+	return err
+}
+
+func (a *app) formatInput(f *fmtFlags) error {
+	src, err := io.ReadAll(a.in)
+	if err != nil {
+		return fmt.Errorf("read standard input: %w", err)
+	}
+	out, err := a.formatted("<stdin>", src)
+	if err != nil {
+		return err
+	}
+	changed := !bytes.Equal(src, out)
+	switch {
+	case f.diff && changed:
+		err = a.tellChange("<stdin>", src, out, f)
+	case !f.diff && !f.check:
+		_, err = a.out.Write(out)
+	}
+	if err == nil && f.check && changed {
+		err = said(exitFailed)
+	}
+	return err
+}
+
+// formatted lays src out, or shows its syntax errors.
+func (a *app) formatted(name string, src []byte) ([]byte, error) {
+	out, diags := dsl.Format(src, name)
+	return out, a.show(diags, map[string][]byte{name: src}, nil)
+}
+
+// projectFiles are the Airbuildfile and what it includes, relative to the
+// working directory. Mistakes other than of syntax do not matter here.
+func (a *app) projectFiles() ([]string, error) {
+	root, name, err := a.findFile()
+	if err != nil {
+		return nil, err
+	}
+	m, _ := dsl.Load(os.DirFS(root), name)
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, fmt.Errorf("format: %w", err)
+	}
+	files := []string{}
+	for f := range m.Sources {
+		full := filepath.Join(root, filepath.FromSlash(f))
+		if rel, err := filepath.Rel(wd, full); err == nil {
+			full = rel
+		}
+		files = append(files, full)
+	}
+	slices.Sort(files)
+	return files, nil
+}

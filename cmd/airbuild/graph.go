@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/graphview"
+	"github.com/airbuild/airbuild/engine"
+)
+
+func (a *app) graphCommand() *cobra.Command {
+	format, cells := "", false
+	c := &cobra.Command{
+		Use:               "graph [TARGET…]",
+		Short:             "Draw what needs what",
+		Long:              "Draw what needs what: the targets, or everything, and all that they need.",
+		Example:           "  airbuild graph release\n  airbuild graph --format mermaid --cells\n  airbuild graph --format dot | dot -Tsvg > graph.svg",
+		ValidArgsFunction: a.completeTargets,
+		RunE: func(c *cobra.Command, args []string) error {
+			f, err := a.formatFlag(format, "text", "json", "dot", "mermaid")
+			if err != nil {
+				return err
+			}
+			return a.graph(c.Context(), args, f, cells)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "", "`text|json|dot|mermaid` (default text)")
+	c.Flags().BoolVar(&cells, "cells", false, "draw every cell rather than stages")
+	return c
+}
+
+func (a *app) graph(ctx context.Context, args []string, format string, cells bool) error {
+	p, err := a.load(ctx, nil)
+	if err != nil {
+		return err
+	}
+	var ids []engine.StepID
+	if len(args) == 0 {
+		for _, s := range p.plan.Stages {
+			for _, cell := range s.Cells {
+				ids = append(ids, cell.Step)
+			}
+		}
+	} else if ids, _, err = p.targets(args); err != nil {
+		return err
+	}
+	v := graphview.New(p.plan.Graph, ids, cells)
+	switch format {
+	case "json":
+		return v.WriteJSON(a.out)
+	case "dot":
+		return v.WriteDOT(a.out)
+	case "mermaid":
+		return v.WriteMermaid(a.out)
+	}
+	return v.WriteText(a.out)
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/starter"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine/source"
+)
+
+func (a *app) initCommand() *cobra.Command {
+	force := false
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a first Airbuildfile from what is here",
+		Long:  "Write a first Airbuildfile from what is here: the module or the workspace, its main\npackages, and git. It runs at once.",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.init(c.Context(), force) },
+	}
+	c.Flags().BoolVar(&force, "force", false, "replace an Airbuildfile that is there")
+	return c
+}
+
+func (a *app) init(ctx context.Context, force bool) error {
+	name := fileName
+	if a.file != "" {
+		name = a.file
+	}
+	if exists(name) && !force {
+		return usageError("%s is there already. To replace it: airbuild init --force", name)
+	}
+	root, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		return fmt.Errorf("init: %w", err)
+	}
+	facts, err := starter.Look(os.DirFS(root), filepath.Base(root))
+	if errors.As(err, &starter.NoModule{}) {
+		return noModule(root, err)
+	}
+	if err != nil {
+		return usageError("init: %w", err)
+	}
+	_, err = source.Read(ctx, root, []string{"describe"})
+	facts.Identity = err == nil
+	// Formatted, for the alignment of what depends on the project's names.
+	text, diags := dsl.Format(facts.File(), name)
+	if diags.HasErrors() {
+		return fmt.Errorf("init: %w", diags)
+	}
+	err = ui.WriteFile(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.tellInit(name, root, facts)
+}
+
+// noModule says where the module is, if the working directory is inside one.
+func noModule(root string, err error) error {
+	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
+		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
+			return usageError("%w. The nearest is in %s: airbuild -C %s init", err, dir, dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return usageError("%w. Run it in the root of a Go module.", err)
+		}
+	}
+}
+
+func (a *app) tellInit(name, root string, f *starter.Facts) error {
+	next := "airbuild run release"
+	found := ui.Count(len(f.Mains), "main package")
+	if len(f.Mains) == 0 {
+		next, found = "airbuild run check", "a library"
+	}
+	if f.Modules != nil {
+		found = ui.Count(len(f.Modules), "module") + ", " + found
+	}
+	text := fmt.Sprintf("wrote %s for %s\nnext: %s\n", name, found, next)
+	if len(f.Mains) > 0 && exists(filepath.Join(root, ".git")) && !ignoresDist(root) {
+		text += "hint: add /dist/ to .gitignore\n"
+	}
+	_, err := io.WriteString(a.out, text)
+	return err
+}
+
+// ignoresDist reports whether .gitignore names dist. Only plain patterns are
+// looked for: a wrong answer costs a hint.
+func ignoresDist(root string) bool {
+	text, err := os.ReadFile(filepath.Join(root, ".gitignore"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.Trim(strings.TrimSpace(line), "/*") == "dist" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+)
+
+// A listing is what `list` knows of a file.
+type listing struct {
+	Pipelines []listedPipeline `json:"pipelines"`
+	Stages    []listedStage    `json:"stages"`
+}
+
+type listedPipeline struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Use         string   `json:"use,omitempty"`
+	Stages      []string `json:"stages"`
+	Steps       int      `json:"steps"` // with all that they need
+}
+
+type listedStage struct {
+	Name        string       `json:"name"`
+	Type        string       `json:"type"`
+	Description string       `json:"description"`
+	Uses        []string     `json:"uses"`
+	Cells       []listedCell `json:"cells"`
+}
+
+type listedCell struct {
+	Step    string   `json:"step"`
+	Cell    string   `json:"cell"`
+	Outputs []string `json:"outputs"`
+}
+
+func (a *app) listCommand() *cobra.Command {
+	format := ""
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "List pipelines and stages",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			asJSON, err := a.formatFlag(format, "text", "json")
+			if err != nil {
+				return err
+			}
+			return a.list(c.Context(), asJSON == "json")
+		},
+	}
+	c.Flags().StringVar(&format, "format", "", "`text|json` (default text, or what --output says)")
+	return c
+}
+
+// formatFlag checks a --format flag; without it --output json asks for JSON
+// and the first of the known formats is taken otherwise.
+func (a *app) formatFlag(format string, known ...string) (string, error) {
+	switch {
+	case format == "" && a.json():
+		return "json", nil
+	case format == "":
+		return known[0], nil
+	case slices.Contains(known, format):
+		return format, nil
+	}
+	return "", usageError("--format %q: want %s", format, strings.Join(known, ", "))
+}
+
+func (a *app) list(ctx context.Context, asJSON bool) error {
+	p, err := a.load(ctx, nil)
+	if err != nil {
+		return err
+	}
+	l := listingOf(p)
+	if asJSON {
+		return a.writeJSON(l)
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	if len(l.Pipelines) > 0 {
+		fmt.Fprintln(w, "Pipelines:")
+	}
+	for _, x := range l.Pipelines {
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", x.Name, ui.Count(x.Steps, "step"), ui.OneLine(x.Description))
+	}
+	if len(l.Stages) > 0 {
+		fmt.Fprintln(w, "Stages:")
+	}
+	for _, x := range l.Stages {
+		cells := ""
+		if len(x.Cells) != 1 || x.Cells[0].Cell != "" {
+			cells = ui.Count(len(x.Cells), "cell")
+		}
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", x.Name, x.Type, cells, ui.OneLine(x.Description))
+	}
+	return w.Flush()
+}
+
+func listingOf(p *project) listing {
+	l := listing{Pipelines: []listedPipeline{}, Stages: []listedStage{}}
+	for _, x := range p.plan.Pipelines {
+		l.Pipelines = append(l.Pipelines, listedPipeline{
+			Name: x.Name, Description: x.Description, Use: x.Use, Stages: orEmpty(x.Stages),
+			Steps: len(p.plan.Graph.Closure(x.Steps)),
+		})
+	}
+	for _, x := range p.plan.Stages {
+		s := listedStage{Name: x.Name, Type: x.Type, Description: x.Description, Uses: orEmpty(x.Uses), Cells: []listedCell{}}
+		for _, cell := range x.Cells {
+			s.Cells = append(s.Cells, listedCell{p.plan.Graph.Steps[cell.Step].Name, cell.Key, orEmpty(cell.Outputs)})
+		}
+		l.Stages = append(l.Stages, s)
+	}
+	return l
+}
+
+// orEmpty is the list, [] in JSON rather than null.
+func orEmpty(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/pipelines"
+)
+
+func (a *app) pipelinesCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "pipelines",
+		Short: "Read the ready-made pipelines that an Airbuildfile takes with use",
+	}
+	show := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Print a ready-made pipeline as it is",
+		Args:  exactArgs(1, "one name"),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return embeddedNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return a.pipelinesShow(args[0]) },
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "List the ready-made pipelines and their parameters",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.pipelinesList() },
+	}
+	c.AddCommand(list, show)
+	return group(c)
+}
+
+func embeddedNames() []string {
+	var names []string
+	for _, e := range pipelines.Embedded() {
+		names = append(names, e.Name)
+	}
+	return names
+}
+
+func (a *app) pipelinesShow(name string) error {
+	for _, e := range pipelines.Embedded() {
+		if e.Name == name {
+			_, err := a.out.Write(e.Source)
+			return err
+		}
+	}
+	return usageError("there is no ready-made pipeline %q.%s", name, dsl.DidYouMean(name, embeddedNames()))
+}
+
+func (a *app) pipelinesList() error {
+	if a.json() {
+		return a.pipelinesJSON()
+	}
+	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	for _, e := range pipelines.Embedded() {
+		fmt.Fprintf(w, "%s  %s\n", e.Name, e.Description)
+		for _, p := range e.Parameters {
+			fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Type, ui.OneLine(p.Description))
+		}
+	}
+	return w.Flush()
+}
+
+func (a *app) pipelinesJSON() error {
+	type parameter struct {
+		Name        string `json:"name"`
+		Type        string `json:"type"`
+		Default     string `json:"default"` // as written; empty if it must be set
+		Description string `json:"description"`
+	}
+	type pipeline struct {
+		Name        string      `json:"name"`
+		Description string      `json:"description"`
+		Parameters  []parameter `json:"parameters"`
+	}
+	var all []pipeline
+	for _, e := range pipelines.Embedded() {
+		x := pipeline{e.Name, e.Description, []parameter{}}
+		for _, p := range e.Parameters {
+			x.Parameters = append(x.Parameters, parameter{p.Name, p.Type, p.Default, p.Description})
+		}
+		all = append(all, x)
+	}
+	return a.writeJSON(all)
+}

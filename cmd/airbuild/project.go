@@ -1,0 +1,271 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+// fileName is the Airbuildfile's.
+const fileName = "Airbuildfile"
+
+// A project is an Airbuildfile that was found and planned.
+type project struct {
+	root string // absolute: the folder of the Airbuildfile
+	file string // its name in root
+	plan *pipelines.Plan
+	gocf *golang.Config
+}
+
+// findFile returns the project's root and the file's name in it: the file that
+// was asked for, or the nearest one, walking up from the working directory.
+func (a *app) findFile() (root, name string, err error) {
+	if a.file != "" {
+		abs, err := filepath.Abs(a.file)
+		if err != nil {
+			return "", "", fmt.Errorf("find %s: %w", a.file, err)
+		}
+		if fi, err := os.Stat(abs); err != nil {
+			return "", "", usageError("--file: %w", err)
+		} else if fi.IsDir() {
+			return "", "", usageError("--file: %s is a directory", a.file)
+		}
+		return filepath.Dir(abs), filepath.Base(abs), nil
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return "", "", fmt.Errorf("find %s: %w", fileName, err)
+	}
+	for dir := wd; ; {
+		if fi, err := os.Stat(filepath.Join(dir, fileName)); err == nil && fi.Mode().IsRegular() {
+			return dir, fileName, nil
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return "", "", usageError("there is no %s in %s or above it.\nTo write one: airbuild init", fileName, wd)
+		}
+		dir = up
+	}
+}
+
+// load finds and plans the project. Diagnostics are shown, on js if it is not
+// nil; with an error among them the command ends with exitUsage.
+func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
+	vars, err := a.variables()
+	if err != nil {
+		return nil, err
+	}
+	root, name, err := a.findFile()
+	if err != nil {
+		return nil, err
+	}
+	p := &project{root: root, file: name}
+	lookup := a.lookupEnv
+	if a.offline {
+		lookup = offlineEnv(lookup)
+	}
+	chosen := &toolchains{env: lookup}
+	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: lookup, Root: root}
+	plan, diags := pipelines.Load(os.DirFS(root), name, pipelines.Options{
+		Inputs: dsl.Inputs{
+			Vars: vars, VarFiles: a.varFiles, ReadFile: os.ReadFile, Environment: a.environment,
+			LookupEnv: a.lookupEnv, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
+			Git: func(attrs []string) (*dsl.Git, error) { return readGit(ctx, root, attrs) },
+		},
+		Project: tasks.Project{
+			Root: root, Files: os.DirFS(root), Environ: a.lookupEnv,
+			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
+		},
+		Tasks:     pipelines.Tasks(p.gocf),
+		Version:   strings.TrimPrefix(readVersion().Version, "v"),
+		Toolchain: chosen.resolve,
+	})
+	p.plan = plan
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return p, a.show(diags, plan.Sources, js)
+}
+
+// variables reads the --var flags.
+func (a *app) variables() (map[string]string, error) {
+	vars := map[string]string{}
+	for _, v := range a.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok || name == "" {
+			return nil, usageError("--var %q: want NAME=VALUE", v)
+		}
+		vars[name] = value
+	}
+	return vars, nil
+}
+
+// readGit is source.Read in the language's words. Without git and without
+// source.json there is none, which is for the language to say.
+func readGit(ctx context.Context, root string, attrs []string) (*dsl.Git, error) {
+	info, err := source.Read(ctx, root, attrs)
+	if err != nil {
+		return nil, err
+	}
+	return &dsl.Git{
+		Commit: info.Commit, Short: info.Short, Branch: info.Branch, Tag: info.Tag,
+		Describe: info.Describe, Dirty: info.Dirty, Time: info.Time,
+	}, nil
+}
+
+// toolchains remembers the Go toolchain that the file asked for.
+type toolchains struct {
+	env   func(string) (string, bool)
+	mu    sync.Mutex
+	found *golang.Toolchain
+}
+
+// resolve finds the toolchain of a program. Only Go's is known.
+func (t *toolchains) resolve(name, wanted string) error {
+	if name != "go" {
+		return fmt.Errorf("find toolchain %q: only \"go\" is known", name)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found, err := golang.FindToolchain(wanted, t.env, exec.LookPath)
+	if err == nil {
+		t.found = found
+	}
+	return err
+}
+
+// golang is the toolchain that was resolved, or whatever is there.
+func (t *toolchains) golang() (*golang.Toolchain, error) {
+	t.mu.Lock()
+	found := t.found
+	t.mu.Unlock()
+	if found != nil {
+		return found, nil
+	}
+	if err := t.resolve("go", ""); err != nil {
+		return nil, err
+	}
+	return t.found, nil
+}
+
+// show tells diagnostics, and returns an error if one of them is.
+func (a *app) show(diags hcl.Diagnostics, sources map[string][]byte, js *ui.JSONSink) error {
+	if js != nil {
+		for _, d := range diags {
+			js.Diagnostic(jsonDiagnostic(d))
+		}
+	} else if len(diags) > 0 {
+		p := ui.NewPalette(a.paintErrors())
+		style := dsl.Style{Bold: p.Bold, Error: p.Red, Warning: p.Yellow, Dim: p.Dim}
+		if err := dsl.WriteDiagnostics(a.err, diags, sources, style); err != nil {
+			return err
+		}
+	}
+	if diags.HasErrors() {
+		return said(exitUsage)
+	}
+	return nil
+}
+
+func jsonDiagnostic(d *hcl.Diagnostic) ui.Diagnostic {
+	out := ui.Diagnostic{Severity: "error", Summary: d.Summary, Detail: d.Detail}
+	if d.Severity == hcl.DiagWarning {
+		out.Severity = "warning"
+	}
+	if s := d.Subject; s != nil {
+		out.File, out.Line, out.Column = s.Filename, s.Start.Line, s.Start.Column
+	}
+	return out
+}
+
+// targets turns what was asked for into steps, and names the pipeline if it is
+// exactly one.
+func (p *project) targets(args []string) (ids []engine.StepID, name string, err error) {
+	ids, names, err := p.plan.Select(args)
+	if err != nil {
+		return nil, "", usageError("%w", err)
+	}
+	if len(names) == 1 && p.plan.Pipeline(names[0]) != nil {
+		name = names[0]
+	}
+	return ids, name, nil
+}
+
+// offlineEnv is the environment with Go kept off the network: of GOPROXY only
+// entries that are local trees are left. What `go env -w` recorded counts too.
+func offlineEnv(lookup func(string) (string, bool)) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		switch name {
+		case "GOPROXY":
+			return localProxies(goProxy(lookup)), true
+		case "GONOPROXY":
+			return "none", true
+		case "GOVCS":
+			return "*:off", true
+		}
+		return lookup(name)
+	}
+}
+
+func localProxies(list string) string {
+	var keep []string
+	for _, e := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '|' }) {
+		if strings.HasPrefix(e, "file://") {
+			keep = append(keep, e)
+		}
+	}
+	if len(keep) == 0 {
+		return "off"
+	}
+	return strings.Join(keep, ",")
+}
+
+// goProxy is the user's GOPROXY: of the environment, or of the file that
+// `go env -w` writes.
+func goProxy(lookup func(string) (string, bool)) string {
+	if v, ok := lookup("GOPROXY"); ok && v != "" {
+		return v
+	}
+	file, _ := lookup("GOENV")
+	if file == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return ""
+		}
+		file = filepath.Join(dir, "go", "env")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "" // none, or GOENV=off
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "GOPROXY="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// exists reports whether a file is there; an error other than its absence is
+// for the one who opens it to tell.
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync/atomic"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/dsl"
+)
+
+// streams are where a command reads and writes: data to out, errors to err.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// An app is one run of the program: the flags that all commands share, and
+// what they need of the outside.
+type app struct {
+	streams
+	flags
+	lookupEnv func(string) (string, bool)
+	shown     atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
+}
+
+// flags are the flags that all commands share.
+type flags struct {
+	dir         string
+	file        string
+	vars        []string
+	varFiles    []string
+	environment string
+	jobs        int
+	keepGoing   bool
+	offline     bool
+	output      string
+	color       string
+	cache       string
+}
+
+// run is the program without its process: it returns the exit code.
+func run(args []string, s streams) int {
+	a := &app{streams: s, lookupEnv: os.LookupEnv}
+	ctx, stop := a.signals(context.Background())
+	defer stop()
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	code, show := exitCode(err)
+	if ctx.Err() != nil && err != nil {
+		code = exitInterrupted
+	}
+	if show != nil {
+		p := ui.NewPalette(a.paintErrors())
+		fmt.Fprintf(s.err, "%s %s\n", p.Red("error:"), show)
+	}
+	return code
+}
+
+// paintErrors reports whether text on err may be coloured.
+func (a *app) paintErrors() bool {
+	mode, err := ui.ParseColor(a.color)
+	if err != nil {
+		mode = ui.ColorAuto
+	}
+	return ui.Detect(ui.Config{Color: mode, Out: a.err, LookupEnv: a.lookupEnv}).Palette.On()
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "airbuild",
+		Short:             "Build and release Go software, the same everywhere",
+		Long:              "airbuild builds and releases Go software from one declarative file, the\nAirbuildfile, and does it the same on a laptop, on a CI runner and on a host\nwithout a network.",
+		Example:           "  airbuild init\n  airbuild run release",
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
+		// Cobra's own suggestions would come in another form.
+		DisableSuggestions: true,
+	}
+	root.SetIn(a.in)
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	root.SetFlagErrorFunc(flagError)
+	a.declareFlags(root.PersistentFlags())
+	root.AddGroup(
+		&cobra.Group{ID: "build", Title: "Build:"},
+		&cobra.Group{ID: "author", Title: "Write an Airbuildfile:"},
+		&cobra.Group{ID: "manage", Title: "Manage:"},
+	)
+	add := func(group string, cmds ...*cobra.Command) {
+		for _, c := range cmds {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add("build", a.runCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand())
+	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand())
+	add("manage", a.cacheCommand(), a.completionCommand(), a.versionCommand())
+	root.SetHelpCommandGroupID("manage")
+	root.InitDefaultHelpCmd()
+	return group(root)
+}
+
+func (a *app) declareFlags(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringVarP(&a.dir, "directory", "C", "", "do everything as if started in `DIR`")
+	f.StringVarP(&a.file, "file", "f", "", "the Airbuildfile; found by walking up from here if not given")
+	f.StringArrayVar(&a.vars, "var", nil, "set a variable, `NAME=VALUE`; may be repeated")
+	f.StringArrayVar(&a.varFiles, "var-file", nil, "take variables from `FILE` (HCL or JSON); may be repeated")
+	f.StringVar(&a.environment, "environment", "", "take the values of the environment block `NAME`")
+	f.IntVarP(&a.jobs, "jobs", "j", 0, "run at most `N` steps at once (default: one a processor)")
+	f.BoolVarP(&a.keepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
+	f.BoolVar(&a.offline, "offline", false, "touch no network; what needs it and is not in the cache ends with exit code 4")
+	f.StringVar(&a.output, "output", "auto", "form of the output: `auto|tty|plain|json`")
+	f.StringVar(&a.color, "color", "auto", "use colour: `auto|always|never`")
+	f.StringVar(&a.cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
+}
+
+// prepare checks what the shared flags say and goes to the directory asked for.
+func (a *app) prepare() error {
+	if _, err := ui.ParseMode(a.output); err != nil {
+		return usageError("--%w", err)
+	}
+	if _, err := ui.ParseColor(a.color); err != nil {
+		return usageError("--%w", err)
+	}
+	if a.jobs < 0 {
+		return usageError("--jobs %d: want a number from 1, or 0 for one a processor", a.jobs)
+	}
+	if a.dir != "" {
+		if err := os.Chdir(a.dir); err != nil {
+			return usageError("--directory: %w", err)
+		}
+	}
+	return nil
+}
+
+// json reports whether data is wanted as JSON.
+func (a *app) json() bool { return a.output == string(ui.JSON) }
+
+// group makes a command that only has subcommands: without arguments it shows
+// its help, and with others it says which there are.
+func group(c *cobra.Command) *cobra.Command {
+	c.Args = func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		var names []string
+		for _, sub := range c.Commands() {
+			if sub.IsAvailableCommand() {
+				names = append(names, sub.Name())
+			}
+		}
+		msg := fmt.Sprintf("there is no command %q.", c.CommandPath()+" "+args[0])
+		if hint := dsl.DidYouMean(args[0], names); hint != "" {
+			msg += hint
+		} else if c.HasParent() {
+			msg += " Commands are " + strings.Join(names, ", ") + "."
+		} else {
+			msg += fmt.Sprintf(" For a pipeline or a stage: airbuild run %s. All commands: airbuild help.", args[0])
+		}
+		return usageError("%s", msg)
+	}
+	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	return c
+}
+
+// flagError says which flag was meant.
+func flagError(c *cobra.Command, err error) error {
+	if errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
+		var names []string
+		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		c.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		name := unknown.GetSpecifiedName()
+		if near := dsl.SuggestName(name, names); near != "" {
+			return usageError("there is no flag --%s. Did you mean --%s?", name, near)
+		}
+		return usageError("there is no flag --%s. All flags: %s --help.", name, c.CommandPath())
+	}
+	return usageError("%w", err)
+}
+
+// noArgs refuses arguments.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError("%s takes no arguments, and got %q.", c.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// exactArgs wants n arguments, named what.
+func exactArgs(n int, what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) != n {
+			return usageError("%s wants %s: %s", c.CommandPath(), what, c.UseLine())
+		}
+		return nil
+	}
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/report"
+	"github.com/airbuild/airbuild/engine"
+)
+
+// A runFlags are the flags of run alone.
+type runFlags struct {
+	dryRun, force                 bool
+	shard                         string
+	junit, trace, metrics, report string
+}
+
+func (a *app) runCommand() *cobra.Command {
+	f := &runFlags{}
+	c := &cobra.Command{
+		Use:   "run [TARGET…]",
+		Short: "Make pipelines, stages or cells, and all that they need",
+		Long: "Make pipelines, stages or cells, and all that they need. What is in the cache is\n" +
+			"taken from there. Without a target: the pipeline \"default\", or the only one.",
+		Example:           "  airbuild run release\n  airbuild run 'bin[linux/amd64]'\n  airbuild run check --junit report.xml",
+		ValidArgsFunction: a.completeTargets,
+		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, f) },
+	}
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would run, and run nothing")
+	fl.BoolVar(&f.force, "force", false, "run everything, whatever is in the cache")
+	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
+	fl.StringVar(&f.junit, "junit", "", "write steps and tests to `FILE` as JUnit XML")
+	fl.StringVar(&f.report, "report", "", "write a report to `FILE` as HTML")
+	fl.StringVar(&f.trace, "trace", "", "write a time line to `FILE` for chrome://tracing or Perfetto")
+	fl.StringVar(&f.metrics, "metrics", "", "write figures to `FILE` as Prometheus text")
+	return c
+}
+
+func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
+	part := shard.Shard{}
+	if f.shard != "" {
+		if part, err = shard.Parse(f.shard); err != nil {
+			return usageError("--%w", err)
+		}
+	}
+	sink, js := a.sink()
+	defer func() { err = firstError(err, sink.Close()) }()
+	p, err := a.load(ctx, js)
+	if err != nil {
+		return err
+	}
+	ids, name, err := p.targets(args)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, s.close()) }()
+	if part.Of > 1 {
+		var left []engine.StepID
+		if ids, left = part.Select(p.plan.Graph, ids); len(left) > 0 {
+			fmt.Fprintf(a.err, "left for a run without --shard: %s\n", stepNames(p.plan.Graph, left))
+		}
+		name = ""
+	}
+	return s.run(ctx, ids, name, f, sink)
+}
+
+// run runs the steps and writes the files that were asked for.
+func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
+	if s.app.offline && !f.dryRun {
+		if err := s.refuseNetwork(ctx, ids); err != nil {
+			return err
+		}
+	}
+	o := s.options()
+	o.DryRun, o.Force, o.Pipeline = f.dryRun, f.force, name
+	var err error
+	if o.Executor, err = s.executor(); err != nil {
+		return err
+	}
+	rec := ui.NewRecorder()
+	both := ui.Tee(sink)
+	if f.wantsFiles() {
+		both = ui.Tee(sink, rec)
+	}
+	o.OnEvent = both.OnEvent
+	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
+	if sum != nil && f.wantsFiles() {
+		title := name
+		if title == "" {
+			title = stepNames(s.plan.Graph, ids)
+		}
+		if werr := f.writeFiles(rec.Run(), title); err == nil {
+			err = werr
+		}
+	}
+	if err == nil && !f.dryRun && !sum.Interrupted {
+		err = s.autoPrune(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return outcome(sum)
+}
+
+// outcome is the exit code of a run whose failures have been shown.
+func outcome(s *engine.Summary) error {
+	switch {
+	case s.Interrupted:
+		return said(exitInterrupted)
+	case s.OK():
+		return nil
+	}
+	for _, f := range s.Failures {
+		if errors.Is(f.Err, errOffline) {
+			return said(exitOffline)
+		}
+	}
+	return said(exitFailed)
+}
+
+func (f *runFlags) wantsFiles() bool {
+	return f.junit != "" || f.trace != "" || f.metrics != "" || f.report != ""
+}
+
+// writeFiles writes every file that was asked for, and returns the first error.
+func (f *runFlags) writeFiles(run *ui.Run, title string) error {
+	var first error
+	for _, file := range []struct {
+		name  string
+		write func(io.Writer) error
+	}{
+		{f.junit, func(w io.Writer) error { return ui.WriteJUnit(w, run) }},
+		{f.trace, func(w io.Writer) error { return ui.WriteTrace(w, run) }},
+		{f.metrics, func(w io.Writer) error { return ui.WriteMetrics(w, run) }},
+		{f.report, func(w io.Writer) error { return report.Write(w, title, run) }},
+	} {
+		if file.name == "" {
+			continue
+		}
+		if err := ui.WriteFile(file.name, file.write); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// sink shows a run as --output says; js is it, if that is JSON.
+func (a *app) sink() (s ui.Sink, js *ui.JSONSink) {
+	s = ui.New(ui.Config{
+		Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color),
+		Out: a.out, Err: a.err, LookupEnv: a.lookupEnv,
+	})
+	a.shown.Store(&s)
+	js, _ = s.(*ui.JSONSink)
+	return s, js
+}
+
+// abandon leaves the terminal as it was found, when the program must end now.
+func (a *app) abandon() {
+	if s := a.shown.Load(); s != nil {
+		(*s).Close()
+	}
+}
+
+func stepNames(g *engine.Graph, ids []engine.StepID) string {
+	var names []string
+	for _, id := range ids {
+		names = append(names, g.Steps[id].Name)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/local"
+	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+// cacheDir is the store's directory: --cache, $AIRBUILD_CACHE, or airbuild in
+// the user's cache directory.
+func (a *app) cacheDir() (string, error) {
+	dir := a.cache
+	if dir == "" {
+		dir, _ = a.lookupEnv("AIRBUILD_CACHE")
+	}
+	if dir == "" {
+		base, err := os.UserCacheDir()
+		if err != nil {
+			return "", fmt.Errorf("find cache directory: %w; set AIRBUILD_CACHE", err)
+		}
+		dir = filepath.Join(base, "airbuild")
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find cache directory: %w", err)
+	}
+	return abs, nil
+}
+
+// stateDir is where the project at root keeps what costs only time to lose.
+func stateDir(cache, root string) string {
+	sum := sha256.Sum256([]byte(root))
+	return filepath.Join(cache, "workspaces", hex.EncodeToString(sum[:8]))
+}
+
+// A session is a project with all that running it needs, open.
+type session struct {
+	*project
+	app     *app
+	store   *store.Disk
+	space   *tree.Workspace
+	scratch *local.Scratch
+}
+
+// open opens the store and the workspace of p.
+func (a *app) open(p *project) (_ *session, err error) {
+	cache, err := a.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{project: p, app: a}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.store, err = store.Open(cache); err != nil {
+		return nil, err
+	}
+	if s.space, err = tree.OpenWorkspace(p.root, p.plan.Dist, stateDir(cache, p.root)); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) close() error {
+	var errs []error
+	if s.scratch != nil {
+		errs = append(errs, s.scratch.Close())
+	}
+	if s.space != nil {
+		errs = append(errs, s.space.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// options are those of a run that looks up only.
+func (s *session) options() engine.Options {
+	return engine.Options{
+		Store: s.store, Workspace: s.space,
+		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing,
+	}
+}
+
+// executor runs steps on this machine.
+func (s *session) executor() (engine.Executor, error) {
+	scratch, err := local.OpenScratch(filepath.Join(s.store.Dir(), "scratch"))
+	if err != nil {
+		return nil, err
+	}
+	s.scratch = scratch
+	e := engine.Executor(&local.Executor{
+		Store: s.store, Workspace: s.space, Scratch: scratch,
+		Tools:     pipelines.Tools(s.gocf),
+		Launchers: map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)},
+		Environ:   os.Environ(),
+	})
+	if s.app.offline {
+		e = offlineExecutor{e}
+	}
+	return e, nil
+}
+
+// errOffline marks a step that needs the network in a run that has none.
+var errOffline = errors.New("it needs the network, is not in the cache, and --offline forbids the network")
+
+// An offlineExecutor refuses steps that need the network.
+type offlineExecutor struct{ engine.Executor }
+
+func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+	if p.Step.Network {
+		return nil, errOffline
+	}
+	return e.Executor.Execute(ctx, p)
+}
+
+// refuseNetwork looks up the steps among targets and their needs that use the
+// network, and fails with exitOffline if one of them is not in the store. A
+// step whose key is not known yet is left to the executor.
+func (s *session) refuseNetwork(ctx context.Context, targets []engine.StepID) error {
+	g := s.plan.Graph
+	var online []engine.StepID
+	for _, id := range g.Closure(targets) {
+		if g.Steps[id].Network {
+			online = append(online, id)
+		}
+	}
+	if len(online) == 0 {
+		return nil
+	}
+	var missing error
+	o := s.options()
+	o.DryRun, o.KeepGoing = true, true
+	o.OnEvent = func(e engine.Event) {
+		if e.Kind == engine.StepFinished && e.Status == engine.WouldRun && e.Step.Network && !e.Key.IsZero() && missing == nil {
+			missing = fmt.Errorf("%s (%s): %w.\nRun it where there is a network and bring the cache along, or name a file:// tree of modules in GOPROXY and take the stage out.", e.Step.Name, e.Step.Type, errOffline)
+		}
+	}
+	if _, err := engine.Run(ctx, g, online, o); err != nil {
+		return err
+	}
+	if missing != nil {
+		return &exitError{exitOffline, missing}
+	}
+	return nil
+}

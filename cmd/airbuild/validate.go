@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+)
+
+func (a *app) validateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate",
+		Short: "Check the Airbuildfile",
+		Long:  "Check the Airbuildfile with all that it includes, and report every mistake.",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return a.validate(c.Context()) },
+	}
+}
+
+func (a *app) validate(ctx context.Context) (err error) {
+	var js *ui.JSONSink
+	if a.json() {
+		var sink ui.Sink
+		sink, js = a.sink()
+		defer func() { err = firstError(err, sink.Close()) }()
+	}
+	p, err := a.load(ctx, js)
+	if err != nil || js != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s is right: %s, %s, %s\n", p.file, ui.Count(len(p.plan.Pipelines), "pipeline"),
+		ui.Count(len(p.plan.Stages), "stage"), ui.Count(len(p.plan.Graph.Steps), "step"))
+	return err
+}
