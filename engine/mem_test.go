@@ -183,7 +183,6 @@ func (b *bench) from(id engine.StepID) engine.Input {
 	return engine.StepInput(name, id, name)
 }
 
-
 // run runs the targets (all steps if none) in a workspace opened anew over
 // the same state, as another process would.
 func (b *bench) run(targets ...engine.StepID) *engine.Summary {

@@ -452,6 +452,11 @@ func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) fun
 	}
 	m, err := r.expand(ctx, p.Step, res)
 	if err == nil && !p.Step.Inner {
+		if p.Step.Mode == Workspace { // it may have written in place
+			for _, f := range m.files {
+				r.o.Workspace.Forget(f.Path)
+			}
+		}
 		err = r.restore(ctx, p.Step, m)
 	}
 	if err != nil {

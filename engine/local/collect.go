@@ -24,7 +24,7 @@ func (j *job) collect(ctx context.Context, res *action.Result) error {
 		info, err := os.Lstat(abs)
 		if errors.Is(err, fs.ErrNotExist) && j.p.Step.Mode == engine.Workspace {
 			// A command that could not be told where to write wrote in place.
-			abs = filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory), filepath.FromSlash(p))
+			abs = filepath.Join(j.runDir(), filepath.FromSlash(p))
 			info, err = os.Lstat(abs)
 		}
 		if err != nil {

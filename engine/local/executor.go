@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,12 +105,16 @@ func (j *job) run(ctx context.Context) error {
 		return errors.New("the step has no command")
 	}
 	j.base = j.baseEnv()
+	if j.p.Step.Mode == engine.Workspace {
+		if err := j.clearInPlace(argv); err != nil {
+			return err
+		}
+	}
 	if name, ok := strings.CutPrefix(argv[0], ToolPrefix); ok {
 		return j.runTool(ctx, name, argv[1:])
 	}
-	proc := &engine.Process{Path: argv[0], Args: argv[1:], Dir: j.workDir()}
+	proc := &engine.Process{Path: argv[0], Args: argv[1:]}
 	if j.p.Step.Mode == engine.Workspace {
-		proc.Dir = filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory))
 		proc.Args = j.redirect(proc.Args)
 		if err := j.seedOutputs(); err != nil {
 			return err
@@ -117,9 +123,18 @@ func (j *job) run(ctx context.Context) error {
 	return j.process(ctx, proc)
 }
 
-// workDir is the working directory in the scratch copy of the project.
+// workDir is the working directory in the scratch copy of the project, where
+// outputs are looked for first.
 func (j *job) workDir() string {
 	return filepath.Join(j.out, filepath.FromSlash(j.p.Command.WorkingDirectory))
+}
+
+// runDir is the working directory that the command runs in.
+func (j *job) runDir() string {
+	if j.p.Step.Mode == engine.Workspace {
+		return filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory))
+	}
+	return j.workDir()
 }
 
 // makeDirs makes the working directory, the outputs' parents, and a private
@@ -158,11 +173,29 @@ func (j *job) redirect(args []string) []string {
 	return out
 }
 
+// clearInPlace removes the declared output files that the command will write in
+// the project itself, because no argument names them: what an earlier run left
+// must not be taken for this one's.
+func (j *job) clearInPlace(argv []string) error {
+	redirected := slices.Concat(argv, j.redirect(argv))
+	for _, p := range j.p.Command.OutputFiles {
+		place := filepath.Join(j.runDir(), filepath.FromSlash(p))
+		scratch := filepath.Join(j.workDir(), filepath.FromSlash(p))
+		if j.isInput(place) || slices.ContainsFunc(redirected, func(a string) bool { return strings.HasSuffix(a, scratch) }) {
+			continue
+		}
+		if err := os.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove old output: %w", err)
+		}
+	}
+	return nil
+}
+
 // seedOutputs copies inputs that are outputs too into scratch, so that a step
 // that changes a file in place does it there.
 func (j *job) seedOutputs() error {
 	for _, p := range j.p.Command.OutputFiles {
-		src := filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory), filepath.FromSlash(p))
+		src := filepath.Join(j.runDir(), filepath.FromSlash(p))
 		if !j.isInput(src) {
 			continue
 		}
@@ -190,9 +223,10 @@ func (j *job) runTool(ctx context.Context, name string, args []string) error {
 	call := &engine.ToolCall{
 		Args:    args[1:],
 		Env:     j.commandEnv(),
+		Environ: dedupe(slices.Concat(j.base, j.commandEnv())),
 		In:      tree.FS(j.p.Inputs, func(f tree.File) (io.ReadCloser, error) { return j.open(ctx, f) }),
 		Dir:     j.out,
-		WorkDir: j.workDir(),
+		WorkDir: j.runDir(),
 		Log:     j.log,
 		Run:     j.process,
 	}

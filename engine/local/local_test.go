@@ -369,3 +369,15 @@ func TestAbandonedScratchGoes(t *testing.T) {
 		t.Errorf("the scratch of a live process was taken away: %v", err)
 	}
 }
+
+func TestWorkspaceWritesInPlace(t *testing.T) {
+	r := newRig(t, map[string]string{"src": "x", "gen.txt": "of an earlier run"})
+	res, err := r.do(context.Background(), sh(engine.Workspace, "true", "gen.txt"), "src")
+	if err != nil || res.ExitCode == 0 {
+		t.Errorf("an old output was taken for a new one: %v %+v", err, res)
+	}
+	res, err = r.do(context.Background(), sh(engine.Workspace, "cat src src > gen.txt", "gen.txt"), "src")
+	if err != nil || len(res.OutputFiles) != 1 || r.content(res.OutputFiles[0].Digest) != "xx" {
+		t.Errorf("%v %+v", err, res)
+	}
+}

@@ -30,7 +30,7 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	cmd.Args[0] = p.Path
 	cmd.Dir = p.Dir
 	if cmd.Dir == "" {
-		cmd.Dir = j.workDir()
+		cmd.Dir = j.runDir()
 	}
 	cmd.Env = p.Env
 	if cmd.Env == nil {
@@ -97,7 +97,7 @@ func (j *job) resolve(ctx context.Context, name string) (string, []string, error
 		return name, nil, nil
 	}
 	if strings.ContainsAny(name, `/\`) {
-		return filepath.Join(j.workDir(), filepath.FromSlash(name)), nil, nil
+		return filepath.Join(j.runDir(), filepath.FromSlash(name)), nil, nil
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {

@@ -1,24 +1,122 @@
 // Package source reads the identity of a source tree: of git, or of the
-// source.json that bundles and source archives carry in its place.
+// source.json that bundles and source archives carry in its place, so that an
+// unpacked archive builds the same bytes as a clone.
 package source
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
-// Info is the identity of a source tree. Only what Read was asked for is
-// filled in.
+// FileName is the name of the file that stands in for git. It lies beside the
+// Airbuildfile.
+const FileName = "source.json"
+
+// Info is the identity of a source tree. Only what Read was asked for is sure
+// to be filled in.
 type Info struct {
 	Commit   string    // full hash, lower-case hexadecimal
-	Short    string    // its first seven digits
+	Short    string    // its first seven digits, in every clone
 	Branch   string    // empty on a detached HEAD
-	Tag      string    // the tag of this very commit; empty if there is none
-	Describe string    // as git describe --tags --always --dirty
+	Tag      string    // a tag of this very commit; empty if there is none
+	Describe string    // as git describe --tags --always --dirty, with seven digits
 	Dirty    bool      // tracked files differ from the commit
-	Time     time.Time // of the commit, UTC, whole seconds; zero where unknown
+	Time     time.Time // of the commit, UTC, whole seconds
 }
 
+// shortDigits is the length of Short. It is fixed: git's own choice grows with
+// the repository, and would differ between a full and a shallow clone.
+const shortDigits = 7
+
+// attributes are the names that Read knows.
+var attributes = [...]string{"commit", "short", "branch", "tag", "describe", "dirty", "time"}
+
 // Read returns the identity of the source tree at dir, as far as attrs asks
-// for it.
-func Read(ctx context.Context, dir string, attrs []string) (*Info, error) { return &Info{}, nil }
+// for it: any of commit, short, branch, tag, describe, dirty and time.
+//
+// A .git in dir itself comes first, then a source.json in dir, then a
+// repository that dir is a part of: an archive unpacked somewhere inside an
+// unrelated repository keeps its identity. With none of the three the error
+// names the ways out.
+func Read(ctx context.Context, dir string, attrs []string) (*Info, error) {
+	for _, a := range attrs {
+		if !slices.Contains(attributes[:], a) {
+			return nil, fmt.Errorf("read source identity: no attribute %q; there are %s", a, strings.Join(attributes[:], ", "))
+		}
+	}
+	if len(attrs) == 0 {
+		return &Info{}, nil
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read source identity: %w", err)
+	}
+	if exists(filepath.Join(dir, ".git")) {
+		return readGit(ctx, dir, attrs)
+	}
+	b, err := readFile(filepath.Join(dir, FileName))
+	switch {
+	case err == nil:
+		return fromFile(b, attrs)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("read %s: %w", FileName, err)
+	case inRepository(dir):
+		return readGit(ctx, dir, attrs)
+	}
+	return nil, fmt.Errorf("read source identity: %s is in no git repository and has no %s; "+
+		"run git init and commit, or put the %s of a bundle or source archive beside the Airbuildfile", dir, FileName, FileName)
+}
+
+// maxFile bounds a source.json, in bytes.
+const maxFile = 64 << 10
+
+// readFile reads a regular file of at most maxFile bytes.
+func readFile(name string) ([]byte, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("not a file of at most %d bytes", maxFile)
+	}
+	return os.ReadFile(name)
+}
+
+// fromFile checks that the file says what is asked for. An empty branch or
+// tag is an answer; the rest must be there.
+func fromFile(b []byte, attrs []string) (*Info, error) {
+	info, err := ParseJSON(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", FileName, err)
+	}
+	have := map[string]string{"commit": info.Commit, "short": info.Short, "describe": info.Describe}
+	for _, a := range attrs {
+		if v, must := have[a]; must && v == "" {
+			return nil, fmt.Errorf("read %s: it has no %q, which this build needs", FileName, a)
+		}
+	}
+	return info, nil
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return err == nil
+}
+
+// inRepository reports whether a directory above dir has a .git.
+func inRepository(dir string) bool {
+	for parent := filepath.Dir(dir); parent != dir; parent = filepath.Dir(dir) {
+		if exists(filepath.Join(parent, ".git")) {
+			return true
+		}
+		dir = parent
+	}
+	return false
+}

@@ -195,14 +195,6 @@ func (w *Workspace) Forget(p string) {
 	w.mu.Unlock()
 }
 
-// ForgetAll drops all that the run knows, because a step may have written
-// anywhere.
-func (w *Workspace) ForgetAll() {
-	w.mu.Lock()
-	clear(w.seen)
-	w.mu.Unlock()
-}
-
 // Wrote tells that the file at p was just written with the given content, so
 // that it need not be read to be known.
 func (w *Workspace) Wrote(p string, d action.Digest, executable bool) {

@@ -1,0 +1,179 @@
+package source
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// version is the version of source.json that this package reads and writes.
+const version = 1
+
+// A file is source.json. The order of the fields is that of the file.
+type file struct {
+	Version  int    `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Short    string `json:"short,omitempty"`
+	Branch   string `json:"branch,omitempty"`
+	Tag      string `json:"tag,omitempty"`
+	Describe string `json:"describe,omitempty"`
+	Dirty    bool   `json:"dirty"`
+	Time     string `json:"time"`
+}
+
+// WriteJSON writes i as a source.json: two spaces of indent, a line break at
+// the end, the same bytes for the same Info. What ParseJSON would refuse is
+// not written.
+func WriteJSON(w io.Writer, i *Info) error {
+	if err := check(i); err != nil {
+		return fmt.Errorf("write %s: %w", FileName, err)
+	}
+	f := file{
+		Version: version, Commit: i.Commit, Short: i.Short, Branch: i.Branch, Tag: i.Tag,
+		Describe: i.Describe, Dirty: i.Dirty, Time: i.Time.Format(time.RFC3339),
+	}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(f); err != nil {
+		return fmt.Errorf("write %s: %w", FileName, err)
+	}
+	return nil
+}
+
+// ParseJSON reads a source.json. Anything that the version does not know is an
+// error: unknown, double and misspelt names, another version, text behind the
+// end. A short hash that is left out is made from the commit.
+func ParseJSON(b []byte) (*Info, error) {
+	if !utf8.Valid(b) {
+		return nil, errors.New("it is not UTF-8")
+	}
+	if err := checkVersion(b); err != nil {
+		return nil, err
+	}
+	if err := checkNames(b); err != nil {
+		return nil, err
+	}
+	var f file
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, plain(err)
+	}
+	t, err := time.Parse(time.RFC3339, f.Time)
+	if err != nil || t.UTC().Format(time.RFC3339) != f.Time {
+		return nil, fmt.Errorf(`"time" is %q, and must be a time in UTC and whole seconds, such as "2026-01-31T12:00:00Z"`, f.Time)
+	}
+	i := &Info{
+		Commit: f.Commit, Short: f.Short, Branch: f.Branch, Tag: f.Tag,
+		Describe: f.Describe, Dirty: f.Dirty, Time: t.UTC(),
+	}
+	if i.Short == "" && isHash(i.Commit) {
+		i.Short = i.Commit[:shortDigits]
+	}
+	return i, check(i)
+}
+
+// checkVersion comes before all else: what a later version adds should be
+// called that, not unknown.
+func checkVersion(b []byte) error {
+	var v struct {
+		Version *int `json:"version"`
+	}
+	switch err := json.Unmarshal(b, &v); {
+	case err != nil:
+		return plain(err)
+	case v.Version == nil:
+		return fmt.Errorf(`it has no "version"; this airbuild reads version %d`, version)
+	case *v.Version != version:
+		return fmt.Errorf("it is of version %d, and this airbuild reads version %d", *v.Version, version)
+	}
+	return nil
+}
+
+// names are the names in source.json.
+var names = [...]string{"version", "commit", "short", "branch", "tag", "describe", "dirty", "time"}
+
+// checkNames holds the object's names against the exact ones. encoding/json
+// alone would take "Commit" for "commit" and the last of two.
+func checkNames(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("it is not a JSON object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return plain(err)
+		}
+		name, _ := t.(string)
+		switch {
+		case !slices.Contains(names[:], name):
+			return fmt.Errorf("unknown name %q; there are %s", name, strings.Join(names[:], ", "))
+		case seen[name]:
+			return fmt.Errorf("%q is there twice", name)
+		}
+		seen[name] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return plain(err)
+		}
+		if string(value) == "null" {
+			return fmt.Errorf("%q is null: leave it out", name)
+		}
+	}
+	if !seen["time"] {
+		return errors.New(`it has no "time", the time of the commit`)
+	}
+	return nil
+}
+
+// plain says in the file's own words what encoding/json says in Go's.
+func plain(err error) error {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		if t.Field == "" {
+			return errors.New("it is not a JSON object")
+		}
+		want := map[string]string{"string": "a string", "bool": "true or false", "int": "a whole number"}[t.Type.String()]
+		return fmt.Errorf("%q is a %s, and must be %s", t.Field, t.Value, want)
+	}
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Errorf("it is no JSON (at byte %d): %w", s.Offset, err)
+	}
+	return fmt.Errorf("it is no JSON: %w", err)
+}
+
+// maxName bounds a branch, a tag and a description, in bytes: they become
+// parts of file names.
+const maxName = 250
+
+// check holds the rules of every source.json, read or written.
+func check(i *Info) error {
+	switch {
+	case i.Commit != "" && !isHash(i.Commit):
+		return fmt.Errorf(`"commit" is %q, and must be a whole hash in lower-case hexadecimal`, i.Commit)
+	case i.Short != "" && (i.Commit == "" || !strings.HasPrefix(i.Commit, i.Short)):
+		return fmt.Errorf(`"short" is %q, and must be the beginning of "commit"`, i.Short)
+	case i.Time.IsZero() || i.Time.Location() != time.UTC || i.Time.Nanosecond() != 0 || i.Time.Year() < 1970 || i.Time.Year() > 9999:
+		return fmt.Errorf(`"time" is %v, and must be in UTC and whole seconds, from 1970 on`, i.Time)
+	}
+	for _, f := range [...]struct{ name, value string }{{"branch", i.Branch}, {"tag", i.Tag}, {"describe", i.Describe}} {
+		if !isRefName(f.value) {
+			return fmt.Errorf("%q is %q, which is no name that git would take", f.name, f.value)
+		}
+	}
+	return nil
+}
+
+// isRefName holds git's rules for the names of references, as far as they
+// keep a value harmless in file names and arguments. Empty is allowed.
+func isRefName(s string) bool {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) }
+	return len(s) <= maxName && utf8.ValidString(s) && !strings.ContainsFunc(s, bad) && !strings.Contains(s, "..") &&
+		!strings.HasPrefix(s, "-") && !strings.HasPrefix(s, "/") && !strings.HasSuffix(s, "/") && !strings.Contains(s, "//")
+}

@@ -1,0 +1,119 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// childFill mounts a file system of 1 MiB on its directory and fills it.
+func childFill(args []string) error {
+	dir := args[0]
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("no mounts: %w", err)
+	}
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		return fmt.Errorf("no mounts: %w", err)
+	}
+	s, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx := context.Background()
+	good, err := s.PutBytes(ctx, []byte("good"))
+	if err != nil {
+		return err
+	}
+	_, err = s.Put(ctx, bytes.NewReader(make([]byte, 4<<20)))
+	if !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), filepath.Join(dir, "tmp")) {
+		return fmt.Errorf("Put on a full disk: %v", err)
+	}
+	if files, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(files) > 0 {
+		return fmt.Errorf("left in tmp: %v, %v", files, err)
+	}
+	if err := s.CopyTo(ctx, good, filepath.Join(dir, "copy"), false); err != nil {
+		return fmt.Errorf("after the failure: %w", err)
+	}
+	if r, err := s.Verify(ctx, nil); err != nil || !r.OK() || r.Blobs != 1 {
+		return fmt.Errorf("after the failure: %+v, %v", r, err)
+	}
+	// Read-only: Open says what and where.
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err == nil {
+		if _, err := s.Put(ctx, strings.NewReader("more")); !errors.Is(err, syscall.EROFS) || !strings.Contains(err.Error(), dir) {
+			return fmt.Errorf("Put on a read-only disk: %v", err)
+		}
+	}
+	return nil
+}
+
+func TestFullDisk(t *testing.T) {
+	cmd := child(t, "fill", t.TempDir())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL),
+		strings.Contains(stderr.String(), "no mounts"):
+		t.Skipf("this machine allows no small file system to be mounted, which is how a disk is filled: %v %s", err, &stderr)
+	case err != nil:
+		t.Errorf("%v: %s", err, &stderr)
+	}
+}
+
+// An unwritable store is an error that names the file and is recognised.
+func TestUnwritableStore(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir).Close()
+	tmp := filepath.Join(dir, "tmp")
+	if err := os.Chmod(tmp, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Chmod(tmp, 0o755) })
+	cmd := child(t, "install", dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if os.Getuid() == 0 {
+		// Root may write anywhere: give the child its own root, which owns
+		// nothing outside.
+		for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+			if err := os.Chmod(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(filepath.Join(dir, "lock", "users"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		exe, err := os.ReadFile(os.Args[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Path = filepath.Join(dir, "child")
+		if err := os.WriteFile(cmd.Path, exe, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Dir = dir
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}}
+	}
+	if err := cmd.Run(); err == nil {
+		t.Fatal("the store was written to")
+	}
+	for _, want := range []string{tmp, "permission denied", "recognised"} {
+		if !strings.Contains(stderr.String(), want) {
+			t.Errorf("error %q does not say %q", &stderr, want)
+		}
+	}
+}
