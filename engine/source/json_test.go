@@ -1,0 +1,111 @@
+package source
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixture is frozen: version 1 reads and writes it for ever.
+var fixture = filepath.Join("..", "..", "testdata", "formats", "source-1.json")
+
+var fixtureInfo = Info{
+	Commit: "0123456789abcdef0123456789abcdef01234567", Short: "0123456", Branch: "release/1.x",
+	Tag: "v1.2.3", Describe: "v1.2.3-dirty", Dirty: true, Time: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
+}
+
+func TestFixture(t *testing.T) {
+	b, err := os.ReadFile(fixture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseJSON(b)
+	if err != nil || !reflect.DeepEqual(*got, fixtureInfo) {
+		t.Errorf("%v %+v, want %+v", err, got, fixtureInfo)
+	}
+	var w bytes.Buffer
+	if err := WriteJSON(&w, &fixtureInfo); err != nil || w.String() != string(b) {
+		t.Errorf("%v\n%s", err, w.String())
+	}
+}
+
+func TestParse(t *testing.T) {
+	const at = `,"time":"2026-03-04T05:06:07Z"}`
+	for _, tt := range []struct{ text, words string }{
+		{`{"version":1` + at, ""},
+		{`{"time":"2026-03-04T05:06:07Z","version":1,"commit":"0123456789abcdef0123456789abcdef01234567"}`, ""},
+		{``, "it is no JSON"},
+		{`[]`, "not a JSON object"},
+		{`null`, `no "version"`},
+		{`{"version":1`, "it is no JSON"},
+		{`{"version":1` + at + ` {}`, "it is no JSON"},
+		{`{}`, `no "version"`},
+		{`{"version":2,"new":1}`, "of version 2, and this airbuild reads version 1"},
+		{`{"version":"1"` + at, `"version" is a string, and must be a whole number`},
+		{`{"version":1}`, `no "time"`},
+		{`{"version":1,"brunch":"x"` + at, `unknown name "brunch"`},
+		{`{"Version":1` + at, `unknown name "Version"`},
+		{`{"version":1,"dirty":false,"dirty":true` + at, `"dirty" is there twice`},
+		{`{"version":1,"tag":null` + at, `"tag" is null`},
+		{`{"version":1,"dirty":"yes"` + at, `"dirty" is a string, and must be true or false`},
+		{`{"version":1,"commit":"0123"` + at, "a whole hash"},
+		{`{"version":1,"commit":"0123456789ABCDEF0123456789abcdef01234567"` + at, "lower-case"},
+		{`{"version":1,"commit":"0123456789abcdef0123456789abcdef01234567","short":"abc"` + at, "beginning of"},
+		{`{"version":1,"short":"abc"` + at, "beginning of"},
+		{`{"version":1,"time":"2026-03-04T05:06:07+01:00"}`, "in UTC"},
+		{`{"version":1,"time":"2026-03-04T05:06:07.5Z"}`, "whole seconds"},
+		{`{"version":1,"time":"1960-03-04T05:06:07Z"}`, "from 1970 on"},
+		{`{"version":1,"tag":"../x"` + at, "no name that git would take"},
+		{`{"version":1,"describe":"-x"` + at, "no name that git would take"},
+		{`{"version":1,"branch":"a\nb"` + at, "no name that git would take"},
+		{`{"version":1,"tag":"` + strings.Repeat("x", 251) + `"` + at, "no name that git would take"},
+		{"{\"version\":1,\"tag\":\"\xff\"" + at, "not UTF-8"},
+	} {
+		_, err := ParseJSON([]byte(tt.text))
+		if (err == nil) != (tt.words == "") || err != nil && !strings.Contains(err.Error(), tt.words) {
+			t.Errorf("%s: %v, want %q", tt.text, err, tt.words)
+		}
+	}
+}
+
+func TestWriteRefuses(t *testing.T) {
+	for _, i := range []Info{{}, {Time: time.Now()}, {Time: fixtureInfo.Time, Tag: "a b"}} {
+		if err := WriteJSON(new(bytes.Buffer), &i); err == nil || !strings.HasPrefix(err.Error(), "write source.json: ") {
+			t.Errorf("%+v: %v", i, err)
+		}
+	}
+}
+
+// FuzzParse: what is read can be written, and is the same when read again.
+func FuzzParse(f *testing.F) {
+	seeds, err := filepath.Glob(filepath.Join(filepath.Dir(fixture), "source-*.json"))
+	if err != nil || len(seeds) == 0 {
+		f.Fatal("no seeds", err)
+	}
+	for _, name := range seeds {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add([]byte(`{"version":1,"tag":"ü<&>","time":"2026-03-04T05:06:07Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		i, err := ParseJSON(b)
+		if err != nil {
+			return
+		}
+		var w bytes.Buffer
+		if err := WriteJSON(&w, i); err != nil {
+			t.Fatalf("%+v: %v", i, err)
+		}
+		again, err := ParseJSON(w.Bytes())
+		if err != nil || !reflect.DeepEqual(i, again) {
+			t.Fatalf("%+v became %+v, %v", i, again, err)
+		}
+	})
+}
