@@ -101,13 +101,14 @@ func cellsMatching(s *Stage, key string) ([]engine.StepID, error) {
 	}
 	key = strings.Join(wanted, ",")
 	var ids []engine.StepID
-	var keys []string
+	var keys, parts []string
 	for _, c := range s.Cells {
 		if c.Key == key {
 			return []engine.StepID{c.Step}, nil
 		}
 		keys = append(keys, c.Key)
 		values := strings.Split(c.Key, ",")
+		parts = append(parts, values...)
 		if !slices.ContainsFunc(wanted, func(w string) bool { return !slices.Contains(values, w) }) {
 			ids = append(ids, c.Step)
 		}
@@ -115,7 +116,7 @@ func cellsMatching(s *Stage, key string) ([]engine.StepID, error) {
 	if len(ids) > 0 {
 		return ids, nil
 	}
-	hint := dsl.DidYouMean(key, keys)
+	hint := dsl.DidYouMean(key, slices.Concat(keys, parts))
 	if hint == "" {
 		hint = " It has " + listNames(keys) + "."
 	}
