@@ -91,7 +91,6 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	sp.Output = b.DistPath(b.StringOr("output", defaultOutput(b)+"."+sp.Format))
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	s.Command.WorkingDirectory = ""
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("", "Archive cannot be described", err.Error()))
 	}
