@@ -292,6 +292,7 @@ func TestMistakes(t *testing.T) {
 		{"wrap_directory", "/x", "stays inside"},
 		{"strip_prefix", "nowhere", "None of the project's files"},
 		{"rename", map[string]string{"nowhere": "x"}, "not among the files"},
+		{"rename", map[string]string{"LICENCE": "x"}, `Did you mean "LICENSE"?`},
 		{"rename", map[string]string{"LICENSE": "../x"}, "stays inside"},
 	} {
 		b := sampleBlock("tar.gz")

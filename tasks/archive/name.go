@@ -99,10 +99,14 @@ func (n *naming) name(p tasks.PathValue) string {
 // unused reports naming rules that met no file: they are mistakes more often
 // than not.
 func (n *naming) unused(b *tasks.Block) (diags hcl.Diagnostics) {
+	var packed []string
+	for _, p := range b.Paths("files") {
+		packed = append(packed, relative(n.dir, p.Path))
+	}
 	for _, key := range slices.Sorted(maps.Keys(n.rename)) {
 		if !n.renamed[key] {
 			diags = append(diags, b.Error("rename", "Rename of a file that is not packed",
-				fmt.Sprintf("%q is not among the files of this archive.", key)))
+				fmt.Sprintf("%q is not among the files of this archive.%s", key, tasks.DidYouMean(key, packed))))
 		}
 	}
 	if n.strip != "" && !n.stripped && !n.flat {

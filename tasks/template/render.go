@@ -64,14 +64,18 @@ func unused(b *tasks.Block, name string, expr hcl.Expression, vars map[string]ct
 	if b.Bool("allow_unused", false) {
 		return nil
 	}
-	used := map[string]bool{}
+	used, unknown := map[string]bool{}, []string{}
 	for _, t := range expr.Variables() {
-		used[t.RootName()] = true
+		root := t.RootName()
+		used[root] = true
+		if _, given := vars[root]; !given {
+			unknown = append(unknown, root)
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(vars)) {
 		if !used[key] {
 			diags = append(diags, b.Error("vars", "Value is not used",
-				fmt.Sprintf("%s does not use %q. Use it, remove it, or set allow_unused = true.", name, key)))
+				fmt.Sprintf("%s does not use %q.%s Use it, remove it, or set allow_unused = true.", name, key, tasks.DidYouMean(key, unknown))))
 		}
 	}
 	return diags

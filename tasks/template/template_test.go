@@ -82,6 +82,7 @@ func TestMistakes(t *testing.T) {
 		{"unknown function", "${lower(\"x\")}", nil, "etc/site.conf.tmpl:1,3-8"},
 		{"syntax", "a\nb ${", nil, "etc/site.conf.tmpl:2"},
 		{"unused", "${site} ${debug}", map[string]any{"vars": hosts}, `does not use "hosts"`},
+		{"unused and misspelt", "${sitte} ${debug} ${hosts[0]}", map[string]any{"vars": hosts}, `does not use "site". Did you mean "sitte"?`},
 		{"no string", "${hosts}", map[string]any{"vars": hosts, "allow_unused": true}, "not a string"},
 		{"vars is no object", "", map[string]any{"vars": cty.True}, "vars is an object"},
 		{"name cannot be said", "", map[string]any{"vars": map[string]string{"a b": ""}}, `refer to "a b"`},
