@@ -58,6 +58,7 @@ func (s *source) excerpt(at hcl.Range) (excerpt, bool) {
 type cell struct {
 	text  string
 	width int
+	bytes int // in the source
 }
 
 // cells splits text into characters as people see them, and makes what a
@@ -70,7 +71,7 @@ func cells(line []byte) []cell {
 			break // cannot happen: the scanner takes any bytes
 		}
 		line = line[n:]
-		cs = append(cs, cell{text: visible(string(cluster)), width: clusterWidth(cluster)})
+		cs = append(cs, cell{text: visible(string(cluster)), width: clusterWidth(cluster), bytes: n})
 	}
 	return cs
 }

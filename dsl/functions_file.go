@@ -154,6 +154,9 @@ func (m *Module) renderTemplate(name string, src []byte, values map[string]cty.V
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, firstError(diags))
 	}
+	if values == nil {
+		values = map[string]cty.Value{} // none, rather than "variables are not allowed"
+	}
 	funcs := m.functions(hidden)
 	delete(funcs, "templatefile")
 	v, diags := expr.Value(&hcl.EvalContext{Variables: values, Functions: funcs})

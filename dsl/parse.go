@@ -22,7 +22,7 @@ func parse(src []byte, name string) (*hclsyntax.Body, hcl.Diagnostics) {
 	diags = nil
 	for _, p := range splitBlocks(src) {
 		part, partDiags := parsePart(p.text, name, p.start)
-		diags = append(diags, firstMistakes(partDiags)...)
+		diags = append(diags, p.moveFromEnd(firstMistakes(partDiags))...)
 		whole.Blocks = append(whole.Blocks, part.Blocks...)
 		for name, attr := range part.Attributes {
 			if _, ok := whole.Attributes[name]; !ok {
@@ -64,6 +64,37 @@ const (
 type part struct {
 	text  []byte
 	start hcl.Pos
+}
+
+// moveFromEnd puts what the parser missed at the end of a part onto the last
+// character of the part: the end itself is the start of the next block, which
+// is innocent.
+func (p part) moveFromEnd(diags hcl.Diagnostics) hcl.Diagnostics {
+	written := bytes.TrimRight(p.text, " \t\r\n")
+	if len(written) == 0 {
+		return diags
+	}
+	for _, d := range diags {
+		if d.Subject.Start.Byte >= p.start.Byte+len(written) {
+			d.Subject.Start, d.Subject.End = p.lastCharacter(written)
+			d.Detail = strings.Replace(d.Detail, "end of the file", "end of the block", 1)
+		}
+	}
+	return diags
+}
+
+// lastCharacter is where the text, which is not empty, has its last character.
+func (p part) lastCharacter(text []byte) (start, end hcl.Pos) {
+	lineStart := bytes.LastIndexByte(text, '\n') + 1
+	line := cells(text[lineStart:])
+	last := len(line) - 1
+	start = hcl.Pos{
+		Line:   p.start.Line + bytes.Count(text, []byte("\n")),
+		Column: 1 + last,
+		Byte:   p.start.Byte + len(text) - line[last].bytes,
+	}
+	end = hcl.Pos{Line: start.Line, Column: start.Column + 1, Byte: p.start.Byte + len(text)}
+	return start, end
 }
 
 // blockStart matches the first line of a top-level block that is written, as
