@@ -72,10 +72,11 @@ type run struct {
 	started  []time.Time
 	toPrep   queue
 	toExec   queue
-	preps    int // workers that prepare
-	slots    int // job slots in use
-	flying   int // workers of either kind
-	open     int // steps that are not final
+	preps    int            // workers that prepare
+	slots    int            // job slots in use
+	groups   map[string]int // how many of each group run
+	flying   int            // workers of either kind
+	open     int            // steps that are not final
 	stopping bool
 	hist     *history
 	sum      Summary
@@ -105,7 +106,7 @@ func newRun(g *Graph, targets []StepID, o Options) *run {
 		g: g, o: o, msgs: make(chan func(), 64), begin: time.Now(),
 		made: make([]*made, n), skippedData: map[StepID]struct{}{},
 		steps: g.Closure(targets), status: make([]Status, n), waits: make([]int, n), blocks: make([][]StepID, n),
-		prepared: make([]*Prepared, n), reason: make([]string, n), past: make([][]outcome, n), weight: make([]int64, n), started: make([]time.Time, n),
+		prepared: make([]*Prepared, n), reason: make([]string, n), past: make([][]outcome, n), weight: make([]int64, n), started: make([]time.Time, n), groups: map[string]int{},
 		hist: loadHistory(o.Workspace.State()),
 	}
 	r.open = len(r.steps)
@@ -196,19 +197,50 @@ func (r *run) dispatch(ctx context.Context, workers *pool.Pool) {
 		r.start(ctx, workers, id, r.lookUp, func() { r.preps-- })
 	}
 	for r.toExec.Len() > 0 {
-		id := r.toExec.ids[0]
+		id := r.next()
+		if id < 0 {
+			return
+		}
 		cpu := min(max(1, r.g.Steps[id].CPU), r.o.Jobs)
 		if r.slots+cpu > r.o.Jobs {
 			return
 		}
-		heap.Pop(&r.toExec)
+		r.toExec.remove(id)
 		r.slots += cpu
+		group := r.g.Steps[id].Group
+		r.groups[group]++
 		r.prepared[id].Share = r.share()
 		r.started[id] = time.Now()
 		r.set(id, Running)
 		r.tell(Event{Kind: StepStarted, ID: id, Status: Running, Key: r.prepared[id].Key, Reason: r.reason[id]})
-		r.start(ctx, workers, id, r.execute, func() { r.slots -= cpu })
+		r.start(ctx, workers, id, r.execute, func() {
+			r.slots -= cpu
+			r.groups[group]--
+		})
 	}
+}
+
+// next chooses what to run: the step with the longest way to the end, unless
+// another of its group runs now and a step of another group is ready or may
+// soon be. -1 means to wait.
+func (r *run) next() StepID {
+	best := StepID(-1)
+	for i, id := range r.toExec.ids {
+		group := r.g.Steps[id].Group
+		if group != "" && r.groups[group] > 0 {
+			continue
+		}
+		if best < 0 || r.toExec.before(id, best) {
+			best = r.toExec.ids[i]
+		}
+		if i == 0 {
+			break // the top of the heap
+		}
+	}
+	if best < 0 && r.preps == 0 {
+		return r.toExec.ids[0]
+	}
+	return best
 }
 
 // share divides the machine among what runs and what is about to.
@@ -618,9 +650,9 @@ type queue struct {
 	weight []int64
 }
 
-func (q *queue) Len() int { return len(q.ids) }
-func (q *queue) Less(i, j int) bool {
-	a, b := q.ids[i], q.ids[j]
+func (q *queue) Len() int           { return len(q.ids) }
+func (q *queue) Less(i, j int) bool { return q.before(q.ids[i], q.ids[j]) }
+func (q *queue) before(a, b StepID) bool {
 	if q.weight[a] != q.weight[b] {
 		return q.weight[a] > q.weight[b]
 	}
@@ -655,3 +687,6 @@ func (l *stepLog) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// remove takes a step out of the queue, wherever it stands.
+func (q *queue) remove(id StepID) { heap.Remove(q, slices.Index(q.ids, id)) }

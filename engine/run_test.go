@@ -413,3 +413,51 @@ func TestGraphRefusesForwardEdges(t *testing.T) {
 		t.Error("two steps of one name")
 	}
 }
+
+func TestGroupsDoNotCompete(t *testing.T) {
+	b := newBench(t)
+	for i, group := range []string{"linux", "linux", "darwin", "darwin"} {
+		name := fmt.Sprint(group, i)
+		b.graph.Steps[b.step(name)].Group = group
+		b.exec.do[name] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+			time.Sleep(20 * time.Millisecond)
+			return b.exec.outputs(ctx, p, name)
+		}
+	}
+	running := map[string]int{}
+	b.opts.OnEvent = func(e engine.Event) {
+		switch {
+		case e.Kind == engine.StepStarted:
+			if running[e.Step.Group]++; running[e.Step.Group] > 1 && len(running) < 2 {
+				t.Errorf("two of %s at once while another group waits", e.Step.Group)
+			}
+		case e.Kind == engine.StepFinished:
+			if running[e.Step.Group]--; running[e.Step.Group] == 0 {
+				delete(running, e.Step.Group)
+			}
+		}
+	}
+	if sum := b.run(); sum.Ran != 4 {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestSummarize(t *testing.T) {
+	in := action.Change{Kind: action.KindInput, Name: "a.go"}
+	mods := action.Change{Kind: action.KindInput, Name: ".airbuild/modules"}
+	arg := action.Change{Kind: action.KindArg, Name: "3"}
+	fact := action.Change{Kind: action.KindFact, Name: "go", Old: "go1.26.7", New: "go1.26.8"}
+	for want, changes := range map[string][]action.Change{
+		"a.go changed":                           {in},
+		"a.go and command line changed":          {arg, arg, in},
+		"a.go and modules changed; 1 more":       {arg, in, mods},
+		"go (go1.26.7 → go1.26.8) changed":       {fact},
+		"nothing changed":                        nil,
+		"go (none → go1.26.8) changed":           {{Kind: action.KindFact, Name: "go", New: "go1.26.8", Added: true}},
+		"env GOOS and working directory changed": {{Kind: action.KindEnv, Name: "GOOS"}, {Kind: action.KindDir}},
+	} {
+		if got := engine.Summarize(changes); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

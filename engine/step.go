@@ -60,6 +60,11 @@ type Step struct {
 	CPU     int           // job slots it takes; zero means one
 	Network bool
 	NoCache bool // never looked up, never stored
+	// Group names what the step shares with others through a cache of its
+	// program's own (the packages compiled for one target): while one of a
+	// group runs for the first time, others wait if there is something else
+	// to do, so that shared work is done once. Empty for none.
+	Group string
 
 	// Inner marks a step that is part of another's work (one architecture of
 	// a universal binary): its outputs stay in the store and do not appear in

@@ -86,34 +86,36 @@ func manifest(p *Prepared) ([]action.Line, error) {
 }
 
 // Summarize puts changes of a key into a line: the first two by name, the rest
-// by number. "go.mod and go.sum changed; 12 more".
+// by number, files first. "go.mod and go.sum changed; 12 more".
 func Summarize(changes []action.Change) string {
-	var parts []string
+	var files, others []string
 	args := false
 	for _, c := range changes {
 		switch c.Kind {
 		case action.KindArg:
 			if !args {
-				parts = append(parts, "command line")
+				others = append(others, "command line")
 			}
 			args = true
 		case action.KindInput:
-			parts = append(parts, strings.TrimPrefix(c.Name, ".airbuild/"))
+			files = append(files, strings.TrimPrefix(c.Name, ".airbuild/"))
 		case action.KindDir:
-			parts = append(parts, "working directory")
+			others = append(others, "working directory")
 		case action.KindFact:
-			parts = append(parts, fmt.Sprintf("%s (%s → %s)", c.Name, cmp.Or(short(c.Old), "none"), cmp.Or(short(c.New), "none")))
+			others = append(others, fmt.Sprintf("%s (%s → %s)", c.Name, cmp.Or(short(c.Old), "none"), cmp.Or(short(c.New), "none")))
 		default:
-			parts = append(parts, c.Kind+" "+c.Name)
+			others = append(others, c.Kind+" "+c.Name)
 		}
 	}
-	switch n := len(parts); {
-	case n == 1:
+	switch parts := append(files, others...); len(parts) {
+	case 0:
+		return "nothing changed"
+	case 1:
 		return parts[0] + " changed"
-	case n == 2:
+	case 2:
 		return parts[0] + " and " + parts[1] + " changed"
 	default:
-		return fmt.Sprintf("%s and %s changed; %d more", parts[0], parts[1], n-2)
+		return fmt.Sprintf("%s and %s changed; %d more", parts[0], parts[1], len(parts)-2)
 	}
 }
 

@@ -24,11 +24,15 @@ const smallBlob = 32 << 10
 // is renamed into cas when it is whole; nothing is left behind on failure.
 func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
 	r = &contextReader{ctx, r}
-	head := make([]byte, smallBlob)
-	n, err := io.ReadFull(r, head)
+	head, ok := s.heads.Get().(*[smallBlob]byte)
+	if !ok {
+		head = new([smallBlob]byte)
+	}
+	defer s.heads.Put(head)
+	n, err := io.ReadFull(r, head[:])
 	switch err {
 	case nil:
-		return s.put(ctx, io.MultiReader(bytes.NewReader(head), r))
+		return s.put(ctx, io.MultiReader(bytes.NewReader(head[:]), r))
 	case io.EOF, io.ErrUnexpectedEOF:
 		return s.PutBytes(ctx, head[:n])
 	}

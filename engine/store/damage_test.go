@@ -109,7 +109,7 @@ func TestPutMends(t *testing.T) {
 	}
 }
 
-// Each bit of each file of a small store is flipped in turn.
+// One bit of each byte of each file of a small store is flipped in turn.
 func TestFlippedBit(t *testing.T) {
 	s := open(t, t.TempDir())
 	keys := small(t, s)
@@ -119,14 +119,14 @@ func TestFlippedBit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 8 * len(good) {
-			edit(t, x.name, func(b []byte) []byte { b[i/8] ^= 1 << (i % 8); return b })
+		for i := range good {
+			edit(t, x.name, func(b []byte) []byte { b[i] ^= 1 << (i % 8); return b })
 			var damaged *action.Damaged
 			if r, err := s.Result(t.Context(), x.digest); r != nil || !errors.As(err, &damaged) {
-				t.Fatalf("entry %s, bit %d: result %v, error %v", x.digest.Hex(), i, r, err)
+				t.Fatalf("entry %s, byte %d: result %v, error %v", x.digest.Hex(), i, r, err)
 			}
 			if r, err := s.Result(t.Context(), x.digest); r != nil || err != nil {
-				t.Fatalf("entry %s, bit %d: it was not thrown away: %v, %v", x.digest.Hex(), i, r, err)
+				t.Fatalf("entry %s, byte %d: it was not thrown away: %v, %v", x.digest.Hex(), i, r, err)
 			}
 			if err := os.WriteFile(x.name, good, 0o644); err != nil {
 				t.Fatal(err)
@@ -135,14 +135,14 @@ func TestFlippedBit(t *testing.T) {
 	}
 	s.TakeDamaged()
 	for _, x := range blobs {
-		for i := range 8 * int(x.info.Size()) {
+		for i := range x.info.Size() {
 			b, err := os.ReadFile(x.name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			edit(t, x.name, func(b []byte) []byte { b[i/8] ^= 1 << (i % 8); return b })
+			edit(t, x.name, func(b []byte) []byte { b[i] ^= 1 << (i % 8); return b })
 			if missing, err := s.Missing(t.Context(), []action.Digest{x.digest}); err != nil || len(missing) != 1 {
-				t.Fatalf("blob %s, bit %d: missing %v, %v", x.digest, i, missing, err)
+				t.Fatalf("blob %s, byte %d: missing %v, %v", x.digest, i, missing, err)
 			}
 			put(t, s, string(b))
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 // can have other processes.
 const childEnv = "AIRBUILD_STORE_TEST_CHILD"
 
+var update = flag.Bool("update", false, "rewrite the fixture")
+
 func TestMain(m *testing.M) {
 	if role := os.Getenv(childEnv); role != "" {
 		if err := children[role](os.Args[1:]); err != nil {
@@ -26,6 +29,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// open opens the store in dir until the test ends. Closing it twice is fine.
 func open(t testing.TB, dir string) *Disk {
 	t.Helper()
 	s, err := Open(dir)

@@ -37,7 +37,8 @@ func child(t *testing.T, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// childWrite stores blobs, trees and results until it is killed, or n times.
+// childWrite stores blobs, trees and results until it is killed, or n times,
+// counting from a number.
 func childWrite(args []string) error {
 	s, err := Open(args[0])
 	if err != nil {
@@ -48,12 +49,16 @@ func childWrite(args []string) error {
 	if err != nil {
 		return err
 	}
+	from, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
 	fmt.Println("ready")
 	var wg sync.WaitGroup
 	errs := make([]error, 4)
 	for w := range errs {
 		wg.Go(func() {
-			for i := 0; n == 0 || i < n; i++ {
+			for i := from; n == 0 || i < from+n; i++ {
 				if errs[w] = writeOnce(s, i); errs[w] != nil {
 					return
 				}
@@ -90,8 +95,9 @@ func writeOnce(s *Disk, i int) error {
 func TestKilledWriter(t *testing.T) {
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(7, 8))
-	for range 25 {
-		cmd := child(t, "write", dir, "0")
+	for i := range 25 {
+		// Half of what the one before began is there already.
+		cmd := child(t, "write", dir, "0", strconv.Itoa(10*i))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -132,7 +138,7 @@ func TestManyWriters(t *testing.T) {
 	const rounds = 20
 	var cmds []*exec.Cmd
 	for range 4 {
-		cmd := child(t, "write", dir, strconv.Itoa(rounds))
+		cmd := child(t, "write", dir, strconv.Itoa(rounds), "0")
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}

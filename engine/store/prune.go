@@ -82,7 +82,8 @@ func (p *pruner) run(ctx context.Context) error {
 		return err
 	}
 	return p.s.eachTemp(func(x stored) error {
-		if p.s.now().Sub(x.info.ModTime()) < tempGrace {
+		// Not by the modification time: a finished blob has its seal already.
+		if p.s.now().Sub(changed(x.info)) < tempGrace {
 			return nil
 		}
 		p.report.Temps++
