@@ -24,7 +24,7 @@ func (*build) Schema() *tasks.Schema {
 		Attrs: []tasks.Attr{
 			{Name: "package", Kind: tasks.String, Default: "\".\"", Doc: "The main package to build into one file: a path relative to dir (\"./cmd/app\") or an import path."},
 			{Name: "packages", Kind: tasks.Strings, Doc: "Several main packages, patterns such as \"./cmd/...\" included, built by one command into a directory; use a matrix and package instead where each program is to be a cell of its own."},
-			{Name: "output", Kind: tasks.Output, Default: "the package's name, with _os_arch for a platform's cell, and .exe on Windows; with packages the directory bin, or bin_os_arch", Doc: "The file to write, or with packages the directory."},
+			{Name: "output", Kind: tasks.Output, Default: "the package's name, with _os_arch for a platform's cell, and .exe on Windows; with packages the directory bin, or bin_os_arch", Doc: "The file to write, or with a slash at its end the directory that holds it; with packages the directory."},
 			tagsAttr(),
 			{Name: "ldflags", Kind: tasks.Strings, Doc: "Further flags of Go's linker, behind those that size and stamp give."},
 			{Name: "gcflags", Kind: tasks.Strings, Doc: "Flags of Go's compiler, as in -gcflags=[pattern=]flags; one element is one -gcflags."},
@@ -186,7 +186,12 @@ func (bin *program) name(p tasks.Platform) hcl.Diagnostics {
 	if local && !isDir(b.Project.Files, b.DirPath(pkg)) {
 		return hcl.Diagnostics{b.Error("package", "No such package", fmt.Sprintf("There is no directory %s in the project.%s", b.DirPath(pkg), bin.suggest(pkg)))}
 	}
-	bin.out = b.DistPath(b.StringOr("output", exeName(bin.m.importPath(b.Meta.Dir, pkg))+suffix+bin.ext(p)))
+	exe := exeName(bin.m.importPath(b.Meta.Dir, pkg))
+	out := b.StringOr("output", exe+suffix+bin.ext(p))
+	if strings.HasSuffix(out, "/") {
+		out += exe + bin.ext(p) // a directory, as for the go command
+	}
+	bin.out = b.DistPath(out)
 	return nil
 }
 

@@ -226,8 +226,11 @@ func (g *gatherer) inside(dir string) (string, bool) {
 
 // add takes one package in.
 func (g *gatherer) add(p *goPackage) error {
-	if p.Standard || g.testMain(p) {
+	if g.testMain(p) {
 		return nil
+	}
+	if _, in := g.inside(p.Dir); p.Standard && !in {
+		return nil // the toolchain's version says it; in the project it is source like any other
 	}
 	g.pkgs++
 	if p.DefaultGODEBUG != "" {

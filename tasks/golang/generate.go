@@ -2,6 +2,7 @@ package golang
 
 import (
 	"path"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -71,12 +72,12 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	return []engine.Step{s}, diags
 }
 
-// generated splits the outputs into files and directories, as seen from dir.
-// What has a slash at its end, or no extension and is a directory now, is one.
+// generated splits the outputs into files and directories, which have a slash
+// at their end.
 func generated(b *tasks.Block) (files, dirs []string) {
 	for _, p := range b.Strings("outputs") {
 		clean := path.Clean(p)
-		if p != clean || isDir(b.Project.Files, b.DirPath(clean)) {
+		if strings.HasSuffix(p, "/") {
 			dirs = append(dirs, clean)
 		} else {
 			files = append(files, clean)
@@ -106,7 +107,5 @@ func addModuleSource(s *engine.Step, b *tasks.Block, m *module, outputs []string
 // below returns p relative to dir if it is inside it.
 func below(dir, p string) (string, bool) {
 	rel := relative(dir, p)
-	return rel, rel != "." && rel != ".." && !hasParent(rel)
+	return rel, rel != "." && rel != ".." && !strings.HasPrefix(rel, "../")
 }
-
-func hasParent(rel string) bool { return len(rel) > 2 && rel[:3] == "../" }

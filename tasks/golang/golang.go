@@ -41,6 +41,7 @@ func Tools(cfg *Config) map[string]engine.Tool {
 	return map[string]engine.Tool{
 		lipoName:     lipoTool{},
 		downloadName: &downloadTool{cfg},
+		gomodName:    gomodTool{},
 		notesName:    notesTool{},
 	}
 }

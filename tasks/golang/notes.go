@@ -23,14 +23,11 @@ const (
 	notesVersion = "1"
 )
 
-// notesSpec is what the tool gets: the arguments of go build, with %OUT% in the
-// place of the output.
+// notesSpec is what the tool gets: the arguments of go build, with outMark in
+// the place of the output.
 type notesSpec struct {
 	Args []string `json:"args"`
 }
-
-// outMark stands for the scratch file that the notes' link writes.
-const outMark = "%OUT%"
 
 // notesStep plans the notes on a planned build. It makes no output: what it
 // found is its log.
@@ -73,12 +70,7 @@ func (notesTool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := os.MkdirAll(scratch, 0o777); err != nil {
 		return fmt.Errorf("make scratch directory: %w", err)
 	}
-	args := slices.Clone(spec.Args)
-	for i, a := range args {
-		if rest, ok := strings.CutPrefix(a, outMark); ok {
-			args[i] = filepath.Join(scratch, "out") + strings.ReplaceAll(rest, "/", string(filepath.Separator))
-		}
-	}
+	args := placeOut(spec.Args, filepath.Join(scratch, "out"))
 	d := &dependencies{rest: call.Log}
 	err := call.Run(ctx, &engine.Process{Path: "go", Args: args, Stdout: d, Stderr: d})
 	if ferr := d.flush(); err == nil {

@@ -164,6 +164,10 @@ func modules(b *tasks.Block, m *module) (modMode, hcl.Diagnostics) {
 		return mode, nil
 	}
 	for _, st := range b.Stages("modules") {
+		if len(st.Steps) == 0 {
+			mode.flag = b.StringOr("mod", mode.flag) // its when is false
+			continue
+		}
 		if len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
 			return mode, hcl.Diagnostics{b.Error("modules", "Wants one tree of modules",
 				fmt.Sprintf("Stage %q has several cells. Refer to one of them: stage.%s[\"…\"].", st.Name, st.Name))}

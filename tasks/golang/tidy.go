@@ -45,18 +45,22 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	mode.apply(&s)
 	s.Network = network(b)
-	argv := []string{"go", "mod", "tidy"}
+	args := []string{"mod", "tidy"}
 	if b.Has("compat") {
-		argv = append(argv, "-compat="+b.String("compat"))
+		args = append(args, "-compat="+b.String("compat"))
 	}
 	if b.String("mode") == "fix" {
-		argv = append(argv, "-modfile=go.mod") // the copy in scratch; its go.sum lies beside it
+		mod, sum := b.DirPath("go.mod"), b.DirPath("go.sum")
+		// Go finds the go.sum beside the go.mod that -modfile names.
+		args = append(args, "-modfile="+outMark+"/"+mod)
+		if err := tasks.SetTool(&s, gomodName, gomodVersion, gomodSpec{Args: args, Files: []string{mod, sum}}); err != nil {
+			return nil, append(diags, b.Error("mode", "Cannot plan the fix", err.Error()))
+		}
 		tasks.SetOutputs(&s, []string{"go.mod", "go.sum"}, nil)
 	} else {
-		argv = append(argv, "-diff")
+		s.Command.Arguments = append(append([]string{"go"}, args...), "-diff")
 		tasks.SetOutputs(&s, nil, nil)
 	}
-	s.Command.Arguments = argv
 	addModuleFiles(&s, m)
 	addLister(&s, &imports{Roots: m.roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
 	return []engine.Step{s}, diags
@@ -71,6 +75,9 @@ func network(b *tasks.Block) bool { return b.Meta.Network == nil || *b.Meta.Netw
 func downloadOnly(b *tasks.Block) (modMode, hcl.Diagnostics) {
 	mode := modMode{}
 	for _, st := range b.Stages("modules") {
+		if len(st.Steps) == 0 {
+			continue // its when is false
+		}
 		if st.Type != "go_download" || len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
 			return mode, hcl.Diagnostics{b.Error("modules", "Not a tree of modules", "Refer to a go_download stage without cells, or to one of its cells.")}
 		}

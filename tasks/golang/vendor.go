@@ -57,7 +57,10 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s.Network = network(b)
 	s.OwnsDirs = true
 	rel := outPath(b, out)
-	s.Command.Arguments = []string{"go", verb, "vendor", "-o", rel}
+	spec := gomodSpec{Args: []string{verb, "vendor", "-o", outMark + "/" + out}, Dirs: []string{out}}
+	if err := tasks.SetTool(&s, gomodName, gomodVersion, spec); err != nil {
+		return nil, append(diags, b.Error("output", "Cannot plan vendor", err.Error()))
+	}
 	tasks.SetOutputs(&s, nil, []string{rel})
 	addModuleFiles(&s, m)
 	for _, dir := range m.Replaced {

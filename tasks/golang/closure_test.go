@@ -1,0 +1,187 @@
+package golang
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+func TestClosureOfABuild(t *testing.T) {
+	p := newProject(t, fixedSample(nil))
+	common := []string{
+		"cmd/app/main.go", "internal/greet/greet.go", "internal/greet/static/a.txt", "third/lib/lib.go",
+	}
+	for _, tt := range []struct {
+		name, platform string
+		tags           []string
+		more           []string
+	}{
+		{"linux", "linux/amd64", nil, []string{"internal/greet/os_other.go"}},
+		{"windows", "windows/arm64", nil, []string{"internal/greet/os_windows.go"}},
+		{"tags", "linux/amd64", []string{"extra"}, []string{"internal/greet/extra.go", "internal/greet/os_other.go", "internal/more/more.go"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := p.block("go_build", "package", "./cmd/app", "tags", tt.tags)
+			b.Platform = platform(t, tt.platform)
+			got, modules := p.listed(&p.plan(&build{p.cfg}, b)[0])
+			want := slices.Sorted(slices.Values(append(slices.Clone(common), tt.more...)))
+			if !slices.Equal(got, want) {
+				t.Errorf("got  %v\nwant %v", got, want)
+			}
+			if want := "module example.com/lib v1.2.3 go1.26 => ./third/lib -\nmodule example.com/sample (main) go1.26 -\n"; modules != want {
+				t.Errorf("modules: got\n%s\nwant\n%s", modules, want)
+			}
+		})
+	}
+}
+
+func TestClosureOfTests(t *testing.T) {
+	p := newProject(t, fixedSample(nil))
+	got, _ := p.listed(&p.plan(&test{p.cfg}, p.block("go_test", "packages", []string{"./internal/..."}))[0])
+	want := []string{
+		"internal/greet/greet.go", "internal/greet/greet_test.go", "internal/greet/notes.txt",
+		"internal/greet/os_other.go", "internal/greet/static/a.txt", "internal/greet/testdata",
+		"internal/more/more.go", "third/lib/lib.go",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// A remembered closure must be asked again exactly when it may have changed.
+func TestClosureIsRemembered(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change map[string]string
+		asks   bool
+		finds  string
+	}{
+		{"nothing", nil, false, ""},
+		{"README", map[string]string{"README.md": "other"}, false, ""},
+		{"embedded content", map[string]string{"internal/greet/static/a.txt": "other"}, false, ""},
+		{"another main", map[string]string{"cmd/other/main.go": "package main\n\nfunc main() {}\n"}, false, ""},
+		{"dist appears", map[string]string{"dist/x": ""}, false, ""},
+		{"import", map[string]string{"third/lib/lib.go": "package lib\n\nimport _ \"os\"\n\nconst Name = \"lib\"\n"}, true, ""},
+		{"new file", map[string]string{"internal/greet/new.go": "package greet\n\nimport _ \"example.com/sample/internal/more\"\n"}, true, "internal/more/more.go"},
+		{"new embed", map[string]string{"internal/greet/static/c.txt": "c"}, true, "internal/greet/static/c.txt"},
+		{"constraint", map[string]string{"internal/greet/extra.go": "package greet\n"}, true, "internal/greet/extra.go"},
+		{"go.mod", map[string]string{"go.mod": sample()["go.mod"] + "\n"}, true, ""},
+		{"replacement's go.mod", map[string]string{"third/lib/go.mod": "module example.com/lib\n\ngo 1.22\n"}, true, ""},
+		{"profile", map[string]string{"cmd/app/default.pgo": ""}, true, "cmd/app/default.pgo"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, fixedSample(nil))
+			list := func() (engine.Listing, error) {
+				b := p.block("go_build", "package", "./cmd/app")
+				b.Platform = platform(t, "linux/amd64")
+				w := p.workspace()
+				defer w.Close()
+				return p.plan(&build{p.cfg}, b)[0].Lister.List(t.Context(), w)
+			}
+			if _, err := list(); err != nil {
+				t.Fatal(err)
+			}
+			p.write(tt.change)
+			tc, _ := p.cfg.Toolchain()
+			broken := *tc
+			broken.Bin = filepath.Join(p.root, "no-such-go")
+			good := p.cfg.Toolchain
+			p.cfg.Toolchain = func() (*Toolchain, error) { return &broken, nil }
+			if _, err := list(); (err != nil) != tt.asks {
+				t.Errorf("asked again: %v, want %v", err, tt.asks)
+			}
+			p.cfg.Toolchain = good
+			l, err := list()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.finds != "" && !slices.ContainsFunc(l.Inputs, func(in engine.Input) bool { return in.Path == tt.finds }) {
+				t.Errorf("%s is not found", tt.finds)
+			}
+		})
+	}
+}
+
+func TestClosureSurvivesDamage(t *testing.T) {
+	p := newProject(t, fixedSample(nil))
+	s := p.plan(&build{p.cfg}, p.block("go_build", "package", "./cmd/app"))[0]
+	want, _ := p.listed(&s)
+	records, err := filepath.Glob(filepath.Join(p.state, "closures", "*.json"))
+	if err != nil || len(records) != 1 {
+		t.Fatalf("records: %v, %v", records, err)
+	}
+	text, err := os.ReadFile(records[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, damage := range []string{"", "{", `{"Version":1}`, strings.Replace(string(text), `"Version":1`, `"Version":99`, 1),
+		strings.Replace(string(text), `"cmd/app/main.go"}`, `"../../etc/passwd"}`, 1)} {
+		if err := os.WriteFile(records[0], []byte(damage), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := p.listed(&s); !slices.Equal(got, want) {
+			t.Errorf("%.40q: got %v", damage, got)
+		}
+	}
+}
+
+func TestClosureSaysWhatGoSays(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change map[string]string
+		want   string
+	}{
+		{"no module", map[string]string{"cmd/app/main.go": "package main\n\nimport _ \"example.org/gone\"\n\nfunc main() {}\n"}, "cmd/app/main.go:3:8: cannot find module providing package example.org/gone"},
+		{"constraints", map[string]string{"cmd/app/main.go": "//go:build plan9\n\npackage main\n\nfunc main() {}\n"}, "build constraints exclude all Go files"},
+		{"embed", map[string]string{"internal/greet/greet.go": "package greet\n\nimport \"embed\"\n\n//go:embed nothing\nvar f embed.FS\n\nfunc Text() string { return system }\n"}, "no matching files found"},
+		{"vendor", map[string]string{"vendor/modules.txt": "# example.org/x v1.0.0\n"}, "inconsistent vendoring"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProject(t, fixedSample(tt.change))
+			b := p.block("go_build", "package", "./cmd/app")
+			b.Platform = platform(t, "linux/amd64")
+			_, err := p.plan(&build{p.cfg}, b)[0].Lister.List(t.Context(), p.workspace())
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestReplacementOutsideTheProject(t *testing.T) {
+	files := fixedSample(map[string]string{"go.mod": strings.Replace(sample()["go.mod"], "./third/lib", "../lib", 1)})
+	delete(files, "third/lib/go.mod")
+	delete(files, "third/lib/lib.go")
+	files["../lib/go.mod"] = "module example.com/lib\n\ngo 1.26\n"
+	files["../lib/lib.go"] = "package lib\n\nconst Name = \"lib\"\n"
+	p := newProject(t, files)
+	s := p.plan(&build{p.cfg}, p.block("go_build", "package", "./cmd/app"))[0]
+	got, _ := p.listed(&s)
+	if want := ".airbuild/outside/example.com/lib/lib.go"; !slices.Contains(got, want) {
+		t.Errorf("%s is not in %v", want, got)
+	}
+	if st, log := p.runSteps([]engine.Step{s}); st != engine.Done {
+		t.Errorf("build: %v\n%s", st, log)
+	}
+}
+
+func TestHeadersElsewhere(t *testing.T) {
+	p := newProject(t, map[string]string{
+		"go.mod":        "module example.com/c\n\ngo 1.26\n",
+		"main.go":       "package main\n\n// #cgo CFLAGS: -I${SRCDIR}/include\n// #include \"sub/a.h\"\n// #include <b.h>\nimport \"C\"\n\nfunc main() { println(C.A, C.B) }\n",
+		"sub/a.h":       "#include \"deep.h\"\n#define A DEEP\n",
+		"sub/deep.h":    "#define DEEP 1\n",
+		"include/b.h":   "#define B 2\n",
+		"include/not.h": "",
+	})
+	b := p.block("go_build", "cgo", true)
+	got, _ := p.listed(&p.plan(&build{p.cfg}, b)[0])
+	if want := []string{"include/b.h", "main.go", "sub/a.h", "sub/deep.h"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
