@@ -78,6 +78,7 @@ type run struct {
 	flying   int            // workers of either kind
 	open     int            // steps that are not final
 	stopping bool
+	ended    func() bool // whether the run's context has
 	hist     *history
 	sum      Summary
 	begin    time.Time
@@ -161,7 +162,9 @@ func (r *run) loop(ctx context.Context) {
 	defer stop()
 	workers := pool.New()
 	ended := ctx.Done()
+	r.ended = func() bool { return ctx.Err() != nil }
 	for {
+		r.checkEnd()
 		if !r.stopping {
 			r.dispatch(work, workers)
 		}
@@ -175,13 +178,19 @@ func (r *run) loop(ctx context.Context) {
 				stop()
 			}
 		case <-ended:
-			r.sum.Interrupted = true
-			r.stopping = true
-			ended = nil
+			ended = nil // checkEnd sees it
 		}
 	}
 	workers.Wait()
 	r.cancelRest()
+}
+
+// checkEnd stops the run if its context has ended, whichever way the owner
+// came to know.
+func (r *run) checkEnd() {
+	if r.ended() {
+		r.sum.Interrupted, r.stopping = true, true
+	}
 }
 
 // dispatch starts whatever may start now: look-ups freely, work while there
@@ -528,6 +537,7 @@ func (r *run) record(ctx context.Context, p *Prepared, res *action.Result) error
 
 // fail ends a step that could not be done, and whatever hangs on it. Owner.
 func (r *run) fail(id StepID, err error, log []byte) {
+	r.checkEnd()
 	if r.stopping && (errors.Is(err, context.Canceled) || r.sum.Interrupted) {
 		r.finishStep(id, Cancelled, &Event{Log: log})
 		return

@@ -77,14 +77,23 @@ func failing(code int32) func(context.Context, *engine.Prepared) (*action.Result
 
 func TestFailFast(t *testing.T) {
 	b := newBench(t)
-	b.opts.Jobs = 1
 	a := b.step("a")
 	b.step("b", b.from(a))
-	b.step("c")
-	b.exec.do["a"] = failing(7)
+	slow := b.step("slow")
+	b.step("c", b.from(slow))
+	started := make(chan struct{})
+	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		<-started
+		return failing(7)(ctx, p)
+	}
+	b.exec.do["slow"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		close(started)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	sum := b.run()
-	b.want("failed a first run here", "skipped b needs a, which failed", "cancelled c")
-	if sum.OK() || sum.Failed != 1 || sum.Skipped != 1 || sum.Cancelled != 1 {
+	b.want("failed a first run here", "skipped b needs a, which failed", "cancelled slow", "cancelled c")
+	if sum.OK() || sum.Failed != 1 || sum.Skipped != 1 || sum.Cancelled != 2 {
 		t.Errorf("summary %+v", sum)
 	}
 	var exit *engine.ExitError
@@ -92,6 +101,7 @@ func TestFailFast(t *testing.T) {
 		t.Errorf("failure %+v", f)
 	}
 	// A failure is never cached.
+	b.exec.do["a"], b.exec.do["slow"] = failing(7), nil
 	b.run()
 	if !slices.Contains(b.exec.ran, "a") {
 		t.Errorf("the failed step did not run again: %v", b.exec.ran)
@@ -113,29 +123,10 @@ func TestKeepGoing(t *testing.T) {
 	}
 }
 
-func TestFailureStopsWhatRuns(t *testing.T) {
-	b := newBench(t)
-	b.step("a")
-	b.step("b")
-	started := make(chan struct{})
-	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
-		<-started
-		return &action.Result{ExitCode: 1}, nil
-	}
-	b.exec.do["b"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
-		close(started)
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	b.run()
-	b.want("failed a first run here", "cancelled b")
-}
-
 func TestInterrupt(t *testing.T) {
 	b := newBench(t)
-	b.opts.Jobs = 1
-	b.step("a")
-	b.step("b")
+	a := b.step("a")
+	b.step("b", b.from(a))
 	ctx, cancel := context.WithCancel(context.Background())
 	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
 		cancel()
