@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -39,10 +40,16 @@ func parsePart(src []byte, name string, start hcl.Pos) (*hclsyntax.Body, hcl.Dia
 	return body, diags
 }
 
+// maybeCellIndex matches at least all that opensCellIndex accepts.
+var maybeCellIndex = regexp.MustCompile(`stage` + gap + `\.` + gap + `[^\s.,\[\](){}"]+` + gap + `\[`)
+
+// gap is white space and comments, as a regular expression.
+const gap = `(?:\s|/\*(?s:.*?)\*/|(?:#|//)[^\n]*\n)*`
+
 // findCellIndexes finds every `stage.name[a, b]`, in templates too.
 func findCellIndexes(src []byte, name string, start hcl.Pos) ([]cellIndex, hcl.Diagnostics) {
-	if !bytes.Contains(src, []byte("stage")) || !bytes.Contains(src, []byte(",")) {
-		return nil, nil
+	if !maybeCellIndex.Match(src) {
+		return nil, nil // lexing twice is what takes the time of a load
 	}
 	// The parser reports what the lexer finds wrong.
 	tokens, _ := hclsyntax.LexConfig(src, name, start)

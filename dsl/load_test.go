@@ -358,6 +358,7 @@ func TestCellIndex(t *testing.T) {
 		{`stage.b[stage.b["a","c"], "d"]`, "a,c,d"},
 		{`[for x in ["c"] : stage.b["a", x]][0]`, "a,c"},
 		{`stage.b["a", -1]`, "a,-1"},
+		{`(stage /* a */ . /* b */ b /* c */ ["a", "c"])`, "a,c"},
 	} {
 		m, diags := Load(project("stage \"exec\" \"s\" {\n  x = "+row.expr+"\n}\n", nil), "Airbuildfile")
 		if diags.HasErrors() {
