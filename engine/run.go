@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -469,7 +470,7 @@ func (r *run) attempt(ctx context.Context, p *Prepared) (*action.Result, error) 
 		return nil, cause
 	}
 	if err == nil && res.ExitCode != 0 {
-		err = &ExitError{Program: p.Command.Arguments[0], Code: int(res.ExitCode)}
+		err = &ExitError{Program: strings.TrimPrefix(p.Command.Arguments[0], "airbuild:"), Code: int(res.ExitCode)}
 	}
 	return res, err
 }
