@@ -150,6 +150,9 @@ func (m *Module) templateFileFunc(hidden *secrets) function.Function {
 // renderTemplate evaluates a template. It cannot call templatefile again: a
 // template that includes itself would have no end.
 func (m *Module) renderTemplate(name string, src []byte, values map[string]cty.Value, hidden *secrets) (cty.Value, error) {
+	if diags := checkLimits(src, name); diags.HasErrors() {
+		return cty.NilVal, function.NewArgError(0, firstError(diags))
+	}
 	expr, diags := hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, firstError(diags))

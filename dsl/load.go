@@ -159,7 +159,7 @@ func (l *loader) reject(at hcl.Range, summary, detail string) {
 func (l *loader) declare(kind, name string, at hcl.Range) bool {
 	if !hclsyntax.ValidIdentifier(name) {
 		l.reject(at, "Invalid name",
-			fmt.Sprintf("%q cannot be a %s's name: a name starts with a letter and goes on with letters, digits, _ and -.", name, kind))
+			fmt.Sprintf("%q is not a valid name: a name starts with a letter and goes on with letters, digits, _ and -.", name))
 		return false
 	}
 	key := kind + " " + name

@@ -14,6 +14,9 @@ import (
 // with errors is parsed again, top-level block by block, and its body is put
 // together from those.
 func parse(src []byte, name string) (*hclsyntax.Body, hcl.Diagnostics) {
+	if diags := checkLimits(src, name); diags.HasErrors() {
+		return &hclsyntax.Body{}, diags
+	}
 	body, diags := parsePart(src, name, hcl.InitialPos)
 	if !diags.HasErrors() {
 		return body, diags

@@ -2,6 +2,7 @@ package dsl
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -122,6 +123,10 @@ func (c *bodyCheck) body(block *hclsyntax.Block, doc BlockDoc) {
 			names = append(names, a.Name)
 		}
 		for _, attr := range sortedAttributes(block.Body.Attributes) {
+			if nested, ok := findBlock(doc.Blocks, attr.Name); ok {
+				c.add(attr.NameRange, "Unexpected attribute", blockNotAttribute(nested))
+				continue
+			}
 			c.attribute(attr, names, owner)
 		}
 	}
@@ -132,8 +137,26 @@ func (c *bodyCheck) body(block *hclsyntax.Block, doc BlockDoc) {
 		}
 	}
 	if !doc.Open { // theirs are checked where they are decoded
-		c.blocks(block.Body, doc.Blocks, owner)
+		c.nested(block, doc, owner)
 	}
+}
+
+func blockNotAttribute(doc BlockDoc) string {
+	return fmt.Sprintf("%s is a block: write %s without the equals sign.", doc.Type, blockForm(doc))
+}
+
+// nested checks the blocks in a block; one that has the name of an attribute is
+// most likely meant to be that.
+func (c *bodyCheck) nested(block *hclsyntax.Block, doc BlockDoc, owner string) {
+	inner := &hclsyntax.Body{}
+	for _, b := range block.Body.Blocks {
+		if slices.ContainsFunc(doc.Attrs, func(a AttrDoc) bool { return a.Name == b.Type }) {
+			c.add(b.TypeRange, "Unexpected block", fmt.Sprintf("%s is an attribute: write %s = ….", b.Type, b.Type))
+			continue
+		}
+		inner.Blocks = append(inner.Blocks, b)
+	}
+	c.blocks(inner, doc.Blocks, owner)
 }
 
 func (c *bodyCheck) attribute(attr *hclsyntax.Attribute, known []string, owner string) {
@@ -154,8 +177,7 @@ func (c *bodyCheck) strayAttribute(attr *hclsyntax.Attribute, docs []BlockDoc) {
 	detail := fmt.Sprintf("%q stands outside all blocks, where attributes are not allowed.", attr.Name)
 	for _, doc := range docs {
 		if doc.Type == attr.Name {
-			detail = fmt.Sprintf("%s is a block: write %s without the equals sign.", attr.Name, blockForm(doc))
-			c.add(attr.NameRange, "Unexpected attribute", detail)
+			c.add(attr.NameRange, "Unexpected attribute", blockNotAttribute(doc))
 			return
 		}
 		for _, a := range doc.Attrs {

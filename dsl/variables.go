@@ -169,6 +169,10 @@ func (e *evaluator) varFile(name string) hcl.Attributes {
 		return nil
 	}
 	e.scope.Module.Sources[name] = src
+	if diags := checkLimits(src, name); diags.HasErrors() {
+		e.diags = append(e.diags, diags...)
+		return nil
+	}
 	var file *hcl.File
 	var diags hcl.Diagnostics
 	if strings.HasSuffix(name, ".json") {
@@ -187,10 +191,10 @@ func (e *evaluator) varFile(name string) hcl.Attributes {
 
 // variables evaluates, converts and marks the values.
 func (e *evaluator) variables() {
+	e.checkUnused()
 	values := map[string]cty.Value{}
 	for _, name := range variablesInOrder(e.scope.Module) {
 		v := e.scope.Module.Variables[name]
-		e.checkUnusedDefault(v)
 		value := e.variable(v)
 		if v.Sensitive {
 			e.scope.secrets.keep(value)
@@ -247,9 +251,9 @@ func waysToGive(v *Variable) string {
 func (e *evaluator) raw(v *Variable, g givenValue) (cty.Value, bool) {
 	switch {
 	case g.expr != nil && g.inModule:
-		place := "The default of a variable"
+		place := placeDefault
 		if g.expr != v.Default {
-			place = "An environment"
+			place = placeEnvironment
 		}
 		return e.value(g.expr, e.scope.sourceObjects(), place), true
 	case g.expr != nil:
@@ -271,21 +275,32 @@ func (e *evaluator) fromText(v *Variable, g givenValue) (cty.Value, bool) {
 	if v.Type == cty.DynamicPseudoType || v.Type.IsPrimitiveType() {
 		return cty.StringVal(g.text), true
 	}
-	expr, diags := hclsyntax.ParseExpression([]byte(g.text), g.from, hcl.InitialPos)
-	if !diags.HasErrors() {
-		var value cty.Value
-		if value, diags = expr.Value(nil); !diags.HasErrors() {
-			return value, true
-		}
+	if value, diags := literal(g.text, g.from); !diags.HasErrors() {
+		return value, true
 	}
 	e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be of type %s, written as in an Airbuildfile, such as %s.%s",
 		capitalizeFrom(g, v), typeName(v.Type), exampleOf(v.Type), given(v, g)))
 	return cty.NilVal, false
 }
 
+// literal evaluates an expression without references and functions.
+func literal(text, from string) (cty.Value, hcl.Diagnostics) {
+	if diags := checkLimits([]byte(text), from); diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	expr, diags := hclsyntax.ParseExpression([]byte(text), from, hcl.InitialPos)
+	if diags.HasErrors() {
+		return cty.NilVal, diags
+	}
+	return expr.Value(nil)
+}
+
+// longestGiven is the length, in bytes, of a text that a message repeats.
+const longestGiven = 200
+
 // given quotes what was given, unless it is a secret.
 func given(v *Variable, g givenValue) string {
-	if v.Sensitive || g.text == "" {
+	if v.Sensitive || g.text == "" || len(g.text) > longestGiven {
 		return ""
 	}
 	return fmt.Sprintf(" It is %q.", g.text)
@@ -348,18 +363,35 @@ func pathText(p cty.Path) string {
 	return b.String()
 }
 
-// checkUnusedDefault reports wrong references in a default even where another
-// value takes its place; environments that are not chosen likewise.
-func (e *evaluator) checkUnusedDefault(v *Variable) {
-	if v.Default == nil || e.given[v.Name].expr == v.Default {
-		return
-	}
-	roots := map[string]Names{}
+// checkUnused reports wrong references in defaults and environments even where
+// another value takes their place.
+func (e *evaluator) checkUnused() {
+	m := e.scope.Module
+	all, roots := m.rootNames(), map[string]Names{}
 	for name := range e.scope.sourceObjects() {
-		roots[name] = e.scope.Module.rootNames()[name]
+		roots[name] = all[name]
 	}
-	e.diags = append(e.diags, e.scope.checkReferences(v.Default, roots, "The default of a variable")...)
+	check := func(expr hcl.Expression, name, place string) {
+		if expr != nil && e.given[name].expr != expr {
+			e.diags = append(e.diags, e.scope.checkReferences(expr, roots, place)...)
+		}
+	}
+	for name, v := range m.Variables {
+		check(v.Default, name, placeDefault)
+	}
+	for _, env := range m.Environments {
+		for name, attr := range env.Values {
+			check(attr.Expr, name, placeEnvironment)
+		}
+	}
 }
+
+// Places of expressions, for messages.
+const (
+	placeDefault     = "The default of a variable"
+	placeEnvironment = "An environment"
+	placeValidation  = "A validation"
+)
 
 // validate checks the validation blocks. It comes after all values are known,
 // so that a condition may compare variables.
@@ -375,9 +407,8 @@ func (e *evaluator) validate() {
 }
 
 func (e *evaluator) validation(v *Variable, validation Validation, objects map[string]cty.Value) {
-	const place = "A validation"
-	condition := e.value(validation.Condition, objects, place)
-	message := e.value(validation.ErrorMessage, objects, place)
+	condition := e.value(validation.Condition, objects, placeValidation)
+	message := e.value(validation.ErrorMessage, objects, placeValidation)
 	condition, _ = condition.Unmark()
 	if !condition.IsKnown() {
 		return // after a mistake that is reported
