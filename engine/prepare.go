@@ -213,7 +213,7 @@ func (r *run) expand(ctx context.Context, s *Step, res *action.Result) (*made, e
 		m.tops = append(m.tops, top)
 		m.refs = append(m.refs, d.Tree)
 	}
-	for _, d := range []action.Digest{res.Stdout, res.Stderr, res.Metadata.Inputs} {
+	for _, d := range []action.Digest{res.Stdout, res.Stderr} {
 		if !d.IsZero() {
 			m.refs = append(m.refs, d)
 		}

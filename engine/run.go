@@ -373,6 +373,9 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 		return nil, fmt.Sprintf("%d of its blobs are missing or damaged in the store", len(missing)), nil
 	}
 	log, err := resultLog(ctx, r.o.Store, res)
+	if err == nil && !r.o.DryRun {
+		err = r.mend(ctx, p, res)
+	}
 	if err == nil && !r.o.DryRun && !p.Step.Inner {
 		err = r.restore(ctx, p.Step, m)
 	}
@@ -381,6 +384,35 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 		return nil, why, err
 	}
 	return &hit{made: m, log: log}, "", nil
+}
+
+// mend stores again what explains the key, if the store has lost it: a hit
+// does not need it, and its bytes are at hand.
+func (r *run) mend(ctx context.Context, p *Prepared, res *action.Result) error {
+	parts := []action.Digest{p.Key, p.Action.Command}
+	if !res.Metadata.Inputs.IsZero() {
+		parts = append(parts, res.Metadata.Inputs)
+	}
+	missing, err := r.o.Store.Missing(ctx, parts)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	_, err = r.putParts(ctx, p)
+	return err
+}
+
+// putParts stores what explains the key and returns the digest of the inputs.
+func (r *run) putParts(ctx context.Context, p *Prepared) (inputs action.Digest, err error) {
+	msg, err := p.Inputs.Message()
+	if err != nil {
+		return inputs, err
+	}
+	for _, b := range [][]byte{p.Action.Marshal(), p.Command.Marshal(), msg.Marshal()} {
+		if inputs, err = r.o.Store.Put(ctx, bytes.NewReader(b)); err != nil {
+			return inputs, fmt.Errorf("store action: %w", err)
+		}
+	}
+	return inputs, nil
 }
 
 // damaged turns the error of a damaged entry into the reason of a miss.
@@ -519,17 +551,11 @@ func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) fun
 
 // record stores what explains the key, then the entry.
 func (r *run) record(ctx context.Context, p *Prepared, res *action.Result) error {
-	msg, err := p.Inputs.Message()
+	inputs, err := r.putParts(ctx, p)
 	if err != nil {
 		return err
 	}
-	for _, b := range [][]byte{p.Action.Marshal(), p.Command.Marshal(), msg.Marshal()} {
-		d, err := r.o.Store.Put(ctx, bytes.NewReader(b))
-		if err != nil {
-			return fmt.Errorf("store action: %w", err)
-		}
-		res.Metadata.Inputs = d
-	}
+	res.Metadata.Inputs = inputs
 	if err := r.o.Store.PutResult(ctx, p.Key, res); err != nil {
 		return fmt.Errorf("store result: %w", err)
 	}

@@ -193,6 +193,23 @@ func TestMissingBlobIsAMiss(t *testing.T) {
 	b.want("done a 1 of its blobs are missing or damaged in the store")
 }
 
+func TestLostExplanationIsMended(t *testing.T) {
+	b := newBench(t)
+	b.step("a", engine.FileInput("in.txt"))
+	b.run()
+	want := len(b.store.blobs)
+	for d, c := range b.store.blobs {
+		if !strings.HasPrefix(string(c), `["make"`) {
+			delete(b.store.blobs, d)
+		}
+	}
+	b.run()
+	b.want("hit a")
+	if len(b.store.blobs) != want {
+		t.Errorf("%d blobs, want %d", len(b.store.blobs), want)
+	}
+}
+
 func TestBlobsBeforeEntry(t *testing.T) {
 	b := newBench(t)
 	b.step("a", engine.FileInput("in.txt"))
