@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -115,18 +115,18 @@ func (a *app) cacheInfo(ctx context.Context, s *store.Disk) error {
 			"oldest": timeText(n.Oldest), "newest": timeText(n.Newest),
 		})
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "path\t%s\n", n.Dir)
-	fmt.Fprintf(w, "format\t%s\n", n.Version)
-	fmt.Fprintf(w, "results\t%d\t%s\n", n.Entries, ui.Bytes(n.EntryBytes))
-	fmt.Fprintf(w, "blobs\t%d\t%s\n", n.Blobs, ui.Bytes(n.BlobBytes))
-	if n.Temps > 0 {
-		fmt.Fprintf(w, "unfinished\t%d\t%s\n", n.Temps, ui.Bytes(n.TempBytes))
-	}
-	if !n.Oldest.IsZero() {
-		fmt.Fprintf(w, "last used\t%s to %s\n", timeText(n.Oldest), timeText(n.Newest))
-	}
-	return w.Flush()
+	return a.writeTable(func(w io.Writer) {
+		fmt.Fprintf(w, "path\t%s\n", n.Dir)
+		fmt.Fprintf(w, "format\t%s\n", n.Version)
+		fmt.Fprintf(w, "results\t%d\t%s\n", n.Entries, ui.Bytes(n.EntryBytes))
+		fmt.Fprintf(w, "blobs\t%d\t%s\n", n.Blobs, ui.Bytes(n.BlobBytes))
+		if n.Temps > 0 {
+			fmt.Fprintf(w, "unfinished\t%d\t%s\n", n.Temps, ui.Bytes(n.TempBytes))
+		}
+		if !n.Oldest.IsZero() {
+			fmt.Fprintf(w, "last used\t%s to %s\n", timeText(n.Oldest), timeText(n.Newest))
+		}
+	})
 }
 
 func timeText(t time.Time) string {

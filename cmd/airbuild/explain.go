@@ -114,8 +114,10 @@ func writeLines(b *strings.Builder, all []action.Line, full bool, p ui.Palette) 
 	}
 }
 
+// lineText is a part of the key on one line; spaces in it count, so they stay.
 func lineText(name, value string) string {
-	return ui.OneLine(strings.TrimSpace(name + "  " + value))
+	text := strings.TrimSpace(name + "  " + value)
+	return ui.Clean(strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text), false)
 }
 
 func writeChanges(b *strings.Builder, e *engine.Explanation, p ui.Palette) {

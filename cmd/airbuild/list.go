@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -81,7 +81,10 @@ func (a *app) list(ctx context.Context, asJSON bool) error {
 	if asJSON {
 		return a.writeJSON(l)
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+	return a.writeTable(func(w io.Writer) { l.write(w) })
+}
+
+func (l *listing) write(w io.Writer) {
 	if len(l.Pipelines) > 0 {
 		fmt.Fprintln(w, "Pipelines:")
 	}
@@ -93,12 +96,14 @@ func (a *app) list(ctx context.Context, asJSON bool) error {
 	}
 	for _, x := range l.Stages {
 		cells := ""
-		if len(x.Cells) != 1 || x.Cells[0].Cell != "" {
+		switch {
+		case len(x.Cells) == 0:
+			cells = "not in use"
+		case x.Cells[0].Cell != "":
 			cells = ui.Count(len(x.Cells), "cell")
 		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", x.Name, x.Type, cells, ui.OneLine(x.Description))
 	}
-	return w.Flush()
 }
 
 func listingOf(p *project) listing {

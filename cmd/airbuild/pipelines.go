@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"text/tabwriter"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -57,14 +57,14 @@ func (a *app) pipelinesList() error {
 	if a.json() {
 		return a.pipelinesJSON()
 	}
-	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-	for _, e := range pipelines.Embedded() {
-		fmt.Fprintf(w, "%s  %s\n", e.Name, e.Description)
-		for _, p := range e.Parameters {
-			fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Type, ui.OneLine(p.Description))
+	return a.writeTable(func(w io.Writer) {
+		for _, e := range pipelines.Embedded() {
+			fmt.Fprintf(w, "%s  %s\n", e.Name, e.Description)
+			for _, p := range e.Parameters {
+				fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Type, ui.OneLine(p.Description))
+			}
 		}
-	}
-	return w.Flush()
+	})
 }
 
 func (a *app) pipelinesJSON() error {

@@ -24,7 +24,8 @@ const (
 )
 
 // tty draws the steps that run below the lines of those that have ended. Hits
-// are counted, not listed, unless they have a log to replay.
+// are counted, not listed, unless they have a log to replay that may be news: a
+// compiler's warnings, not a list of packages whose tests passed.
 //
 // Everything that is written between two frames is gathered in pending and
 // goes out in one Write together with the next frame, so that the terminal
@@ -132,7 +133,7 @@ func (t *tty) ended(e engine.Event) {
 	t.counts[e.Status]++
 	t.running = slices.DeleteFunc(t.running, func(r runningStep) bool { return r.id == e.ID })
 	log := lines(Clean(humanLog(e.Step.LogFormat, e.Log), t.p.On()))
-	if e.Status == engine.Hit && len(log) == 0 {
+	if e.Status == engine.Hit && (len(log) == 0 || e.Step.LogFormat == GoTestJSON) { // "ok" for each package is no news
 		return
 	}
 	t.line(ending(t.p, e))
