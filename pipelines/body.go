@@ -26,8 +26,9 @@ type bodyReader struct {
 	cell    *cell            // nil while there is none
 	// shared holds what is the same for all cells.
 	shared map[*hclsyntax.Attribute]decoded
-	meta   *metaReader             // likewise, if no meta-argument depends on the cell
-	wrong  map[hcl.Expression]bool // not fit to be evaluated; reported
+	byCell map[*hclsyntax.Attribute]bool // whether an attribute depends on the cell
+	meta   *metaReader                   // likewise, if no meta-argument depends on the cell
+	wrong  map[hcl.Expression]bool       // not fit to be evaluated; reported
 
 	failed, poisoned bool
 }

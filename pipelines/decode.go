@@ -208,11 +208,17 @@ func (b *bodyReader) attribute(attr *hclsyntax.Attribute, a *tasks.Attr, dir str
 // isShared reports whether an attribute is the same in all cells. What dir
 // says may differ by cell and changes what paths mean.
 func (b *bodyReader) isShared(attr *hclsyntax.Attribute) bool {
-	if mentionsCell(attr.Expr) {
-		return false
-	}
 	dir := b.body.Attributes["dir"]
-	return dir == nil || !mentionsCell(dir.Expr)
+	return !b.dependsOnCell(attr) && (dir == nil || !b.dependsOnCell(dir))
+}
+
+func (b *bodyReader) dependsOnCell(attr *hclsyntax.Attribute) bool {
+	depends, known := b.byCell[attr]
+	if !known {
+		depends = mentionsCell(attr.Expr)
+		b.byCell[attr] = depends
+	}
+	return depends
 }
 
 func (b *bodyReader) decode(attr *hclsyntax.Attribute, a *tasks.Attr, dir string) decoded {

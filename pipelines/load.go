@@ -30,6 +30,7 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 		schemas:  map[string]*tasks.Schema{},
 		outputs:  map[string]owner{},
 		suspects: map[suspect]bool{},
+		looked:   map[string]bool{},
 		project:  opts.Project,
 	}
 	if p.project.Files == nil {
@@ -58,6 +59,7 @@ type planner struct {
 	byName     map[string]*stage
 	schemas    map[string]*tasks.Schema // by stage type
 	stageNames []string                 // sorted
+	looked     map[string]bool          // stages whose paths or cells something asks for
 	pipelines  []*pipeline
 	outputs    map[string]owner // by project-relative path
 	suspects   map[suspect]bool
@@ -204,9 +206,30 @@ func (p *planner) planStages() {
 		s.broken = s.broken || diags.HasErrors() || p.unknownNames(refs, "stage", p.hasStage, p.stageNames)
 		nodes[i] = &s.node
 	}
+	p.lookAround()
 	p.report.add(inOrder(nodes, func(i int) { p.planStage(p.stages[i]) })...)
 	p.checkNesting()
 	p.checkSuspects()
+}
+
+// lookAround notes which stages are more than named somewhere.
+func (p *planner) lookAround() {
+	note := func(refs []reference) {
+		for _, ref := range refs {
+			p.looked[ref.name] = p.looked[ref.name] || !ref.plain
+		}
+	}
+	for _, s := range p.stages {
+		note(s.refs)
+	}
+	decls := slices.Clone(p.plan.Module.Pipelines)
+	for _, u := range p.uses {
+		decls = append(decls, u.module.Pipelines...)
+	}
+	for _, decl := range decls {
+		refs, _ := references(decl.Body, "stage") // mistakes are reported with the pipeline
+		note(refs)
+	}
 }
 
 func (p *planner) hasStage(name string) bool { return p.byName[name] != nil }

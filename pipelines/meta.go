@@ -99,12 +99,12 @@ func (b *bodyReader) readMeta() *metaReader {
 func (b *bodyReader) metaNamesCell() bool {
 	makesCells := [...]string{"matrix", "include", "exclude", "for_each", "when"}
 	for name, attr := range b.body.Attributes {
-		if slices.Contains(metaAttrs[:], name) && !slices.Contains(makesCells[:], name) && mentionsCell(attr.Expr) {
+		if slices.Contains(metaAttrs[:], name) && !slices.Contains(makesCells[:], name) && b.dependsOnCell(attr) {
 			return true
 		}
 	}
 	for _, block := range b.body.Blocks {
-		if isMetaBlock(block.Type) && slices.ContainsFunc(sortedAttributes(block.Body), func(a *hclsyntax.Attribute) bool { return mentionsCell(a.Expr) }) {
+		if isMetaBlock(block.Type) && slices.ContainsFunc(sortedAttributes(block.Body), b.dependsOnCell) {
 			return true
 		}
 	}

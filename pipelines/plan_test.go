@@ -505,11 +505,12 @@ func BenchmarkPlanMatrix(b *testing.B) {
 		b.Run(fmt.Sprintf("cells=%d", n), func(b *testing.B) {
 			f := project(fmt.Sprintf(`
 locals {
-  numbers = range(%d)
+  tens  = range(%d)
+  parts = range(50)
 }
 stage "make" "bin" {
-  matrix = { platform = ["linux/amd64"], n = local.numbers }
-  output = "x_${matrix.n}_${matrix.os}_${matrix.arch}${matrix.exe}"
+  matrix = { platform = ["linux/amd64"], n = local.tens, m = local.parts }
+  output = "x_${matrix.n}_${matrix.m}_${matrix.os}_${matrix.arch}${matrix.exe}"
   stamp  = { "main.version" = "v1" }
 }
 stage "make" "archives" {
@@ -523,10 +524,10 @@ stage "make" "sums" {
 }
 pipeline "release" {
   stages = [stage.sums]
-}`, n/2))
+}`, n/100))
 			b.ReportAllocs()
 			for b.Loop() {
-				if p := f.mustLoad(b); len(p.Graph.Steps) != n/2*2+1 {
+				if p := f.mustLoad(b); len(p.Graph.Steps) != n+1 {
 					b.Fatalf("%d steps", len(p.Graph.Steps))
 				}
 			}
@@ -547,6 +548,24 @@ func BenchmarkPlanStages(b *testing.B) {
 		src.WriteString("}\n")
 	}
 	f := project(src.String())
+	b.ReportAllocs()
+	for b.Loop() {
+		f.mustLoad(b)
+	}
+}
+
+// BenchmarkPlanTrivial plans one stage of 10,000 cells, each with one text and
+// one output.
+func BenchmarkPlanTrivial(b *testing.B) {
+	f := project(`
+stage "make" "it" {
+  matrix = { a = range(100), b = range(100) }
+  text   = "echo ${matrix.a} ${matrix.b}"
+  output = "${matrix.a}/${matrix.b}"
+}
+pipeline "all" {
+  stages = [stage.it]
+}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		f.mustLoad(b)

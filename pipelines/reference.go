@@ -12,22 +12,44 @@ import (
 type reference struct {
 	name  string
 	Range hcl.Range // of "stage.name"
+	// plain: an attribute or an element of its list is this and nothing else,
+	// so that no more is needed than which stage it is.
+	plain bool
 }
 
-// bodyTraversals returns every traversal in a body that does not begin at a
-// local name of a for expression, in source order.
-func bodyTraversals(body *hclsyntax.Body) []hcl.Traversal {
-	var out []hcl.Traversal
+// A mention is a traversal in a body.
+type mention struct {
+	hcl.Traversal
+	plain bool
+}
+
+// mentions returns every traversal in a body that does not begin at a local
+// name of a for expression, in source order.
+func mentions(body *hclsyntax.Body) []mention {
+	var out []mention
 	for _, attr := range body.Attributes {
-		out = append(out, hclsyntax.Variables(attr.Expr)...)
+		for _, expr := range elementExprs(attr.Expr) {
+			_, plain := expr.(*hclsyntax.ScopeTraversalExpr)
+			for _, t := range hclsyntax.Variables(expr) {
+				out = append(out, mention{t, plain && len(t) == 2})
+			}
+		}
 	}
 	for _, block := range body.Blocks {
-		out = append(out, bodyTraversals(block.Body)...)
+		out = append(out, mentions(block.Body)...)
 	}
-	slices.SortStableFunc(out, func(a, b hcl.Traversal) int {
+	slices.SortStableFunc(out, func(a, b mention) int {
 		return a.SourceRange().Start.Byte - b.SourceRange().Start.Byte
 	})
 	return out
+}
+
+// elementExprs are the elements of a list as written, or the expression.
+func elementExprs(expr hclsyntax.Expression) []hclsyntax.Expression {
+	if list, ok := expr.(*hclsyntax.TupleConsExpr); ok {
+		return list.Exprs
+	}
+	return []hclsyntax.Expression{expr}
 }
 
 // references returns what the body mentions below root ("stage" or
@@ -36,7 +58,8 @@ func bodyTraversals(body *hclsyntax.Body) []hcl.Traversal {
 func references(body *hclsyntax.Body, root string) ([]reference, hcl.Diagnostics) {
 	var refs []reference
 	var diags hcl.Diagnostics
-	for _, t := range bodyTraversals(body) {
+	for _, m := range mentions(body) {
+		t := m.Traversal
 		if t.RootName() != root {
 			continue
 		}
@@ -46,7 +69,7 @@ func references(body *hclsyntax.Body, root string) ([]reference, hcl.Diagnostics
 				"Write the name of one %s, as in %s.NAME: what a file refers to must be known before it is evaluated.", root, root))
 			continue
 		}
-		refs = append(refs, reference{name, hcl.RangeBetween(t[0].SourceRange(), end)})
+		refs = append(refs, reference{name, hcl.RangeBetween(t[0].SourceRange(), end), m.plain})
 	}
 	return refs, diags
 }

@@ -36,6 +36,7 @@ type cell struct {
 	step    engine.StepID
 	outputs []string    // project-relative
 	paths   []cty.Value // outputs, marked
+	value   cty.Value   // what references see
 }
 
 // A scope is an evaluated module: the user's, or one instance of an embedded

@@ -19,6 +19,7 @@ func (p *planner) planStage(s *stage) {
 	b := &bodyReader{
 		planner: p, stage: s, scope: s.scope, body: s.decl.Body,
 		shared: map[*hclsyntax.Attribute]decoded{},
+		byCell: map[*hclsyntax.Attribute]bool{},
 		wrong:  map[hcl.Expression]bool{},
 	}
 	b.context = p.contextOf(s)
@@ -30,13 +31,24 @@ func (p *planner) planStage(s *stage) {
 		p.anyBroken = true
 		s.cells = nil
 	}
-	s.value = stageValue(s)
+	s.value = p.valueOf(s)
 	s.planned.Uses = uses(s.refs)
 	for _, c := range s.cells {
 		if !c.dropped {
 			s.planned.Cells = append(s.planned.Cells, Cell{Key: c.key, Step: c.step, Outputs: c.outputs})
 		}
 	}
+}
+
+// valueOf is what references to a planned stage see.
+func (p *planner) valueOf(s *stage) cty.Value {
+	switch {
+	case s.broken:
+		return cty.DynamicVal
+	case p.looked[s.name]:
+		return stageValue(s)
+	}
+	return plainValue(s)
 }
 
 // contextOf is what the stage's expressions see: its scope, and those stages
@@ -85,6 +97,7 @@ func (b *bodyReader) planCells() {
 		return
 	}
 	b.stage.cells = cells
+	b.plan.Graph.Steps = slices.Grow(b.plan.Graph.Steps, len(ready))
 	for _, r := range ready {
 		b.report.cell = r.cell
 		if b.stage.planned.Description == "" {

@@ -99,30 +99,42 @@ func (h handle) String() string {
 	return s
 }
 
+// plainValue is stage.NAME where only the reference matters.
+func plainValue(s *stage) cty.Value {
+	return cty.ObjectVal(map[string]cty.Value{
+		"name":     cty.StringVal(s.decl.Name),
+		handleAttr: cty.CapsuleVal(handleType, &handle{stage: s}),
+	})
+}
+
 // stageValue is what stage.NAME is: name, paths, path (if there is just one
 // output), cells, and each cell under its key. A cell whose key is one of
 // those four words is reached through cells.
 func stageValue(s *stage) cty.Value {
-	if s.broken {
-		return cty.DynamicVal
-	}
 	attrs := make(map[string]cty.Value, len(s.cells)+5)
 	cells := make(map[string]cty.Value, len(s.cells))
 	var paths []cty.Value
 	for _, c := range s.cells {
-		c.paths = outputValues(c)
+		v := c.valueIn(s)
 		paths = append(paths, c.paths...)
-		if c.key == "" {
-			continue
+		if c.key != "" {
+			cells[c.key], attrs[c.key] = v, v
 		}
-		v := cellValue(s, c)
-		cells[c.key], attrs[c.key] = v, v
 	}
 	attrs["name"] = cty.StringVal(s.decl.Name)
 	attrs["cells"] = cty.ObjectVal(cells)
 	setPaths(attrs, paths, len(handle{stage: s}.cells()) == 0)
 	attrs[handleAttr] = cty.CapsuleVal(handleType, &handle{stage: s})
 	return cty.ObjectVal(attrs)
+}
+
+// valueIn is the cell's value; it is made when it is first asked for.
+func (c *cell) valueIn(s *stage) cty.Value {
+	if c.value == cty.NilVal {
+		c.paths = outputValues(c)
+		c.value = cellValue(s, c)
+	}
+	return c.value
 }
 
 // cellValue is what stage.NAME["KEY"] is: key, paths, path, and the values
@@ -172,7 +184,7 @@ func eachOfCell(s *stage, c *cell, key string) cty.Value {
 	}
 	attrs["key"] = cty.StringVal(key)
 	attrs["name"] = cty.StringVal(s.decl.Name)
-	attrs["value"] = cellValue(s, c)
+	attrs["value"] = c.valueIn(s)
 	setPaths(attrs, c.paths, c.dropped)
 	return cty.ObjectVal(attrs)
 }

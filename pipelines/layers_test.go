@@ -1,0 +1,198 @@
+package pipelines
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/airbuild/airbuild"
+
+// A room is a folder of the module and what it may import. Names that end in
+// "/..." mean the package and all below it.
+type room struct {
+	dir  string // "dsl", "engine/..."
+	ours string // packages of this module that it may import, separated by blanks
+	// not are other packages, of the standard library too, that it must not
+	// import.
+	not string
+	// stdlib: nothing but the standard library (and ours).
+	stdlib bool
+}
+
+// rooms are the arrows of docs/architecture.md. The first room that matches a
+// folder counts; a folder that matches none is a mistake.
+var rooms = []room{
+	{dir: "cmd/airbuild/internal/...", ours: "cmd/airbuild/internal/... pipelines engine engine/action", not: "github.com/hashicorp/hcl/v2/..."},
+	{dir: "cmd/...", ours: "..."},
+	{dir: "dsl/...", ours: "dsl/...", not: "os os/... " + network},
+	{dir: "engine", ours: "engine/action engine/tree", not: hclAndCty + " os/exec " + network},
+	{dir: "engine/action", stdlib: true, not: "os os/... " + network},
+	{dir: "engine/tree", ours: "engine/action", not: hclAndCty + " os/exec " + network},
+	{dir: "engine/store/storetest", ours: "engine engine/action engine/store", not: hclAndCty},
+	{dir: "engine/store", ours: "engine/action", not: hclAndCty + " os/exec " + network},
+	{dir: "engine/local", ours: "engine engine/action engine/tree", not: hclAndCty},
+	{dir: "engine/remote", ours: "engine engine/action engine/tree", not: hclAndCty},
+	{dir: "engine/gocache", ours: "engine engine/action", not: hclAndCty},
+	{dir: "engine/bundle", ours: "engine/action engine/store", not: hclAndCty + " " + network},
+	{dir: "engine/host", stdlib: false, not: hclAndCty + " " + network},
+	{dir: "engine/source", not: hclAndCty + " " + network},
+	{dir: "tasks/...", ours: "tasks engine engine/action engine/tree", not: network},
+	{dir: "pipelines", ours: "dsl tasks/... engine", not: "os/exec " + network},
+	{dir: "testdata/...", ours: "..."},
+	{dir: "examples/...", ours: "..."},
+}
+
+// network are the packages of the standard library that reach it. net/url is
+// none of them.
+const network = "net net/http/... net/rpc/... net/smtp"
+
+const hclAndCty = "github.com/hashicorp/hcl/v2/... github.com/zclconf/go-cty/..."
+
+// onlyIn are packages that one room alone may import.
+var onlyIn = map[string]string{
+	"google.golang.org/grpc/...":       "engine/remote",
+	"google.golang.org/protobuf/...":   "engine/remote",
+	"github.com/bazelbuild/remote-...": "engine/remote",
+	"github.com/spf13/...":             "cmd/airbuild",
+}
+
+// TestLayers holds the import rules against every file of the module that is
+// no test.
+func TestLayers(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || d.Name() == "examples" || d.Name() == "vendor"):
+			return fs.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		files++
+		rel, err := filepath.Rel("..", name)
+		if err != nil {
+			return err
+		}
+		checkImports(t, filepath.ToSlash(rel))
+		return nil
+	})
+	if err != nil || files < 20 {
+		t.Fatalf("%d files, %v", files, err)
+	}
+}
+
+func checkImports(t *testing.T, name string) {
+	src, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(name)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := path.Dir(name)
+	r := roomOf(dir)
+	if r == nil {
+		t.Errorf("%s: no room of the architecture has the folder %s", name, dir)
+		return
+	}
+	for _, spec := range file.Imports {
+		imported, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if why := r.refuses(dir, imported); why != "" {
+			t.Errorf("%s imports %s: %s", name, imported, why)
+		}
+	}
+}
+
+func roomOf(dir string) *room {
+	for i := range rooms {
+		if matchesImport(rooms[i].dir, dir) {
+			return &rooms[i]
+		}
+	}
+	return nil
+}
+
+// refuses says why the room must not import a package, or nothing.
+func (r *room) refuses(dir, imported string) string {
+	if ours, ok := strings.CutPrefix(imported, modulePath+"/"); ok {
+		if !anyMatches(r.ours, ours) {
+			return r.dir + " may import of this module: " + r.ours
+		}
+		return ""
+	}
+	if anyMatches(r.not, imported) {
+		return r.dir + " must not import: " + r.not
+	}
+	if first, _, _ := strings.Cut(imported, "/"); r.stdlib && strings.Contains(first, ".") {
+		return r.dir + " imports the standard library only"
+	}
+	for pattern, only := range onlyIn {
+		if matchesImport(pattern, imported) && dir != only {
+			return "only " + only + " does"
+		}
+	}
+	return ""
+}
+
+func anyMatches(patterns, imported string) bool {
+	for pattern := range strings.FieldsSeq(patterns) {
+		if matchesImport(pattern, imported) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesImport reports whether a package is named by a pattern; "..." at its
+// end stands for anything, "/..." for the package and what is below it.
+func matchesImport(pattern, imported string) bool {
+	prefix, wild := strings.CutSuffix(pattern, "...")
+	if !wild {
+		return pattern == imported
+	}
+	return strings.HasPrefix(imported, prefix) || imported == strings.TrimSuffix(prefix, "/")
+}
+
+// The rules must be able to fail.
+func TestLayersRefuse(t *testing.T) {
+	for _, test := range []struct {
+		dir, imported string
+		refused       bool
+	}{
+		{"dsl", "os", true},
+		{"dsl", modulePath + "/engine", true},
+		{"dsl", "github.com/hashicorp/hcl/v2", false},
+		{"engine", "os/exec", true},
+		{"engine", "github.com/hashicorp/hcl/v2/hclsyntax", true},
+		{"engine", "net/http", true},
+		{"engine", modulePath + "/engine/action", false},
+		{"engine/action", "github.com/zclconf/go-cty/cty", true},
+		{"engine/tree", modulePath + "/engine", true},
+		{"tasks/archive", modulePath + "/dsl", true},
+		{"tasks/archive", modulePath + "/tasks/golang", true},
+		{"tasks/archive", "net", true},
+		{"pipelines", "os/exec", true},
+		{"pipelines", modulePath + "/tasks/golang", false},
+		{"pipelines", modulePath + "/engine/local", true},
+		{"engine/local", "google.golang.org/grpc", true},
+		{"engine/local", "os/exec", false},
+		{"cmd/airbuild/internal/ui", modulePath + "/dsl", true},
+		{"cmd/airbuild", modulePath + "/engine/local", false},
+	} {
+		if got := roomOf(test.dir).refuses(test.dir, test.imported) != ""; got != test.refused {
+			t.Errorf("%s imports %s: refused %v", test.dir, test.imported, got)
+		}
+	}
+}
