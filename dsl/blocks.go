@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -123,9 +124,17 @@ func (l *loader) locals(block *hclsyntax.Block) {
 	}
 }
 
+// toolchains are the names that a toolchain block may have.
+var toolchains = []string{"go"}
+
 func (l *loader) toolchain(block *hclsyntax.Block) {
 	name := block.Labels[0]
 	if !l.declare("toolchain", name, block.LabelRanges[0]) {
+		return
+	}
+	if !slices.Contains(toolchains, name) {
+		l.reject(block.LabelRanges[0], "Unknown toolchain",
+			fmt.Sprintf("There is no toolchain %q.", name)+nearOrAll(name, toolchains))
 		return
 	}
 	attr, ok := block.Body.Attributes["version"]

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -19,7 +20,7 @@ import (
 // fail.
 func TestDiagnostics(t *testing.T) {
 	for _, name := range goldenInputs(t, "testdata/diagnostics", ".txtar", ".txt") {
-		t.Run(strings.TrimSuffix(name[strings.LastIndex(name, "/")+1:], ".txtar"), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			archive, err := txtar.ParseFile(name)
 			if err != nil {
 				t.Fatal(err)

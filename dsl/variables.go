@@ -228,7 +228,7 @@ func (e *evaluator) variable(v *Variable) cty.Value {
 // insteadOfNull is the default of a variable that cannot be null.
 func (e *evaluator) insteadOfNull(v *Variable, g givenValue) cty.Value {
 	if v.Default == nil || g.expr == v.Default {
-		e.add(g.at, "Null for a variable", fmt.Sprintf("The variable %q cannot be null (nullable = false); %s gives null.", v.Name, g.from))
+		e.add(g.place(v), "Null for a variable", fmt.Sprintf("The variable %q cannot be null (nullable = false); %s gives null.", v.Name, g.from))
 		return cty.UnknownVal(v.Type)
 	}
 	g = givenValue{isSet: true, from: "the default", expr: v.Default, inModule: true, at: v.Default.Range()}
@@ -259,7 +259,7 @@ func (e *evaluator) raw(v *Variable, g givenValue) (cty.Value, bool) {
 	case g.expr != nil:
 		value, diags := g.expr.Value(nil)
 		if diags.HasErrors() {
-			e.add(g.at, "Value not constant", "A --var-file holds plain values: strings, numbers, booleans, lists and maps, without references and functions.")
+			e.add(g.place(v), "Value not constant", "A --var-file holds plain values: strings, numbers, booleans, lists and maps, without references and functions.")
 		}
 		return value, !diags.HasErrors()
 	case g.value != cty.NilVal:
@@ -278,9 +278,17 @@ func (e *evaluator) fromText(v *Variable, g givenValue) (cty.Value, bool) {
 	if value, diags := literal(g.text, g.from); !diags.HasErrors() {
 		return value, true
 	}
-	e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be of type %s, written as in an Airbuildfile, such as %s.%s",
+	e.add(g.place(v), "Invalid value for variable", fmt.Sprintf("%s must be of type %s, written as in an Airbuildfile, such as %s.%s",
 		capitalizeFrom(g, v), typeName(v.Type), exampleOf(v.Type), given(v, g)))
 	return cty.NilVal, false
+}
+
+// place is where a mistake in a value is shown. A secret's own line is not.
+func (g givenValue) place(v *Variable) hcl.Range {
+	if v.Sensitive {
+		return v.Range
+	}
+	return g.at
 }
 
 // literal evaluates an expression without references and functions.
@@ -330,7 +338,7 @@ func (e *evaluator) convert(v *Variable, g givenValue, raw cty.Value) cty.Value 
 	}
 	value, err := convert.Convert(raw, v.Type)
 	if err != nil {
-		e.add(g.at, "Invalid value for variable", fmt.Sprintf("%s must be of type %s: %s.%s",
+		e.add(g.place(v), "Invalid value for variable", fmt.Sprintf("%s must be of type %s: %s.%s",
 			capitalizeFrom(g, v), typeName(v.Type), conversionError(err), given(v, g)))
 		return cty.UnknownVal(v.Type)
 	}
@@ -422,7 +430,7 @@ func (e *evaluator) validation(v *Variable, validation Validation, objects map[s
 		return
 	}
 	g := e.given[v.Name]
-	e.add(g.at, fmt.Sprintf("Invalid value for variable %q", v.Name),
+	e.add(g.place(v), fmt.Sprintf("Invalid value for variable %q", v.Name),
 		fmt.Sprintf("%s\nThe value is given by %s.", validationText(message), g.from))
 	e.diags[len(e.diags)-1].Extra = Related{{Range: validation.Condition.Range(), Note: "the condition"}}
 }
