@@ -98,14 +98,14 @@ func (p *place) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// An outcome is the summary of a run with --output json.
-type outcome struct {
+// A tally is the summary of a run with --output json.
+type tally struct {
 	Event                      string
 	Hits, Ran, Failed, Damaged int
 }
 
 // run runs the pipeline to its end and expects success.
-func (p *place) run() outcome {
+func (p *place) run() tally {
 	p.t.Helper()
 	cmd := p.command("run", "release", "--output", "json")
 	var stderr bytes.Buffer
@@ -115,7 +115,7 @@ func (p *place) run() outcome {
 		p.t.Fatalf("run: %v\n%s%s", err, out, &stderr)
 	}
 	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-	var o outcome
+	var o tally
 	if err := json.Unmarshal(lines[len(lines)-1], &o); err != nil || o.Event != "summary" {
 		p.t.Fatalf("last line %q: %v", lines[len(lines)-1], err)
 	}
@@ -273,13 +273,13 @@ func TestTwoAtOnce(t *testing.T) {
 		p, q := newPlace(t), newPlace(t)
 		q.cache = p.cache
 		var wg sync.WaitGroup
-		outcomes := make([]outcome, 2)
+		tallies := make([]tally, 2)
 		for i, x := range []*place{p, q} {
-			wg.Go(func() { outcomes[i] = x.run() })
+			wg.Go(func() { tallies[i] = x.run() })
 		}
 		wg.Wait()
-		if ran := outcomes[0].Ran + outcomes[1].Ran; ran != robustSteps {
-			t.Errorf("%d executions of %d steps: %+v", ran, robustSteps, outcomes)
+		if ran := tallies[0].Ran + tallies[1].Ran; ran != robustSteps {
+			t.Errorf("%d executions of %d steps: %+v", ran, robustSteps, tallies)
 		}
 		want := p.clean()
 		p.wantOutputs(want)
@@ -384,8 +384,10 @@ stage "exec" "big" {
 pipeline "release" { stages = [stage.big] }
 `)
 	air := p.command("run", "release")
-	cmd := exec.Command("unshare", "-rm", "sh", "-c", `mount -t tmpfs -o size=500k tmpfs "$AIRBUILD_CACHE" && exec -a airbuild "$0" run release`, air.Path)
-	cmd.Args[3] = `mount -t tmpfs -o size=500k tmpfs "$AIRBUILD_CACHE" && ln -s "$0" "$AIRBUILD_CACHE/airbuild" && exec "$AIRBUILD_CACHE/airbuild" run release`
+	// The test binary is the program when it goes by its name.
+	const script = `mount -t tmpfs -o size=500k tmpfs "$AIRBUILD_CACHE" &&
+		ln -s "$0" "$AIRBUILD_CACHE/airbuild" && exec "$AIRBUILD_CACHE/airbuild" run release`
+	cmd := exec.Command("unshare", "-rm", "sh", "-c", script, air.Path)
 	cmd.Dir, cmd.Env = air.Dir, air.Env
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
