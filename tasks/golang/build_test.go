@@ -347,3 +347,29 @@ func taskMap(cfg *Config) map[string]tasks.Task {
 	}
 	return out
 }
+
+// C code is compiled with what the stage says, and link-time optimization
+// makes a program that still runs.
+func TestCgoBuilds(t *testing.T) {
+	if _, err := exec.LookPath(defaultCC(runtime.GOOS)); err != nil {
+		t.Skip("no C compiler on this host")
+	}
+	p := newProject(t, map[string]string{
+		"go.mod":  "module example.com/c\n\ngo 1.26\n",
+		"main.go": "package main\n\n// int twice(int);\nimport \"C\"\n\nfunc main() { println(C.twice(21)) }\n",
+		"c.c":     "int twice(int n) { return 2 * n; }\nint unused(int n) { return n; }\n",
+	})
+	for _, lto := range []bool{false, true} {
+		b := p.block("go_build", "cgo", true, "output", "c", "size.lto", lto, "size.strip", true)
+		if st, log := p.run(&build{p.cfg}, b); st != engine.Done {
+			t.Fatalf("lto %v: %v\n%s", lto, st, log)
+		}
+		if out, err := exec.Command(filepath.Join(p.root, "dist", "c")).CombinedOutput(); err != nil || string(out) != "42\n" {
+			t.Errorf("lto %v: %q, %v", lto, out, err)
+		}
+	}
+	p.write(map[string]string{"c.c": "int twice(int n) { return n + n; }\n"})
+	if st, _ := p.run(&build{p.cfg}, p.block("go_build", "cgo", true, "output", "c", "size.lto", true, "size.strip", true)); st != engine.Done {
+		t.Errorf("a C file was edited: %v", st)
+	}
+}

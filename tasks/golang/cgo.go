@@ -37,7 +37,11 @@ func cgoAttr() tasks.Attr {
 // cgoWanted reports whether C is compiled for a platform, and the label of the
 // block that says how; "" means the host's own compiler.
 func cgoWanted(b *tasks.Block, p tasks.Platform) (on bool, label string) {
-	for _, want := range []string{name(p), p.OS + "/" + p.Arch} {
+	wants := []string{name(p), p.OS + "/" + p.Arch}
+	if p.OS == "darwin" {
+		wants = append(wants, universalPort)
+	}
+	for _, want := range wants {
 		for _, l := range b.Labels["cgo"] {
 			if l == want {
 				label = l
@@ -155,7 +159,9 @@ func companion(cc string) string {
 // compiler may be missing, because few programs need it.
 func (c *compiler) find(b *tasks.Block, p tasks.Platform) (tasks.Programs, hcl.Diagnostics) {
 	host := b.Project.HostOS + "/" + b.Project.HostArch
-	if !c.named && p.OS+"/"+p.Arch != host {
+	// clang on macOS builds for both architectures; Go tells it which.
+	mac := p.OS == "darwin" && b.Project.HostOS == "darwin"
+	if !c.named && p.OS+"/"+p.Arch != host && !mac {
 		return nil, hcl.Diagnostics{b.Error(c.attr, "No C compiler for "+name(p),
 			fmt.Sprintf("This host's compiler builds for %s. Name one that builds for %s: cgo %q { cc = %q }.", host, name(p), name(p), crossCC(p)))}
 	}

@@ -149,6 +149,8 @@ func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) 
 		return nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(c.Patterns, " "), err)
 	}
 	g := newGatherer(c, files)
+	_, err = relativeInside(tc.Root, files.Root())
+	g.isGo = err == nil
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		var p goPackage
 		if err := d.Decode(&p); errors.Is(err, io.EOF) {
@@ -175,6 +177,7 @@ type gatherer struct {
 	modules map[string]bool   // lines of modulesPath
 	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
 	pkgs    int
+	isGo    bool // the project is part of the toolchain's own tree
 }
 
 func newGatherer(c *closure, files engine.Files) *gatherer {
@@ -216,12 +219,21 @@ func (g *gatherer) place(dir string, m *goModule) (land, name string, err error)
 
 func (g *gatherer) inside(dir string) (string, bool) {
 	for _, root := range g.roots {
-		rel, err := filepath.Rel(root, dir)
-		if err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-			return filepath.ToSlash(rel), true
+		if rel, err := relativeInside(root, dir); err == nil {
+			return rel, true
 		}
 	}
 	return "", false
+}
+
+// relativeInside returns an absolute path as seen from root, with slashes; the
+// error says that it is not below root.
+func relativeInside(root, p string) (string, error) {
+	rel, err := filepath.Rel(root, p)
+	if err == nil && (rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator))) {
+		err = fmt.Errorf("%s is not below %s", p, root)
+	}
+	return filepath.ToSlash(rel), err
 }
 
 // add takes one package in.
@@ -270,6 +282,16 @@ func (g *gatherer) add(p *goPackage) error {
 		g.testData(land, name)
 	}
 	return g.headers(land, name, p)
+}
+
+// ownStandard reports whether a package that the toolchain calls its own is
+// source of the project, which then is Go itself, or its commands.
+func (g *gatherer) ownStandard(p *goPackage) bool {
+	if !g.isGo {
+		return false
+	}
+	_, ok := g.inside(p.Dir)
+	return ok
 }
 
 // testMain reports whether p is a generated test program.

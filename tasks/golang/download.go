@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/mod/modfile"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
@@ -43,7 +44,7 @@ func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	out := b.DistPath(b.StringOr("output", "modules"))
 	s := b.NewStep(engine.InProcess)
-	s.Lister = listers{identity{t.cfg}}
+	s.Lister = listers{identity{t.cfg}, outsideReplacements{modFiles: m.files(), modOnly: true}}
 	s.Network = network(b)
 	setWork(&s, m)
 	addModuleFiles(&s, m)
@@ -196,6 +197,9 @@ func (d *downloading) try(ctx context.Context, withSums bool, log io.Writer) ([]
 			continue
 		}
 		if err == nil {
+			text, err = d.redirect(name, text)
+		}
+		if err == nil {
 			err = writeNew(filepath.Join(src, filepath.FromSlash(name)), text)
 		}
 		if err != nil {
@@ -223,6 +227,40 @@ func (d *downloading) try(ctx context.Context, withSums bool, log io.Writer) ([]
 		return nil, runErr
 	}
 	return got, err
+}
+
+// redirect makes the replacements outside the project of a go.mod or go.work
+// absolute, since its copy lies elsewhere.
+func (d *downloading) redirect(name string, text []byte) ([]byte, error) {
+	dirs, err := outsideDirs(d.cfg.Root, name, text)
+	if err != nil || len(dirs) == 0 {
+		return text, err
+	}
+	if d.cfg.Root == "" {
+		return nil, errors.New("find a replacement outside the project: the project's root is not configured")
+	}
+	if path.Base(name) == "go.work" {
+		f, err := modfile.ParseWork(name, text, nil)
+		if err != nil {
+			return nil, err
+		}
+		for mod, dir := range dirs {
+			if err := f.AddReplace(mod, "", filepath.ToSlash(dir), ""); err != nil {
+				return nil, err
+			}
+		}
+		return modfile.Format(f.Syntax), nil
+	}
+	f, err := modfile.Parse(name, text, nil)
+	if err != nil {
+		return nil, err
+	}
+	for mod, dir := range dirs {
+		if err := f.AddReplace(mod, "", filepath.ToSlash(dir), ""); err != nil {
+			return nil, err
+		}
+	}
+	return f.Format()
 }
 
 // readDownloaded decodes the modules; their errors go to the log.

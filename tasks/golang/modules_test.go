@@ -330,3 +330,24 @@ func filesBelow(t *testing.T, dir string) []string {
 	}
 	return slices.Sorted(maps.Keys(found))
 }
+
+// A replacement outside the project is found by the copies that tools work on.
+func TestOutsideReplacementInModuleStages(t *testing.T) {
+	p, _ := withModules(t)
+	p.write(map[string]string{
+		"../lib/go.mod": "module example.org/lib\n\ngo 1.26\n",
+		"../lib/lib.go": "package lib\n",
+		"go.mod":        p.read("go.mod") + "\nrequire example.org/lib v0.0.0\n\nreplace example.org/lib => ../lib\n",
+		"use.go":        "package main\n\nimport _ \"example.org/lib\"\n",
+	})
+	if st, log := p.run(&download{p.cfg}, p.block("go_download")); st != engine.Done {
+		t.Errorf("download: %v\n%s", st, log)
+	}
+	if st, log := p.run(&vendor{p.cfg}, p.block("go_vendor")); st != engine.Done {
+		t.Errorf("vendor: %v\n%s", st, log)
+	}
+	p.write(map[string]string{"../lib/lib.go": "package lib\n\nconst X = 1\n"})
+	if st, log := p.run(&vendor{p.cfg}, p.block("go_vendor")); st != engine.Done || !strings.Contains(p.read("vendor/example.org/lib/lib.go"), "X = 1") {
+		t.Errorf("vendor after an edit: %v\n%s", st, log)
+	}
+}

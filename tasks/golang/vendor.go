@@ -70,23 +70,39 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		s.Inputs = append(s.Inputs, in)
 	}
 	addLister(&s, &imports{Roots: m.roots(), Dist: b.Project.Dist, Vendor: out})
-	addLister(&s, outsideReplacements{m.files()})
+	addLister(&s, outsideReplacements{modFiles: m.files()})
 	return []engine.Step{s}, diags
 }
 
 // outsideReplacements is the Lister of the directories outside the project that
-// replace modules: their files are copied into vendor/.
-type outsideReplacements struct{ modFiles []string }
+// replace modules: all their files, which are copied into vendor/, or their
+// go.mod only.
+type outsideReplacements struct {
+	modFiles []string
+	modOnly  bool
+}
 
 // List implements engine.Lister.
 func (o outsideReplacements) List(_ context.Context, files engine.Files) (engine.Listing, error) {
 	var l engine.Listing
 	for _, name := range o.modFiles {
-		dirs, err := outsideDirs(files.Root(), name)
+		text, err := os.ReadFile(filepath.Join(files.Root(), filepath.FromSlash(name)))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return l, err
+		}
+		dirs, err := outsideDirs(files.Root(), name, text)
 		if err != nil {
 			return l, err
 		}
 		for mod, dir := range dirs {
+			if o.modOnly {
+				l.Inputs = append(l.Inputs, engine.Input{Kind: engine.FromFile,
+					Path: path.Join(outsidePath, mod, "go.mod"), File: filepath.ToSlash(filepath.Join(dir, "go.mod"))})
+				continue
+			}
 			if err := addOutside(&l, files, path.Join(outsidePath, mod), dir); err != nil {
 				return l, fmt.Errorf("read the replacement of %s: %w", mod, err)
 			}
@@ -98,18 +114,11 @@ func (o outsideReplacements) List(_ context.Context, files engine.Files) (engine
 
 // outsideDirs returns the absolute directories outside the project that a
 // go.mod or go.work puts in the place of modules, by module path.
-func outsideDirs(root, name string) (map[string]string, error) {
-	text, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
+func outsideDirs(root, name string, text []byte) (map[string]string, error) {
 	var replaces []*modfile.Replace
 	switch path.Base(name) {
 	case "go.mod":
-		f, err := modfile.ParseLax(name, text, nil)
+		f, err := modfile.Parse(name, text, nil)
 		if err != nil {
 			return nil, err
 		}
