@@ -218,12 +218,29 @@ func (r *run) expand(ctx context.Context, s *Step, res *action.Result) (*made, e
 			m.refs = append(m.refs, d)
 		}
 	}
-	for i := range m.tops {
-		if !localPath(m.tops[i].Path) {
-			return nil, fmt.Errorf("output %q is outside the project", m.tops[i].Path)
-		}
-	}
 	return m, nil
+}
+
+// checkOutputs refuses a result that names outputs which the command does not
+// declare: it is not this action's, whatever the store says.
+func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
+	check := func(p string) error {
+		if !slices.Contains(s.Command.OutputPaths, p) || !localPath(path.Join(s.Command.WorkingDirectory, p)) {
+			return &action.Damaged{What: "entry", Digest: key, Reason: fmt.Sprintf("it names an output %q that the command does not declare", p)}
+		}
+		return nil
+	}
+	var errs []error
+	for _, f := range res.OutputFiles {
+		errs = append(errs, check(f.Path))
+	}
+	for _, d := range res.OutputDirectories {
+		errs = append(errs, check(d.Path))
+	}
+	for _, l := range res.OutputSymlinks {
+		errs = append(errs, check(l.Path))
+	}
+	return errors.Join(errs...)
 }
 
 func localPath(p string) bool {

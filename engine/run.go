@@ -360,7 +360,11 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 	if res == nil {
 		return nil, "", nil
 	}
-	m, err := r.expand(ctx, p.Step, res)
+	err = checkOutputs(p.Step, p.Key, res)
+	var m *made
+	if err == nil {
+		m, err = r.expand(ctx, p.Step, res)
+	}
 	if err != nil {
 		why, err := missed(err)
 		return nil, why, err

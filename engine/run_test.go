@@ -193,6 +193,20 @@ func TestMissingBlobIsAMiss(t *testing.T) {
 	b.want("done a 1 of its blobs are missing or damaged in the store")
 }
 
+func TestForeignResultIsAMiss(t *testing.T) {
+	for _, p := range []string{"../outside", "dist/other", "/etc/x"} {
+		b := newBench(t)
+		b.step("a", engine.FileInput("in.txt"))
+		b.run()
+		for _, res := range b.store.results {
+			res.OutputFiles[0].Path = p
+		}
+		if sum := b.run(); sum.Ran != 1 || !strings.Contains(b.log[0], "does not declare") {
+			t.Errorf("%s: %v", p, b.log)
+		}
+	}
+}
+
 func TestLostExplanationIsMended(t *testing.T) {
 	b := newBench(t)
 	b.step("a", engine.FileInput("in.txt"))
