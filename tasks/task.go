@@ -136,6 +136,9 @@ type Project struct {
 	FindTool func(name string) (string, error)
 	// Functions are those of the language, for template files.
 	Functions map[string]function.Function
+	// Makes reports whether a stage of the file makes a project-relative path,
+	// so that what is there now says nothing of what will be; nil: unknown.
+	Makes func(path string) bool
 	// Host is the machine that plans and runs.
 	HostOS, HostArch string
 }

@@ -23,9 +23,8 @@ type Config struct {
 	// a go_download stage needs it to name the tree to the go command.
 	Root string
 
-	once     sync.Once
-	settings []string // what `go env` says of proxies and caches
-	err      error
+	mu       sync.Mutex // guards settings
+	settings []string   // what `go env` says of proxies and caches; nil until asked
 }
 
 // Tasks returns the stage types of this package.

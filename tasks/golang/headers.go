@@ -87,7 +87,7 @@ func (s *includes) take(file string) bool {
 		return false
 	}
 	if _, err := s.g.files.Digest(file); err != nil {
-		if !path.IsAbs(file) {
+		if errors.Is(err, fs.ErrNotExist) && !path.IsAbs(file) {
 			s.g.depends[file] = true // it may appear
 		}
 		return false

@@ -21,7 +21,7 @@ import (
 
 // A project is a module on disk with a store of its own.
 type project struct {
-	t     *testing.T
+	t     testing.TB
 	root  string
 	state string
 	cas   string
@@ -30,7 +30,7 @@ type project struct {
 }
 
 // newProject writes files ("path": text) into a fresh directory.
-func newProject(t *testing.T, files map[string]string) *project {
+func newProject(t testing.TB, files map[string]string) *project {
 	t.Helper()
 	dir := t.TempDir()
 	p := &project{t: t, root: filepath.Join(dir, "pröject one"), state: filepath.Join(dir, "state"), cas: filepath.Join(dir, "cas")}

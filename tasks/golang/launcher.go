@@ -97,11 +97,11 @@ func (c *Config) environ(ctx context.Context, share engine.Share) ([]string, err
 	if err != nil {
 		return nil, err
 	}
-	c.once.Do(func() { c.settings, c.err = c.ask(ctx, tc) })
-	if c.err != nil {
-		return nil, c.err
+	settings, err := c.userSettings(ctx, tc)
+	if err != nil {
+		return nil, err
 	}
-	env := append(c.hostEnv(tc), c.settings...)
+	env := append(c.hostEnv(tc), settings...)
 	env = append(env, "GOENV=off", "GOTELEMETRY=off", "GOTOOLCHAIN=local")
 	if share.CPU > 0 {
 		n := strconv.Itoa(share.CPU)
@@ -110,6 +110,21 @@ func (c *Config) environ(ctx context.Context, share engine.Share) ([]string, err
 		env = append(env, "GOMAXPROCS="+n, "GOFLAGS=-p="+n)
 	}
 	return env, nil
+}
+
+// userSettings asks once and remembers a good answer: a run that was stopped
+// while it asked must not spoil the next one.
+func (c *Config) userSettings(ctx context.Context, tc *Toolchain) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.settings == nil {
+		settings, err := c.ask(ctx, tc)
+		if err != nil {
+			return nil, err
+		}
+		c.settings = settings
+	}
+	return c.settings, nil
 }
 
 // hostEnv is what comes from the host as it is, and a PATH on which the
@@ -160,7 +175,7 @@ func (c *Config) ask(ctx context.Context, tc *Toolchain) ([]string, error) {
 	if err := json.Unmarshal(out, &values); err != nil {
 		return nil, fmt.Errorf("read the settings of Go: %w", err)
 	}
-	var settings []string
+	settings := []string{}
 	for _, name := range goVariables {
 		if v := values[name]; v != "" {
 			settings = append(settings, name+"="+v)

@@ -32,12 +32,15 @@ type module struct {
 // errNoModule says that no go.mod governs a directory.
 var errNoModule = errors.New("no go.mod")
 
-// findModule reads the module that governs dir. It looks no further than the
-// project: what is above it cannot be carried along.
-func findModule(project fs.FS, dir string) (*module, error) {
+// findModule reads the module that governs dir, and unless alone is set the
+// workspace. It looks no further than the project: what is above it cannot be
+// carried along.
+func findModule(project fs.FS, dir string, alone bool) (*module, error) {
 	m := &module{}
-	if err := m.readWork(project, dir); err != nil {
-		return nil, err
+	if !alone {
+		if err := m.readWork(project, dir); err != nil {
+			return nil, err
+		}
 	}
 	root, ok := ascend(project, dir, "go.mod")
 	if !ok {

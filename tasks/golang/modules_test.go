@@ -351,3 +351,57 @@ func TestOutsideReplacementInModuleStages(t *testing.T) {
 		t.Errorf("vendor after an edit: %v\n%s", st, log)
 	}
 }
+
+// A vendor directory that a stage makes is used where it is referred to and
+// nowhere else, whether or not an earlier run has left it there.
+func TestVendorOfAStageIsNoSurprise(t *testing.T) {
+	p := newProject(t, fixedSample(map[string]string{"vendor/modules.txt": ""}))
+	mod := func(makes func(string) bool) string {
+		b := p.block("go_vet")
+		b.Project.Makes = makes
+		return p.plan(&vet{p.cfg}, b)[0].Command.Arguments[2]
+	}
+	if got := mod(nil); got != "-mod=vendor" {
+		t.Errorf("a vendor directory of the source: %s", got)
+	}
+	if got := mod(func(p string) bool { return p == "vendor" }); got != "-mod=readonly" {
+		t.Errorf("a vendor directory of a stage: %s", got)
+	}
+}
+
+func TestModuleOf(t *testing.T) {
+	p := newProject(t, map[string]string{
+		"go.work":     "go 1.26\n\nuse ./a\n",
+		"a/go.mod":    "module example.com/a\n\ngo 1.26\n",
+		"a/x/y/y.go":  "package y\n",
+		"b/go.mod":    "module example.com/b\n",
+		"bad/go.mod":  "modul x\n",
+		"none/x.text": "",
+	})
+	for _, tt := range []struct {
+		dir, gowork      string
+		root, work, path string
+		err              string
+	}{
+		{"a/x/y", "", "a", ".", "example.com/a", ""},
+		{"a/x/y", "off", "a", "", "example.com/a", ""},
+		{"b", "", "b", "", "example.com/b", ""},
+		{".", "", ".", ".", "", ""},
+		{"none", "", "", "", "", "There is no go.mod in none"},
+		{"bad", "", "", "", "", "bad/go.mod:1"},
+	} {
+		b := p.block("go_build")
+		b.Meta.Dir = tt.dir
+		b.Meta.Env = map[string]string{"GOWORK": tt.gowork}
+		m, diags := moduleOf(b)
+		if tt.err != "" {
+			if !diags.HasErrors() || !strings.Contains(diags.Error(), tt.err) {
+				t.Errorf("%s: got %v, want %q", tt.dir, diags, tt.err)
+			}
+			continue
+		}
+		if diags.HasErrors() || m.Root != tt.root || m.Work != tt.work || m.Path != tt.path {
+			t.Errorf("%s: got %+v, %v", tt.dir, m, diags)
+		}
+	}
+}

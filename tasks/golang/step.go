@@ -55,7 +55,7 @@ func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, e
 
 // moduleOf reads the module that governs the stage's dir.
 func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
-	m, err := findModule(b.Project.Files, b.Meta.Dir)
+	m, err := findModule(b.Project.Files, b.Meta.Dir, b.Meta.Env["GOWORK"] == "off")
 	switch {
 	case errors.Is(err, errNoModule):
 		where := "the project"
@@ -66,6 +66,10 @@ func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
 			fmt.Sprintf("There is no go.mod in %s. Set dir to the module's directory, or make one with `go mod init`.", where))}
 	case err != nil:
 		return nil, hcl.Diagnostics{b.Error("dir", "Bad Go module", fmt.Sprintf("The module's files cannot be read: %v.", err))}
+	}
+	if b.Project.Makes != nil && b.Project.Makes(m.VendorDir) {
+		// Whether an earlier run has left it there must not change the plan.
+		m.Vendored = false
 	}
 	return m, nil
 }

@@ -1,6 +1,7 @@
 package golang
 
 import (
+	"fmt"
 	"path"
 
 	"github.com/hashicorp/hcl/v2"
@@ -35,6 +36,10 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	m, diags := moduleRoot(b)
 	if diags.HasErrors() {
 		return nil, diags
+	}
+	if m.Path == "" {
+		return nil, hcl.Diagnostics{b.Error("dir", "No Go module",
+			fmt.Sprintf("There is only a go.work in %q, and tidying is about one module. Set dir to a module's directory.", b.Meta.Dir))}
 	}
 	// Tidying is about one module: a workspace would lend it requirements.
 	m.Work, m.Uses = "", nil
