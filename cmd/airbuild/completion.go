@@ -40,6 +40,9 @@ func writeCompletion(root *cobra.Command, shell string, w io.Writer, shells []st
 // cannot be planned offers nothing: a shell's prompt is no place for diagnostics.
 func (a *app) completeTargets(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	quiet := &app{streams: streams{in: a.in, out: io.Discard, err: io.Discard}, flags: a.flags, lookupEnv: a.lookupEnv}
+	if quiet.prepare() != nil { // cobra does not run it before completing
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	p, err := quiet.load(c.Context(), nil)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp

@@ -26,7 +26,7 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 	if a.json() {
 		var sink ui.Sink
 		sink, js = a.sink()
-		defer func() { err = firstError(err, sink.Close()) }()
+		defer func() { err = endOutput(sink, err) }()
 	}
 	p, err := a.load(ctx, js)
 	if err != nil {

@@ -53,7 +53,7 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 		}
 	}
 	sink, js := a.sink()
-	defer func() { err = firstError(err, sink.Close()) }()
+	defer func() { err = endOutput(sink, err) }()
 	p, err := a.load(ctx, js)
 	if err != nil {
 		return err
@@ -166,6 +166,17 @@ func (a *app) sink() (s ui.Sink, js *ui.JSONSink) {
 	a.shown.Store(&s)
 	js, _ = s.(*ui.JSONSink)
 	return s, js
+}
+
+// endOutput closes the sink. JSON tells an error that ended the command before
+// there was a run as a diagnostic, beside the text on stderr.
+func endOutput(s ui.Sink, err error) error {
+	if js, ok := s.(*ui.JSONSink); ok {
+		if _, show := exitCode(err); show != nil {
+			js.Diagnostic(ui.Diagnostic{Severity: "error", Summary: show.Error()})
+		}
+	}
+	return firstError(err, s.Close())
 }
 
 // abandon leaves the terminal as it was found, when the program must end now.

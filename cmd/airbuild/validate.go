@@ -24,7 +24,7 @@ func (a *app) validate(ctx context.Context) (err error) {
 	if a.json() {
 		var sink ui.Sink
 		sink, js = a.sink()
-		defer func() { err = firstError(err, sink.Close()) }()
+		defer func() { err = endOutput(sink, err) }()
 	}
 	p, err := a.load(ctx, js)
 	if err != nil || js != nil {

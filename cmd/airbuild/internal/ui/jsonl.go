@@ -147,7 +147,7 @@ type jsonFailure struct {
 func (s *JSONSink) Diagnostic(d Diagnostic) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.ended { // nothing comes after the summary
 		return
 	}
 	s.begin(engine.Event{Time: s.now()})

@@ -191,6 +191,7 @@ func TestJSONWithoutRun(t *testing.T) {
 	s := NewJSON(&b, func() time.Time { return at(0) })
 	s.Diagnostic(Diagnostic{Severity: "error", Summary: "Unknown stage type"})
 	s.Close()
+	s.Diagnostic(Diagnostic{Severity: "error", Summary: "Too late"})
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	if len(lines) != 3 || !strings.Contains(lines[0], `"event":"start"`) ||
 		!strings.Contains(lines[2], `"event":"summary","ok":false,"steps":0`) {
