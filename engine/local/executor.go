@@ -137,13 +137,25 @@ func (j *job) runDir() string {
 	return j.workDir()
 }
 
-// makeDirs makes the working directory, the outputs' parents, and a private
-// home and temporary directory.
+// makeDirs makes the working directory and the outputs' parents, and for what
+// surely starts programs a private home and temporary directory.
 func (j *job) makeDirs() error {
-	dirs := []string{j.workDir(), filepath.Join(j.dir, "home"), filepath.Join(j.dir, "tmp")}
+	dirs := []string{j.workDir()}
 	for _, p := range j.p.Command.OutputPaths {
 		dirs = append(dirs, filepath.Dir(filepath.Join(j.workDir(), filepath.FromSlash(p))))
 	}
+	if j.p.Step.Mode != engine.InProcess {
+		dirs = append(dirs, j.private()...)
+	}
+	return makeAll(dirs)
+}
+
+// private are the step's own home and temporary directory.
+func (j *job) private() []string {
+	return []string{filepath.Join(j.dir, "home"), filepath.Join(j.dir, "tmp")}
+}
+
+func makeAll(dirs []string) error {
 	for _, d := range dirs {
 		if err := os.MkdirAll(d, 0o777); err != nil {
 			return fmt.Errorf("make scratch directory: %w", err)

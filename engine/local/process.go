@@ -22,6 +22,11 @@ const defaultGrace = 5 * time.Second
 // group is interrupted, and killed after the grace time; nothing of the group
 // outlives the call.
 func (j *job) process(ctx context.Context, p *engine.Process) error {
+	if j.p.Step.Mode == engine.InProcess {
+		if err := makeAll(j.private()); err != nil {
+			return err
+		}
+	}
 	name, extra, err := j.resolve(ctx, p.Path)
 	if err != nil {
 		return err
@@ -129,7 +134,8 @@ func (j *job) baseEnv() []string {
 	if runtime.GOOS == "windows" {
 		names = passed["windows"]
 	}
-	home, tmp := filepath.Join(j.dir, "home"), filepath.Join(j.dir, "tmp")
+	own := j.private()
+	home, tmp := own[0], own[1]
 	env := []string{
 		"HOME=" + home, "USERPROFILE=" + home, "TMPDIR=" + tmp, "TMP=" + tmp, "TEMP=" + tmp,
 		"LANG=C.UTF-8", "LC_ALL=C.UTF-8", "TZ=UTC",
