@@ -201,7 +201,8 @@ func lookup(root string, context *hcl.EvalContext) (cty.Value, bool) {
 
 // explainAttribute says what a stage, a cell or each has instead of name.
 func explainAttribute(v cty.Value, so, name string, at hcl.Range) *hcl.Diagnostic {
-	if !v.Type().HasAttribute("paths") {
+	_, isStage := handleOf(v)
+	if !isStage && so != "each" || !v.Type().HasAttribute("paths") {
 		return nil
 	}
 	if name == "path" {

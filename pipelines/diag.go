@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -39,6 +40,11 @@ type reported struct {
 	details []string
 }
 
+// clone returns a report that can be added to by itself.
+func (r *report) clone() report {
+	return report{diags: slices.Clone(r.diags), seen: maps.Clone(r.seen)}
+}
+
 func (r *report) add(diags ...*hcl.Diagnostic) {
 	for _, d := range diags {
 		if d.Subject == nil || r.isNew(d) {
@@ -56,7 +62,7 @@ func (r *report) isNew(d *hcl.Diagnostic) bool {
 	if r.seen == nil {
 		r.seen = map[reportKey]reported{}
 	}
-	r.seen[key] = reported{r.cell, append(first.details, d.Detail)}
+	r.seen[key] = reported{r.cell, append(slices.Clip(first.details), d.Detail)}
 	return true
 }
 

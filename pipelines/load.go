@@ -24,22 +24,19 @@ import (
 // with severity error.
 func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 	p := &planner{
-		opts:     opts,
-		plan:     &Plan{Graph: &engine.Graph{}, Sources: map[string][]byte{}},
-		byName:   map[string]*stage{},
-		schemas:  map[string]*tasks.Schema{},
-		outputs:  map[string]owner{},
-		suspects: map[suspect]bool{},
-		looked:   map[string]bool{},
-		project:  opts.Project,
+		opts:    opts,
+		plan:    &Plan{Graph: &engine.Graph{}, Sources: map[string][]byte{}},
+		byName:  map[string]*stage{},
+		schemas: map[string]*tasks.Schema{},
+		looked:  map[string]bool{},
+		project: opts.Project,
 	}
 	if p.project.Files == nil {
 		p.project.Files = fsys
 	}
 	p.load(fsys, name)
 	p.evaluate()
-	p.planStages()
-	p.planPipelines()
+	p.planAll()
 	p.checkToolchains()
 	return p.plan, p.finish()
 }
@@ -62,6 +59,8 @@ type planner struct {
 	looked     map[string]bool          // stages whose paths or cells something asks for
 	pipelines  []*pipeline
 	outputs    map[string]owner // by project-relative path
+	made       map[string]owner // outputs of the first planning; nil during it
+	asked      map[string]bool  // what makes was asked, and last said
 	suspects   map[suspect]bool
 
 	incomplete bool // a file could not be read: names may be missing
@@ -122,6 +121,8 @@ func (p *planner) evaluate() {
 	p.user = p.evalModule(module, &in, &scope{dir: path.Dir(module.Name)})
 	maps.Copy(p.plan.Sources, module.Sources) // the variable files
 	p.project.Source = tasks.Source{Time: p.user.Time, Epoch: p.user.Epoch}
+	p.project.Functions = p.user.context.Functions
+	p.project.Makes = p.makes
 	p.addStages(module.Stages, p.user)
 	for _, u := range p.uses {
 		p.instantiate(u, &in)
@@ -187,11 +188,58 @@ func (p *planner) addStages(decls []*dsl.Stage, s *scope) {
 		}
 		st := &stage{decl: decl, scope: s}
 		st.name = decl.Name
-		st.planned = &Stage{Name: decl.Name, Type: decl.Type, Range: decl.Range}
 		p.byName[decl.Name] = st
 		p.stages = append(p.stages, st)
-		p.plan.Stages = append(p.plan.Stages, st.planned)
 	}
+}
+
+// planAll plans stages and pipelines. A task that asked whether a path is made
+// may have been told no before the stage that makes it was planned: then all
+// is planned once more, with the outputs of the first time known.
+func (p *planner) planAll() {
+	before := p.report
+	for range 2 {
+		p.report = before.clone()
+		p.reset()
+		p.planStages()
+		p.planPipelines()
+		if !p.guessedWrong() {
+			return
+		}
+		p.made = p.outputs
+	}
+}
+
+// reset takes back all planning.
+func (p *planner) reset() {
+	p.plan.Graph, p.plan.Stages, p.plan.Pipelines = &engine.Graph{}, nil, nil
+	p.pipelines, p.anyBroken = nil, false
+	p.outputs, p.suspects, p.asked = map[string]owner{}, map[suspect]bool{}, map[string]bool{}
+	for _, s := range p.stages {
+		s.refs, s.broken, s.cells, s.value = nil, s.clashes, nil, cty.NilVal
+		s.planned = &Stage{Name: s.decl.Name, Type: s.decl.Type, Range: s.decl.Range}
+		p.plan.Stages = append(p.plan.Stages, s.planned)
+	}
+}
+
+// makes is Project.Makes: what is known so far.
+func (p *planner) makes(name string) bool {
+	_, known := p.made[name]
+	if !known {
+		_, known = p.outputs[name]
+	}
+	p.asked[name] = known
+	return known
+}
+
+// guessedWrong reports whether makes said no to a path that is made.
+func (p *planner) guessedWrong() bool {
+	for name, said := range p.asked {
+		if _, made := p.outputs[name]; made != said {
+			return true
+		}
+	}
+	return false
 }
 
 // planStages finds the types and the order of the stages and plans each.
@@ -245,7 +293,7 @@ func (p *planner) findType(s *stage) {
 			detail = " There are " + strings.Join(known, ", ") + "."
 		}
 		p.report.add(errorAt(s.decl.TypeRange, "Unknown stage type", "There is no stage type %q.%s", s.decl.Type, detail))
-		s.broken = true
+		s.broken, s.schema = true, &tasks.Schema{}
 		return
 	}
 	s.task = task

@@ -30,6 +30,9 @@ const platformAxis = "platform"
 
 var derived = [...]string{"os", "arch", "variant", "exe"}
 
+// cellWords are what a cell says of itself to those that refer to it.
+var cellWords = [...]string{"key", "path", "paths", "value"}
+
 // matrixCells expands matrix, include and exclude. It returns nil after an
 // error, and when a value is unknown because of an error elsewhere.
 func (b *bodyReader) matrixCells(attr *hclsyntax.Attribute) []*cell {
@@ -137,16 +140,28 @@ func (b *bodyReader) scalar(v cty.Value, at hcl.Range, what string) (string, boo
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// checkAxisNames refuses axes that a platform's own values would hide.
+// checkAxisNames refuses axes that would hide something else.
 func (b *bodyReader) checkAxisNames(axes []axis, at hcl.Range) {
-	if !slices.ContainsFunc(axes, func(a axis) bool { return a.name == platformAxis }) {
-		return
-	}
 	for _, a := range axes {
-		if slices.Contains(derived[:], a.name) {
-			b.fail(errorAt(at, "Reserved axis", "The axis platform gives matrix.%s already: rename the axis %q.", a.name, a.name))
-		}
+		b.checkValueName(a.name, axes, at)
 	}
+}
+
+// checkValueName reports a matrix value that would hide something else.
+func (b *bodyReader) checkValueName(name string, axes []axis, at hcl.Range) bool {
+	switch {
+	case slices.Contains(cellWords[:], name):
+		b.fail(errorAt(at, "Reserved axis", "%q is what each.%s says of a cell: use another name.", name, name))
+	case hasAxis(axes, platformAxis) && slices.Contains(derived[:], name):
+		b.fail(errorAt(at, "Reserved axis", "The axis platform gives matrix.%s already: use another name, or name a platform.", name))
+	default:
+		return true
+	}
+	return false
+}
+
+func hasAxis(axes []axis, name string) bool {
+	return slices.ContainsFunc(axes, func(a axis) bool { return a.name == name })
 }
 
 // product makes the cells of the axes, the first axis varying slowest.
@@ -372,22 +387,16 @@ func (b *bodyReader) include(cells []*cell, axes []axis, patterns []pattern) []*
 }
 
 // splitNames tells a pattern's axes from its other values. It is not ok if
-// one of them is what a platform says.
+// one of these would hide something else.
 func (b *bodyReader) splitNames(p pattern, axes []axis) (own, extra []string, ok bool) {
-	isAxis := func(name string) bool {
-		return slices.ContainsFunc(axes, func(a axis) bool { return a.name == name })
-	}
 	ok = true
 	for _, name := range p.names {
-		switch {
-		case isAxis(name):
+		if hasAxis(axes, name) {
 			own = append(own, name)
-		case isAxis(platformAxis) && slices.Contains(derived[:], name):
-			b.fail(errorAt(p.ranges[name], "Reserved axis", "matrix.%s comes from the platform: take it out, or name a platform.", name))
-			ok = false
-		default:
-			extra = append(extra, name)
+			continue
 		}
+		extra = append(extra, name)
+		ok = b.checkValueName(name, axes, p.ranges[name]) && ok
 	}
 	return own, extra, ok
 }

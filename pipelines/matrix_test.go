@@ -271,14 +271,18 @@ variable "token" {
   default   = "hunter2hunter2"
   sensitive = true
 }
+variable "wait" {
+  default   = "90s"
+  sensitive = true
+}
 stage "make" "it" {
-  text = "Bearer ${var.token}"
+  wait = var.wait
   env  = { TOKEN = var.token, PLAIN = "x" }
 }`)
 	p := f.mustLoad(t)
 	b := f.block(t, "it")
-	if !b.Values["text"].Sensitive {
-		t.Error("text is not sensitive")
+	if !b.Values["wait"].Sensitive {
+		t.Error("wait is not sensitive")
 	}
 	if len(b.Meta.Secrets) != 1 || b.Meta.Secrets["TOKEN"] != "hunter2hunter2" {
 		t.Errorf("secrets %v", b.Meta.Secrets)
@@ -287,8 +291,24 @@ stage "make" "it" {
 	if len(step.Command.Env) != 1 || step.Command.Env[0].Name != "PLAIN" || len(step.Secrets) != 1 {
 		t.Errorf("env %v, secrets %v", step.Command.Env, step.Secrets)
 	}
-	if !slices.Contains(step.Mask, "Bearer hunter2hunter2") {
+	if !slices.Contains(step.Mask, "hunter2hunter2") {
 		t.Errorf("mask %v", step.Mask)
+	}
+}
+
+// A task that does not look out would write a secret into its command.
+func TestSensitiveValuesAreNotInCommands(t *testing.T) {
+	_, diags := project(`
+variable "token" {
+  default   = "hunter2hunter2"
+  sensitive = true
+}
+stage "make" "it" {
+  text = "Bearer ${var.token}"
+}`).load()
+	want := "Airbuildfile:7,10-31: Sensitive value in a command; Commands are stored and shown. Hand the value over in the environment: env = { NAME = … }.\n"
+	if got := render(diags); got != want {
+		t.Errorf("got %s", got)
 	}
 }
 

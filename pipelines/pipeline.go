@@ -96,12 +96,7 @@ func (p *planner) planPipeline(l *pipeline) {
 	}
 	if attr := l.decl.Body.Attributes["description"]; attr != nil {
 		if v, ok := p.pipelineValue(l, attr, context); ok {
-			if v.Type() != cty.String {
-				p.report.add(errorAt(attr.Expr.Range(), "Wrong type", "\"description\" is a string, not %s.", describe(v)))
-			} else {
-				v, _ = v.Unmark()
-				l.planned.Description = v.AsString()
-			}
+			p.describePipeline(l, v, attr.Expr.Range())
 		}
 	}
 	if attr := l.decl.Body.Attributes["stages"]; attr != nil {
@@ -111,6 +106,18 @@ func (p *planner) planPipeline(l *pipeline) {
 	}
 	slices.Sort(l.planned.Steps)
 	l.planned.Steps = slices.Compact(l.planned.Steps)
+}
+
+func (p *planner) describePipeline(l *pipeline, v cty.Value, at hcl.Range) {
+	switch {
+	case v.Type() != cty.String:
+		p.report.add(errorAt(at, "Wrong type", "\"description\" is a string, not %s.", describe(v)))
+	case v.HasMark(dsl.Sensitive):
+		p.report.add(errorAt(at, "Sensitive value shown", "\"description\" would show it: use a value that is not sensitive."))
+	default:
+		v, _ = v.Unmark()
+		l.planned.Description = v.AsString()
+	}
 }
 
 // checkPipelineBody reports what does not belong in the block. Parameters are

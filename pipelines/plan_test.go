@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 func TestMetaArguments(t *testing.T) {
@@ -115,6 +117,37 @@ stage "make" "it" {
 	if want := []string{"README.md", "distant/c.md", "docs/a.md", "docs/b.md"}; !slices.Equal(got, want) {
 		t.Errorf("files %v, want %v", got, want)
 	}
+}
+
+// A task learns of a path that a stage planned later makes.
+func TestMakesKnowsLaterStages(t *testing.T) {
+	f := project(`
+stage "make" "first" {
+  text = "x"
+}
+stage "make" "vendor" {
+  after   = [stage.first]
+  outputs = ["vendor"]
+}`)
+	var told []bool
+	f.opts.Tasks = map[string]tasks.Task{"make": curious{&told}}
+	p := f.mustLoad(t)
+	if len(p.Graph.Steps) != 2 || len(p.Stages) != 2 || len(p.Stages[1].Cells) != 1 {
+		t.Errorf("%d steps, %d stages", len(p.Graph.Steps), len(p.Stages))
+	}
+	if want := []bool{false, false, true, true}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+}
+
+// curious asks whether vendor is made.
+type curious struct{ told *[]bool }
+
+func (curious) Schema() *tasks.Schema { return fakeTask{}.Schema() }
+
+func (c curious) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	*c.told = append(*c.told, b.Project.Makes("vendor"))
+	return fakeTask{}.Plan(b)
 }
 
 const selectFile = `

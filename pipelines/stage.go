@@ -15,7 +15,9 @@ type stage struct {
 	decl   *dsl.Stage
 	scope  *scope
 	task   tasks.Task    // nil: the type is unknown, and broken is set
-	schema *tasks.Schema // of task
+	schema *tasks.Schema // of task; empty if there is none
+	// clashes: another stage has the same name.
+	clashes bool
 
 	cells []*cell
 	// value is what references see: an object of value.go, or an unknown if

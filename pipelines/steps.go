@@ -3,6 +3,7 @@ package pipelines
 import (
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -175,7 +176,11 @@ func (b *bodyReader) steps(r readyCell, labels map[string][]string) {
 	}
 	slices.Sort(after)
 	after = slices.Compact(after)
+	if b.tellsSecret(block, steps) {
+		return
+	}
 	for i := range steps {
+		steps[i].Mask = slices.Concat(steps[i].Mask, b.scope.Secrets())
 		steps[i].After = append(steps[i].After, after...)
 		steps[i].Inner = i < len(steps)-1
 		id, err := b.plan.Graph.Add(steps[i])
@@ -186,6 +191,31 @@ func (b *bodyReader) steps(r readyCell, labels map[string][]string) {
 		r.step = id
 	}
 	b.takeOutputs(r.cell, &steps[len(steps)-1])
+}
+
+// tellsSecret reports sensitive values that went into a command, where every
+// store and every message would show them. Most tasks look for themselves;
+// this is for what they cannot see.
+func (b *bodyReader) tellsSecret(block *tasks.Block, steps []engine.Step) bool {
+	secrets := b.scope.Secrets()
+	if len(secrets) == 0 {
+		return false
+	}
+	shown := func(arg string) bool {
+		return slices.ContainsFunc(secrets, func(secret string) bool { return strings.Contains(arg, secret) })
+	}
+	if !slices.ContainsFunc(steps, func(s engine.Step) bool { return slices.ContainsFunc(s.Command.Arguments, shown) }) {
+		return false
+	}
+	found := false
+	for _, v := range block.Values {
+		if v.Sensitive {
+			found = true
+			b.fail(errorAt(v.Range, "Sensitive value in a command",
+				"Commands are stored and shown. Hand the value over in the environment: env = { NAME = … }."))
+		}
+	}
+	return found
 }
 
 // takeOutputs records what the cell's last step makes.

@@ -163,7 +163,7 @@ func (p *planner) clash(first *stage, decl *dsl.Stage, s *scope) {
 		"The ready-made pipeline %s has a stage %q too: rename yours, or copy the pipeline with `airbuild pipelines show %s`, change the copy and take it in with include.",
 		name, decl.Name, name)
 	d.Extra = dsl.Related{{Range: decl.NameRange, Note: "the ready-made one"}}
-	first.broken = true
+	first.clashes = true
 	if name == "" {
 		d = errorAt(at, "Duplicate stage", "There is a stage %q already: rename or remove one of the two.", decl.Name)
 		d.Extra = dsl.Related{{Range: first.decl.NameRange, Note: "declared first"}}

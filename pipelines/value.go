@@ -176,14 +176,15 @@ func outputValues(c *cell) []cty.Value {
 	return paths
 }
 
-// eachOfCell is what each is in a stage whose for_each names other cells.
+// eachOfCell is what each is in a stage whose for_each names other cells. A
+// matrix value called name hides the stage's.
 func eachOfCell(s *stage, c *cell, key string) cty.Value {
 	attrs := make(map[string]cty.Value, len(c.values)+6)
+	attrs["name"] = cty.StringVal(s.decl.Name)
 	for name, v := range c.values {
 		attrs[name] = v
 	}
 	attrs["key"] = cty.StringVal(key)
-	attrs["name"] = cty.StringVal(s.decl.Name)
 	attrs["value"] = c.valueIn(s)
 	setPaths(attrs, c.paths, c.dropped)
 	return cty.ObjectVal(attrs)
