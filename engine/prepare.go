@@ -28,7 +28,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	if s.Lister != nil {
 		l, err := s.Lister.List(ctx, workspaceFiles{r.o.Workspace})
 		if err != nil {
-			return nil, fmt.Errorf("list inputs: %w", err)
+			return nil, err
 		}
 		inputs = slices.Concat(inputs, l.Inputs)
 		facts = append(facts, l.Facts...)

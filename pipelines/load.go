@@ -322,7 +322,7 @@ func (p *planner) checkToolchains() {
 			continue
 		}
 		if err := p.opts.Toolchain(t.Name, v.AsString()); err != nil {
-			p.report.add(errorAt(t.Version.Range(), "Toolchain not available", "%s", sentence(err.Error())))
+			p.report.add(hostProblem(errorAt(t.Version.Range(), "Toolchain not available", "%s", sentence(err.Error()))))
 		}
 	}
 	for _, s := range p.stages {
@@ -332,9 +332,18 @@ func (p *planner) checkToolchains() {
 		}
 		checked[program] = true
 		if err := p.opts.Toolchain(program, ""); err != nil {
-			p.report.add(errorAt(s.decl.Range, "Toolchain not available", "%s", sentence(err.Error())))
+			p.report.add(hostProblem(errorAt(s.decl.Range, "Toolchain not available", "%s", sentence(err.Error()))))
 		}
 	}
+}
+
+// A HostProblem is the Extra of a diagnostic that is not about the file but
+// about the machine: the file may be right, and cannot be run here.
+type HostProblem struct{}
+
+func hostProblem(d *hcl.Diagnostic) *hcl.Diagnostic {
+	d.Extra = HostProblem{}
+	return d
 }
 
 // finish returns the diagnostics, without secrets.

@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,23 +20,30 @@ import (
 type Program struct {
 	Name string
 	Path string // absolute; empty: the host has none
+	// Missing says why the program that the step needs was not found, and
+	// where it is asked for. It is the step's failure, not the file's
+	// mistake: what does not need the step can be done without the program.
+	Missing string
 }
 
-// FindProgram resolves a program's name for a step. A missing one is a
-// diagnostic at attr that says where it was looked for.
-func (b *Block) FindProgram(attr, name string) (Program, hcl.Diagnostics) {
+// FindProgram resolves the name of a program that is asked for at the given
+// place. Where the host has none, the Program says so when its step is looked
+// up.
+func (b *Block) FindProgram(at hcl.Range, name string) Program {
+	missing := func(why string) Program {
+		return Program{Name: name, Missing: fmt.Sprintf("%s:%d: program %q not found: %s", at.Filename, at.Start.Line, name, why)}
+	}
 	if filepath.IsAbs(name) {
 		if _, err := os.Stat(name); err != nil {
-			return Program{}, hcl.Diagnostics{b.Error(attr, "Program not found", fmt.Sprintf("There is no file %s on this host.", name))}
+			return missing("there is no such file on this host")
 		}
-		return Program{Name: name, Path: name}, nil
+		return Program{Name: name, Path: name}
 	}
 	p, err := b.Project.FindTool(name)
 	if err != nil {
-		return Program{}, hcl.Diagnostics{b.Error(attr, "Program not found",
-			fmt.Sprintf("The stage needs the program %q: %v. Install it, or put the directory that holds it on PATH.", name, err))}
+		return missing("it is in none of the directories on PATH; install it, or put the directory that holds it there")
 	}
-	return Program{Name: name, Path: p}, nil
+	return Program{Name: name, Path: p}
 }
 
 // Programs is the Lister of a step that runs programs of the host. It makes
@@ -54,6 +62,15 @@ func (ps Programs) Add(p Program) Programs {
 
 // List implements engine.Lister. The facts are sorted by name.
 func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	var missing []error
+	for _, p := range ps {
+		if p.Missing != "" {
+			missing = append(missing, errors.New(p.Missing))
+		}
+	}
+	if err := errors.Join(missing...); err != nil {
+		return engine.Listing{}, err
+	}
 	var l engine.Listing
 	for _, p := range ps {
 		if err := ctx.Err(); err != nil {
@@ -61,7 +78,7 @@ func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing
 		}
 		id, err := p.identity(files)
 		if err != nil {
-			return engine.Listing{}, fmt.Errorf("identify program %s: %w", p.Name, err)
+			return engine.Listing{}, err
 		}
 		l.Facts = append(l.Facts, engine.Fact{Name: "tool " + p.Name, Value: id})
 	}
@@ -75,14 +92,14 @@ func (p Program) identity(files engine.Files) (string, error) {
 	}
 	file, err := filepath.EvalSymlinks(p.Path)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
 	}
 	if v, ok := goVersion(file); ok {
 		return v, nil
 	}
 	d, err := files.Digest(filepath.ToSlash(file))
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
 	}
 	return "sha256:" + d.Hex(), nil
 }

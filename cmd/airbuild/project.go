@@ -178,10 +178,15 @@ func (a *app) show(diags hcl.Diagnostics, sources map[string][]byte, js *ui.JSON
 			return err
 		}
 	}
-	if diags.HasErrors() {
-		return said(exitUsage)
+	if !diags.HasErrors() {
+		return nil
 	}
-	return nil
+	for _, d := range diags {
+		if _, host := hcl.DiagnosticExtra[pipelines.HostProblem](d); d.Severity == hcl.DiagError && !host {
+			return said(exitUsage)
+		}
+	}
+	return said(exitFailed) // the file is right, the machine lacks something
 }
 
 func jsonDiagnostic(d *hcl.Diagnostic) ui.Diagnostic {

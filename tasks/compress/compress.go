@@ -56,7 +56,8 @@ type spec struct {
 func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	file := b.Paths("file")[0]
 	name := b.StringOr("tool", "upx")
-	program, diags := b.FindProgram("tool", name)
+	program := b.FindProgram(b.RangeOf("tool"), name)
+	var diags hcl.Diagnostics
 	sp := spec{Program: name, Args: []string{"--best", "-q"}, File: file.Path}
 	if b.Has("args") {
 		sp.Args = append([]string{}, b.Strings("args")...)

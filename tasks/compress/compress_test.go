@@ -82,7 +82,7 @@ func TestPackerFails(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	b := tasktest.Block("compress_binary", "small", nil)
 	tasktest.Set(b, "file", tasktest.Made("dist/yq"))
-	tasktest.WantError(t, task{}, b, `needs the program "upx": upx is in no directory of PATH`)
+	tasktest.WantMissing(t, task{}, b, `program "upx" not found: it is in none of the directories on PATH`)
 	b.Project.FindTool = func(string) (string, error) { return "/host/upx", nil }
 	tasktest.Set(b, "output", "yq")
 	tasktest.WantError(t, task{}, b, "Output is the file itself")

@@ -104,6 +104,7 @@ func (t *build) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		if err != nil {
 			return nil, append(diags, b.Error("size.notes", "Cannot plan notes", err.Error()))
 		}
+		s.After = append(s.After, b.First) // so that whoever wants the binary gets the notes
 		return []engine.Step{notes, s}, diags
 	}
 	return []engine.Step{s}, diags

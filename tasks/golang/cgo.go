@@ -166,10 +166,9 @@ func (c *compiler) find(b *tasks.Block, p tasks.Platform) (tasks.Programs, hcl.D
 			fmt.Sprintf("This host's compiler builds for %s. Name one that builds for %s: cgo %q { cc = %q }.", host, name(p), name(p), crossCC(p)))}
 	}
 	var progs tasks.Programs
-	prog, diags := b.FindProgram(c.attr, firstWord(c.cc))
-	if diags.HasErrors() {
-		return nil, hcl.Diagnostics{b.Error(c.attr, "No C compiler for "+name(p),
-			fmt.Sprintf("%s Or name another: cgo %q { cc = %q }.", diags[0].Detail, name(p), crossCC(p)))}
+	prog := b.FindProgram(b.RangeOf(c.attr), firstWord(c.cc))
+	if prog.Missing != "" {
+		prog.Missing += fmt.Sprintf("; or name another C compiler for %s: cgo %q { cc = %q }", name(p), name(p), crossCC(p))
 	}
 	progs = progs.Add(prog)
 	cxx := tasks.Program{Name: firstWord(c.cxx)}

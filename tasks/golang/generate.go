@@ -46,9 +46,7 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	var progs tasks.Programs
 	for _, tool := range b.Strings("tools") {
-		p, more := b.FindProgram("tools", tool)
-		diags = append(diags, more...)
-		progs = progs.Add(p)
+		progs = progs.Add(b.FindProgram(b.RangeOf("tools"), tool))
 	}
 	if diags.HasErrors() {
 		return nil, diags

@@ -183,8 +183,5 @@ func (p *planner) projectFile(name string) {
 
 // program makes a program of the host a fact of the step.
 func (p *planner) program(attr, name string) {
-	prog, diags := p.b.FindProgram(attr, name)
-	if p.diags = append(p.diags, diags...); !diags.HasErrors() {
-		p.programs = p.programs.Add(prog)
-	}
+	p.programs = p.programs.Add(p.b.FindProgram(p.b.RangeOf(attr), name))
 }

@@ -3,6 +3,7 @@ package shell
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -64,15 +65,14 @@ func (p *planner) call(c call) {
 		}
 		return
 	}
-	prog, diags := p.b.FindProgram("script", c.name)
+	prog := p.b.FindProgram(scriptLine(p.b, c.line), c.name)
 	switch {
-	case !diags.HasErrors():
-		p.programs = p.programs.Add(prog)
-	case c.optional:
-		p.programs = p.programs.Add(tasks.Program{Name: c.name})
-	default:
-		p.failLine(c.line, diags[0].Summary, "Line %d of the script: %s Where the script can do without it, let it ask first: command -v %s.", c.line, diags[0].Detail, c.name)
+	case prog.Missing != "" && c.optional:
+		prog = tasks.Program{Name: c.name}
+	case prog.Missing != "":
+		prog.Missing += fmt.Sprintf(" (where the script can do without it, let it ask first: command -v %s)", c.name)
 	}
+	p.programs = p.programs.Add(prog)
 }
 
 // A call is a program that stands in a script by its name.

@@ -123,18 +123,22 @@ func TestMistakes(t *testing.T) {
 		{nil, "Nothing to run"},
 		{map[string]any{"command": []string{}}, "Nothing to run"},
 		{map[string]any{"command": []string{"jq"}, "script": "jq"}, "one of the two"},
-		{map[string]any{"command": []string{"jqq"}}, "jqq is in no directory of PATH"},
 		{map[string]any{"command": []string{"airbuild:archive", "1", "{}"}}, "Not a program"},
 		{map[string]any{"command": []string{"./gone.sh"}}, "no file gone.sh"},
 		{map[string]any{"command": []string{"sub/tools/lib"}}, "is a directory"},
 		{map[string]any{"command": []string{"../x"}}, "leaves the project"},
-		{map[string]any{"command": []string{"jq"}, "tools": []string{"jqq"}}, `needs the program "jqq"`},
 		{map[string]any{"command": []string{"jq"}, "outputs": []string{"a", "a/"}}, "listed twice"},
 		{map[string]any{"script": "echo (\n"}, "line 1 of the script"},
 		{map[string]any{"script": "echo\nif true; then\necho"}, "line 2 of the script"},
-		{map[string]any{"script": "echo\njqq ."}, "Line 2 of the script"},
 	} {
 		tasktest.WantError(t, task{}, block(tt.attrs), tt.words)
+	}
+	for _, attrs := range []map[string]any{
+		{"command": []string{"jqq"}},
+		{"command": []string{"jq"}, "tools": []string{"jqq"}},
+		{"script": "echo\njqq ."},
+	} {
+		tasktest.WantMissing(t, task{}, block(attrs), `program "jqq" not found`)
 	}
 	b := block(map[string]any{"script": "echo hunter2"})
 	v := b.Values["script"]
@@ -181,7 +185,7 @@ func TestScriptPlan(t *testing.T) {
 	}
 }
 
-// TestScriptLine: a mistake in a heredoc is shown where it stands.
+// TestScriptLine: a missing program is shown where it stands in a heredoc.
 func TestScriptLine(t *testing.T) {
 	const src = "stage \"exec\" \"gen\" {\n  script = <<-EOT\n    echo ü\n    jqq .\n  EOT\n}\n"
 	f, diags := hclsyntax.ParseConfig([]byte(src), "Airbuildfile", hcl.InitialPos)
@@ -195,11 +199,8 @@ func TestScriptLine(t *testing.T) {
 	v := b.Values["script"]
 	v.Range = attr.Expr.Range()
 	b.Values["script"] = v
-	_, diags = task{}.Plan(b)
-	if len(diags) != 1 {
-		t.Fatal(diags)
-	}
-	r := diags[0].Subject
+	tasktest.WantMissing(t, task{}, b, `Airbuildfile:4: program "jqq" not found`)
+	r := scriptLine(b, 2)
 	if got := src[r.Start.Byte:r.End.Byte]; got != "jqq ." || r.Start.Line != 4 || r.Start.Column != 5 {
 		t.Errorf("%v: %q", r, got)
 	}

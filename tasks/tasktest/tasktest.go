@@ -116,6 +116,19 @@ func Step(t *testing.T, task tasks.Task, b *tasks.Block) engine.Step {
 	return steps[0]
 }
 
+// WantMissing fails unless the block plans and its step then cannot be looked
+// up, with an error that mentions words: a program is not there.
+func WantMissing(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
+	t.Helper()
+	s := Step(t, task, b)
+	if s.Lister == nil {
+		t.Fatalf("the step lists nothing; want a mention of %q", words)
+	}
+	if _, err := s.Lister.List(t.Context(), nil); err == nil || !strings.Contains(err.Error(), words) {
+		t.Errorf("looked up: %v, want a mention of %q", err, words)
+	}
+}
+
 // WantError plans a block that must be refused with the given words.
 func WantError(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
 	t.Helper()
