@@ -103,6 +103,7 @@ func newRun(g *Graph, targets []StepID, o Options) *run {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
+	o.Workspace.Unpretend() // a dry run may have gone before in this workspace
 	n := len(g.Steps)
 	r := &run{
 		g: g, o: o, msgs: make(chan func(), 64), begin: time.Now(),

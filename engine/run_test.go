@@ -254,6 +254,26 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 }
 
+func TestRunAfterDryRunRestores(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a", engine.FileInput("in.txt"))
+	b.run()
+	if err := os.RemoveAll(filepath.Join(b.root, "dist")); err != nil {
+		t.Fatal(err)
+	}
+	o, done := b.options()
+	defer done()
+	for _, dry := range []bool{true, false} {
+		o.DryRun = dry
+		if _, err := engine.Run(context.Background(), &b.graph, []engine.StepID{a}, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.read("dist/a"); strings.HasPrefix(got, "<") {
+		t.Error("the dry run's pretence outlived it: nothing was restored")
+	}
+}
+
 func TestForce(t *testing.T) {
 	b := newBench(t)
 	b.step("a")

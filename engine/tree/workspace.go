@@ -288,6 +288,13 @@ func (w *Workspace) Pretend(files []File) {
 	}
 }
 
+// Unpretend ends what Pretend began: the workspace is what is on disk.
+func (w *Workspace) Unpretend() {
+	w.mu.Lock()
+	w.overlay, w.virtual = nil, nil
+	w.mu.Unlock()
+}
+
 // Add appends what the workspace holds at p to files, links and empty: one
 // file or link, or a directory with all below it. It lands at the path to.
 // Links that lead out of what is added stay links; absolute ones are refused.
