@@ -149,11 +149,11 @@ func (r *run) restoreLink(l tree.Link) error {
 	if err := os.Symlink(filepath.FromSlash(l.Target), tmp); err != nil {
 		return fmt.Errorf("restore link %s: %w", l.Path, err)
 	}
-	r.o.Workspace.Forget(l.Path)
 	if err := os.Rename(tmp, abs); err != nil {
 		os.Remove(tmp)
 		return fmt.Errorf("restore link %s: %w", l.Path, err)
 	}
+	r.o.Workspace.Forget(l.Path)
 	return nil
 }
 
@@ -167,6 +167,7 @@ func (r *run) mkdir(p string) error {
 	if err := os.MkdirAll(abs, 0o777); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
+	r.o.Workspace.Forget(p)
 	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return fmt.Errorf("make directory: %w", err)
@@ -216,10 +217,10 @@ func (r *run) removeOthers(m *made, dir string) error {
 		if keep[rel] {
 			return nil
 		}
-		r.o.Workspace.Forget(rel)
 		if err := os.RemoveAll(name); err != nil {
 			return err
 		}
+		r.o.Workspace.Forget(rel)
 		if e.IsDir() {
 			return fs.SkipDir
 		}

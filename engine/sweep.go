@@ -52,9 +52,9 @@ func (r *run) sweep() ([]string, error) {
 		if keep[p] || !underDist(w, p) {
 			continue
 		}
-		w.Forget(p)
 		switch err := os.Remove(w.Abs(p)); {
 		case err == nil:
+			w.Forget(p)
 			removed = append(removed, p)
 			r.removeEmptyParents(p)
 		case !errors.Is(err, fs.ErrNotExist):

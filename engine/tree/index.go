@@ -1,12 +1,11 @@
 package tree
 
 import (
-	"bufio"
-	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
+	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,127 +15,186 @@ import (
 )
 
 // indexMagic begins the file; a reader that finds another one starts empty.
-const indexMagic = "airbuild-index-1\n"
+const indexMagic = "airbuild-index-2\n"
 
 // The racy window: a file whose times lie within it of the moment it was
-// hashed could be written again without its times changing, so it is hashed
-// again the next time. Times without a fraction come from a file system that
-// keeps whole seconds, or two.
+// looked at could be written again without its times changing, so it is looked
+// at again the next time. Times without a fraction come from a file system
+// that keeps whole seconds, or two.
 const (
 	racyFine   = 20 * time.Millisecond
 	racyCoarse = 2100 * time.Millisecond
 )
 
-// A stat is what tells that a file has not been written since.
+// A stat is what tells that a file or directory has not been written since.
 type stat struct {
 	Size, Mtime, Ctime int64 // bytes, nanoseconds
 	Inode              uint64
 	Mode               uint32
 }
 
-// A record is one remembered file.
+// A record is one remembered file or directory.
 type record struct {
-	stat   stat
-	digest action.Digest
-	at     int64 // when hashing began, by the clock that file times come from
+	stat    stat
+	at      int64    // when it was looked at, by the local clock
+	digest  [32]byte // of a file's content
+	listing []byte   // of a directory: its entries, see appendListing; nil for a file
 }
 
-// An index remembers digests by path between runs (the idea is git's index).
-// Losing it costs time only. The file, all integers little-endian:
+// An index remembers contents of files and directories by path between runs
+// (the idea is git's index). Losing it costs time only.
 //
-//	magic
-//	records: uint32 path length, path, stat (5 numbers), hash, at
-//	SHA-256 of all before it
+// The file is append-only: the magic, then frames. A run appends one frame
+// with what it learned, in one write; of two records of one path the later
+// holds. All integers are little-endian.
 //
-// It is read whole, and replaced whole by rename. Of two writers the later
-// one wins, which loses nothing but time.
+//	frame:   uint32 length of the body, uint32 CRC-32C of the body, body
+//	body:    records
+//	record:  kind ('f' or 'd'), uint32 length of the path, path, size, mtime,
+//	         ctime, inode (8 bytes each), mode (4), at (8), then
+//	         'f': 32 bytes SHA-256
+//	         'd': uint32 length of the listing, listing
+//
+// A frame that is cut off or does not match its checksum ends the reading, and
+// the next save writes the file anew, as it does when most of it is
+// superseded. Two processes that append at the same time lose nothing; one
+// that writes anew while another appends loses what the other learned, which
+// costs time only.
 type index struct {
 	file string
 
-	mu      sync.Mutex
+	mu      sync.RWMutex
 	records map[string]record
-	dirty   bool
+	fresh   map[string]bool // paths not yet saved
+	stored  int             // records in the file, superseded ones too
+	anew    bool            // the file is to be written anew
 }
 
 func loadIndex(file string) *index {
-	x := &index{file: file, records: map[string]record{}}
+	x := &index{file: file, records: map[string]record{}, fresh: map[string]bool{}}
 	b, err := os.ReadFile(file)
 	if err != nil {
+		x.anew = true
 		return x
 	}
-	if records, err := decodeIndex(b); err == nil {
-		x.records = records
-	}
+	x.stored, err = decodeIndex(b, x.records)
+	x.anew = err != nil
 	return x
 }
 
-func decodeIndex(b []byte) (map[string]record, error) {
-	n := len(b) - sha256.Size
-	if n < len(indexMagic) || string(b[:len(indexMagic)]) != indexMagic {
-		return nil, fmt.Errorf("decode stat index: not one of this version")
+// errIndex is why the rest of an index file is not read.
+var errIndex = errors.New("decode stat index: damaged or of another version")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// decodeIndex adds the records of b and returns how many it read. With an
+// error, those before the damage have been added.
+func decodeIndex(b []byte, records map[string]record) (n int, err error) {
+	if len(b) < len(indexMagic) || string(b[:len(indexMagic)]) != indexMagic {
+		return 0, errIndex
 	}
-	if sha256.Sum256(b[:n]) != [sha256.Size]byte(b[n:]) {
-		return nil, fmt.Errorf("decode stat index: checksum mismatch")
+	for b = b[len(indexMagic):]; len(b) > 0; {
+		if len(b) < 8 {
+			return n, errIndex
+		}
+		size, sum := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
+		if int64(size) > int64(len(b)-8) {
+			return n, errIndex
+		}
+		body := b[8 : 8+size]
+		if crc32.Checksum(body, castagnoli) != sum {
+			return n, errIndex
+		}
+		for b = b[8+size:]; len(body) > 0; n++ {
+			name, r, rest, ok := decodeRecord(body)
+			if !ok {
+				return n, errIndex
+			}
+			records[name] = r
+			body = rest
+		}
 	}
-	records := map[string]record{}
-	r := bytes.NewReader(b[len(indexMagic):n])
-	for r.Len() > 0 {
-		var length uint32
-		if err := binary.Read(r, binary.LittleEndian, &length); err != nil {
-			return nil, fmt.Errorf("decode stat index: %w", err)
-		}
-		if int64(length) > int64(r.Len()) {
-			return nil, fmt.Errorf("decode stat index: path of %d bytes", length)
-		}
-		var fixed [indexFixed]byte
-		name := make([]byte, length)
-		if _, err := io.ReadFull(r, name); err != nil {
-			return nil, fmt.Errorf("decode stat index: %w", err)
-		}
-		if _, err := io.ReadFull(r, fixed[:]); err != nil {
-			return nil, fmt.Errorf("decode stat index: %w", err)
-		}
-		records[string(name)] = decodeRecord(fixed[:])
-	}
-	return records, nil
+	return n, nil
 }
 
-// indexFixed is the length of a record without its path.
-const indexFixed = 8 + 8 + 8 + 8 + 4 + sha256.Size + 8
+// recordFixed is the length of a record's numbers.
+const recordFixed = 4*8 + 4 + 8
 
-func decodeRecord(b []byte) record {
-	u := binary.LittleEndian.Uint64
-	r := record{stat: stat{Size: int64(u(b)), Mtime: int64(u(b[8:])), Ctime: int64(u(b[16:])), Inode: u(b[24:]), Mode: binary.LittleEndian.Uint32(b[32:])}}
-	r.digest = action.Digest{Hash: [sha256.Size]byte(b[36 : 36+sha256.Size]), Size: r.stat.Size}
-	r.at = int64(u(b[36+sha256.Size:]))
-	return r
+func decodeRecord(b []byte) (name string, r record, rest []byte, ok bool) {
+	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
+	if len(b) < 5 {
+		return "", r, nil, false
+	}
+	kind, length := b[0], u32(b[1:])
+	if b = b[5:]; int64(length)+recordFixed > int64(len(b)) {
+		return "", r, nil, false
+	}
+	name, b = string(b[:length]), b[length:]
+	r.stat = stat{Size: int64(u64(b)), Mtime: int64(u64(b[8:])), Ctime: int64(u64(b[16:])), Inode: u64(b[24:]), Mode: u32(b[32:])}
+	r.at = int64(u64(b[36:]))
+	b = b[recordFixed:]
+	switch {
+	case kind == 'f' && len(b) >= len(r.digest):
+		copy(r.digest[:], b)
+		return name, r, b[len(r.digest):], true
+	case kind == 'd' && len(b) >= 4 && int64(u32(b)) <= int64(len(b)-4):
+		end := 4 + u32(b)
+		r.listing = b[4:end:end]
+		return name, r, b[end:], true
+	}
+	return "", r, nil, false
 }
 
 func appendRecord(b []byte, name string, r record) []byte {
 	le := binary.LittleEndian
-	b = le.AppendUint32(b, uint32(len(name)))
+	kind := byte('f')
+	if r.listing != nil {
+		kind = 'd'
+	}
+	b = le.AppendUint32(append(b, kind), uint32(len(name)))
 	b = append(b, name...)
-	b = le.AppendUint64(b, uint64(r.stat.Size))
-	b = le.AppendUint64(b, uint64(r.stat.Mtime))
-	b = le.AppendUint64(b, uint64(r.stat.Ctime))
-	b = le.AppendUint64(b, r.stat.Inode)
-	b = le.AppendUint32(b, r.stat.Mode)
-	b = append(b, r.digest.Hash[:]...)
-	return le.AppendUint64(b, uint64(r.at))
+	for _, n := range []uint64{uint64(r.stat.Size), uint64(r.stat.Mtime), uint64(r.stat.Ctime), r.stat.Inode} {
+		b = le.AppendUint64(b, n)
+	}
+	b = le.AppendUint64(le.AppendUint32(b, r.stat.Mode), uint64(r.at))
+	if kind == 'f' {
+		return append(b, r.digest[:]...)
+	}
+	return append(le.AppendUint32(b, uint32(len(r.listing))), r.listing...)
 }
 
-// lookup returns the digest of the file at p if it cannot have been written
-// since it was hashed.
+// appendFrame puts a body into a frame.
+func appendFrame(b, body []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
+	return append(b, body...)
+}
+
+// lookup returns what is known of the path if it cannot have been written
+// since. ok is false for a directory where a file is asked for.
 func (x *index) lookup(p string, st stat) (action.Digest, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	r, ok := x.records[p]
-	if !ok || r.stat != st || racy(st, r.at) {
+	r, ok := x.current(p, st)
+	if !ok || r.listing != nil {
 		return action.Digest{}, false
 	}
-	return r.digest, true
+	return action.Digest{Hash: r.digest, Size: r.stat.Size}, true
 }
 
+// list returns a directory's entries if it cannot have been written since.
+func (x *index) list(p string, st stat) ([]byte, bool) {
+	r, ok := x.current(p, st)
+	return r.listing, ok && r.listing != nil
+}
+
+func (x *index) current(p string, st stat) (record, bool) {
+	x.mu.RLock()
+	r, ok := x.records[p]
+	x.mu.RUnlock()
+	return r, ok && r.stat == st && !racy(st, r.at)
+}
+
+// racy reports whether something with these times, looked at at the given
+// time, may have been written after that without a trace.
 func racy(st stat, at int64) bool {
 	newest := max(st.Mtime, st.Ctime)
 	window := racyFine
@@ -146,50 +204,138 @@ func racy(st stat, at int64) bool {
 	return newest >= at-int64(window)
 }
 
-// now is the clock for record's at. It must be read before the hashing begins.
+// now is the clock for record's at. It must be read before the look.
 func (x *index) now() int64 { return time.Now().UnixNano() }
 
 func (x *index) record(p string, st stat, d action.Digest, at int64) {
-	if d.Size != st.Size {
-		return // written while it was hashed
+	if d.Size == st.Size { // otherwise it was written while it was hashed
+		x.put(p, record{stat: st, digest: d.Hash, at: at})
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.records[p] = record{stat: st, digest: d, at: at}
-	x.dirty = true
 }
 
-// save writes the index if it changed. Records of files that are gone stay
-// until their path is used again; they cost a few bytes each.
+func (x *index) recordDir(p string, st stat, listing []byte, at int64) {
+	x.put(p, record{stat: st, listing: listing, at: at})
+}
+
+func (x *index) put(p string, r record) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.records[p] = r
+	x.fresh[p] = true
+}
+
+// Records that are superseded may be this many times what holds, and at least
+// this many, before the file is written anew.
+const (
+	indexSlack = 2
+	indexMin   = 4_000
+)
+
+// save appends what was learned, or writes the file anew.
 func (x *index) save() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !x.dirty {
+	if len(x.fresh) == 0 {
 		return nil
 	}
-	b := []byte(indexMagic)
-	for name, r := range x.records {
-		b = appendRecord(b, name, r)
+	var err error
+	if x.anew || x.stored+len(x.fresh) > max(indexMin, indexSlack*len(x.records)) {
+		err = x.writeAnew()
+	} else {
+		err = x.append()
 	}
-	sum := sha256.Sum256(b)
-	tmp, err := os.CreateTemp(filepath.Dir(x.file), "index-*.tmp")
 	if err != nil {
 		return fmt.Errorf("save stat index: %w", err)
 	}
-	buf := bufio.NewWriterSize(tmp, 1<<16)
-	buf.Write(b)
-	buf.Write(sum[:])
-	err = buf.Flush()
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
+	clear(x.fresh)
+	return nil
+}
+
+func (x *index) append() error {
+	var body []byte
+	for name := range x.fresh {
+		body = appendRecord(body, name, x.records[name])
 	}
-	if err == nil {
+	f, err := os.OpenFile(x.file, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(appendFrame(nil, body))
+	x.stored += len(x.fresh)
+	return errors.Join(err, f.Close())
+}
+
+// writeAnew replaces the file by one with each path once. Paths of files that
+// are gone stay: they cost a few bytes, and no look at the disk.
+func (x *index) writeAnew() error {
+	var body []byte
+	for name, r := range x.records {
+		body = appendRecord(body, name, r)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(x.file), "index-*.tmp")
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(appendFrame([]byte(indexMagic), body))
+	if err = errors.Join(err, tmp.Close()); err == nil {
 		err = os.Rename(tmp.Name(), x.file)
 	}
 	if err != nil {
-		os.Remove(tmp.Name())
-		return fmt.Errorf("save stat index: %w", err)
+		return errors.Join(err, os.Remove(tmp.Name()))
 	}
-	x.dirty = false
+	x.stored, x.anew = len(x.records), false
 	return nil
 }
+
+// The kinds of an entry in a listing.
+const (
+	entryFile  = 'f'
+	entryDir   = 'd'
+	entryLink  = 'l'
+	entryOther = 'o'
+)
+
+// appendListing encodes directory entries: of each the kind, then the name,
+// ended by a zero byte. The result is not nil.
+func appendListing(entries []fs.DirEntry) []byte {
+	b := []byte{}
+	for _, e := range entries {
+		kind := byte(entryOther)
+		switch t := e.Type(); {
+		case t.IsRegular():
+			kind = entryFile
+		case t.IsDir():
+			kind = entryDir
+		case t&fs.ModeSymlink != 0:
+			kind = entryLink
+		}
+		b = append(append(append(b, kind), e.Name()...), 0)
+	}
+	return b
+}
+
+// decodeListing is appendListing's inverse; dir is where the entries lie.
+func decodeListing(b []byte, dir string) []fs.DirEntry {
+	types := map[byte]fs.FileMode{entryFile: 0, entryDir: fs.ModeDir, entryLink: fs.ModeSymlink, entryOther: fs.ModeIrregular}
+	out := []fs.DirEntry{}
+	for len(b) > 1 {
+		end := 1
+		for end < len(b) && b[end] != 0 {
+			end++
+		}
+		out = append(out, dirEntry{name: string(b[1:end]), mode: types[b[0]], dir: dir})
+		b = b[min(end+1, len(b)):]
+	}
+	return out
+}
+
+// A dirEntry is an entry of a remembered listing.
+type dirEntry struct {
+	name, dir string
+	mode      fs.FileMode
+}
+
+func (e dirEntry) Name() string               { return e.name }
+func (e dirEntry) IsDir() bool                { return e.mode.IsDir() }
+func (e dirEntry) Type() fs.FileMode          { return e.mode }
+func (e dirEntry) Info() (fs.FileInfo, error) { return os.Lstat(filepath.Join(e.dir, e.name)) }

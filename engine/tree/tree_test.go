@@ -3,10 +3,12 @@ package tree
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -242,9 +244,8 @@ func TestIndexSparesReading(t *testing.T) {
 	}
 	// Poison the remembered digest: if it comes back, the file was not read.
 	r := w.index.records["a"]
-	r.digest.Hash[0] ^= 1
-	w.index.records["a"] = r
-	w.index.dirty = true
+	r.digest[0] ^= 1
+	w.index.put("a", r)
 	if err := w.Save(); err != nil {
 		t.Fatal(err)
 	}
@@ -294,16 +295,17 @@ func TestIndexSurvivesDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := decodeIndex(whole); err != nil {
-		t.Fatal(err)
+	if n, err := decodeIndex(whole, map[string]record{}); err != nil || n != 1 {
+		t.Fatal(n, err)
 	}
 	for i := range whole {
 		bad := bytes.Clone(whole)
 		bad[i] ^= 0x40
-		if _, err := decodeIndex(bad); err == nil {
+		if _, err := decodeIndex(bad, map[string]record{}); err == nil {
 			t.Errorf("byte %d flipped, and no error", i)
 		}
-		if _, err := decodeIndex(whole[:i]); err == nil {
+		// Cut between two frames it is a shorter index, and a right one.
+		if _, err := decodeIndex(whole[:i], map[string]record{}); err == nil && i != len(indexMagic) {
 			t.Errorf("cut at %d, and no error", i)
 		}
 	}
@@ -316,17 +318,163 @@ func TestIndexSurvivesDamage(t *testing.T) {
 	}
 }
 
+func TestIndexIsAppended(t *testing.T) {
+	w := project(t, map[string]string{"a": "one", "b": "two", "sub/c": "three"})
+	name := filepath.Join(w.state, "index")
+	size := func() int64 {
+		t.Helper()
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	known := func() map[string]record { return loadIndex(name).records }
+	look := func(w *Workspace, p string) {
+		t.Helper()
+		if _, err := w.Digest(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look(w, "a")
+	if err := w.Save(); err != nil {
+		t.Fatal(err)
+	}
+	before := size()
+	// Two processes learn different things and save at the same time.
+	x, y := reopen(t, w.root, w.state), reopen(t, w.root, w.state)
+	look(x, "b")
+	look(y, "sub/c")
+	if _, err := y.ReadDir("sub"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(x.Save(), y.Save()); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); len(got) != 4 || size() <= before {
+		t.Errorf("%d records in %d bytes, were %d", len(got), size(), before)
+	}
+	// A frame that a crash cut off costs itself and nothing before it.
+	if err := os.Truncate(name, size()-3); err != nil {
+		t.Fatal(err)
+	}
+	if got := known(); len(got) < 2 {
+		t.Errorf("%d records are left", len(got))
+	}
+	z := reopen(t, w.root, w.state)
+	look(z, "b")
+	look(z, "sub/c")
+	z.index.put("b", z.index.records["b"])
+	if err := z.Save(); err != nil {
+		t.Fatal(err)
+	}
+	if x := loadIndex(name); x.anew || len(x.records) < 3 {
+		t.Errorf("the file was not mended: anew %v, %d records", x.anew, len(x.records))
+	}
+}
+
+func TestIndexDoesNotGrowForever(t *testing.T) {
+	x := loadIndex(filepath.Join(t.TempDir(), "index"))
+	for range 3 {
+		for i := range 2000 {
+			x.put(fmt.Sprint(i), record{})
+		}
+		if err := x.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if y := loadIndex(x.file); y.stored > indexMin || len(y.records) != 2000 {
+		t.Errorf("%d records stored, %d hold", y.stored, len(y.records))
+	}
+}
+
+func TestDirectoriesAreRemembered(t *testing.T) {
+	w := project(t, map[string]string{"d/a": "1", "d/sub/x": "2"})
+	if err := os.Symlink("a", w.Abs("d/l")); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, w, "d")
+	want, err := w.ReadDir("d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Save(); err != nil {
+		t.Fatal(err)
+	}
+	again := reopen(t, w.root, w.state)
+	info, err := os.Stat(w.Abs("d"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := again.index.list("d", statOf(info)); !ok {
+		t.Error("an unchanged directory is read again")
+	}
+	got, err := again.ReadDir("d")
+	if err != nil || len(got) != len(want) {
+		t.Fatalf("%v, %v", got, err)
+	}
+	for i := range got {
+		if got[i].Name() != want[i].Name() || got[i].Type() != want[i].Type() {
+			t.Errorf("entry %d: %v, want %v", i, got[i], want[i])
+		}
+	}
+	if err := os.WriteFile(w.Abs("d/new"), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := reopen(t, w.root, w.state).ReadDir("d"); len(got) != len(want)+1 {
+		t.Errorf("a new file was not seen: %v", got)
+	}
+	if got, _ := again.ReadDir("d"); len(got) != len(want) {
+		t.Error("the answer changed within a run")
+	}
+	again.Forget("d/new")
+	if got, _ := again.ReadDir("d"); len(got) != len(want)+1 {
+		t.Error("a file that the run wrote was not seen")
+	}
+}
+
+func TestParanoid(t *testing.T) {
+	w := project(t, map[string]string{"a": "one"})
+	settle(t, w, "a")
+	if _, err := w.Digest("a"); err != nil {
+		t.Fatal(err)
+	}
+	r := w.index.records["a"]
+	r.digest[0] ^= 1
+	w.index.put("a", r)
+	if err := w.Save(); err != nil {
+		t.Fatal(err)
+	}
+	again := reopen(t, w.root, w.state)
+	again.Paranoid = true
+	if d, err := again.Digest("a"); err != nil || d != action.Of([]byte("one")) {
+		t.Errorf("%v, %v", d, err)
+	}
+}
+
 func FuzzDecodeIndex(f *testing.F) {
-	f.Add([]byte(indexMagic))
-	f.Add(appendRecord([]byte(indexMagic), "a/b", record{}))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		sum := action.Of(b).Hash
-		records, err := decodeIndex(append(b, sum[:]...))
+	f.Add([]byte{})
+	f.Add(appendRecord(nil, "a/b", record{}))
+	f.Add(appendRecord(appendRecord(nil, "d", record{listing: []byte("fa\x00db\x00")}), "", record{}))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		records := map[string]record{}
+		n, err := decodeIndex(appendFrame([]byte(indexMagic), body), records)
+		if len(records) > n || n > len(body) {
+			t.Errorf("%d records, %d counted, from %d bytes", len(records), n, len(body))
+		}
+		for _, r := range records {
+			decodeListing(r.listing, "")
+		}
 		if err != nil {
 			return
 		}
-		if len(records) > len(b) {
-			t.Errorf("%d records from %d bytes", len(records), len(b))
+		var again []byte
+		for name, r := range records {
+			again = appendRecord(again, name, r)
+		}
+		back := map[string]record{}
+		if _, err := decodeIndex(appendFrame([]byte(indexMagic), again), back); err != nil || !reflect.DeepEqual(back, records) {
+			t.Errorf("encoded and decoded again: %v", err)
 		}
 	})
 }
@@ -357,6 +505,7 @@ func TestAddDirectory(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", w.Abs("d/out")); err != nil {
 		t.Fatal(err)
 	}
+	w.Forget("d/out")
 	if err := w.Add(&in, "d", "to"); err == nil {
 		t.Error("an absolute link was taken as an input")
 	}

@@ -32,8 +32,13 @@ type Workspace struct {
 	index             *index
 	users             *flock.Flock // shared while open
 
+	// Paranoid hashes every file and reads every directory, whatever the stat
+	// index says. It is set before the first use.
+	Paranoid bool
+
 	mu      sync.Mutex
 	seen    map[string]Entry         // what this run knows
+	listed  map[string][]fs.DirEntry // directories that this run has read
 	overlay map[string]Entry         // outputs that a dry run takes as there
 	virtual map[string][]fs.DirEntry // their directories
 }
@@ -56,7 +61,7 @@ func OpenWorkspace(root, dist, state string) (*Workspace, error) {
 	w := &Workspace{
 		root: root, dist: path.Clean(dist), state: state,
 		index: loadIndex(filepath.Join(state, "index")),
-		seen:  map[string]Entry{},
+		seen:  map[string]Entry{}, listed: map[string][]fs.DirEntry{},
 		users: flock.New(filepath.Join(state, "users.lock")),
 	}
 	if err := w.users.RLock(); err != nil {
@@ -160,7 +165,7 @@ func (w *Workspace) read(p string) (Entry, error) {
 	}
 	st := statOf(info)
 	exe := info.Mode()&0o111 != 0
-	if d, ok := w.index.lookup(p, st); ok {
+	if d, ok := w.index.lookup(p, st); ok && !w.Paranoid {
 		return Entry{Digest: d, Executable: exe, stat: st}, nil
 	}
 	at := w.index.now()
@@ -188,11 +193,18 @@ func hashFile(name string) (action.Digest, error) {
 	return action.Digest{Hash: [sha256.Size]byte(h.Sum(nil)), Size: n}, nil
 }
 
-// Forget drops what the run knows of p, because it was just written.
+// Forget drops what the run knows of p, because it was just written or
+// removed, and of the directories that it may have come into.
 func (w *Workspace) Forget(p string) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	delete(w.seen, p)
-	w.mu.Unlock()
+	for dir := p; ; dir = path.Dir(dir) {
+		delete(w.listed, dir)
+		if dir == "." || dir == "/" {
+			return
+		}
+	}
 }
 
 // Wrote tells that the file at p was just written with the given content, so
@@ -244,22 +256,55 @@ func (w *Workspace) rel(abs string) string {
 	return filepath.ToSlash(abs)
 }
 
-// ReadDir lists the directory at p, sorted by name.
+// ReadDir lists the directory at p, sorted by name. Within a run the first
+// answer stands until Forget. The caller must not change it.
 func (w *Workspace) ReadDir(p string) ([]fs.DirEntry, error) {
 	w.mu.Lock()
 	extra := w.virtual[p]
+	list, ok := w.listed[p]
 	w.mu.Unlock()
-	list, err := os.ReadDir(w.Abs(p))
-	if len(extra) == 0 {
-		return list, err
+	if !ok {
+		var err error
+		list, err = w.readDir(p)
+		if err != nil && (len(extra) == 0 || !errors.Is(err, fs.ErrNotExist)) {
+			return list, err
+		}
+		if err == nil {
+			w.mu.Lock()
+			w.listed[p] = list
+			w.mu.Unlock()
+		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return list, err
+	if len(extra) == 0 {
+		return list, nil
 	}
 	byName := func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) }
 	list = slices.Concat(extra, list)
 	slices.SortStableFunc(list, byName)
 	return slices.CompactFunc(list, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() }), nil
+}
+
+// readDir reads a directory, with the stat index.
+func (w *Workspace) readDir(p string) ([]fs.DirEntry, error) {
+	abs := w.Abs(p)
+	info, err := os.Stat(abs)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, &fs.PathError{Op: "readdir", Path: p, Err: errors.New("not a directory")}
+	}
+	st := statOf(info)
+	if b, ok := w.index.list(p, st); ok && !w.Paranoid {
+		return decodeListing(b, abs), nil
+	}
+	at := w.index.now()
+	list, err := os.ReadDir(abs)
+	if err != nil {
+		return list, err
+	}
+	w.index.recordDir(p, st, appendListing(list), at)
+	return list, nil
 }
 
 // Pretend makes the workspace look as if files were there, for a dry run in
