@@ -1,0 +1,3 @@
+#define OFFSET 0
+
+int sum(int a, int b);

@@ -1,0 +1,3 @@
+package place
+
+const name = "Windows"

@@ -1,0 +1,3 @@
+module example.com/nogit
+
+go 1.26.0
