@@ -41,6 +41,7 @@ type flags struct {
 	jobs        int
 	keepGoing   bool
 	offline     bool
+	paranoid    bool
 	output      string
 	color       string
 	cache       string
@@ -121,6 +122,7 @@ func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.IntVarP(&a.jobs, "jobs", "j", 0, "run at most `N` steps at once (default: one a processor)")
 	f.BoolVarP(&a.keepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
 	f.BoolVar(&a.offline, "offline", false, "touch no network; what needs it and is not in the cache ends with exit code 4")
+	f.BoolVar(&a.paranoid, "paranoid", false, "trust no file times: read every input and every blob of the cache that is used")
 	f.StringVar(&a.output, "output", "auto", "form of the output: `auto|tty|plain|json`")
 	f.StringVar(&a.color, "color", "auto", "use colour: `auto|always|never`")
 	f.StringVar(&a.cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")

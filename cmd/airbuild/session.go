@@ -72,6 +72,7 @@ func (a *app) open(p *project) (_ *session, err error) {
 	if s.space, err = tree.OpenWorkspace(p.root, p.plan.Dist, stateDir(cache, p.root)); err != nil {
 		return nil, err
 	}
+	s.store.Paranoid, s.space.Paranoid = a.paranoid, a.paranoid
 	return s, nil
 }
 

@@ -41,7 +41,7 @@ func newSeal(version string) (time.Time, error) {
 // verified: it bears the seal, or this process has verified it with this time
 // and could not set the seal (the file belongs to another user).
 func (s *Disk) trusts(d action.Digest, mtime time.Time) bool {
-	if mtime.Equal(s.seal) {
+	if mtime.Equal(s.seal) && !s.Paranoid {
 		return true
 	}
 	s.mu.Lock()
@@ -55,12 +55,22 @@ func (s *Disk) trusts(d action.Digest, mtime time.Time) bool {
 // Failing to set the time costs other processes time only.
 func (s *Disk) sealBlob(d action.Digest, name string, mtime time.Time) {
 	if mtime.Equal(s.seal) {
+		s.remember(d, mtime)
 		return
 	}
 	if info, err := os.Lstat(name); err != nil || !info.ModTime().Equal(mtime) {
 		return
 	}
 	if os.Chtimes(name, time.Time{}, s.seal) == nil {
+		mtime = s.seal
+	}
+	s.remember(d, mtime)
+}
+
+// remember notes that this process has verified a blob that has this
+// modification time, where the seal alone does not say so.
+func (s *Disk) remember(d action.Digest, mtime time.Time) {
+	if mtime.Equal(s.seal) && !s.Paranoid {
 		return
 	}
 	s.mu.Lock()

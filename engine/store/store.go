@@ -34,6 +34,10 @@ const Version = "airbuild-store 1\n"
 // A Disk is a store in a directory. Its methods may be called by many
 // goroutines, except Prune and Close, which want it to themselves.
 type Disk struct {
+	// Paranoid has every blob verified by reading it, once a process,
+	// whatever its seal says. It is set before the first use.
+	Paranoid bool
+
 	dir  string
 	seal time.Time
 	now  func() time.Time // the clock; tests set it
