@@ -132,8 +132,10 @@ func name(p tasks.Platform) string {
 	return s
 }
 
-// setPlatform pins the target in the command's environment.
+// setPlatform pins the target in the command's environment. Steps for one
+// target share the packages that the go command compiles.
 func setPlatform(s *engine.Step, p tasks.Platform) {
+	s.Group = "go " + name(p)
 	for _, e := range p.Env {
 		k, v, _ := strings.Cut(e, "=")
 		tasks.SetEnv(s, k, v)
