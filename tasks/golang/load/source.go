@@ -1,0 +1,239 @@
+package load
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+)
+
+// A Source is where files are read. All paths are absolute. An error that is
+// fs.ErrNotExist says that there is no such thing; any other ends the Load.
+type Source interface {
+	// ReadDir returns the entries of a directory, sorted by name; links are
+	// not followed.
+	ReadDir(dir string) ([]fs.DirEntry, error)
+	// ReadFile returns a file's content, following links.
+	ReadFile(name string) ([]byte, error)
+	// Digest names a file's content, following links: equal content has equal
+	// digests.
+	Digest(name string) (string, error)
+}
+
+// Disk is the Source that reads the disk each time.
+type Disk struct{}
+
+// ReadDir implements Source.
+func (Disk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+// ReadFile implements Source.
+func (Disk) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
+
+// Digest implements Source.
+func (Disk) Digest(name string) (string, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// An entry is a file or directory as a listing has it.
+type entry struct {
+	name   string
+	kind   kind
+	digest string // of a source file in a frozen directory
+}
+
+type kind byte
+
+const (
+	isFile kind = iota
+	isDir
+	isLink
+	isOther
+)
+
+func kindOf(t fs.FileMode) kind {
+	switch {
+	case t.IsRegular():
+		return isFile
+	case t.IsDir():
+		return isDir
+	case t&fs.ModeSymlink != 0:
+		return isLink
+	}
+	return isOther
+}
+
+// files reads a Source with two memories: of this Load, and, for directories
+// that nobody edits (GOROOT of a release, the module cache), of Facts.
+type files struct {
+	src    Source
+	facts  *Facts
+	frozen []frozen
+	work   string // nothing below is frozen
+	dirs   map[string][]entry
+	absent map[string]bool
+}
+
+// A frozen tree's files are what they are as long as its identity stands.
+type frozen struct{ dir, identity string }
+
+func newFiles(q *Query, src Source, facts *Facts) *files {
+	f := &files{src: src, facts: facts, work: q.Project, dirs: map[string][]entry{}, absent: map[string]bool{}}
+	if q.Release {
+		f.freeze(q.GOROOT, "goroot "+q.GOVERSION)
+	}
+	return f
+}
+
+func (f *files) freeze(dir, identity string) {
+	f.frozen = append(f.frozen, frozen{dir, identity})
+}
+
+// identity returns what a directory's content hangs on beside its path, or ""
+// if it may change at any time.
+func (f *files) identity(dir string) string {
+	if f.work != "" {
+		if _, ok := below(f.work, dir); ok {
+			return ""
+		}
+	}
+	for _, z := range f.frozen {
+		if _, ok := below(z.dir, dir); ok {
+			return z.identity
+		}
+	}
+	return ""
+}
+
+// list returns the entries of a directory; nil, without an error, if there is
+// none.
+func (f *files) list(dir string) ([]entry, error) {
+	if out, ok := f.dirs[dir]; ok {
+		return out, nil
+	}
+	if f.absent[dir] {
+		return nil, nil
+	}
+	identity := f.identity(dir)
+	if identity == "" {
+		return f.read(dir, false)
+	}
+	k := makeKey(kindDir, identity, dir)
+	if b := f.facts.get(k); b != nil {
+		if out, ok := decodeEntries(b); ok {
+			f.dirs[dir] = out
+			return out, nil
+		}
+	}
+	out, err := f.read(dir, true)
+	if err == nil && out != nil {
+		f.facts.put(k, encodeEntries(out))
+	}
+	return out, err
+}
+
+// read reads a directory, for a frozen one with the digests of its sources.
+func (f *files) read(dir string, digests bool) ([]entry, error) {
+	list, err := f.src.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		f.absent[dir] = true
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unsure("cannot read a directory: %v", err)
+	}
+	out := make([]entry, len(list))
+	for i, e := range list {
+		out[i] = entry{name: e.Name(), kind: kindOf(e.Type())}
+		if digests && out[i].kind == isFile && sourceExt(ext(out[i].name)) && !hidden(out[i].name) {
+			if out[i].digest, err = f.src.Digest(join(dir, out[i].name)); err != nil {
+				return nil, unsure("cannot read a file: %v", err)
+			}
+		}
+	}
+	f.dirs[dir] = out
+	return out, nil
+}
+
+// has reports whether a directory has an entry of this name that is no
+// directory.
+func (f *files) has(dir, name string) (bool, error) {
+	list, err := f.list(dir)
+	if err != nil {
+		return false, err
+	}
+	i, ok := find(list, name)
+	return ok && list[i].kind != isDir, nil
+}
+
+// goFiles reports whether a directory has any Go file, for whatever target.
+func (f *files) goFiles(dir string) (bool, error) {
+	list, err := f.list(dir)
+	if err != nil {
+		return false, err
+	}
+	for _, e := range list {
+		if !strings.HasSuffix(e.name, ".go") || e.kind == isDir || e.kind == isOther {
+			continue
+		}
+		if e.kind == isFile {
+			return true, nil
+		}
+		if d, err := f.linkToDir(join(dir, e.name)); err != nil || !d {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
+// linkToDir reports whether a link leads to a directory.
+func (f *files) linkToDir(name string) (bool, error) {
+	_, err := f.src.ReadDir(name)
+	if err == nil {
+		return true, nil
+	}
+	if _, err := f.src.Digest(name); err != nil {
+		return false, unsure("cannot follow the link %s", name)
+	}
+	return false, nil
+}
+
+// text returns a file's content; ok is false if there is no such file.
+func (f *files) text(name string) (b []byte, ok bool, err error) {
+	b, err = f.src.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, unsure("cannot read a file: %v", err)
+	}
+	return b, true, nil
+}
+
+// join is filepath.Join for a clean directory and a name.
+func join(dir, name string) string {
+	if strings.HasSuffix(dir, string(os.PathSeparator)) {
+		return dir + name
+	}
+	return dir + string(os.PathSeparator) + name
+}
+
+// find searches a sorted listing.
+func find(list []entry, name string) (int, bool) {
+	lo, hi := 0, len(list)
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if list[mid].name < name {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, lo < len(list) && list[lo].name == name
+}
