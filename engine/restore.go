@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -29,6 +30,13 @@ const restoreWorkers = 8
 // restore makes the project hold what the step made, writing only what
 // differs. It reports which declared outputs it wrote.
 func (r *run) restore(ctx context.Context, s *Step, m *made) error {
+	for _, d := range m.dirs {
+		if s.OwnsDirs || underDist(r.o.Workspace, d) {
+			if err := r.removeOthers(m, d); err != nil {
+				return err
+			}
+		}
+	}
 	written := make([]string, len(m.files))
 	p := pool.New().WithErrors().WithContext(ctx).WithMaxGoroutines(restoreWorkers).WithCancelOnError().WithFirstError()
 	for i, f := range m.files {
@@ -54,13 +62,6 @@ func (r *run) restore(ctx context.Context, s *Step, m *made) error {
 	for _, d := range m.empty {
 		if err := r.mkdir(d); err != nil {
 			return err
-		}
-	}
-	for _, d := range m.dirs {
-		if s.OwnsDirs || underDist(r.o.Workspace, d) {
-			if err := r.removeOthers(m, d); err != nil {
-				return err
-			}
 		}
 	}
 	for i := range m.tops {
@@ -144,8 +145,7 @@ func (r *run) restoreLink(l tree.Link) error {
 	if err := r.mkdir(path.Dir(l.Path)); err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(abs), tree.TempPrefix+filepath.Base(abs))
-	os.Remove(tmp)
+	tmp := filepath.Join(filepath.Dir(abs), tree.TempPrefix+rand.Text())
 	if err := os.Symlink(filepath.FromSlash(l.Target), tmp); err != nil {
 		return fmt.Errorf("restore link %s: %w", l.Path, err)
 	}
@@ -157,52 +157,70 @@ func (r *run) restoreLink(l tree.Link) error {
 	return nil
 }
 
-// mkdir makes a directory of the project and refuses one that a symbolic link
-// leads out of it: nothing is written outside the project and dist.
+// mkdir makes a directory of the project, see within.
 func (r *run) mkdir(p string) error {
-	abs := r.o.Workspace.Abs(p)
 	if _, ok := r.madeDirs.Load(p); ok {
 		return nil
 	}
-	if err := os.MkdirAll(abs, 0o777); err != nil {
+	if err := r.within(p); err != nil {
+		return fmt.Errorf("make directory %w", err)
+	}
+	if err := os.MkdirAll(r.o.Workspace.Abs(p), 0o777); err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	r.o.Workspace.Forget(p)
-	real, err := filepath.EvalSymlinks(abs)
-	if err != nil {
-		return fmt.Errorf("make directory: %w", err)
+	r.madeDirs.Store(p, true)
+	return nil
+}
+
+// within refuses a path that a symbolic link leads out of the project: nothing
+// is written or removed outside the project and dist. What is not there yet is
+// where its parent is.
+func (r *run) within(p string) error {
+	w := r.o.Workspace
+	real, err := filepath.EvalSymlinks(w.Abs(p))
+	for at := p; errors.Is(err, fs.ErrNotExist) && at != "."; {
+		at = path.Dir(at)
+		real, err = filepath.EvalSymlinks(w.Abs(at))
 	}
-	for _, base := range []string{r.o.Workspace.Root(), r.o.Workspace.Abs(r.o.Workspace.Dist())} {
+	if err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	for _, base := range []string{w.Root(), w.Abs(w.Dist())} {
 		if base, err := filepath.EvalSymlinks(base); err == nil {
 			if rel, err := filepath.Rel(base, real); err == nil && filepath.IsLocal(rel) {
-				r.madeDirs.Store(p, true)
 				return nil
 			}
 		}
 	}
-	return fmt.Errorf("make directory %s: a symbolic link leads out of the project, to %s", p, real)
+	return fmt.Errorf("%s: a symbolic link leads out of the project, to %s", p, real)
 }
 
-// removeOthers removes what the step did not make from a directory that is
-// wholly its own.
+// removeOthers removes what the step did not make, or made as something else
+// (a directory where a link is now), from a directory that is wholly its own.
+// It comes before the step's files, so that none is written through a link
+// that is to go. Temporary files stay: another process may be writing them.
 func (r *run) removeOthers(m *made, dir string) error {
-	keep := map[string]bool{dir: true}
-	add := func(p string) {
-		for ; len(p) > len(dir); p = path.Dir(p) {
-			if keep[p] {
+	if err := r.within(dir); err != nil {
+		return fmt.Errorf("tidy directory %w", err)
+	}
+	isDir := map[string]bool{dir: true} // all that is to be there
+	add := func(p string, d bool) {
+		for ; len(p) > len(dir); p, d = path.Dir(p), true {
+			if _, ok := isDir[p]; ok {
 				return
 			}
-			keep[p] = true
+			isDir[p] = d
 		}
 	}
 	for _, f := range m.files {
-		add(f.Path)
+		add(f.Path, false)
 	}
 	for _, l := range m.links {
-		add(l.Path)
+		add(l.Path, false)
 	}
 	for _, e := range m.empty {
-		add(e)
+		add(e, true)
 	}
 	root := r.o.Workspace.Abs(dir)
 	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
@@ -214,13 +232,14 @@ func (r *run) removeOthers(m *made, dir string) error {
 			return err
 		}
 		rel = filepath.ToSlash(rel)
-		if keep[rel] {
+		d, ours := isDir[rel]
+		temp := !e.IsDir() && strings.HasPrefix(e.Name(), tree.TempPrefix)
+		if ours && d == e.IsDir() || !ours && temp {
 			return nil
 		}
-		if err := os.RemoveAll(name); err != nil {
+		if err := r.removeAll(rel); err != nil {
 			return err
 		}
-		r.o.Workspace.Forget(rel)
 		if e.IsDir() {
 			return fs.SkipDir
 		}
@@ -229,5 +248,20 @@ func (r *run) removeOthers(m *made, dir string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tidy directory %s: %w", dir, err)
 	}
+	return nil
+}
+
+// removeAll removes what is at p, and what the run knows of it.
+func (r *run) removeAll(p string) error {
+	if err := os.RemoveAll(r.o.Workspace.Abs(p)); err != nil {
+		return err
+	}
+	r.o.Workspace.Forget(p)
+	r.madeDirs.Range(func(d, _ any) bool {
+		if d == p || strings.HasPrefix(d.(string), p+"/") {
+			r.madeDirs.Delete(d)
+		}
+		return true
+	})
 	return nil
 }
