@@ -36,7 +36,7 @@ func (r *run) sweep() ([]string, error) {
 	now := r.declared()
 	keep := map[string]bool{}
 	for name, list := range rec.Pipelines {
-		if name != r.o.Pipeline {
+		if name != r.o.Pipeline && name != "" {
 			add(keep, list)
 		}
 	}
@@ -48,15 +48,20 @@ func (r *run) sweep() ([]string, error) {
 	stale = append(slices.Clone(stale), r.unmade()...)
 	var removed []string
 	var errs []error
-	for _, p := range stale {
-		if keep[p] || !underDist(w, p) {
+	for _, p := range slices.Backward(stale) { // what is in a directory before it
+		if keep[p] || !underDist(w, p) || r.within(path.Dir(p)) != nil {
 			continue
 		}
-		switch err := os.Remove(w.Abs(p)); {
+		info, err := os.Lstat(w.Abs(p))
+		if err == nil {
+			err = os.Remove(w.Abs(p))
+		}
+		switch {
 		case err == nil:
 			w.Forget(p)
 			removed = append(removed, p)
 			r.removeEmptyParents(p)
+		case info != nil && info.IsDir(): // there is something of the user's in it
 		case !errors.Is(err, fs.ErrNotExist):
 			errs = append(errs, fmt.Errorf("remove stale output: %w", err))
 		}
@@ -100,7 +105,8 @@ func loadOutputs(file string) outputsRecord {
 	return rec
 }
 
-// declared lists the files in dist that this run's finished steps made, sorted.
+// declared lists the files and empty directories in dist that this run's
+// finished steps made, sorted.
 func (r *run) declared() []string {
 	var out []string
 	for _, id := range r.steps {
@@ -116,6 +122,11 @@ func (r *run) declared() []string {
 		for _, l := range m.links {
 			if underDist(r.o.Workspace, l.Path) {
 				out = append(out, l.Path)
+			}
+		}
+		for _, d := range m.empty {
+			if underDist(r.o.Workspace, d) && d != r.o.Workspace.Dist() {
+				out = append(out, d)
 			}
 		}
 	}
