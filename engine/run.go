@@ -479,11 +479,13 @@ func (r *run) execute(ctx context.Context, id StepID) func() {
 		}
 	}
 	var log bytes.Buffer
-	p.Log = &stepLog{keep: &log, send: func(b []byte) {
+	out := &stepLog{keep: &log, send: func(b []byte) {
 		r.msgs <- func() { r.tell(Event{Kind: StepOutput, ID: id, Status: Running, Key: p.Key, Output: b}) }
 	}}
+	p.Log = out
 	for try := 0; ; try++ {
 		res, err := r.attempt(ctx, p)
+		out.end()
 		if err == nil {
 			return r.executed(ctx, p, res)
 		}
@@ -491,7 +493,7 @@ func (r *run) execute(ctx context.Context, id StepID) func() {
 			return func() { r.fail(id, err, log.Bytes()) }
 		}
 		r.msgs <- func() { r.tell(Event{Kind: StepRetry, ID: id, Status: Running, Key: p.Key, Err: err}) }
-		log.Reset()
+		out.again()
 	}
 }
 
@@ -708,7 +710,11 @@ func (q *queue) Pop() any {
 	return id
 }
 
-// A stepLog keeps a step's output and sends it on in whole lines.
+// maxLine is how much of a line, in bytes, waits for its end.
+const maxLine = 64 << 10
+
+// A stepLog keeps a step's output and sends it on in whole lines; a very long
+// line is sent in parts.
 type stepLog struct {
 	mu   sync.Mutex
 	keep *bytes.Buffer
@@ -722,12 +728,33 @@ func (l *stepLog) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.keep.Write(b)
-	l.part = append(l.part, b...)
-	if i := bytes.LastIndexByte(l.part, '\n'); i >= 0 {
-		l.send(slices.Clone(l.part[:i+1]))
-		l.part = slices.Clone(l.part[i+1:])
+	end := bytes.LastIndexByte(b, '\n') + 1
+	if end == 0 && len(l.part)+len(b) > maxLine {
+		end = len(b)
 	}
+	if end > 0 {
+		l.send(slices.Concat(l.part, b[:end]))
+		l.part = l.part[:0]
+	}
+	l.part = append(l.part, b[end:]...)
 	return len(b), nil
+}
+
+// end sends what is left of a try: a last line without an end.
+func (l *stepLog) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.part) > 0 {
+		l.send(l.part)
+		l.part = nil
+	}
+}
+
+// again forgets the log of a try, because another follows.
+func (l *stepLog) again() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keep.Reset()
 }
 
 // remove takes a step out of the queue, wherever it stands.
