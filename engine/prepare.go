@@ -221,10 +221,16 @@ func (r *run) expand(ctx context.Context, s *Step, res *action.Result) (*made, e
 	return m, nil
 }
 
-// checkOutputs refuses a result that names outputs which the command does not
-// declare: it is not this action's, whatever the store says.
+// checkOutputs refuses a result that is of a failure, lacks a declared output,
+// or names one which the command does not declare: it is not this action's,
+// whatever the store says.
 func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
+	if res.ExitCode != 0 {
+		return &action.Damaged{What: "entry", Digest: key, Reason: "it records a failure"}
+	}
+	named := map[string]bool{}
 	check := func(p string) error {
+		named[p] = true
 		if !slices.Contains(s.Command.OutputPaths, p) || !localPath(path.Join(s.Command.WorkingDirectory, p)) {
 			return &action.Damaged{What: "entry", Digest: key, Reason: fmt.Sprintf("it names an output %q that the command does not declare", p)}
 		}
@@ -239,6 +245,11 @@ func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
 	}
 	for _, l := range res.OutputSymlinks {
 		errs = append(errs, check(l.Path))
+	}
+	for _, p := range s.Command.OutputPaths {
+		if !named[p] {
+			errs = append(errs, &action.Damaged{What: "entry", Digest: key, Reason: fmt.Sprintf("it lacks the output %q", p)})
+		}
 	}
 	return errors.Join(errs...)
 }

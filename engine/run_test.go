@@ -207,6 +207,25 @@ func TestForeignResultIsAMiss(t *testing.T) {
 	}
 }
 
+// An entry that lacks a declared output, or records a failure, is no hit.
+func TestIncompleteResultIsAMiss(t *testing.T) {
+	for name, spoil := range map[string]func(*action.Result){
+		"no outputs": func(r *action.Result) { r.OutputFiles = nil },
+		"failed":     func(r *action.Result) { r.ExitCode = 1 },
+	} {
+		b := newBench(t)
+		b.step("a")
+		b.run()
+		for _, r := range b.store.results {
+			spoil(r)
+		}
+		b.run()
+		if len(b.exec.ran) != 1 {
+			t.Errorf("%s: %v", name, b.log)
+		}
+	}
+}
+
 func TestLostExplanationIsMended(t *testing.T) {
 	b := newBench(t)
 	b.step("a", engine.FileInput("in.txt"))
