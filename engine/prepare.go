@@ -91,7 +91,8 @@ func (r *run) addInput(in *tree.Inputs, i *Input) error {
 		return err
 	case FromGlob:
 		files, err := r.o.Workspace.Glob(i.Path, i.Patterns)
-		if err != nil && !i.Optional {
+		var none *tree.NoMatchError
+		if err != nil && (!i.Optional || !errors.As(err, &none)) {
 			return err
 		}
 		for _, f := range files {

@@ -376,6 +376,66 @@ func TestInputChangedMeanwhileIsNotKept(t *testing.T) {
 	}
 }
 
+// A Workspace step reads what other steps put into the project.
+func TestOutputChangedMeanwhileIsNotKept(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a")
+	id := b.step("b", engine.StepInput("dist/a", a, "dist/a"))
+	b.graph.Steps[id].Mode = engine.Workspace
+	b.exec.do["b"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		b.write("dist/a", "written while b runs")
+		return b.exec.outputs(ctx, p, "of another a")
+	}
+	b.run()
+	if len(b.store.results) != 1 {
+		t.Errorf("%d results are kept, want that of a only", len(b.store.results))
+	}
+}
+
+// A step that changes a file of the project, such as go.mod, may do so while
+// another runs that read it before.
+func TestInputRestoredMeanwhileIsNotKept(t *testing.T) {
+	b := newBench(t)
+	fix := b.add(engine.Step{Name: "fix", Command: action.Command{Arguments: []string{"fix"}, OutputPaths: []string{"in.txt"}, OutputFiles: []string{"in.txt"}}})
+	id := b.step("a", engine.FileInput("in.txt"))
+	b.graph.Steps[id].Mode = engine.Workspace
+	running, fixed := make(chan struct{}), make(chan struct{})
+	b.exec.do["fix"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		<-running
+		return b.exec.outputs(ctx, p, "fixed")
+	}
+	b.exec.do["a"] = func(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+		close(running)
+		<-fixed
+		return b.exec.outputs(ctx, p, "of the fixed file")
+	}
+	b.opts.OnEvent = func(e engine.Event) {
+		if e.Kind == engine.StepFinished && e.ID == fix {
+			close(fixed)
+		}
+	}
+	b.run()
+	if len(b.store.results) != 1 {
+		t.Errorf("%d results are kept, want that of fix only", len(b.store.results))
+	}
+}
+
+// Absence is allowed, of each pattern for itself; other errors are not.
+func TestOptionalGlob(t *testing.T) {
+	b := newBench(t)
+	in := engine.GlobInput(".", "in.txt", "none/**")
+	in.Optional = true
+	b.step("a", in)
+	b.run()
+	b.write("in.txt", "two")
+	b.run()
+	b.want("done a in.txt changed")
+	b.graph.Steps[0].Inputs[0].Patterns = []string{"["}
+	if sum := b.run(); sum.Failed != 1 {
+		t.Errorf("a malformed pattern was passed over: %v", b.log)
+	}
+}
+
 func TestOutputThroughLinkOutOfProject(t *testing.T) {
 	b := newBench(t)
 	outside := t.TempDir()

@@ -223,29 +223,42 @@ func (w *Workspace) Wrote(p string, d action.Digest, executable bool) {
 	w.mu.Unlock()
 }
 
-// Changed returns the first of the tree's workspace files that is no longer
-// what it was when this run hashed it, or "".
+// Changed returns the first of the tree's files that is no longer in the
+// workspace what it is in the tree, or "". Of another step's outputs only
+// those count that are in the workspace, at the path that they have in the
+// tree.
 func (w *Workspace) Changed(t *Tree) string {
 	for i := range t.Files {
-		src := t.Files[i].Source.Path
-		if src == "" {
+		f := &t.Files[i]
+		p := f.Path
+		switch {
+		case f.Source.Path != "":
+			p = w.rel(f.Source.Path)
+		case !f.Source.Blob:
 			continue
 		}
-		p := w.rel(src)
-		w.mu.Lock()
-		e, ok := w.seen[p]
-		w.mu.Unlock()
-		info, err := os.Lstat(src)
-		if err != nil {
+		if w.changed(p, f) {
 			return p
-		}
-		if ok && statOf(info) != e.stat {
-			if d, err := hashFile(src); err != nil || d != t.Files[i].Digest {
-				return p
-			}
 		}
 	}
 	return ""
+}
+
+// changed hashes the file unless this run knows it, from the tree's content
+// on: another step may have written it since, and then the run knows that.
+func (w *Workspace) changed(p string, f *File) bool {
+	info, err := os.Lstat(w.Abs(p))
+	if err != nil {
+		return !f.Source.Blob || !errors.Is(err, fs.ErrNotExist)
+	}
+	w.mu.Lock()
+	e, ok := w.seen[p]
+	w.mu.Unlock()
+	if ok && statOf(info) == e.stat && e.Digest == f.Digest {
+		return false
+	}
+	d, err := hashFile(w.Abs(p))
+	return err != nil || d != f.Digest
 }
 
 // rel is the key under which an absolute source path was looked up.
@@ -411,7 +424,8 @@ func (w *Workspace) Ignored(p string) bool {
 
 // Glob returns the files below base that the patterns name, sorted, relative
 // to the root. A pattern that begins with "!" takes files away again; one
-// that names a directory means all below it.
+// that names a directory means all below it. With a *NoMatchError come the
+// files that the other patterns name.
 func (w *Workspace) Glob(base string, patterns []string) ([]string, error) {
 	var take, drop []string
 	for _, p := range patterns {
@@ -444,11 +458,19 @@ func (w *Workspace) Glob(base string, patterns []string) ([]string, error) {
 			return nil, err
 		}
 	}
-	if i := slices.Index(matched, false); i >= 0 {
-		return nil, fmt.Errorf("pattern %q matches no file below %s", take[i], base)
-	}
 	slices.Sort(out)
-	return slices.Compact(out), nil
+	out = slices.Compact(out)
+	if i := slices.Index(matched, false); i >= 0 {
+		return out, &NoMatchError{Pattern: take[i], Base: base}
+	}
+	return out, nil
+}
+
+// A NoMatchError is a pattern that names no file.
+type NoMatchError struct{ Pattern, Base string }
+
+func (e *NoMatchError) Error() string {
+	return fmt.Sprintf("pattern %q matches no file below %s", e.Pattern, e.Base)
 }
 
 // covers reports whether the pattern names rel or a directory above it.
