@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"syscall"
 
 	"github.com/sourcegraph/conc/pool"
 
@@ -80,7 +81,14 @@ func copyFile(dst, src string, mode fs.FileMode) error {
 	return writeFile(dst, in, mode)
 }
 
+// writeFile makes a file. While a program is written no process is started: it
+// would inherit the open file, and the program could not be run until the
+// other one had closed it ("text file busy", golang.org/issue/22315).
 func writeFile(dst string, r io.Reader, mode fs.FileMode) error {
+	if mode&0o111 != 0 {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+	}
 	out, err := os.OpenFile(dst, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if err != nil {
 		return err
