@@ -55,8 +55,9 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 		grace = defaultGrace
 	}
 	group := ownGroup(cmd)
+	var sure *time.Timer // set before Wait returns
 	cmd.Cancel = func() error {
-		time.AfterFunc(grace, func() { group.kill(cmd) })
+		sure = time.AfterFunc(grace, func() { group.kill(cmd) })
 		return group.interrupt(cmd)
 	}
 	cmd.WaitDelay = grace + time.Second
@@ -65,6 +66,9 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	}
 	err = cmd.Wait()
 	group.kill(cmd)
+	if sure != nil {
+		sure.Stop() // by then another group may have the number
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
