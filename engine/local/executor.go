@@ -68,6 +68,7 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 		err = j.collect(ctx, res)
 	}
 	if ctx.Err() != nil {
+		j.log.finish() // shows what is held; the error that counts is ctx's
 		return nil, context.Cause(ctx)
 	}
 	var exit *engine.ExitError
@@ -193,7 +194,7 @@ func (j *job) clearInPlace(argv []string) error {
 	for _, p := range j.p.Command.OutputFiles {
 		place := filepath.Join(j.runDir(), filepath.FromSlash(p))
 		scratch := filepath.Join(j.workDir(), filepath.FromSlash(p))
-		if j.isInput(place) || slices.ContainsFunc(redirected, func(a string) bool { return strings.HasSuffix(a, scratch) }) {
+		if j.input(place) != nil || slices.ContainsFunc(redirected, func(a string) bool { return strings.HasSuffix(a, scratch) }) {
 			continue
 		}
 		if err := os.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -208,23 +209,29 @@ func (j *job) clearInPlace(argv []string) error {
 func (j *job) seedOutputs() error {
 	for _, p := range j.p.Command.OutputFiles {
 		src := filepath.Join(j.runDir(), filepath.FromSlash(p))
-		if !j.isInput(src) {
+		in := j.input(src)
+		if in == nil {
 			continue
 		}
-		if err := copyFile(filepath.Join(j.workDir(), filepath.FromSlash(p)), src, 0o644); err != nil {
+		mode := fs.FileMode(0o644)
+		if in.Executable {
+			mode = 0o755
+		}
+		if err := copyFile(filepath.Join(j.workDir(), filepath.FromSlash(p)), src, mode); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (j *job) isInput(abs string) bool {
+// input is the input file of the project at abs, or nil.
+func (j *job) input(abs string) *tree.File {
 	for i := range j.p.Inputs.Files {
-		if j.p.Inputs.Files[i].Source.Path == abs {
-			return true
+		if f := &j.p.Inputs.Files[i]; f.Source.Path == abs {
+			return f
 		}
 	}
-	return false
+	return nil
 }
 
 func (j *job) runTool(ctx context.Context, name string, args []string) error {
