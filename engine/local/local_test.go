@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -234,6 +237,88 @@ func TestMaskAcrossWrites(t *testing.T) {
 		if err != nil || live.String() != "x *** y" || string(kept) != "x *** y" {
 			t.Errorf("%q: shown %q, kept %q, %v", parts, live.String(), kept, err)
 		}
+	}
+}
+
+// Where one secret begins another, none of the longer one is shown.
+func TestMaskNestedSecrets(t *testing.T) {
+	s := &engine.Step{Mask: []string{"abc", "abcdef", "cde"}}
+	for want, parts := range map[string][]string{
+		"***.":     {"abcdef."},
+		"*** .":    {"ab", "c", "def ."},
+		"***d.":    {"abc", "d."},
+		"***":      {"abc"},
+		"***de":    {"abc", "de"},
+		"*** ***x": {"cd", "e abcdefx"},
+	} {
+		var live bytes.Buffer
+		l, err := newLog(filepath.Join(t.TempDir(), "log"), &live, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range parts {
+			l.Write([]byte(p))
+		}
+		_, size, err := l.finish()
+		l.Close()
+		if err != nil || live.String() != want || size != int64(len(want)) {
+			t.Errorf("%q: shown %q, want %q, %d bytes, %v", parts, live.String(), want, size, err)
+		}
+	}
+}
+
+// An executable input may be run at once, whatever else starts meanwhile: no
+// process may inherit the file while it is open for writing.
+func TestStagedProgramIsNotBusy(t *testing.T) {
+	r := newRig(t, map[string]string{"tool": "#!/bin/sh\nexit 0\n"})
+	if err := os.Chmod(r.Workspace.Abs("tool"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var in tree.Inputs
+	if err := r.Workspace.Add(&in, "tool", "tool"); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := tree.Build(in.Files, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := engine.Step{Name: "s", Command: action.Command{Arguments: []string{"./tool"}}}
+	p := pool.New().WithErrors().WithMaxGoroutines(16)
+	for range 400 {
+		p.Go(func() error {
+			res, err := r.Execute(context.Background(), &engine.Prepared{Step: &s, Command: s.Command, Inputs: tr, Log: io.Discard})
+			if err == nil && res.ExitCode != 0 {
+				err = fmt.Errorf("exit status %d", res.ExitCode)
+			}
+			return err
+		})
+	}
+	if err := p.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the log said before a time-out is not lost for want of an end.
+func TestLogOfCancelledStepIsWhole(t *testing.T) {
+	r := newRig(t, nil)
+	s := sh(engine.Staged, "printf 'waiting for hun'; sleep 60")
+	s.Mask = []string{"hunter2"}
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := r.do(ctx, s); err == nil || r.log.String() != "waiting for hun" {
+		t.Errorf("%v, log %q", err, &r.log)
+	}
+}
+
+// An output that is an input too keeps its executable bit.
+func TestSeededOutputStaysExecutable(t *testing.T) {
+	r := newRig(t, map[string]string{"tool": "x"})
+	if err := os.Chmod(r.Workspace.Abs("tool"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	res, err := r.do(context.Background(), sh(engine.Workspace, "true", "tool"), "tool")
+	if err != nil || len(res.OutputFiles) != 1 || !res.OutputFiles[0].Executable {
+		t.Errorf("%v %+v", err, res)
 	}
 }
 

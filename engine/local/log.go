@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/airbuild/airbuild/engine"
@@ -19,8 +20,8 @@ type logFile struct {
 	mu      sync.Mutex
 	file    *os.File
 	live    io.Writer
-	secrets [][]byte
-	hold    []byte // the end of what came, which may be the start of a secret
+	secrets [][]byte // the longest first
+	hold    []byte   // the end of what came, which may be the start of a secret
 	size    int64
 	err     error
 }
@@ -40,6 +41,7 @@ func newLog(name string, live io.Writer, s *engine.Step) (*logFile, error) {
 	for _, m := range s.Mask {
 		l.hide(m)
 	}
+	slices.SortFunc(l.secrets, func(a, b []byte) int { return len(b) - len(a) })
 	return l, nil
 }
 
@@ -56,46 +58,67 @@ func (l *logFile) hide(text string) {
 func (l *logFile) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.hold = append(l.hold, b...)
-	for _, s := range l.secrets {
-		l.hold = bytes.ReplaceAll(l.hold, s, []byte(masked))
+	if len(l.secrets) == 0 {
+		l.emit(b)
+		return len(b), l.err
 	}
-	l.emit(len(l.hold) - l.partial())
+	l.hold = append(l.hold, b...)
+	l.mask(false)
 	return len(b), l.err
 }
 
-// partial returns how many bytes at the end may be the start of a secret.
-func (l *logFile) partial() int {
-	most := 0
-	for _, s := range l.secrets {
-		for n := min(len(s)-1, len(l.hold)); n > most; n-- {
-			if bytes.HasSuffix(l.hold, s[:n]) {
-				most = n
-				break
-			}
+// mask emits what is held with secrets taken out: at each place the longest
+// that is there. Unless this is the end it stops where a longer one may begin.
+func (l *logFile) mask(end bool) {
+	var out []byte
+	i := 0
+	for i < len(l.hold) {
+		n, more := l.secretAt(l.hold[i:])
+		if more && !end {
+			break
 		}
+		if n > 0 {
+			out = append(out, masked...)
+			i += n
+			continue
+		}
+		out = append(out, l.hold[i])
+		i++
 	}
-	return most
+	l.hold = append(l.hold[:0], l.hold[i:]...)
+	l.emit(out)
 }
 
-// emit writes the first n held bytes.
-func (l *logFile) emit(n int) {
-	if n == 0 {
+// secretAt returns the length of the longest secret at the start of b, and
+// whether b may be the start of a longer one.
+func (l *logFile) secretAt(b []byte) (n int, more bool) {
+	for _, s := range l.secrets {
+		switch {
+		case bytes.HasPrefix(b, s):
+			return len(s), more
+		case len(b) < len(s) && bytes.HasPrefix(s, b):
+			more = true
+		}
+	}
+	return 0, more
+}
+
+func (l *logFile) emit(b []byte) {
+	if len(b) == 0 {
 		return
 	}
-	if _, err := l.file.Write(l.hold[:n]); err != nil && l.err == nil {
+	if _, err := l.file.Write(b); err != nil && l.err == nil {
 		l.err = fmt.Errorf("write log: %w", err)
 	}
-	l.live.Write(l.hold[:n])
-	l.size += int64(n)
-	l.hold = append(l.hold[:0], l.hold[n:]...)
+	l.live.Write(b)
+	l.size += int64(len(b))
 }
 
 // finish writes what is held and returns the file and its size.
 func (l *logFile) finish() (name string, size int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.emit(len(l.hold))
+	l.mask(true)
 	return l.file.Name(), l.size, l.err
 }
 
