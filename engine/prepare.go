@@ -51,7 +51,6 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	p.Action = action.Action{
 		Command:    action.Of(s.Command.Marshal()),
 		InputRoot:  t.Root,
-		DoNotCache: s.NoCache,
 		Salt:       salt(facts),
 		Platform:   s.Command.Platform,
 	}
