@@ -66,6 +66,9 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	addRefs(&s, b, "outputs")
 	if len(b.Meta.Inputs)+len(b.Meta.InputRefs) == 0 {
 		addModuleSource(&s, b, m, append(files, dirs...))
+	} else {
+		// The go command starts nothing outside a module.
+		addModuleFiles(&s, m)
 	}
 	return []engine.Step{s}, diags
 }

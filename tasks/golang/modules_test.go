@@ -252,6 +252,24 @@ func TestGenerate(t *testing.T) {
 	}
 }
 
+func TestGenerateSeesModuleFilesBesideInputs(t *testing.T) {
+	p := newProject(t, map[string]string{
+		"go.mod":   "module example.com/g\n\ngo 1.26\n",
+		"g/g.go":   "package g\n\n//go:generate go run gen.go\n",
+		"g/gen.go": "//go:build ignore\n\npackage main\n\nimport \"os\"\n\nfunc main() { os.WriteFile(\"made.go\", []byte(\"package g\\n\"), 0o644) }\n",
+		"other.go": "package other\n",
+	})
+	b := p.block("go_generate", "packages", []string{"./g"}, "outputs", []string{"g/made.go"})
+	b.Meta.Inputs = []string{"g/*.go", "!g/made.go"}
+	if st, log := p.run(&generate{p.cfg}, b); st != engine.Done {
+		t.Fatalf("%v\n%s", st, log)
+	}
+	p.write(map[string]string{"other.go": "package other // edited\n"})
+	if st, log := p.run(&generate{p.cfg}, b); st != engine.Hit {
+		t.Errorf("after an edit of what inputs leaves out: %v\n%s", st, log)
+	}
+}
+
 func TestVetAndTest(t *testing.T) {
 	p := newProject(t, fixedSample(nil))
 	if st, log := p.run(&vet{p.cfg}, p.block("go_vet")); st != engine.Done {
