@@ -34,7 +34,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 		facts = append(facts, l.Facts...)
 		notes = l.Notes
 	}
-	var in tree.Inputs
+	in := tree.Inputs{Follow: s.Mode == Workspace}
 	for i := range inputs {
 		if err := r.addInput(&in, &inputs[i]); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
@@ -49,10 +49,10 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	}
 	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: notes}
 	p.Action = action.Action{
-		Command:    action.Of(s.Command.Marshal()),
-		InputRoot:  t.Root,
-		Salt:       salt(facts),
-		Platform:   s.Command.Platform,
+		Command:   action.Of(s.Command.Marshal()),
+		InputRoot: t.Root,
+		Salt:      salt(facts),
+		Platform:  s.Command.Platform,
 	}
 	p.Key = action.Of(p.Action.Marshal())
 	return p, nil

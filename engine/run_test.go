@@ -420,6 +420,24 @@ func TestInputRestoredMeanwhileIsNotKept(t *testing.T) {
 	}
 }
 
+// A command in the workspace reads through links, so their targets' content is
+// in the key, wherever they are declared.
+func TestLinkTargetIsInTheKey(t *testing.T) {
+	b := newBench(t)
+	b.write("shared/real", "one")
+	if err := errors.Join(os.Symlink("shared/real", filepath.Join(b.root, "hop")), os.Symlink("hop", filepath.Join(b.root, "link"))); err != nil {
+		t.Fatal(err)
+	}
+	id := b.step("a", engine.FileInput("link"), engine.FileInput("hop"))
+	b.graph.Steps[id].Mode = engine.Workspace
+	b.run()
+	b.run()
+	b.want("hit a")
+	b.write("shared/real", "two")
+	b.run()
+	b.want("done a shared/real changed")
+}
+
 // Absence is allowed, of each pattern for itself; other errors are not.
 func TestOptionalGlob(t *testing.T) {
 	b := newBench(t)

@@ -39,8 +39,12 @@ func (a *app) cacheDir() (string, error) {
 	return abs, nil
 }
 
-// stateDir is where the project at root keeps what costs only time to lose.
+// stateDir is where the project at root keeps what costs only time to lose. A
+// project that is reached through a symbolic link is the same project.
 func stateDir(cache, root string) string {
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real
+	}
 	sum := sha256.Sum256([]byte(root))
 	return filepath.Join(cache, "workspaces", hex.EncodeToString(sum[:8]))
 }
@@ -72,6 +76,7 @@ func (a *app) open(p *project) (_ *session, err error) {
 	if s.space, err = tree.OpenWorkspace(p.root, p.plan.Dist, stateDir(cache, p.root)); err != nil {
 		return nil, err
 	}
+	s.space.IgnoreCache(cache)
 	s.store.Paranoid, s.space.Paranoid = a.paranoid, a.paranoid
 	return s, nil
 }

@@ -511,6 +511,16 @@ func TestAddDirectory(t *testing.T) {
 	}
 }
 
+// A cache in the project is no input: it changes with every run.
+func TestCacheInProjectIsIgnored(t *testing.T) {
+	w := project(t, map[string]string{"a": "1", "ci/cache/cas/x": "2"})
+	w.IgnoreCache(filepath.Join(w.Root(), "ci", "cache"))
+	got, err := w.Glob(".", []string{"**"})
+	if err != nil || !slices.Equal(got, []string{"a"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestPretend(t *testing.T) {
 	w := project(t, map[string]string{"vendor/old": "x"})
 	w.Pretend([]File{file("vendor/m/a.go", "1"), file("vendor/modules.txt", "2")})

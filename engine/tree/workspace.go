@@ -29,6 +29,7 @@ const TempPrefix = ".airbuild-"
 // and relative to the root, unless absolute.
 type Workspace struct {
 	root, dist, state string
+	cache             string // relative to the root; empty if it is outside
 	index             *index
 	users             *flock.Flock // shared while open
 
@@ -68,6 +69,15 @@ func OpenWorkspace(root, dist, state string) (*Workspace, error) {
 		return nil, fmt.Errorf("lock state directory: %w", err)
 	}
 	return w, nil
+}
+
+// IgnoreCache tells that airbuild's cache is at the absolute path dir, which
+// may be in the project: on CI runners that keep nothing else. It is called
+// before the first use.
+func (w *Workspace) IgnoreCache(dir string) {
+	if p := w.rel(dir); p != "." && !filepath.IsAbs(filepath.FromSlash(p)) {
+		w.cache = p
+	}
 }
 
 // Save writes the stat index.
@@ -380,10 +390,40 @@ func (w *Workspace) addFile(b *Inputs, p, to string) error {
 		return err
 	}
 	if e.IsLink {
-		return b.link(to, e.Link)
+		if err := b.link(to, e.Link); err != nil || !b.Follow {
+			return err
+		}
+		return w.addTarget(b, p, path.Join(path.Dir(to), e.Link))
 	}
 	b.Files = append(b.Files, File{Path: to, Digest: e.Digest, Executable: e.Executable, Source: Source{Path: w.Abs(p)}})
 	return nil
+}
+
+// addTarget adds the file that the link at p leads to, at its own place in the
+// project or, outside of it, at the path to. What is no file, or is not there,
+// has no content to add.
+func (w *Workspace) addTarget(b *Inputs, p, to string) error {
+	real, err := filepath.EvalSymlinks(w.Abs(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("follow link: %w", err)
+	}
+	info, err := os.Stat(real)
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	root, err := filepath.EvalSymlinks(w.root)
+	if err != nil {
+		return fmt.Errorf("follow link: %w", err)
+	}
+	src := filepath.ToSlash(real)
+	if rel, err := filepath.Rel(root, real); err == nil && filepath.IsLocal(rel) {
+		src = filepath.ToSlash(rel)
+		to = src
+	}
+	return w.addFile(b, src, to)
 }
 
 // addDir adds a directory; the output directory, version control and
@@ -416,10 +456,10 @@ func (w *Workspace) addDir(b *Inputs, p, to string) error {
 }
 
 // Ignored reports whether a path is never an input by pattern or directory:
-// the output directory, .git, and airbuild's temporary files.
+// the output directory, .git, airbuild's cache and its temporary files.
 func (w *Workspace) Ignored(p string) bool {
 	name := path.Base(p)
-	return p == w.dist || name == ".git" || strings.HasPrefix(name, TempPrefix)
+	return p == w.dist || p == w.cache && p != "" || name == ".git" || strings.HasPrefix(name, TempPrefix)
 }
 
 // Glob returns the files below base that the patterns name, sorted, relative
@@ -543,6 +583,9 @@ type Inputs struct {
 	Files []File
 	Links []Link
 	Empty []string
+	// Follow adds with a link the file that it leads to, for a command that
+	// reads through links and sees more than the tree.
+	Follow bool
 }
 
 // link adds a symbolic link, unless it leads out of the tree.

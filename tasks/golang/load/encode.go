@@ -23,7 +23,7 @@ type decoder struct {
 	ok bool
 }
 
-func newDecoder(b []byte) *decoder { return &decoder{string(b), true} }
+func newDecoder(s string) *decoder { return &decoder{s, true} }
 
 // done reports whether all was read, and nothing missing.
 func (d *decoder) done() bool { return d.ok && d.s == "" }
@@ -88,7 +88,7 @@ func encodeFact(f *fact) []byte {
 	return putList(b, f.debug)
 }
 
-func decodeFact(b []byte) (*fact, bool) {
+func decodeFact(b string) (*fact, bool) {
 	d := newDecoder(b)
 	f := &fact{
 		bad: d.str(), constraint: d.str(), plus: d.list(), pkg: d.str(),
@@ -101,17 +101,17 @@ func encodeEntries(list []entry) []byte {
 	b := binary.AppendUvarint(nil, uint64(len(list)))
 	for _, e := range list {
 		b = append(putString(b, e.name), byte(e.kind))
-		b = putString(b, e.digest)
+		b = putString(b, e.fact)
 	}
 	return b
 }
 
-func decodeEntries(b []byte) ([]entry, bool) {
+func decodeEntries(b string) ([]entry, bool) {
 	d := newDecoder(b)
 	n := d.count()
 	out := make([]entry, 0, n)
 	for range n {
-		out = append(out, entry{name: d.str(), kind: kind(d.byte()), digest: d.str()})
+		out = append(out, entry{name: d.str(), kind: kind(d.byte()), fact: d.str()})
 	}
 	return out, d.done()
 }

@@ -1,9 +1,9 @@
 package load
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 )
 
@@ -36,7 +37,7 @@ import (
 type Facts struct {
 	mu      sync.Mutex
 	path    string
-	known   map[key][]byte
+	known   map[key]string
 	fresh   []key // known but not in the file
 	used    map[key]bool
 	size    int64 // of the file as it was read
@@ -79,8 +80,8 @@ func makeKey(kind byte, about ...string) key {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func factsHeader() []byte {
-	return fmt.Appendf(nil, "airbuild facts %d %s\n", factsVersion, runtime.Version())
+func factsHeader() string {
+	return fmt.Sprintf("airbuild facts %d %s\n", factsVersion, runtime.Version())
 }
 
 // OpenFacts reads the facts in a file. It need not exist, and what is wrong
@@ -94,39 +95,40 @@ func OpenFacts(path string) *Facts {
 	}
 	f.size = int64(len(b))
 	var whole bool
-	f.known, whole = decodeFacts(b)
+	f.known, whole = decodeFacts(string(b))
 	f.rewrite = !whole || f.size > factsLimit
 	return f
 }
 
 // decodeFacts returns the records of a file, which it keeps pointing into. It
 // reports whether all of it could be read.
-func decodeFacts(b []byte) (map[key][]byte, bool) {
-	rest, ok := bytes.CutPrefix(b, factsHeader())
+func decodeFacts(text string) (map[key]string, bool) {
+	rest, ok := strings.CutPrefix(text, factsHeader())
 	if !ok {
 		return nil, false
 	}
-	known := make(map[key][]byte, len(rest)/150)
+	b := []byte(rest)
+	known := make(map[key]string, len(rest)/300)
 	for len(rest) > 0 {
 		const head = 4 + len(key{})
 		if len(rest) < head+1 {
 			return known, false
 		}
-		n, w := binary.Uvarint(rest[head:])
+		n, w := binary.Uvarint(b[head:])
 		if w <= 0 || n > uint64(len(rest)-head-w) {
 			return known, false
 		}
 		end := head + w + int(n)
-		if binary.LittleEndian.Uint32(rest) != crc32.Checksum(rest[4:end], castagnoli) {
+		if binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:end], castagnoli) {
 			return known, false
 		}
-		known[key(rest[4:head])] = rest[head+w : end : end]
-		rest = rest[end:]
+		known[key(b[4:head])] = rest[head+w : end]
+		rest, b = rest[end:], b[end:]
 	}
 	return known, true
 }
 
-func appendRecord(b []byte, k key, v []byte) []byte {
+func appendRecord(b []byte, k key, v string) []byte {
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	b = append(b, k[:]...)
@@ -136,12 +138,12 @@ func appendRecord(b []byte, k key, v []byte) []byte {
 	return b
 }
 
-// get returns a value, which must not be changed, or nil.
-func (f *Facts) get(k key) []byte {
+// get returns a value, or "": no value is empty.
+func (f *Facts) get(k key) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	v := f.known[k]
-	if v != nil && f.rewrite {
+	if v != "" && f.rewrite {
 		if f.used == nil {
 			f.used = map[key]bool{}
 		}
@@ -154,9 +156,9 @@ func (f *Facts) put(k key, v []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.known == nil {
-		f.known = map[key][]byte{}
+		f.known = map[key]string{}
 	}
-	f.known[k] = v
+	f.known[k] = string(v)
 	f.fresh = append(f.fresh, k)
 }
 
@@ -200,7 +202,7 @@ func (f *Facts) append() error {
 // writeAnew writes a file of its own: all that is known, or, where the old one
 // grew too large, what was used.
 func (f *Facts) writeAnew() error {
-	b := factsHeader()
+	b := []byte(factsHeader())
 	if f.size <= factsLimit {
 		for k, v := range f.known {
 			b = appendRecord(b, k, v)
@@ -233,31 +235,47 @@ func (f *Facts) writeAnew() error {
 	return nil
 }
 
-// of returns what a source file says.
-func (l *loader) factOf(dir string, e *entry) (*fact, error) {
+// factOf returns what a source file says.
+func (f *files) factOf(dir string, e *entry) (*fact, error) {
+	if e.fact != "" {
+		if out, ok := decodeFact(e.fact); ok {
+			return out, nil
+		}
+	}
 	name := join(dir, e.name)
-	digest := e.digest
-	if digest == "" {
-		var err error
-		if digest, err = l.files.src.Digest(name); err != nil {
-			return nil, unsure("cannot read a file: %v", err)
-		}
-	}
-	kind, scan := kindOther, scanOther
-	if ext(e.name) == ".go" {
-		kind, scan = kindGo, scanGo
-	}
-	k := makeKey(kind, digest)
-	if b := l.facts.get(k); b != nil {
-		if f, ok := decodeFact(b); ok {
-			return f, nil
-		}
-	}
-	text, err := l.files.src.ReadFile(name)
+	digest, err := f.src.Digest(name)
 	if err != nil {
 		return nil, unsure("cannot read a file: %v", err)
 	}
-	f := scan(text)
-	l.facts.put(k, encodeFact(f))
-	return f, nil
+	kind := kindOther
+	if ext(e.name) == ".go" {
+		kind = kindGo
+	}
+	k := makeKey(kind, digest)
+	if b := f.facts.get(k); b != "" {
+		if out, ok := decodeFact(b); ok {
+			return out, nil
+		}
+	}
+	out, err := f.scan(name, digest)
+	if err == nil {
+		f.facts.put(k, encodeFact(out))
+	}
+	return out, err
+}
+
+// scan reads a source file. What it says must not be remembered under another
+// content's digest, so a file that is being edited is refused; "" is any.
+func (f *files) scan(name, digest string) (*fact, error) {
+	text, err := f.src.ReadFile(name)
+	if err != nil {
+		return nil, unsure("cannot read a file: %v", err)
+	}
+	if sum := sha256.Sum256(text); digest != "" && hex.EncodeToString(sum[:]) != digest {
+		return nil, unsure("%s changed while it was read", name)
+	}
+	if ext(name) == ".go" {
+		return scanGo(text), nil
+	}
+	return scanOther(text), nil
 }

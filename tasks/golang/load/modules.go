@@ -28,7 +28,8 @@ type modules struct {
 	// selected are the modules that may provide packages, with their
 	// versions. It is the whole build list, or, if lazy is set, what go.mod
 	// requires: with graph pruning that is enough for everything that the
-	// build imports.
+	// build imports. In a workspace it is nil until a package is imported that
+	// is in none of its modules.
 	selected map[string]string
 	lazy     bool
 
@@ -78,6 +79,9 @@ func (l *loader) readModules() (*modules, error) {
 		if err := m.readSums(); err != nil {
 			return nil, err
 		}
+		if m.work != nil {
+			return m, nil // not before it is needed
+		}
 		return m, m.selectVersions()
 	}
 	return nil, unsure("-mod=%s", mode)
@@ -118,6 +122,11 @@ func (m *modules) addMain(dir string) error {
 	}
 	if err := m.tooNew(file.Go.Version, name); err != nil {
 		return err
+	}
+	for _, r := range file.Require {
+		if slices.ContainsFunc(file.Exclude, func(e *modfile.Exclude) bool { return e.Mod == r.Mod }) {
+			return unsure("%s requires and excludes %s", name, r.Mod)
+		}
 	}
 	main := &mainModule{path: file.Module.Mod.Path, dir: dir, file: file}
 	_, main.inGOROOT = below(filepath.Join(m.l.q.GOROOT, "src"), dir)
@@ -594,6 +603,11 @@ func (m *modules) find(p string) (*place, error) {
 		if at != nil || err != nil {
 			return at, err
 		}
+		if m.selected == nil {
+			if err := m.selectVersions(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	at, err := m.candidates(p, true)
 	if at == nil && err == nil {
@@ -777,7 +791,7 @@ func (m *modules) cachedGoMod(v module.Version) (*goMod, error) {
 		return nil, err
 	}
 	k := makeKey(kindGoMod, name)
-	if b := m.l.facts.get(k); b != nil {
+	if b := m.l.facts.get(k); b != "" {
 		if g, ok := decodeGoMod(b); ok {
 			return g, nil
 		}
@@ -823,7 +837,7 @@ func encodeGoMod(g *goMod) []byte {
 	return putList(b, list)
 }
 
-func decodeGoMod(b []byte) (*goMod, bool) {
+func decodeGoMod(b string) (*goMod, bool) {
 	d := newDecoder(b)
 	g := &goMod{path: d.str(), goVersion: d.str()}
 	list := d.list()

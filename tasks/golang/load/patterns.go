@@ -68,12 +68,15 @@ func (l *loader) expandDir(p string) ([]string, error) {
 	}
 	var out []string
 	err := l.walk(dir, true, func(dir string) error {
+		if rel, _ := below(main.dir, dir); main.prefix() == "" && rel == "builtin" {
+			return nil // documentation in the form of a package
+		}
 		s, err := l.readSources(dir)
 		if err != nil || s.empty() {
 			return err
 		}
 		path, err := l.importPath(dir)
-		if err == nil && path != "builtin" {
+		if err == nil {
 			out = append(out, path)
 		}
 		return err

@@ -17,8 +17,8 @@ type Source interface {
 	ReadDir(dir string) ([]fs.DirEntry, error)
 	// ReadFile returns a file's content, following links.
 	ReadFile(name string) ([]byte, error)
-	// Digest names a file's content, following links: equal content has equal
-	// digests.
+	// Digest returns the SHA-256 of a file's content in hexadecimal, following
+	// links.
 	Digest(name string) (string, error)
 }
 
@@ -43,9 +43,9 @@ func (Disk) Digest(name string) (string, error) {
 
 // An entry is a file or directory as a listing has it.
 type entry struct {
-	name   string
-	kind   kind
-	digest string // of a source file in a frozen directory
+	name string
+	kind kind
+	fact string // encoded, of a source file in a frozen directory
 }
 
 type kind byte
@@ -125,7 +125,7 @@ func (f *files) list(dir string) ([]entry, error) {
 		return f.read(dir, false)
 	}
 	k := makeKey(kindDir, identity, dir)
-	if b := f.facts.get(k); b != nil {
+	if b := f.facts.get(k); b != "" {
 		if out, ok := decodeEntries(b); ok {
 			f.dirs[dir] = out
 			return out, nil
@@ -138,8 +138,8 @@ func (f *files) list(dir string) ([]entry, error) {
 	return out, err
 }
 
-// read reads a directory, for a frozen one with the digests of its sources.
-func (f *files) read(dir string, digests bool) ([]entry, error) {
+// read reads a directory, for a frozen one with what its sources say.
+func (f *files) read(dir string, sources bool) ([]entry, error) {
 	list, err := f.src.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.absent[dir] = true
@@ -151,10 +151,12 @@ func (f *files) read(dir string, digests bool) ([]entry, error) {
 	out := make([]entry, len(list))
 	for i, e := range list {
 		out[i] = entry{name: e.Name(), kind: kindOf(e.Type())}
-		if digests && out[i].kind == isFile && sourceExt(ext(out[i].name)) && !hidden(out[i].name) {
-			if out[i].digest, err = f.src.Digest(join(dir, out[i].name)); err != nil {
-				return nil, unsure("cannot read a file: %v", err)
+		if sources && out[i].kind == isFile && sourceExt(ext(out[i].name)) && !hidden(out[i].name) {
+			fact, err := f.scan(join(dir, out[i].name), "")
+			if err != nil {
+				return nil, err
 			}
+			out[i].fact = string(encodeFact(fact))
 		}
 	}
 	f.dirs[dir] = out

@@ -116,7 +116,7 @@ func (l *loader) addFile(s *sources, e *entry) error {
 	}
 	f := &fact{}
 	if ok && ext != ".syso" {
-		if f, err = l.factOf(s.dir, e); err != nil {
+		if f, err = l.files.factOf(s.dir, e); err != nil {
 			return err
 		}
 		if f.bad != "" {

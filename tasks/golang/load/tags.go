@@ -54,6 +54,9 @@ func newTags(q *Query, tc *toolchain) (tags, error) {
 		}
 	}
 	t.tools, t.toolsUnsure = tc.toolTags(q)
+	if q.Race {
+		t.tools = append(t.tools, "race")
+	}
 	return t, nil
 }
 

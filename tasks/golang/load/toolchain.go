@@ -34,7 +34,7 @@ type setting struct {
 func (l *loader) readToolchain() (*toolchain, error) {
 	k := makeKey(kindToolchain, l.q.GOVERSION, l.q.GOROOT)
 	if l.q.Release {
-		if b := l.facts.get(k); b != nil {
+		if b := l.facts.get(k); b != "" {
 			if tc, ok := decodeToolchain(b); ok {
 				return tc, tc.usable()
 			}
@@ -345,7 +345,7 @@ func encodeToolchain(tc *toolchain) []byte {
 	return putList(b, list)
 }
 
-func decodeToolchain(b []byte) (*toolchain, bool) {
+func decodeToolchain(b string) (*toolchain, bool) {
 	d := newDecoder(b)
 	tc := &toolchain{unsure: d.str(), odd: d.str(), expText: d.str(), defaults: map[string]string{}}
 	defaults, settings := d.list(), d.list()
