@@ -49,7 +49,7 @@ func (a *app) init(ctx context.Context, force bool) error {
 	if err != nil {
 		return usageError("init: %w", err)
 	}
-	_, err = source.Read(ctx, root, []string{"describe"})
+	_, err = source.Read(ctx, root, []string{"describe"}, source.Options{})
 	facts.Identity = err == nil
 	// Formatted, for the alignment of what depends on the project's names.
 	text, diags := dsl.Format(facts.File(), name)

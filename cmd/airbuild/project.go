@@ -87,7 +87,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 		Inputs: dsl.Inputs{
 			Vars: vars, VarFiles: a.varFiles, ReadFile: os.ReadFile, Environment: a.environment,
 			LookupEnv: a.lookupEnv, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
-			Git: func(attrs []string) (*dsl.Git, error) { return readGit(ctx, root, attrs) },
+			Git: func(attrs []string) (*dsl.Git, error) { return a.readGit(ctx, root, attrs) },
 		},
 		Project: tasks.Project{
 			Root: root, Files: os.DirFS(root), Environ: a.lookupEnv,
@@ -117,10 +117,15 @@ func (a *app) variables() (map[string]string, error) {
 	return vars, nil
 }
 
-// readGit is source.Read in the language's words. Without git and without
-// source.json there is none, which is for the language to say.
-func readGit(ctx context.Context, root string, attrs []string) (*dsl.Git, error) {
-	info, err := source.Read(ctx, root, attrs)
+// readGit is source.Read in the language's words, with git's answers remembered
+// in the workspace's state. Without git and without source.json there is none,
+// which is for the language to say.
+func (a *app) readGit(ctx context.Context, root string, attrs []string) (*dsl.Git, error) {
+	var o source.Options
+	if cache, err := a.cacheDir(); err == nil && !a.paranoid {
+		o.State = stateDir(cache, root)
+	}
+	info, err := source.Read(ctx, root, attrs, o)
 	if err != nil {
 		return nil, err
 	}

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// readGit asks the git program, with one process for each kind of question
+// askGit asks the git program, with one process for each kind of question
 // and all at the same time. Most builds ask one or two.
-func readGit(ctx context.Context, dir string, attrs []string) (*Info, error) {
+func askGit(ctx context.Context, dir string, attrs []string) (*Info, error) {
 	g := git{dir: dir, asked: attrs}
 	queries := g.queries()
 	errs := make([]error, len(queries))
@@ -29,6 +29,9 @@ func readGit(ctx context.Context, dir string, attrs []string) (*Info, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read source identity from git: %w", err)
 		}
+	}
+	if g.info.Dirty && g.info.Describe != "" {
+		g.info.Describe += "-dirty"
 	}
 	return &g.info, nil
 }
@@ -45,9 +48,12 @@ func (g *git) asks(names ...string) bool {
 }
 
 func (g *git) queries() (queries []func(context.Context) error) {
-	described := g.asks("describe", "tag", "dirty")
+	described := g.asks("describe", "tag")
 	if described {
 		queries = append(queries, g.describe)
+	}
+	if g.asks("describe", "dirty") {
+		queries = append(queries, g.dirty)
 	}
 	if g.asks("time") || g.asks("commit", "short") && !described {
 		queries = append(queries, func(ctx context.Context) error { return g.commit(ctx, !described) })
@@ -86,17 +92,19 @@ func (g *git) branch(ctx context.Context) error {
 	return err
 }
 
+// dirty reads whether tracked files differ from the commit. git describe
+// --dirty would tell it as well, but it writes the index, under a lock that the
+// user's own git commands then fail to get.
+func (g *git) dirty(ctx context.Context) error {
+	out, err := g.run(ctx, "status", "--porcelain", "--untracked-files=no", "--no-renames")
+	g.info.Dirty = out != ""
+	return err
+}
+
 // describe asks in the long form, which holds the tag, the distance and the
-// whole hash, so that one process answers for commit, tag, describe and dirty.
+// whole hash, so that one process answers for commit, tag and describe.
 func (g *git) describe(ctx context.Context) error {
-	argv := []string{"describe", "--tags", "--always", "--long", "--abbrev=64"}
-	if !g.asks("describe", "tag") {
-		argv = append(argv, "--exclude=*") // no walk through history for tags
-	}
-	if g.asks("describe", "dirty") {
-		argv = append(argv, "--dirty")
-	}
-	out, err := g.run(ctx, argv...)
+	out, err := g.run(ctx, "describe", "--tags", "--always", "--long", "--abbrev=64")
 	if err != nil {
 		return err
 	}
@@ -105,7 +113,7 @@ func (g *git) describe(ctx context.Context) error {
 		return err
 	}
 	g.info.Commit, g.info.Short = d.commit, d.commit[:shortDigits]
-	g.info.Dirty, g.info.Describe = d.dirty, d.String()
+	g.info.Describe = d.String()
 	if d.distance == 0 {
 		g.info.Tag = d.tag
 	}
@@ -117,13 +125,12 @@ type description struct {
 	tag      string // the nearest; empty if there is none
 	distance int    // commits since tag
 	commit   string // the whole hash
-	dirty    bool
 }
 
-// parseDescription reads "v1.2-3-g<hash>" or "<hash>", with "-dirty" or not.
+// parseDescription reads "v1.2-3-g<hash>" or "<hash>".
 func parseDescription(s string) (d description, err error) {
-	rest, dirty := strings.CutSuffix(s, "-dirty")
-	if d.dirty = dirty; isHash(rest) {
+	rest := s
+	if isHash(rest) {
 		d.commit = rest
 		return d, nil
 	}
@@ -143,19 +150,15 @@ func parseDescription(s string) (d description, err error) {
 	return d, nil
 }
 
-// String is the short form, as git describe --tags --always --dirty gives it.
+// String is the short form, as git describe --tags --always gives it.
 func (d description) String() string {
-	s := d.tag
 	switch {
 	case d.tag == "":
-		s = d.commit[:shortDigits]
+		return d.commit[:shortDigits]
 	case d.distance > 0:
-		s = fmt.Sprintf("%s-%d-g%s", d.tag, d.distance, d.commit[:shortDigits])
+		return fmt.Sprintf("%s-%d-g%s", d.tag, d.distance, d.commit[:shortDigits])
 	}
-	if d.dirty {
-		s += "-dirty"
-	}
-	return s
+	return d.tag
 }
 
 // isHash reports whether s is a whole SHA-1 or SHA-256 in hexadecimal.

@@ -38,6 +38,15 @@ const shortDigits = 7
 // attributes are the names that Read knows.
 var attributes = [...]string{"commit", "short", "branch", "tag", "describe", "dirty", "time"}
 
+// Options are what Read goes by beside the source tree.
+type Options struct {
+	// State is a directory for this source tree alone, made if need be, in
+	// which git's answers are remembered with all that they hang on, so that
+	// git is not started while none of it has changed. Losing it costs time
+	// only. Empty: git is always asked.
+	State string
+}
+
 // Read returns the identity of the source tree at dir, as far as attrs asks
 // for it: any of commit, short, branch, tag, describe, dirty and time.
 //
@@ -45,7 +54,7 @@ var attributes = [...]string{"commit", "short", "branch", "tag", "describe", "di
 // repository that dir is a part of: an archive unpacked somewhere inside an
 // unrelated repository keeps its identity. With none of the three the error
 // names the ways out.
-func Read(ctx context.Context, dir string, attrs []string) (*Info, error) {
+func Read(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
 	for _, a := range attrs {
 		if !slices.Contains(attributes[:], a) {
 			return nil, fmt.Errorf("read source identity: no attribute %q; there are %s", a, strings.Join(attributes[:], ", "))
@@ -59,7 +68,7 @@ func Read(ctx context.Context, dir string, attrs []string) (*Info, error) {
 		return nil, fmt.Errorf("read source identity: %w", err)
 	}
 	if exists(filepath.Join(dir, ".git")) {
-		return readGit(ctx, dir, attrs)
+		return readGit(ctx, dir, attrs, o)
 	}
 	b, err := readFile(filepath.Join(dir, FileName))
 	switch {
@@ -68,10 +77,17 @@ func Read(ctx context.Context, dir string, attrs []string) (*Info, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read %s: %w", FileName, err)
 	case inRepository(dir):
-		return readGit(ctx, dir, attrs)
+		return readGit(ctx, dir, attrs, o)
 	}
 	return nil, fmt.Errorf("read source identity: %s is in no git repository and has no %s; "+
 		"run git init and commit, or put the %s of a bundle or source archive beside the Airbuildfile", dir, FileName, FileName)
+}
+
+func readGit(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
+	if o.State == "" {
+		return askGit(ctx, dir, attrs)
+	}
+	return recall(ctx, dir, attrs, o.State)
 }
 
 // maxFile bounds a source.json, in bytes.
