@@ -1,0 +1,3 @@
+module github.com/airbuild/airbuild/docs/bench
+
+go 1.26

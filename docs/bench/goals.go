@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// result gives what a contender measured, if it did.
+func (c *benchCase) result(name string) (*result, bool) {
+	for i := range c.results {
+		if r := &c.results[i]; strings.HasPrefix(r.name, name) && len(r.walls) > 0 {
+			return r, true
+		}
+	}
+	return nil, false
+}
+
+// atMost: airbuild takes no more than factor × the other's time.
+func atMost(other string, factor float64) goal {
+	return goal{
+		text: fmt.Sprintf("airbuild ≤ %g × %s", factor, other),
+		figure: func(c *benchCase) (string, bool, bool) {
+			r, ok := c.result(other)
+			if !ok {
+				return "", false, false
+			}
+			got := 1 / median(r.ratios)
+			return ratio(got), got <= factor, true
+		},
+	}
+}
+
+// atLeast: the other takes factor × airbuild's time or more.
+func atLeast(other string, factor float64) goal {
+	return goal{
+		text: fmt.Sprintf("%s ≥ %g × airbuild", other, factor),
+		figure: func(c *benchCase) (string, bool, bool) {
+			r, ok := c.result(other)
+			if !ok {
+				return "", false, false
+			}
+			got := median(r.ratios)
+			return ratio(got), got >= factor, true
+		},
+	}
+}
+
+func within(name string, most time.Duration) goal {
+	return goal{
+		text: fmt.Sprintf("%s ≤ %s", name, duration(most)),
+		figure: func(c *benchCase) (string, bool, bool) {
+			r, ok := c.result(name)
+			if !ok {
+				return "", false, false
+			}
+			return duration(r.median()), r.median() <= most, true
+		},
+	}
+}
+
+// memoryGoal: airbuild's own process stays within some megabytes.
+func memoryGoal(megabytes int64) goal {
+	return goal{
+		text: fmt.Sprintf("airbuild ≤ %d MB", megabytes),
+		figure: func(c *benchCase) (string, bool, bool) {
+			r, ok := c.result("airbuild")
+			if !ok {
+				return "", false, false
+			}
+			return size(r.rss), r.rss <= megabytes*1e6, true
+		},
+	}
+}
+
+// perRound is the median of what f makes of each round's times of the named
+// contenders.
+func (c *benchCase) perRound(f func(t []float64) float64, names ...string) (float64, bool) {
+	var lists [][]time.Duration
+	n := -1
+	for _, name := range names {
+		r, ok := c.result(name)
+		if !ok {
+			return 0, false
+		}
+		lists = append(lists, r.walls)
+		if n < 0 || len(r.walls) < n {
+			n = len(r.walls)
+		}
+	}
+	var got []float64
+	for i := range n {
+		var t []float64
+		for _, list := range lists {
+			t = append(t, float64(list[i]))
+		}
+		got = append(got, f(t))
+	}
+	return median(got), true
+}
+
+var restoreGoal = goal{
+	text: "restore ≤ 1.5 × cp of the outputs + the no-op",
+	figure: func(c *benchCase) (string, bool, bool) {
+		got, ok := c.perRound(func(t []float64) float64 { return t[0] / (1.5*t[1] + t[2]) },
+			"airbuild, restore", "limit: cp", "airbuild, no-op")
+		return ratio(got) + " of that", got <= 1, ok
+	},
+}
+
+var growthGoal = goal{
+	text: "10,000 more files cost ≤ 2 × their lstat, one by one",
+	figure: func(c *benchCase) (string, bool, bool) {
+		got, ok := c.perRound(func(t []float64) float64 { return (t[0] - t[1]) / (t[2] - t[3]) },
+			"airbuild, 20,000", "airbuild, 10,000", "limit: lstat, one by one, 20,000", "limit: lstat, one by one, 10,000")
+		return ratio(got), got <= 2, ok
+	},
+}
