@@ -1,13 +1,10 @@
 package golang
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // modulesPath is where the facts about modules land in the input root.
@@ -44,12 +42,12 @@ type closure struct {
 	Proxy    string // a go_download tree, project-relative, or ""
 	Dist     string // the output directory, which is no part of any package
 
-	ModFiles []string // go.mod, go.sum, go.work, …: what go list reads beside packages
+	ModFiles []string // go.mod, go.sum, go.work, …: what is read beside packages
 	Vendor   string   // the vendor directory in use, or ""
 }
 
-// List implements engine.Lister. What go list says is remembered with all that
-// it depends on, so that no process runs while none of it changes.
+// List implements engine.Lister. The answer is remembered with all that it
+// depends on, so that nothing is listed while none of it changes.
 func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
 	tc, err := c.cfg.toolchain()
 	if err != nil {
@@ -82,83 +80,24 @@ func (c *closure) name(tc *Toolchain) string {
 	return action.Of(b).Hex()
 }
 
-// goPackage is what is wanted of a package that go list prints.
-type goPackage struct {
-	Dir, ImportPath, Name, ForTest string
-	Standard, DepOnly              bool
-	DefaultGODEBUG                 string
-	Module                         *goModule
-
-	GoFiles, CgoFiles, CFiles, CXXFiles, MFiles, HFiles, FFiles, SFiles []string
-	SwigFiles, SwigCXXFiles, SysoFiles                                  []string
-	IgnoredGoFiles, IgnoredOtherFiles                                   []string
-	TestGoFiles, XTestGoFiles                                           []string
-	EmbedPatterns, EmbedFiles                                           []string
-	TestEmbedPatterns, TestEmbedFiles                                   []string
-	XTestEmbedPatterns, XTestEmbedFiles                                 []string
-	CgoCFLAGS, CgoCPPFLAGS, CgoCXXFLAGS, CgoLDFLAGS                     []string
-}
-
-// listFields are the fields of goPackage, in the form of -json=.
-const listFields = "Dir,ImportPath,Name,ForTest,Standard,DepOnly,DefaultGODEBUG,Module," +
-	"GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles," +
-	"IgnoredGoFiles,IgnoredOtherFiles,TestGoFiles,XTestGoFiles," +
-	"EmbedPatterns,EmbedFiles,TestEmbedPatterns,TestEmbedFiles,XTestEmbedPatterns,XTestEmbedFiles," +
-	"CgoCFLAGS,CgoCPPFLAGS,CgoCXXFLAGS,CgoLDFLAGS"
-
-type goModule struct {
-	Path, Version, Dir, GoMod, GoVersion, Sum string
-	Main                                      bool
-	Replace                                   *goModule
-}
-
 // inTree reports whether the module's files are source that someone edits:
 // main modules and directories that replace modules.
-func (m *goModule) inTree() bool {
+func inTree(m *load.Module) bool {
 	return m.Main || m.Replace != nil && m.Replace.Version == ""
 }
 
-// args are the arguments of the go list that answers the query.
-func (c *closure) args() []string {
-	args := []string{"list", "-deps", "-json=" + listFields, "-buildvcs=false"}
-	if c.Test {
-		args = append(args, "-test")
-	}
-	args = append(args, c.Flags...)
-	args = append(args, "--")
-	return append(args, c.Patterns...)
-}
-
-// query asks the go command and gathers what it says into a record.
+// query lists the packages and gathers them into a record.
 func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) (*record, error) {
-	env, err := c.cfg.ownEnv(ctx)
+	pkgs, how, err := c.packages(ctx, tc, files)
 	if err != nil {
 		return nil, err
-	}
-	tree, err := c.cfg.proxyEnv(c.Proxy)
-	if err != nil {
-		return nil, err
-	}
-	env = append(env, tree...)
-	for _, v := range c.Env {
-		env = append(env, v.Name+"="+v.Value)
-	}
-	dir := filepath.Join(files.Root(), filepath.FromSlash(c.Dir))
-	out, err := runGo(ctx, tc, dir, env, c.args()...)
-	if err != nil {
-		return nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(c.Patterns, " "), err)
 	}
 	g := newGatherer(c, files)
+	g.how = how
 	_, err = relativeInside(tc.Root, files.Root())
 	g.isGo = err == nil
-	for d := json.NewDecoder(bytes.NewReader(out)); ; {
-		var p goPackage
-		if err := d.Decode(&p); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("read what go list printed: %w", err)
-		}
-		if err := g.add(&p); err != nil {
+	for _, p := range pkgs {
+		if err := g.add(p); err != nil {
 			return nil, fmt.Errorf("list package %s: %w", p.ImportPath, err)
 		}
 	}
@@ -177,7 +116,8 @@ type gatherer struct {
 	modules map[string]bool   // lines of modulesPath
 	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
 	pkgs    int
-	isGo    bool // the project is part of the toolchain's own tree
+	how     string // who listed the packages
+	isGo    bool   // the project is part of the toolchain's own tree
 }
 
 func newGatherer(c *closure, files engine.Files) *gatherer {
@@ -199,7 +139,7 @@ func newGatherer(c *closure, files engine.Files) *gatherer {
 // place returns where a directory lands in the input root and how Files names
 // it: the same project-relative path, or a place under outsidePath and the
 // absolute path for a replacement outside the project.
-func (g *gatherer) place(dir string, m *goModule) (land, name string, err error) {
+func (g *gatherer) place(dir string, m *load.Module) (land, name string, err error) {
 	if rel, ok := g.inside(dir); ok {
 		return rel, rel, nil
 	}
@@ -252,7 +192,7 @@ func (g *gatherer) add(p *goPackage) error {
 		if err := g.module(p.Module); err != nil {
 			return err
 		}
-		if !p.Module.inTree() && g.c.Vendor == "" {
+		if !inTree(p.Module) && g.c.Vendor == "" {
 			return nil // the module cache: its sum says it all
 		}
 	}
@@ -310,8 +250,8 @@ func (p *goPackage) sources(tested bool) []string {
 	return out
 }
 
-// input makes a file of a package an input; depends says that the answer of
-// go list may change with its content.
+// input makes a file of a package an input; depends says that the answer may
+// change with its content.
 func (g *gatherer) input(land, name, file string, depends bool) {
 	if filepath.IsAbs(file) {
 		return // generated, in Go's cache
@@ -405,7 +345,7 @@ func (g *gatherer) testData(land, name string) {
 
 // module writes the line that stands for a module: what of it can change the
 // bytes of a binary, its build information included.
-func (g *gatherer) module(m *goModule) error {
+func (g *gatherer) module(m *load.Module) error {
 	version, sum := m.Version, m.Sum
 	if m.Main {
 		version, sum = "(main)", "-"
@@ -435,7 +375,7 @@ func (g *gatherer) module(m *goModule) error {
 }
 
 // watchModule makes the answer depend on the go.mod of a replacement.
-func (g *gatherer) watchModule(r *goModule) {
+func (g *gatherer) watchModule(r *load.Module) {
 	if r.Dir == "" {
 		return
 	}

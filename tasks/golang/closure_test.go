@@ -93,10 +93,11 @@ func TestClosureIsRemembered(t *testing.T) {
 			broken.Bin = filepath.Join(p.root, "no-such-go")
 			good := p.cfg.Toolchain
 			p.cfg.Toolchain = func() (*Toolchain, error) { return &broken, nil }
+			p.cfg.alwaysAsk = true
 			if _, err := list(); (err != nil) != tt.asks {
 				t.Errorf("asked again: %v, want %v", err, tt.asks)
 			}
-			p.cfg.Toolchain = good
+			p.cfg.Toolchain, p.cfg.alwaysAsk = good, false
 			l, err := list()
 			if err != nil {
 				t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // A Config is what the stage types take from outside. It must not be copied
@@ -23,8 +24,11 @@ type Config struct {
 	// a go_download stage needs it to name the tree to the go command.
 	Root string
 
-	mu       sync.Mutex // guards settings
-	settings []string   // what `go env` says of proxies and caches; nil until asked
+	mu       sync.Mutex  // guards what follows
+	settings []string    // what `go env` says of proxies and caches; nil until asked
+	facts    *load.Facts // what source files say; nil until needed
+
+	alwaysAsk bool // list by go list only: what tests compare with
 }
 
 // Tasks returns the stage types of this package.

@@ -20,9 +20,9 @@ import (
 // is not read.
 const recordVersion = 1
 
-// A record is a closure as go list gave it, with all that the answer depended
+// A record is a closure as it was listed, with all that the answer depended
 // on. It is kept in <state>/closures/<sha256 of the query>.json, written
-// beside and renamed; losing it costs one go list.
+// beside and renamed; losing it costs listing again.
 type record struct {
 	Version int
 	// Files are the files whose content decides the answer, with their digest
@@ -103,8 +103,8 @@ func (g *gatherer) record() (*record, error) {
 	for _, line := range slices.Sorted(maps.Keys(g.modules)) {
 		r.Modules += line + "\n"
 	}
-	r.Note = fmt.Sprintf("listed by go list: %s: %d packages outside the standard library, %d files, %d modules",
-		strings.Join(g.c.Patterns, " "), g.pkgs, len(r.Inputs), strings.Count(r.Modules, "module "))
+	r.Note = fmt.Sprintf("%s: %s: %d packages outside the standard library, %d files, %d modules",
+		g.how, strings.Join(g.c.Patterns, " "), g.pkgs, len(r.Inputs), strings.Count(r.Modules, "module "))
 	return r, nil
 }
 

@@ -1,0 +1,243 @@
+package golang
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/load"
+)
+
+// goPackage is what is wanted of a package.
+type goPackage struct{ load.Package }
+
+// packages lists what the query names: from the files themselves, or, where
+// that is not sure to be what the go command says, by go list. how says which,
+// and why.
+func (c *closure) packages(ctx context.Context, tc *Toolchain, files engine.Files) (pkgs []*goPackage, how string, err error) {
+	list, err := c.load(ctx, tc, files)
+	if err == nil {
+		for _, p := range list {
+			pkgs = append(pkgs, &goPackage{*p})
+		}
+		return pkgs, "listed by airbuild", nil
+	}
+	var why *load.NotSure
+	if !errors.As(err, &why) {
+		return nil, "", err
+	}
+	pkgs, err = c.ask(ctx, tc, files)
+	return pkgs, "listed by go list (" + why.Reason + ")", err
+}
+
+// load lists without a process.
+func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) ([]*load.Package, error) {
+	q, err := c.question(ctx, tc, files)
+	if err != nil {
+		return nil, err
+	}
+	facts := c.cfg.factsIn(files.State())
+	r, err := load.Load(*q, loadSource{files}, facts)
+	if serr := facts.Save(); err == nil && serr != nil {
+		return nil, serr
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Packages, nil
+}
+
+// factsIn opens what is remembered of source files. One process has one state
+// directory.
+func (c *Config) factsIn(state string) *load.Facts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.facts == nil {
+		c.facts = load.OpenFacts(filepath.Join(state, "closures", "facts"))
+	}
+	return c.facts
+}
+
+// question is the query in the loader's form. What that cannot say makes it a
+// question for go list.
+func (c *closure) question(ctx context.Context, tc *Toolchain, files engine.Files) (*load.Query, error) {
+	if c.cfg.alwaysAsk {
+		return nil, &load.NotSure{Reason: "asked to"}
+	}
+	q := &load.Query{
+		Dir: filepath.Join(files.Root(), filepath.FromSlash(c.Dir)), Patterns: c.Patterns, Test: c.Test,
+		GOROOT: tc.Root, GOVERSION: tc.Version, Release: tc.Release, Project: files.Root(),
+		ModCache: func() (string, error) { return c.cfg.modCache(ctx, tc) },
+	}
+	_, err := relativeInside(tc.Root, files.Root())
+	q.Std = err == nil // the project is Go itself
+	if err := c.setFlags(q); err != nil {
+		return nil, err
+	}
+	return q, c.setEnv(q, files.Root())
+}
+
+func (c *closure) setFlags(q *load.Query) error {
+	for _, f := range c.Flags {
+		name, value, _ := strings.Cut(f, "=")
+		switch name {
+		case "-mod":
+			q.Mod = value
+		case "-tags":
+			q.Tags = strings.Split(value, ",")
+		case "-race":
+			q.Race = true
+		default:
+			return &load.NotSure{Reason: "the flag " + f}
+		}
+	}
+	return nil
+}
+
+// setEnv reads the environment of the command.
+func (c *closure) setEnv(q *load.Query, root string) error {
+	env := map[string]string{}
+	for _, v := range c.Env {
+		env[v.Name] = v.Value
+	}
+	q.GOOS, q.GOARCH = env["GOOS"], env["GOARCH"]
+	q.Variant = env[variantName(q.GOARCH)]
+	switch env["CGO_ENABLED"] {
+	case "1":
+		q.Cgo = true
+	case "0":
+	default:
+		return &load.NotSure{Reason: "CGO_ENABLED is not set"}
+	}
+	switch env["GOWORK"] {
+	case "off":
+	case "":
+		i := slices.IndexFunc(c.ModFiles, func(name string) bool { return path.Base(name) == "go.work" })
+		if i >= 0 {
+			q.Work = filepath.Join(root, filepath.FromSlash(c.ModFiles[i]))
+		}
+	default:
+		return &load.NotSure{Reason: "GOWORK is set"}
+	}
+	for name := range env {
+		switch name {
+		case "GOOS", "GOARCH", "GOWORK", variantName(q.GOARCH),
+			"GOPROXY", "GONOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "GOINSECURE", "GOVCS", "GOAUTH",
+			"GOCACHE", "GOCACHEPROG", "GOTMPDIR", "GOGC", "GOMEMLIMIT", "GOMAXPROCS":
+		default:
+			if strings.HasPrefix(name, "GO") {
+				return &load.NotSure{Reason: name + " is set"}
+			}
+		}
+	}
+	return nil
+}
+
+// variantName is the variable that says which level of an architecture is the
+// target, or "".
+func variantName(arch string) string {
+	switch arch {
+	case "386", "amd64", "arm", "arm64", "riscv64", "wasm":
+		return "GO" + strings.ToUpper(arch)
+	case "mips", "mipsle":
+		return "GOMIPS"
+	case "mips64", "mips64le":
+		return "GOMIPS64"
+	case "ppc64", "ppc64le":
+		return "GOPPC64"
+	}
+	return ""
+}
+
+// modCache returns GOMODCACHE as the go command would.
+func (c *Config) modCache(ctx context.Context, tc *Toolchain) (string, error) {
+	if v, ok := c.lookup("GOMODCACHE"); ok && v != "" {
+		return v, nil
+	}
+	settings, err := c.userSettings(ctx, tc)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range settings {
+		if dir, ok := strings.CutPrefix(s, "GOMODCACHE="); ok {
+			return dir, nil
+		}
+	}
+	return "", errors.New("go env says nothing of it")
+}
+
+// loadSource is the workspace as the loader reads it.
+type loadSource struct{ files engine.Files }
+
+// name is how Files calls a file.
+func (s loadSource) name(abs string) string {
+	if rel, err := relativeInside(s.files.Root(), abs); err == nil {
+		return rel
+	}
+	return filepath.ToSlash(abs)
+}
+
+// ReadDir implements load.Source.
+func (s loadSource) ReadDir(dir string) ([]fs.DirEntry, error) { return s.files.ReadDir(s.name(dir)) }
+
+// ReadFile implements load.Source.
+func (s loadSource) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
+
+// Digest implements load.Source.
+func (s loadSource) Digest(name string) (string, error) {
+	d, err := s.files.Digest(s.name(name))
+	return d.Hex(), err
+}
+
+// args are the arguments of the go list that answers the query. Profiles
+// split packages in two that a build reads only once.
+func (c *closure) args() []string {
+	args := []string{"list", "-deps", "-json=" + load.Fields, "-buildvcs=false", "-pgo=off"}
+	if c.Test {
+		args = append(args, "-test")
+	}
+	args = append(args, c.Flags...)
+	args = append(args, "--")
+	return append(args, c.Patterns...)
+}
+
+// ask runs go list.
+func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([]*goPackage, error) {
+	env, err := c.cfg.ownEnv(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := c.cfg.proxyEnv(c.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	env = append(env, tree...)
+	for _, v := range c.Env {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	dir := filepath.Join(files.Root(), filepath.FromSlash(c.Dir))
+	out, err := runGo(ctx, tc, dir, env, c.args()...)
+	if err != nil {
+		return nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(c.Patterns, " "), err)
+	}
+	var pkgs []*goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		p := &goPackage{}
+		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			return pkgs, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("read what go list printed: %w", err)
+		}
+		pkgs = append(pkgs, p)
+	}
+}

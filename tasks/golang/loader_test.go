@@ -1,0 +1,173 @@
+package golang
+
+import (
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// closuresOf returns the closures of planned steps.
+func closuresOf(steps []engine.Step) []*closure {
+	var out []*closure
+	for _, s := range steps {
+		ls, _ := s.Lister.(listers)
+		for _, l := range ls {
+			if c, ok := l.(*closure); ok {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// agree lists a closure in both ways and compares all that comes of it.
+func (p *project) agree(c *closure) {
+	p.t.Helper()
+	tc, err := p.cfg.Toolchain()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	record := func(ask bool) *record {
+		p.cfg.alwaysAsk = ask
+		defer func() { p.cfg.alwaysAsk = false }()
+		r, err := c.query(p.t.Context(), tc, p.workspace())
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		return r
+	}
+	want, got := record(true), record(false)
+	if !strings.HasPrefix(got.Note, "listed by airbuild: ") {
+		p.t.Errorf("not by the loader: %s", got.Note)
+	}
+	if !strings.HasPrefix(want.Note, "listed by go list (asked to): ") {
+		p.t.Errorf("not by go list: %s", want.Note)
+	}
+	got.Note, want.Note = "", ""
+	if !reflect.DeepEqual(got, want) {
+		p.t.Errorf("%v:\ngot  %+v\nwant %+v", c.Patterns, got, want)
+	}
+}
+
+// Both ways of listing agree about every sample, for every stage type.
+func TestLoaderAgreesOnSamples(t *testing.T) {
+	mods, err := filepath.Glob("../../testdata/samples/*/go.mod")
+	if err != nil || len(mods) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	works, err := filepath.Glob("../../testdata/samples/*/go.work")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mod := range append(mods, works...) {
+		dir := filepath.Dir(mod)
+		if filepath.Base(dir) == "private" {
+			continue // its module is in no module cache until a run has filled one
+		}
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			p := newProject(t, readTree(t, dir))
+			at := "."
+			if filepath.Base(mod) == "go.work" {
+				at = "app"
+			}
+			p.agreeAll(at)
+		})
+	}
+	t.Run("fixture", func(t *testing.T) { newProject(t, fixedSample(nil)).agreeAll(".") })
+}
+
+// agreeAll plans all stage types that have closures, in a directory.
+func (p *project) agreeAll(dir string) {
+	p.t.Helper()
+	for _, name := range []string{"linux/amd64", "windows/arm64", "linux/arm/v6"} {
+		target, err := ParsePlatform(name)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, typ := range []string{"go_build", "go_test", "go_vet"} {
+			b := p.block(typ, "packages", []string{"./..."}, "tags", []string{"extra", "loud"})
+			b.Meta.Dir = dir
+			b.Platform = &target
+			var steps []engine.Step
+			switch typ {
+			case "go_build":
+				steps = p.plan(&build{p.cfg}, b)
+			case "go_test":
+				if name != "linux/amd64" {
+					continue
+				}
+				steps = p.plan(&test{p.cfg}, b)
+			case "go_vet":
+				steps = p.plan(&vet{p.cfg}, b)
+			}
+			closures := closuresOf(steps)
+			if len(closures) == 0 {
+				p.t.Fatalf("%s has no closure", typ)
+			}
+			for _, c := range closures {
+				p.agree(c)
+			}
+		}
+	}
+}
+
+// readTree reads all files below a directory.
+func readTree(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := fs.WalkDir(os.DirFS(dir), ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
+		files[path.Clean(name)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// What the loader does not know is asked of the go command, and the note says
+// why.
+func TestLoaderFallsBack(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		files map[string]string
+		env   string
+		want  string
+	}{
+		{"environment", nil, "GODEBUG", "listed by go list (GODEBUG is set): "},
+		{"module", map[string]string{"go.mod": sample()["go.mod"] + "\nexclude example.com/lib v1.2.3\n"}, "", ""},
+		{"ignored directories", map[string]string{"go.mod": strings.Replace(sample()["go.mod"], "go 1.26", "go 1.26\n\nignore ./docs", 1)}, "", "listed by go list (go.mod ignores directories): "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProject(t, fixedSample(tt.files))
+			b := p.block("go_vet", "packages", []string{"./..."})
+			if tt.env != "" {
+				b.Meta.Env = map[string]string{tt.env: "panicnil=1"}
+			}
+			c := closuresOf(p.plan(&vet{p.cfg}, b))[0]
+			l, err := c.List(t.Context(), p.workspace())
+			if tt.want == "" {
+				if err == nil {
+					t.Errorf("the go command's message is lost: %v", l.Notes)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(l.Notes[0], tt.want) {
+				t.Errorf("got %q, want %q", l.Notes[0], tt.want)
+			}
+		})
+	}
+}
