@@ -38,7 +38,12 @@ func (s *session) autoPrune(ctx context.Context) error {
 		return nil
 	}
 	r, err := s.store.Prune(ctx, store.PruneOptions{MaxBytes: autoPruneBytes, MaxAge: autoPruneAge})
-	if errors.Is(err, store.ErrInUse) {
+	var pin *store.DamagedPin
+	switch {
+	case errors.Is(err, store.ErrInUse):
+		return nil
+	case errors.As(err, &pin):
+		fmt.Fprintf(s.app.err, "cache: nothing was removed: %v; make it anew, or: airbuild cache unpin %s\n", pin, ui.OneLine(pin.Name))
 		return nil
 	}
 	if r.Bytes > 0 {

@@ -20,7 +20,8 @@ func (a *app) cacheCommand() *cobra.Command {
 		Use:   "cache",
 		Short: "Look at the cache, check it, make it smaller",
 	}
-	c.AddCommand(a.cachePathCommand(), a.cacheInfoCommand(), a.cacheVerifyCommand(), a.cachePruneCommand())
+	c.AddCommand(a.cachePathCommand(), a.cacheInfoCommand(), a.cacheVerifyCommand(), a.cachePruneCommand(),
+		a.cachePinCommand(), a.cacheUnpinCommand(), a.cachePinsCommand())
 	return group(c)
 }
 
@@ -70,7 +71,7 @@ func (a *app) cachePruneCommand() *cobra.Command {
 		Short: "Remove what was not used for long, or is too much",
 		Long: "Remove results that were not used for longer than --max-age, then those that were not\n" +
 			"used for the longest time until the rest fits --max-size, then all that no result\n" +
-			"names. Without flags: only the last.",
+			"names. Without flags: only the last. What is pinned stays.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			limit, err := parseSize(size)
@@ -147,10 +148,17 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 	for _, d := range r.Dangling {
 		fmt.Fprintf(a.err, "entry %.12s: it names blob %.12s, which is not there; thrown away\n", d.Key.Hex(), d.Blob.Hex())
 	}
+	for _, d := range r.DamagedPins {
+		fmt.Fprintf(a.err, "%v; make it anew, or: airbuild cache unpin %s\n", d, ui.OneLine(d.Name))
+	}
+	for _, l := range r.LostPins {
+		fmt.Fprintf(a.err, "pin %s: %s: %s; run it and pin it again, or: airbuild cache unpin %s\n", l.Pin, ui.OneLine(l.Step), l.Why, l.Pin)
+	}
 	if a.json() {
 		err = a.writeJSON(map[string]any{
 			"ok": r.OK(), "entries": r.Entries, "blobs": r.Blobs, "blob_bytes": r.Bytes,
 			"damaged": len(r.Damaged), "dangling": len(r.Dangling),
+			"damaged_pins": len(r.DamagedPins), "lost_pins": len(r.LostPins),
 		})
 	} else {
 		_, err = fmt.Fprintf(a.out, "%s and %s (%s) checked: %d damaged, %d incomplete\n",
@@ -164,8 +172,12 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 
 func (a *app) cachePrune(ctx context.Context, s *store.Disk, o store.PruneOptions) error {
 	r, err := s.Prune(ctx, o)
+	var pin *store.DamagedPin
 	if errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("%w; wait until it has ended", err)
+	}
+	if errors.As(err, &pin) {
+		return &exitError{exitUnverified, fmt.Errorf("%w.\nNothing was removed. To take the pin away: airbuild cache unpin %s", err, ui.OneLine(pin.Name))}
 	}
 	if err != nil {
 		return err

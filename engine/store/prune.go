@@ -25,7 +25,7 @@ const (
 type PruneOptions struct {
 	MaxBytes int64           // of entries and the blobs that they name; zero: no limit
 	MaxAge   time.Duration   // since an entry was last used; zero: no limit
-	Keep     []action.Digest // keys of entries that stay, whatever their size and age
+	Keep     []action.Digest // keys of entries that stay, like pinned ones, whatever their size and age
 	DryRun   bool            // count only
 }
 
@@ -43,6 +43,8 @@ type PruneReport struct {
 // that killed processes left. It fails with ErrInUse, at once, if another
 // process has the store open; no goroutine of this one may use it meanwhile.
 // Entries go before their blobs, so that a crash leaves no entry without them.
+// What is pinned stays. While a pin is damaged nothing is removed at all; the
+// error is then a *DamagedPin.
 func (s *Disk) Prune(ctx context.Context, o PruneOptions) (PruneReport, error) {
 	p := &pruner{s: s, o: o, pins: map[[sha256.Size]byte]bool{}, used: map[action.Digest]bool{}}
 	for _, key := range o.Keep {
@@ -65,12 +67,19 @@ type pruner struct {
 	s      *Disk
 	o      PruneOptions
 	report PruneReport
-	pins   map[[sha256.Size]byte]bool // by hash: an entry's name does not tell the size
+	pins   map[[sha256.Size]byte]bool // keys to keep, by hash: an entry's name does not tell the size
 	used   map[action.Digest]bool     // blobs that a kept entry names
 	bytes  int64                      // of these and of the kept entries
 }
 
 func (p *pruner) run(ctx context.Context) error {
+	keys, err := p.s.pinned()
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		p.pins[key.Hash] = true
+	}
 	entries, err := p.entries(ctx)
 	if err != nil {
 		return err

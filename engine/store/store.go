@@ -5,6 +5,7 @@
 //	VERSION          the format, "airbuild-store 1"
 //	cas/ab/<sha256>  one blob, read-only; its mtime is a seal (seal.go)
 //	ac/ab/<sha256>   one entry; its mtime is when it was last used
+//	pins/<name>      a pin (pin.go); made with the first one
 //	tmp/             files being written; a rename makes them visible
 //	lock/            lock files; never removed, always empty
 //

@@ -21,10 +21,16 @@ type Report struct {
 	Entries  int
 	Damaged  []*action.Damaged // removed
 	Dangling []Dangling        // removed
+	// Pins that cannot be read, and pinned results that are no longer there
+	// whole. The pins stay as they are.
+	DamagedPins []*DamagedPin
+	LostPins    []LostPin
 }
 
 // OK reports whether all was as it should be.
-func (r *Report) OK() bool { return len(r.Damaged) == 0 && len(r.Dangling) == 0 }
+func (r *Report) OK() bool {
+	return len(r.Damaged)+len(r.Dangling)+len(r.DamagedPins)+len(r.LostPins) == 0
+}
 
 // A Dangling is an entry that names a blob which is not there. It would have
 // been a miss, so that it is removed. Key has no size: an entry's name does
@@ -36,7 +42,7 @@ type Dangling struct {
 
 // Verify hashes every blob and checks every entry and what it names. Damaged
 // blobs and entries, and entries that name a missing blob, are removed and
-// reported; so a second Verify finds none of it. Other processes may use the
+// reported; so a second Verify finds none of it. Pins are checked last. Other processes may use the
 // store meanwhile. progress, which may be nil, is called now and then from
 // one goroutine at a time; it must not keep the Report's lists. Memory grows
 // with the damage, not with the store.
@@ -45,6 +51,9 @@ func (s *Disk) Verify(ctx context.Context, progress func(Report)) (Report, error
 	err := v.blobs(ctx)
 	if err == nil {
 		err = v.entries(ctx)
+	}
+	if err == nil {
+		v.report.DamagedPins, v.report.LostPins, err = s.checkPins(ctx)
 	}
 	return v.report, err
 }

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+func (a *app) cachePinCommand() *cobra.Command {
+	name := ""
+	c := &cobra.Command{
+		Use:   "pin [TARGET…]",
+		Short: "Keep results from being pruned",
+		Long: "Keep the results that the targets have in the cache now, and all that they need, from\n" +
+			"being pruned. All of it must be there. A pin of the same name is replaced.",
+		Example:           "  airbuild cache pin release\n  airbuild cache pin release --name v1.2.0",
+		ValidArgsFunction: a.completeTargets,
+		RunE:              func(c *cobra.Command, args []string) error { return a.cachePin(c.Context(), args, name) },
+	}
+	c.Flags().StringVar(&name, "name", "", "call the pin `NAME` (default: the project's folder and the target)")
+	return c
+}
+
+func (a *app) cacheUnpinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "unpin NAME",
+		Short: "Let what a pin keeps be pruned",
+		Args:  exactArgs(1, "the name of a pin"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := store.CheckPinName(args[0]); err != nil {
+				return usageError("%w", err)
+			}
+			return a.withStore(func(s *store.Disk) error { return cacheUnpin(s, args[0]) })
+		},
+	}
+}
+
+func (a *app) cachePinsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pins",
+		Short: "List pins",
+		Long:  "List pins. Ends with exit code 3 if one is damaged.",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.withStore(a.cachePins) },
+	}
+}
+
+func (a *app) cachePin(ctx context.Context, args []string, name string) (err error) {
+	p, err := a.load(ctx, nil)
+	if err != nil {
+		return err
+	}
+	ids, pipeline, err := p.targets(args)
+	if err != nil {
+		return err
+	}
+	if len(args) == 0 {
+		args = []string{pipeline}
+	}
+	if name == "" {
+		name = filepath.Base(p.root) + "-" + strings.Join(args, "-")
+	}
+	if err := store.CheckPinName(name); err != nil {
+		return usageError("%w; give it another with --name", err)
+	}
+	s, err := a.open(p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, s.close()) }()
+	old, err := s.store.Pin(name)
+	if err == nil && old.Project != p.root {
+		return usageError("the pin %s is of another project, %s.\nGive this one another name with --name, or: airbuild cache unpin %s", name, old.Project, name)
+	}
+	if err != nil && !errors.Is(err, store.ErrNoPin) {
+		return fmt.Errorf("%w.\nTo take it away: airbuild cache unpin %s", err, name)
+	}
+	pin := &store.Pin{Name: name, Project: p.root, Targets: args, Time: time.Now().UTC().Truncate(time.Second)}
+	if pin.Results, err = s.results(ctx, ids); err != nil {
+		return err
+	}
+	if err := s.store.PutPin(ctx, pin); err != nil {
+		return err
+	}
+	if a.json() {
+		return a.writeJSON(pin)
+	}
+	_, err = fmt.Fprintf(a.out, "pinned %s as %s\n", ui.Count(len(pin.Results), "result"), name)
+	return err
+}
+
+// results looks up the steps and all that they need. The error names those
+// that are not in the store. Steps that are never cached are left out.
+func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pinned, error) {
+	found := []store.Pinned{}
+	var missing []string
+	o := s.options()
+	o.DryRun, o.KeepGoing = true, true
+	o.OnEvent = func(e engine.Event) {
+		switch {
+		case e.Kind != engine.StepFinished || e.Step.NoCache:
+		case e.Status == engine.Hit:
+			found = append(found, store.Pinned{Step: e.Step.Name, Key: e.Key.String()})
+		case e.Err != nil:
+			missing = append(missing, e.Step.Name+": "+ui.OneLine(e.Err.Error()))
+		default:
+			missing = append(missing, e.Step.Name+": "+ui.OneLine(e.Reason))
+		}
+	}
+	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
+	switch {
+	case err != nil:
+		return nil, err
+	case sum.Interrupted:
+		return nil, said(exitInterrupted)
+	case len(missing) > 0:
+		return nil, fmt.Errorf("not in the cache:\n  %s\nRun it first, then pin it", strings.Join(missing, "\n  "))
+	case len(found) == 0:
+		return nil, errors.New("there is nothing to pin: none of these steps is ever cached")
+	}
+	return found, nil
+}
+
+func cacheUnpin(s *store.Disk, name string) error {
+	err := s.Unpin(name)
+	if errors.Is(err, store.ErrNoPin) {
+		return usageError("%w.\nThe pins there are: airbuild cache pins", err)
+	}
+	return err
+}
+
+func (a *app) cachePins(s *store.Disk) error {
+	pins, damaged, err := s.Pins()
+	if err != nil {
+		return err
+	}
+	for _, d := range damaged {
+		fmt.Fprintf(a.err, "%v; nothing is pruned until it is made anew or taken away: airbuild cache unpin %s\n", d, ui.OneLine(d.Name))
+	}
+	if a.json() {
+		names := []string{}
+		for _, d := range damaged {
+			names = append(names, d.Name)
+		}
+		if pins == nil {
+			pins = []*store.Pin{}
+		}
+		err = a.writeJSON(map[string]any{"pins": pins, "damaged": names})
+	} else {
+		err = a.writeTable(func(w io.Writer) {
+			for _, p := range pins {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, timeText(p.Time), ui.Count(len(p.Results), "result"),
+					ui.OneLine(strings.Join(p.Targets, " ")), ui.OneLine(p.Project))
+			}
+		})
+	}
+	if err == nil && len(damaged) > 0 {
+		err = said(exitUnverified)
+	}
+	return err
+}
