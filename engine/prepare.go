@@ -25,6 +25,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	s := &r.g.Steps[id]
 	inputs, facts := s.Inputs, slices.Clone(s.Facts)
 	var notes []string
+	var listing Listing
 	if s.Lister != nil {
 		l, err := s.Lister.List(ctx, workspaceFiles{r.o.Workspace})
 		if err != nil {
@@ -33,6 +34,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 		inputs = slices.Concat(inputs, l.Inputs)
 		facts = append(facts, l.Facts...)
 		notes = l.Notes
+		listing = l
 	}
 	in := tree.Inputs{Follow: s.Mode == Workspace}
 	for i := range inputs {
@@ -47,7 +49,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	for _, v := range s.Secrets {
 		facts = append(facts, Fact{Name: "secret " + v.Name, Value: secretHash(v)})
 	}
-	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: notes}
+	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: notes, listing: listing}
 	p.Action = action.Action{
 		Command:   action.Of(s.Command.Marshal()),
 		InputRoot: t.Root,
@@ -267,10 +269,24 @@ func readBlob(ctx context.Context, st Store, d action.Digest) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// resultLog returns a result's log.
+// resultLog returns a result's log; of a very long one the end.
 func resultLog(ctx context.Context, st Store, res *action.Result) ([]byte, error) {
 	if res.Stdout.IsZero() {
 		return res.StdoutRaw, nil
 	}
-	return readBlob(ctx, st, res.Stdout)
+	if res.Stdout.Size <= maxLog {
+		return readBlob(ctx, st, res.Stdout)
+	}
+	f, err := st.Open(ctx, res.Stdout)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if _, err := io.CopyN(io.Discard, f, res.Stdout.Size-maxLog); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(f)
 }
+
+// maxLog is how much of the end of a log is kept in memory, to be shown.
+const maxLog = 16 << 20

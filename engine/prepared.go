@@ -18,6 +18,7 @@ type Prepared struct {
 	Inputs  *tree.Tree // the input root, with where its bytes are
 	Notes   []string   // of the Lister
 	Share   Share
+	listing Listing // what the Lister found
 	// Log receives the step's output as it comes. Writes are whole or part
 	// lines; it is safe for use by several goroutines.
 	Log io.Writer

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -79,10 +80,12 @@ type run struct {
 	flying   int            // workers of either kind
 	open     int            // steps that are not final
 	stopping bool
-	ended    func() bool // whether the run's context has
-	hist     *history
-	sum      Summary
-	begin    time.Time
+	// pretended: a dry run took a hit's outputs as there that are not on disk.
+	pretended bool
+	ended     func() bool // whether the run's context has
+	hist      *history
+	sum       Summary
+	begin     time.Time
 }
 
 // Run makes the targets and all that they need. The error is for what went
@@ -329,6 +332,9 @@ func (r *run) prepareFailed(ctx context.Context, id StepID, err error) {
 		r.finishStep(id, Cancelled, &Event{})
 	case r.o.DryRun && r.afterWouldRun(id):
 		r.finishStep(id, WouldRun, &Event{Reason: "its inputs are known only when what it waits for has run"})
+	case r.o.DryRun && r.pretended && r.g.Steps[id].Lister != nil:
+		// The Lister may have asked a program that reads the disk.
+		r.finishStep(id, WouldRun, &Event{Reason: "its inputs are known only when what it waits for is restored"})
 	default:
 		r.fail(id, err, nil)
 	}
@@ -443,6 +449,7 @@ func (r *run) hit(p *Prepared, h *hit) {
 	r.prepared[p.ID] = p
 	r.setMade(p, h.made)
 	if r.o.DryRun && !p.Step.Inner {
+		r.pretended = r.pretended || slices.ContainsFunc(h.made.files, func(f tree.File) bool { return !r.upToDate(f) })
 		r.o.Workspace.Pretend(h.made.files)
 	}
 	saved := h.made.result.Metadata.ExecutionCompleted.Sub(h.made.result.Metadata.ExecutionStart)
@@ -521,7 +528,7 @@ func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) fun
 	notice := ""
 	record := !p.Step.NoCache
 	if p.Step.Mode == Workspace {
-		if changed := r.o.Workspace.Changed(p.Inputs); changed != "" {
+		if changed := r.changedMeanwhile(ctx, p); changed != "" {
 			notice = fmt.Sprintf("%s: %s changed while the step ran; its result is not kept", p.Step.Name, changed)
 			record = false
 		}
@@ -554,6 +561,23 @@ func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) fun
 		r.setMade(p, m)
 		r.finishStep(p.ID, Done, &Event{Key: p.Key, Log: log, Reason: r.reason[p.ID], Outputs: m.tops})
 	}
+}
+
+// changedMeanwhile names an input that is no longer what the step's key says,
+// or that the step did not have before: a file that came into a package while
+// it was built. "" if there is none.
+func (r *run) changedMeanwhile(ctx context.Context, p *Prepared) string {
+	if changed := r.o.Workspace.Changed(p.Inputs); changed != "" || p.Step.Lister == nil {
+		return changed
+	}
+	now, err := p.Step.Lister.List(ctx, workspaceFiles{r.o.Workspace.Fresh()})
+	if err != nil {
+		return "what it is made of"
+	}
+	if !reflect.DeepEqual(now.Inputs, p.listing.Inputs) || !reflect.DeepEqual(now.Facts, p.listing.Facts) {
+		return "what it is made of"
+	}
+	return ""
 }
 
 // record stores what explains the key, then the entry.
@@ -728,6 +752,9 @@ func (l *stepLog) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.keep.Write(b)
+	if extra := l.keep.Len() - maxLog; extra > maxLog {
+		l.keep.Next(extra) // the store has it whole
+	}
 	end := bytes.LastIndexByte(b, '\n') + 1
 	if end == 0 && len(l.part)+len(b) > maxLine {
 		end = len(b)

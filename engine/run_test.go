@@ -454,6 +454,27 @@ func TestOptionalGlob(t *testing.T) {
 	}
 }
 
+// growing is a Lister that finds one more input each time it is asked.
+type growing struct{ n int }
+
+func (g *growing) List(context.Context, engine.Files) (engine.Listing, error) {
+	var l engine.Listing
+	for i := range g.n {
+		l.Inputs = append(l.Inputs, engine.TextInput(fmt.Sprint("pkg/", i, ".go"), nil))
+	}
+	g.n++
+	return l, nil
+}
+
+func TestInputAddedMeanwhileIsNotKept(t *testing.T) {
+	b := newBench(t)
+	id := b.step("a")
+	b.graph.Steps[id].Mode, b.graph.Steps[id].Lister = engine.Workspace, &growing{n: 1}
+	if sum := b.run(); sum.Ran != 1 || len(b.store.results) != 0 {
+		t.Errorf("a result of inputs that grew was kept: %+v", sum)
+	}
+}
+
 func TestOutputThroughLinkOutOfProject(t *testing.T) {
 	b := newBench(t)
 	outside := t.TempDir()

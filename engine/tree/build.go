@@ -203,6 +203,9 @@ func Flatten(m *action.Tree, base string) (files []File, links []Link, empty []s
 			}
 			links = append(links, Link{Path: path.Join(at, l.Name), Target: l.Target})
 		}
+		if len(files)+len(links)+len(empty) > maxEntries {
+			return fmt.Errorf("tree at %s: more than %d entries", at, maxEntries)
+		}
 		for _, c := range d.Directories {
 			if err := checkName(c.Name); err != nil {
 				return err
@@ -222,6 +225,10 @@ func Flatten(m *action.Tree, base string) (files []File, links []Link, empty []s
 	}
 	return files, links, empty, nil
 }
+
+// maxEntries bounds what a Tree message may expand to: a small message can name
+// one directory many times over.
+const maxEntries = 20_000_000
 
 // checkName refuses names that are not exactly one path element, before they
 // become part of a path.

@@ -80,6 +80,15 @@ func (w *Workspace) IgnoreCache(dir string) {
 	}
 }
 
+// Fresh returns a view of the same project that has not looked at anything
+// yet; what it learns goes into the same stat index.
+func (w *Workspace) Fresh() *Workspace {
+	return &Workspace{
+		root: w.root, dist: w.dist, state: w.state, cache: w.cache, index: w.index, users: w.users, Paranoid: w.Paranoid,
+		seen: map[string]Entry{}, listed: map[string][]fs.DirEntry{},
+	}
+}
+
 // Save writes the stat index.
 func (w *Workspace) Save() error { return w.index.save() }
 
