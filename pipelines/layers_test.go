@@ -43,6 +43,8 @@ var rooms = []room{
 	{dir: "engine/bundle", ours: "engine/action engine/store", not: hclAndCty + " " + network},
 	{dir: "engine/host", stdlib: false, not: hclAndCty + " " + network},
 	{dir: "engine/source", not: hclAndCty + " " + network},
+	{dir: "tasks/golang", ours: "tasks tasks/golang/load engine engine/action engine/tree", not: network},
+	{dir: "tasks/golang/load", not: hclAndCty + " os/exec " + network},
 	{dir: "tasks/...", ours: "tasks engine engine/action engine/tree", not: network},
 	{dir: "pipelines", ours: "dsl tasks/... engine", not: "os/exec " + network},
 	{dir: "testdata/...", ours: "..."},
