@@ -3,22 +3,26 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // A bench is one run of the measurements.
 type bench struct {
-	repo     string // airbuild's clone
-	scratch  string // projects, caches, peers
-	peers    string // where run put other tools, or why not
+	ctx      context.Context // ends at an interrupt
+	repo     string          // airbuild's clone
+	scratch  string          // projects, caches, peers
+	peers    string          // where run put other tools, or why not
 	goroot   string
 	deadline time.Time
 	edits    int // how many edits were made
@@ -36,7 +40,9 @@ func main() {
 }
 
 func run(args []string) error {
-	b := &bench{edits: int(time.Now().Unix() % 1e8 * 10)}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	b := &bench{ctx: ctx, edits: int(time.Now().Unix() % 1e8 * 10)}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&b.repo, "repo", "", "airbuild's clone")
 	flags.StringVar(&b.scratch, "scratch", "", "folder for all that is made")
@@ -83,6 +89,9 @@ func run(args []string) error {
 	began := time.Now()
 	for i := range cases {
 		b.measure(&cases[i], *rounds)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
 	}
 	if *prepare {
 		return nil
@@ -153,13 +162,20 @@ func (b *bench) measure(c *benchCase, rounds int) {
 		return
 	}
 	list, err := c.contenders()
+	if c.after != nil {
+		defer c.after()
+	}
 	if err != nil {
 		c.err = err
 		b.say("  error: %v", err)
 		return
 	}
+	prepare := rounds == 0
 	for i := range list {
-		if list[i].why == "" && list[i].check != nil && !c.cold && !list[i].slow {
+		if i > 0 && list[i].patience == 0 && !c.cold && !prepare {
+			list[i].patience = time.Minute
+		}
+		if list[i].why == "" && list[i].check != nil && !c.cold && (!list[i].slow || prepare) {
 			if list[i].why = b.fill(&list[i]); list[i].why != "" {
 				b.say("  without %s: %s", list[i].name, list[i].why)
 				if i == 0 {
@@ -169,7 +185,7 @@ func (b *bench) measure(c *benchCase, rounds int) {
 			}
 		}
 	}
-	if rounds == 0 {
+	if prepare {
 		return
 	}
 	if c.most > 0 {

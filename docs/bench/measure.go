@@ -24,12 +24,14 @@ type contender struct {
 	// check says whether the run did what the case is about: a no-op that
 	// rebuilt something is an error.
 	check  func(out string) error
-	max    int    // rounds at most; 0: as many as the case
-	limit  bool   // no tool: what the machine cannot do faster
-	prints bool   // prints its own time in nanoseconds, without the start of a process
-	slow   bool   // no warm-up round: it would take longer than it is worth
-	tree   bool   // sample the memory of all its processes together
-	why    string // it is not measured, and this is the reason
+	max    int  // rounds at most; 0: as many as the case
+	limit  bool // no tool: what the machine cannot do faster
+	prints bool // prints its own time in nanoseconds, without the start of a process
+	slow   bool // no warm-up round: it would take longer than it is worth
+	tree   bool // sample the memory of all its processes together
+	// patience is how long one run may take; 0: as long as there is time.
+	patience time.Duration
+	why      string // it is not measured, and this is the reason
 }
 
 // A result is what a contender's rounds gave.
@@ -61,7 +63,11 @@ var errTime = errors.New("out of time")
 // once runs a contender and returns its time, its largest process's and all
 // its processes' peak memory, and what it wrote.
 func (b *bench) once(c *contender) (wall time.Duration, rss, tree int64, out string, err error) {
-	ctx, cancel := context.WithDeadline(context.Background(), b.deadline)
+	end := b.deadline
+	if limit := time.Now().Add(c.patience); c.patience > 0 && limit.Before(end) {
+		end = limit
+	}
+	ctx, cancel := context.WithDeadline(b.ctx, end)
 	defer cancel()
 	f, err := os.CreateTemp(b.scratch, "out-*")
 	if err != nil {
@@ -93,6 +99,10 @@ func (b *bench) once(c *contender) (wall time.Duration, rss, tree int64, out str
 	text, readErr := os.ReadFile(f.Name())
 	out = string(text)
 	switch {
+	case b.ctx.Err() != nil:
+		return wall, rss, tree, out, errors.New("interrupted")
+	case ctx.Err() != nil && time.Now().Before(b.deadline):
+		return wall, rss, tree, out, fmt.Errorf("not done after %s", c.patience)
 	case ctx.Err() != nil:
 		return wall, rss, tree, out, errTime
 	case err != nil:

@@ -131,7 +131,7 @@ func (g goal) verdict(c *benchCase) (got, verdict string) {
 	got, kept, ok := g.figure(c)
 	switch {
 	case !ok:
-		return "", "not measured"
+		return got, "not measured"
 	case kept:
 		return got, "kept"
 	}
