@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -37,6 +38,10 @@ var cellWords = [...]string{"key", "path", "paths", "value"}
 // error, and when a value is unknown because of an error elsewhere.
 func (b *bodyReader) matrixCells(attr *hclsyntax.Attribute) []*cell {
 	axes, ok := b.axes(attr)
+	if ok && cellCount(axes) > maxCells {
+		b.fail(errorAt(attr.Expr.Range(), "Too many cells", "The axes have %s combinations; a stage has at most %d cells. Take values out of the axes: exclude works on combinations that are made already.", axisSizes(axes), maxCells))
+		return nil
+	}
 	cells := b.product(axes)
 	excluded, included := b.objects("exclude"), b.objects("include")
 	if !ok {
@@ -162,6 +167,31 @@ func (b *bodyReader) checkValueName(name string, axes []axis, at hcl.Range) bool
 
 func hasAxis(axes []axis, name string) bool {
 	return slices.ContainsFunc(axes, func(a axis) bool { return a.name == name })
+}
+
+// maxCells is how many cells the axes of one matrix may make. A file that asks
+// for more is a mistake, or means to take all memory.
+const maxCells = 100_000
+
+// cellCount returns how many cells axes make, or a number above maxCells if
+// there are more.
+func cellCount(axes []axis) int {
+	n := 1
+	for _, a := range axes {
+		if n *= len(a.values); n > maxCells {
+			break // further factors could overflow
+		}
+	}
+	return n
+}
+
+// axisSizes writes the sizes of axes as a product: "3 × 7".
+func axisSizes(axes []axis) string {
+	var sizes []string
+	for _, a := range axes {
+		sizes = append(sizes, strconv.Itoa(len(a.values)))
+	}
+	return strings.Join(sizes, " × ")
 }
 
 // product makes the cells of the axes, the first axis varying slowest.
