@@ -38,7 +38,7 @@ var cellWords = [...]string{"key", "path", "paths", "value"}
 // error, and when a value is unknown because of an error elsewhere.
 func (b *bodyReader) matrixCells(attr *hclsyntax.Attribute) []*cell {
 	axes, ok := b.axes(attr)
-	if ok && cellCount(axes) > maxCells {
+	if cellCount(axes) > maxCells {
 		b.fail(errorAt(attr.Expr.Range(), "Too many cells", "The axes have %s combinations; a stage has at most %d cells. Take values out of the axes: exclude works on combinations that are made already.", axisSizes(axes), maxCells))
 		return nil
 	}
