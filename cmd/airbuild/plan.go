@@ -12,16 +12,19 @@ import (
 )
 
 func (a *app) planCommand() *cobra.Command {
-	return &cobra.Command{
+	since := ""
+	c := &cobra.Command{
 		Use:               "plan [TARGET…]",
 		Short:             "Say what a run would do, and why",
 		Long:              "Say for each step whether it is in the cache or would run, and why. Nothing is run\nand nothing is written.",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.plan(c.Context(), args) },
+		RunE:              func(c *cobra.Command, args []string) error { return a.plan(c.Context(), args, since) },
 	}
+	c.Flags().StringVar(&since, "affected", "", affectedUsage)
+	return c
 }
 
-func (a *app) plan(ctx context.Context, args []string) (err error) {
+func (a *app) plan(ctx context.Context, args []string, since string) (err error) {
 	var js *ui.JSONSink
 	if a.json() {
 		var sink ui.Sink
@@ -41,6 +44,11 @@ func (a *app) plan(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() { err = firstError(err, s.close()) }()
+	if since != "" {
+		if ids, err = s.affectedSince(ctx, since, ids); err != nil {
+			return err
+		}
+	}
 	o := s.options()
 	o.DryRun, o.KeepGoing = true, true
 	table := &planTable{ended: map[engine.StepID]engine.Event{}}

@@ -32,6 +32,9 @@ type project struct {
 	file string // its name in root
 	plan *pipelines.Plan
 	gocf *golang.Config
+	// wanted are the versions of the toolchains that the file asked for.
+	wanted map[string]string
+	env    func(string) (string, bool) // for Go: offline it says so
 }
 
 // findFile returns the project's root and the file's name in it: the file that
@@ -76,32 +79,39 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &project{root: root, file: name}
-	lookup := a.lookupEnv
+	p := &project{root: root, file: name, wanted: map[string]string{}, env: a.lookupEnv}
 	if a.offline {
-		lookup = offlineEnv(lookup)
+		p.env = offlineEnv(p.env)
 	}
-	chosen := &toolchains{env: lookup}
-	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: lookup, Root: root}
-	plan, diags := pipelines.Load(os.DirFS(root), name, pipelines.Options{
-		Inputs: dsl.Inputs{
-			Vars: vars, VarFiles: a.varFiles, ReadFile: os.ReadFile, Environment: a.environment,
-			LookupEnv: a.lookupEnv, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
-			Git: func(attrs []string) (*dsl.Git, error) { return a.readGit(ctx, root, attrs) },
-		},
-		Project: tasks.Project{
-			Root: root, Files: os.DirFS(root), Environ: a.lookupEnv,
-			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
-		},
-		Tasks:     pipelines.Tasks(p.gocf),
-		Version:   strings.TrimPrefix(readVersion().Version, "v"),
-		Toolchain: chosen.resolve,
-	})
+	chosen := &toolchains{env: p.env}
+	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
+	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
+		p.wanted[name] = wanted
+		return chosen.resolve(name, wanted)
+	}))
 	p.plan = plan
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	return p, a.show(diags, plan.Sources, js)
+}
+
+// planOptions are those of planning p from its folder.
+func (a *app) planOptions(ctx context.Context, p *project, vars map[string]string, toolchain func(name, wanted string) error) pipelines.Options {
+	return pipelines.Options{
+		Inputs: dsl.Inputs{
+			Vars: vars, VarFiles: a.varFiles, ReadFile: os.ReadFile, Environment: a.environment,
+			LookupEnv: a.lookupEnv, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
+			Git: func(attrs []string) (*dsl.Git, error) { return a.readGit(ctx, p.root, attrs) },
+		},
+		Project: tasks.Project{
+			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
+			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
+		},
+		Tasks:     pipelines.Tasks(p.gocf),
+		Version:   strings.TrimPrefix(readVersion().Version, "v"),
+		Toolchain: toolchain,
+	}
 }
 
 // variables reads the --var flags.

@@ -18,7 +18,7 @@ import (
 // A runFlags are the flags of run alone.
 type runFlags struct {
 	dryRun, force                 bool
-	shard                         string
+	shard, affected               string
 	junit, trace, metrics, report string
 }
 
@@ -38,6 +38,7 @@ func (a *app) runCommand() *cobra.Command {
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would run, and run nothing")
 	fl.BoolVar(&f.force, "force", false, "run everything, whatever is in the cache")
 	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
+	fl.StringVar(&f.affected, "affected", "", affectedUsage)
 	fl.StringVar(&f.junit, "junit", "", "write steps and tests to `FILE` as JUnit XML")
 	fl.StringVar(&f.report, "report", "", "write a report to `FILE` as HTML")
 	fl.StringVar(&f.trace, "trace", "", "write a time line to `FILE` for chrome://tracing or Perfetto")
@@ -67,6 +68,12 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 		return err
 	}
 	defer func() { err = firstError(err, s.close()) }()
+	if f.affected != "" {
+		if ids, err = s.affectedSince(ctx, f.affected, ids); err != nil {
+			return err
+		}
+		name = ""
+	}
 	if part.Of > 1 {
 		var left []engine.StepID
 		if ids, left = part.Select(p.plan.Graph, ids); len(left) > 0 {

@@ -168,11 +168,9 @@ func isHash(s string) bool {
 
 // run runs git and returns what it printed, without the line's end.
 func (g *git) run(ctx context.Context, argv ...string) (string, error) {
-	// A repository's own configuration must not start programs.
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, argv...)...)
+	cmd := g.command(ctx, argv...)
 	var stdout, stderr bytes.Buffer
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = g.dir, environ(os.Environ()), &stdout, &stderr
-	cmd.WaitDelay = time.Second
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()
 	switch {
 	case err == nil:
@@ -183,6 +181,14 @@ func (g *git) run(ctx context.Context, argv ...string) (string, error) {
 		return "", errors.New("there is a git repository here, and no git program on PATH: install git")
 	}
 	return "", explain(g.dir, argv[0], stderr.String(), err)
+}
+
+// command is git, to be run in the directory.
+func (g *git) command(ctx context.Context, argv ...string) *exec.Cmd {
+	// A repository's own configuration must not start programs.
+	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, argv...)...)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = g.dir, environ(os.Environ()), time.Second
+	return cmd
 }
 
 // explain puts git's message on one line and says what to do where that is

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/affected"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+// affectedUsage is the text of --affected, which several commands have.
+const affectedUsage = "only what the changes since the commit `REV` concern"
+
+// maxReasons is how many affected steps are told with their reasons.
+const maxReasons = 50
+
+// affectedSince narrows the steps to those among them and their needs that
+// changes since the commit concern, and says on stderr which and why.
+func (s *session) affectedSince(ctx context.Context, rev string, ids []engine.StepID) ([]engine.StepID, error) {
+	list, err := s.findAffected(ctx, rev, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := s.app.err
+	if len(list) == 0 {
+		fmt.Fprintf(out, "nothing is affected since %s\n", ui.OneLine(rev))
+	}
+	found := []engine.StepID{}
+	for i, x := range list {
+		found = append(found, x.ID)
+		if i < maxReasons {
+			fmt.Fprintf(out, "affected: %s: %s\n", s.plan.Graph.Steps[x.ID].Name, ui.OneLine(x.Reason))
+		}
+	}
+	if more := len(list) - maxReasons; more > 0 {
+		fmt.Fprintf(out, "affected: %d more\n", more)
+	}
+	return found, nil
+}
+
+func (s *session) findAffected(ctx context.Context, rev string, ids []engine.StepID) ([]affected.Step, error) {
+	r, err := source.OpenRevision(ctx, s.root, rev)
+	switch {
+	case errors.Is(err, source.ErrNoRevision):
+		return nil, usageError("--affected: %w in this repository.\nIf it is one of another clone, fetch it first; a shallow clone has the newest commits only", err)
+	case err != nil && ctx.Err() == nil:
+		return nil, usageError("--affected compares with a commit of git: %w", err)
+	case err != nil:
+		return nil, err
+	}
+	q := affected.Query{Graph: s.plan.Graph, Space: s.space, Top: r.Top}
+	if q.Changes, err = r.Changes(ctx); err != nil {
+		return nil, fmt.Errorf("compare with %s: %w", rev, err)
+	}
+	if q.Tracked, err = r.Tracked(ctx); err != nil {
+		return nil, fmt.Errorf("compare with %s: %w", rev, err)
+	}
+	if q.Old, q.Why, err = s.planAt(ctx, r, rev, q.Changes); err != nil {
+		return nil, err
+	}
+	if name := changedVariables(s.app.varFiles, r.Top, q.Changes); name != "" {
+		q.Old, q.Why = nil, name+" changed"
+	}
+	// A dry run puts outputs of hits where listings look for them.
+	o := s.options()
+	o.DryRun, o.KeepGoing = true, true
+	if _, err := engine.Run(ctx, s.plan.Graph, ids, o); err != nil {
+		return nil, err
+	}
+	defer s.space.Unpretend()
+	return affected.Find(ctx, q, ids)
+}
+
+// planAt plans the project as it was at a revision, from git's objects, with
+// the variables, the host and the identity of the sources that hold now: that a
+// commit has another hash is no change of what it holds. Without a graph it
+// says why there is none.
+func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, changes []source.Change) (g *engine.Graph, why string, err error) {
+	root, err := filepath.EvalSymlinks(s.root)
+	if err != nil {
+		return nil, "", fmt.Errorf("find project: %w", err)
+	}
+	dir, err := filepath.Rel(r.Top, root)
+	if err != nil {
+		return nil, "", fmt.Errorf("find project: %w", err)
+	}
+	none := "there was no " + s.file + " in " + rev
+	files, err := r.Files(ctx, filepath.ToSlash(dir))
+	if err != nil {
+		return nil, none, ctx.Err()
+	}
+	defer func() { err = firstError(err, files.Close()) }()
+	if _, err := fs.Stat(files, s.file); err != nil {
+		return nil, none, nil
+	}
+	vars, err := s.app.variables()
+	if err != nil {
+		return nil, "", err
+	}
+	wanted := map[string]string{}
+	old := &project{root: s.root, file: s.file, env: s.env}
+	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root}
+	o := s.app.planOptions(ctx, old, vars, func(name, version string) error {
+		wanted[name] = version
+		return nil
+	})
+	past := newPastFiles(files, root, filepath.ToSlash(dir), changes)
+	o.Project.Files = past
+	plan, diags := pipelines.Load(past, s.file, o)
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
+	if i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError }); i >= 0 {
+		return nil, fmt.Sprintf("the %s of %s cannot be planned: %s", s.file, rev, diags[i].Summary), nil
+	}
+	if past.unknown != "" {
+		return nil, past.unknown + " is not known to git, and is read to plan", nil
+	}
+	for name, version := range s.wanted {
+		if before, ok := wanted[name]; ok && before != version {
+			return nil, fmt.Sprintf("toolchain %q changed (%s → %s)", name, orNone(before), orNone(version)), nil
+		}
+	}
+	if plan.Dist != s.plan.Dist {
+		return nil, fmt.Sprintf("dist changed (%s → %s)", plan.Dist, s.plan.Dist), nil
+	}
+	return plan.Graph, "", nil
+}
+
+// changedVariables returns one of the files of variables that changed, or "": the
+// revision is planned with those of now.
+func changedVariables(files []string, top string, changes []source.Change) string {
+	for _, name := range files {
+		abs, err := filepath.Abs(name)
+		if err != nil {
+			return name
+		}
+		if real, err := filepath.EvalSymlinks(abs); err == nil {
+			abs = real
+		}
+		rel, err := filepath.Rel(top, abs)
+		if err == nil && slices.ContainsFunc(changes, func(c source.Change) bool { return c.Path == filepath.ToSlash(rel) }) {
+			return name
+		}
+	}
+	return ""
+}
+
+func orNone(version string) string {
+	if version == "" {
+		return "none"
+	}
+	return version
+}
+
+// pastFiles are a project's files as they were, and beside them those that git
+// ignores, of which it is not known how they were. That these are there is taken
+// for unchanged; what they hold is not.
+type pastFiles struct {
+	past, now fs.FS
+	added     map[string]bool // paths that were not there
+
+	mu      sync.Mutex
+	unknown string // a file that git ignores and that was opened
+}
+
+func newPastFiles(past fs.FS, root, prefix string, changes []source.Change) *pastFiles {
+	f := &pastFiles{past: past, now: os.DirFS(root), added: map[string]bool{}}
+	for _, c := range changes {
+		if rel, err := filepath.Rel(filepath.FromSlash(prefix), filepath.FromSlash(c.Path)); err == nil && c.Added {
+			f.added[filepath.ToSlash(rel)] = true
+		}
+	}
+	return f
+}
+
+// ignored reports whether err says that a file was not there, and it is one that
+// git ignores.
+func (f *pastFiles) ignored(name string, err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	for p := name; p != "."; p = path.Dir(p) {
+		if f.added[p] {
+			return false
+		}
+	}
+	info, err := fs.Stat(f.now, name)
+	return err == nil && !info.IsDir()
+}
+
+// Open implements fs.FS.
+func (f *pastFiles) Open(name string) (fs.File, error) {
+	file, err := f.past.Open(name)
+	if !f.ignored(name, err) {
+		return file, err
+	}
+	f.mu.Lock()
+	f.unknown = name
+	f.mu.Unlock()
+	return f.now.Open(name)
+}
+
+// Stat implements fs.StatFS.
+func (f *pastFiles) Stat(name string) (fs.FileInfo, error) {
+	info, err := fs.Stat(f.past, name)
+	if !f.ignored(name, err) {
+		return info, err
+	}
+	return fs.Stat(f.now, name)
+}
+
+// ReadDir implements fs.ReadDirFS, without what git ignores.
+func (f *pastFiles) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(f.past, name) }
