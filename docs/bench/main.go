@@ -172,17 +172,17 @@ func (b *bench) measure(c *benchCase, rounds int) {
 	}
 	prepare := rounds == 0
 	for i := range list {
-		if i > 0 && list[i].patience == 0 && !c.cold && !prepare {
-			list[i].patience = time.Minute
-		}
 		if list[i].why == "" && list[i].check != nil && !c.cold && (!list[i].slow || prepare) {
-			if list[i].why = b.fill(&list[i]); list[i].why != "" {
+			if list[i].why = b.fill(list[i]); list[i].why != "" {
 				b.say("  without %s: %s", list[i].name, list[i].why)
 				if i == 0 {
 					c.err = errors.New(list[i].why)
 					return
 				}
 			}
+		}
+		if i > 0 && list[i].patience == 0 && !c.cold {
+			list[i].patience = time.Minute
 		}
 	}
 	if prepare {
@@ -199,7 +199,8 @@ func (b *bench) measure(c *benchCase, rounds int) {
 
 // fill lets a contender do its work until there is nothing left to do, which
 // its check sees. It says what is wrong, or "".
-func (b *bench) fill(c *contender) string {
+func (b *bench) fill(c contender) string {
+	c.patience = 0 // the first time everything is compiled
 	var last error
 	for range 3 {
 		if c.before != nil {
@@ -207,7 +208,7 @@ func (b *bench) fill(c *contender) string {
 				return firstLine(err.Error())
 			}
 		}
-		_, _, _, out, err := b.once(c)
+		_, _, _, out, err := b.once(&c)
 		if err != nil {
 			b.say("  %v", err)
 			return firstLine(err.Error())
