@@ -222,13 +222,20 @@ func (b *bodyReader) tellsSecret(block *tasks.Block, steps []engine.Step) bool {
 func (b *bodyReader) takeOutputs(c *cell, s *engine.Step) {
 	for _, out := range s.Command.OutputPaths {
 		full := path.Join(s.Command.WorkingDirectory, out)
-		if full == "." || leavesRoot(full) || path.IsAbs(full) || full == b.project.Dist || full == ".git" {
+		if full == "." || leavesRoot(full) || path.IsAbs(full) || full == b.project.Dist || inRepository(full) {
 			b.fail(errorAt(outputRange(b.stage), "Invalid output", "%s would make %s, which no stage may: name a file or folder inside the project.", s.Name, full))
 			continue
 		}
 		c.outputs = append(c.outputs, full)
 	}
 	b.claim(b.stage, c)
+}
+
+// inRepository reports whether p is git's own: what lies there can make git
+// run programs. Some file systems take .GIT for the same.
+func inRepository(p string) bool {
+	first, _, _ := strings.Cut(p, "/")
+	return strings.EqualFold(first, ".git")
 }
 
 func refSteps(refs []tasks.Ref) []engine.StepID {
