@@ -303,6 +303,9 @@ func TestTwoInOneProject(t *testing.T) {
 // TestInterrupted sends SIGINT: the program ends with 130, nothing that it
 // started is left, and the next run completes.
 func TestInterrupted(t *testing.T) {
+	if _, err := exec.LookPath("pgrep"); err != nil {
+		skipUnlessCI(t, "pgrep is needed to look for what is left running")
+	}
 	p := newPlace(t)
 	marker := fmt.Sprintf("86%d", os.Getpid())
 	p.write("Airbuildfile", `
