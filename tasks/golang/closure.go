@@ -94,8 +94,6 @@ func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) 
 	}
 	g := newGatherer(c, files)
 	g.how = how
-	_, err = relativeInside(tc.Root, files.Root())
-	g.isGo = err == nil
 	for _, p := range pkgs {
 		if err := g.add(p); err != nil {
 			return nil, fmt.Errorf("list package %s: %w", p.ImportPath, err)
@@ -117,7 +115,6 @@ type gatherer struct {
 	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
 	pkgs    int
 	how     string // who listed the packages
-	isGo    bool   // the project is part of the toolchain's own tree
 }
 
 func newGatherer(c *closure, files engine.Files) *gatherer {
@@ -222,16 +219,6 @@ func (g *gatherer) add(p *goPackage) error {
 		g.testData(land, name)
 	}
 	return g.headers(land, name, p)
-}
-
-// ownStandard reports whether a package that the toolchain calls its own is
-// source of the project, which then is Go itself, or its commands.
-func (g *gatherer) ownStandard(p *goPackage) bool {
-	if !g.isGo {
-		return false
-	}
-	_, ok := g.inside(p.Dir)
-	return ok
 }
 
 // testMain reports whether p is a generated test program.

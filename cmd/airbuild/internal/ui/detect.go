@@ -88,9 +88,7 @@ func IsTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && enableEscapes(f)
 }
 
-// Columns returns how wide w is; 80 where it is no terminal.
-func Columns(w io.Writer) int { n, _ := size(w); return n }
-
+// size returns how large w is; 80 by 24 where it is no terminal.
 func size(w io.Writer) (columns, rows int) {
 	if f, ok := w.(*os.File); ok {
 		if c, r, err := term.GetSize(int(f.Fd())); err == nil && c > 0 {
