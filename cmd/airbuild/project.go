@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
+	"golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
@@ -109,9 +110,18 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
 		},
 		Tasks:     pipelines.Tasks(p.gocf),
-		Version:   strings.TrimPrefix(readVersion().Version, "v"),
+		Version:   releaseOf(readVersion().Version),
 		Toolchain: toolchain,
 	}
+}
+
+// releaseOf is the release that a version names, for required_version; "" for a
+// build of some commit, which Go gives a version below all releases.
+func releaseOf(version string) string {
+	if module.IsPseudoVersion(strings.TrimSuffix(version, "+dirty")) {
+		return ""
+	}
+	return strings.TrimPrefix(version, "v")
 }
 
 // variables reads the --var flags.
