@@ -29,6 +29,7 @@ type room struct {
 // rooms are the arrows of docs/architecture.md. The first room that matches a
 // folder counts; a folder that matches none is a mistake.
 var rooms = []room{
+	{dir: "cmd/airbuild/internal/carry", ours: "...", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/...", ours: "cmd/airbuild/internal/... pipelines engine engine/action engine/source", not: "github.com/hashicorp/hcl/v2/..."},
 	{dir: "cmd/...", ours: "..."},
 	{dir: "dsl/...", ours: "dsl/...", not: "os os/... " + network},
@@ -37,11 +38,15 @@ var rooms = []room{
 	{dir: "engine/tree", ours: "engine/action", not: hclAndCty + " os/exec " + network},
 	{dir: "engine/store/storetest", ours: "engine engine/action engine/store", not: hclAndCty},
 	{dir: "engine/store", ours: "engine/action", not: hclAndCty + " os/exec " + network},
-	{dir: "engine/local", ours: "engine engine/action engine/tree", not: hclAndCty},
+	{dir: "engine/local", ours: "engine engine/action engine/tree engine/sandbox", not: hclAndCty},
 	{dir: "engine/remote", ours: "engine engine/action engine/tree", not: hclAndCty},
 	{dir: "engine/gocache", ours: "engine engine/action", not: hclAndCty},
-	{dir: "engine/bundle", ours: "engine/action engine/store", not: hclAndCty + " " + network},
-	{dir: "engine/host", stdlib: false, not: hclAndCty + " " + network},
+	{dir: "engine/sign", not: hclAndCty + " os/exec " + network},
+	{dir: "engine/bundle/...", ours: "engine/bundle/... engine/action engine/store engine/sign", not: hclAndCty + " os/exec " + network},
+	{dir: "engine/relay", ours: "engine/action engine/store engine/bundle engine/sign", not: hclAndCty + " os/exec"},
+	{dir: "engine/sandbox", not: hclAndCty},
+	{dir: "engine/host/...", ours: "engine/host/...", not: hclAndCty + " " + network},
+	{dir: "engine/diagnose", not: hclAndCty + " os/exec " + network},
 	{dir: "engine/source", not: hclAndCty + " " + network},
 	{dir: "tasks/golang", ours: "tasks tasks/golang/load engine engine/action engine/tree", not: network},
 	{dir: "tasks/golang/load", not: hclAndCty + " os/exec " + network},
