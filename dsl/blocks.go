@@ -29,6 +29,8 @@ func (l *loader) block(block *hclsyntax.Block) {
 		l.stage(block)
 	case "pipeline":
 		l.pipeline(block)
+	case "bundle":
+		l.bundle(block)
 	case "environment":
 		l.environment(block)
 	case "include":
@@ -163,6 +165,19 @@ func (l *loader) pipeline(block *hclsyntax.Block) {
 		return
 	}
 	l.module.Pipelines = append(l.module.Pipelines, &Pipeline{
+		Name: block.Labels[0], NameRange: block.LabelRanges[0],
+		Body:    block.Body,
+		Range:   block.DefRange(),
+		Damaged: l.damage.in(block),
+		Module:  l.module,
+	})
+}
+
+func (l *loader) bundle(block *hclsyntax.Block) {
+	if !l.declare("bundle", block.Labels[0], block.LabelRanges[0]) {
+		return
+	}
+	l.module.Bundles = append(l.module.Bundles, &Bundle{
 		Name: block.Labels[0], NameRange: block.LabelRanges[0],
 		Body:    block.Body,
 		Range:   block.DefRange(),

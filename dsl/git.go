@@ -82,6 +82,9 @@ func (e *evaluator) gitMentions() *gitMention {
 	for _, p := range m.Pipelines {
 		g.collect(p.Body)
 	}
+	for _, b := range m.Bundles {
+		g.collect(b.Body)
+	}
 	return g
 }
 

@@ -27,6 +27,7 @@ type Module struct {
 	Toolchains   []*Toolchain
 	Stages       []*Stage    // in source order
 	Pipelines    []*Pipeline // in source order
+	Bundles      []*Bundle   // in source order
 	Environments map[string]*Environment
 
 	// Sources are the bytes of every file that was read, as written, by the
@@ -88,6 +89,16 @@ type Stage struct {
 
 // A Pipeline is a pipeline block, not yet evaluated.
 type Pipeline struct {
+	Name      string
+	NameRange hcl.Range
+	Body      *hclsyntax.Body
+	Range     hcl.Range
+	Damaged   bool // as for a Stage
+	Module    *Module
+}
+
+// A Bundle is a bundle block, not yet evaluated.
+type Bundle struct {
 	Name      string
 	NameRange hcl.Range
 	Body      *hclsyntax.Body

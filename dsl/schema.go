@@ -88,6 +88,28 @@ func TopLevelSchema() []BlockDoc {
 			},
 		},
 		{
+			Type: "bundle", Labels: []string{"name"},
+			Doc: "What `airbuild bundle create` carries to hosts without a network.",
+			Attrs: []AttrDoc{
+				{Name: "description", Type: "string", Doc: "What the bundle is for; it is written into it."},
+				{Name: "stages", Type: "list of stages", Required: true, Doc: "The stages, cells and pipelines that the other side must be able to make again, with all that they need."},
+				{Name: "hosts", Type: "list of strings", Doc: "The systems that airbuild and Go will run on there, such as \"linux/amd64\"; this host's if not given."},
+				{Name: "airbuild", Type: "map of strings", Doc: "The airbuild program for a host, by its name, as a path; needed for hosts of another system than this one."},
+				{Name: "sign", Type: "list of strings", Doc: "The names of the keys that sign it."},
+				{Name: "volume_size", Type: "string", Doc: "The size of a volume, such as \"4GiB\" or \"650MB\"; \"none\" writes one directory."},
+				{Name: "history", Type: "bool", Doc: "Whether the whole history comes along as a git bundle; false if not given."},
+				{Name: "exclude", Type: "list of strings", Doc: "Patterns of source files that stay behind."},
+			},
+			Blocks: []BlockDoc{{
+				Type: "extra", Labels: []string{"name"},
+				Doc: "Further files, such as packages of other languages or a database of vulnerabilities.",
+				Attrs: []AttrDoc{
+					{Name: "files", Type: "list of strings", Required: true, Doc: "Patterns of files below dir."},
+					{Name: "dir", Type: "string", Doc: "The folder that they lie in; the Airbuildfile's if not given. It may be outside the project."},
+				},
+			}},
+		},
+		{
 			Type: "environment", Labels: []string{"name"}, Open: true,
 			Doc: "Values for variables, chosen by --environment.",
 		},

@@ -64,7 +64,7 @@ func nearOrAll(given string, known []string) string {
 
 // listNames renders names for a message: sorted, quoted, at most eight.
 func listNames(names []string) string {
-	const most = 8
+	const most = 12
 	sorted := slices.Sorted(slices.Values(names))
 	var quoted []string
 	for _, n := range sorted[:min(most, len(sorted))] {

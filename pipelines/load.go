@@ -203,6 +203,7 @@ func (p *planner) planAll() {
 		p.reset()
 		p.planStages()
 		p.planPipelines()
+		p.planBundles()
 		if !p.guessedWrong() {
 			return
 		}
@@ -271,6 +272,9 @@ func (p *planner) lookAround() {
 		note(s.refs)
 	}
 	decls := slices.Clone(p.plan.Module.Pipelines)
+	for _, b := range p.plan.Module.Bundles {
+		decls = append(decls, &dsl.Pipeline{Body: b.Body})
+	}
 	for _, u := range p.uses {
 		decls = append(decls, u.module.Pipelines...)
 	}

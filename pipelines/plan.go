@@ -43,6 +43,7 @@ type Plan struct {
 	Graph     *engine.Graph
 	Stages    []*Stage    // in source order, those of used pipelines last
 	Pipelines []*Pipeline // in source order
+	Bundles   []*Bundle   // in source order
 	Dist      string
 	Module    *dsl.Module
 	Sources   map[string][]byte // for diagnostics: all files, embedded ones too
