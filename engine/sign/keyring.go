@@ -1,0 +1,346 @@
+package sign
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+// EnvKeys names the variable with the keyring's directory.
+const EnvKeys = "AIRBUILD_KEYS"
+
+// A Keyring is a directory of keys:
+//
+//	NAME.key          one's own secret key, mode 0600
+//	NAME.pub          its public half
+//	trusted/NAME.pub  somebody else's public key
+//
+// All are files of minisign's format. One's own keys are trusted too. Nothing
+// is made before something is written; many processes may use one keyring.
+type Keyring struct {
+	dir string
+}
+
+// OpenKeyring is the keyring in a directory, which need not be there.
+func OpenKeyring(dir string) *Keyring { return &Keyring{dir} }
+
+// KeyringDir is where the user's keyring is: $AIRBUILD_KEYS, or airbuild/keys
+// in the user's configuration directory.
+func KeyringDir(lookupEnv func(string) (string, bool)) (string, error) {
+	if dir, _ := lookupEnv(EnvKeys); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.UserConfigDir()
+	if err != nil {
+		return "", fmt.Errorf("find the keyring: %w; say where it is with %s", err, EnvKeys)
+	}
+	return filepath.Join(dir, "airbuild", "keys"), nil
+}
+
+// Dir is the keyring's directory.
+func (r *Keyring) Dir() string { return r.dir }
+
+// CheckKeyName refuses names that could be more than a plain file name on any
+// system: 1 to 100 letters, digits, dots, dashes and underscores of ASCII, no
+// dot at either end, and no dash in front, which would be a flag. Names that
+// end like the keyring's files are refused, and names of devices of Windows.
+func CheckKeyName(name string) error {
+	plain := strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+	if name == "" || len(name) > 100 || !plain || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "-") || strings.HasSuffix(name, ".") {
+		return fmt.Errorf("key name %.120q: want at most 100 letters, digits, dashes, underscores, and dots inside", name)
+	}
+	if ext := strings.ToLower(filepath.Ext(name)); ext == ".key" || ext == ".pub" {
+		return fmt.Errorf("key name %s: it is given without %s", name, filepath.Ext(name))
+	}
+	stem, _, _ := strings.Cut(strings.ToUpper(name), ".")
+	device := slices.Contains([]string{"CON", "PRN", "AUX", "NUL"}, stem) ||
+		len(stem) == 4 && (strings.HasPrefix(stem, "COM") || strings.HasPrefix(stem, "LPT"))
+	if device || strings.EqualFold(name, "trusted") {
+		return fmt.Errorf("key name %s: this name has a meaning of its own; choose another", name)
+	}
+	return nil
+}
+
+// SecretPath and the two below are where a key's files are. The name must have
+// passed CheckKeyName.
+func (r *Keyring) SecretPath(name string) string { return filepath.Join(r.dir, name+".key") }
+
+// PublicPath is where the public half of one's own key is.
+func (r *Keyring) PublicPath(name string) string { return filepath.Join(r.dir, name+".pub") }
+
+// TrustedPath is where somebody else's key is.
+func (r *Keyring) TrustedPath(name string) string {
+	return filepath.Join(r.dir, "trusted", name+".pub")
+}
+
+// NewOptions are what Keyring.New may be told.
+type NewOptions struct {
+	Password string    // encrypts the secret key; empty: it is not encrypted
+	Force    bool      // replace a key of that name, which is lost
+	Random   io.Reader // nil: the system's
+}
+
+// New makes a key. A key of that name is an error that wraps ErrExists. The
+// public half is written first: a crash leaves no secret key without it.
+func (r *Keyring) New(name string, o NewOptions) (PublicKey, error) {
+	if err := CheckKeyName(name); err != nil {
+		return PublicKey{}, err
+	}
+	if err := r.free(name, o.Force); err != nil {
+		return PublicKey{}, fmt.Errorf("new key %s: %w", name, err)
+	}
+	k, err := Generate(o.Random)
+	if err != nil {
+		return PublicKey{}, err
+	}
+	return k.Public(), r.Add(name, k, o)
+}
+
+// Add writes a key and its public half; New says how.
+func (r *Keyring) Add(name string, k *SecretKey, o NewOptions) error {
+	if err := CheckKeyName(name); err != nil {
+		return err
+	}
+	secret, err := k.File(o.Password)
+	if err == nil {
+		err = r.free(name, o.Force)
+	}
+	if err == nil {
+		err = writeFile(r.PublicPath(name), k.Public().File(), 0o644, o.Force)
+	}
+	if err == nil {
+		err = writeFile(r.SecretPath(name), secret, 0o600, o.Force)
+	}
+	if err != nil {
+		return fmt.Errorf("new key %s: %w", name, err)
+	}
+	return nil
+}
+
+// free says whether a name can be given, before anything is done for it.
+func (r *Keyring) free(name string, force bool) error {
+	for _, file := range []string{r.SecretPath(name), r.PublicPath(name), r.TrustedPath(name)} {
+		if _, err := os.Lstat(file); err == nil && (!force || file == r.TrustedPath(name)) {
+			return fmt.Errorf("%w: %s", ErrExists, file)
+		}
+	}
+	return nil
+}
+
+// Trust records somebody's public key. The same key under that name is no
+// error; another one is, unless force, and wraps ErrExists.
+func (r *Keyring) Trust(name string, key PublicKey, force bool) error {
+	if err := CheckKeyName(name); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(r.PublicPath(name)); err == nil {
+		return fmt.Errorf("trust key %s: %w, and it is your own: %s", name, ErrExists, r.PublicPath(name))
+	}
+	file := r.TrustedPath(name)
+	if old, err := ReadPublicKey(file); err == nil && old == key {
+		return nil
+	}
+	if err := writeFile(file, key.File(), 0o644, force); err != nil {
+		return fmt.Errorf("trust key %s: %w", name, err)
+	}
+	return nil
+}
+
+// Untrust takes a trusted key away, damaged or not. The error wraps ErrNoKey
+// if there is none.
+func (r *Keyring) Untrust(name string) error {
+	if err := CheckKeyName(name); err != nil {
+		return err
+	}
+	err := os.Remove(r.TrustedPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrNoKey
+	}
+	if err != nil {
+		return fmt.Errorf("untrust %s: %w", name, err)
+	}
+	return syncDir(filepath.Dir(r.TrustedPath(name)))
+}
+
+// An Entry is a key of the keyring.
+type Entry struct {
+	Name      string
+	Key       PublicKey // zero if Err is set
+	Own       bool      // the secret key is there; otherwise it is a trusted one
+	Encrypted bool      // the secret key needs a password
+	Path      string    // of the public key
+	Err       error     // why the key cannot be used
+}
+
+// List returns all keys, one's own first, by name. A keyring that is not there
+// has none.
+func (r *Keyring) List() ([]Entry, error) {
+	own, err := keyNames(r.dir, ".key")
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := keyNames(filepath.Join(r.dir, "trusted"), ".pub")
+	if err != nil {
+		return nil, err
+	}
+	var entries []Entry
+	for _, name := range own {
+		entries = append(entries, r.own(name))
+	}
+	for _, name := range trusted {
+		e := Entry{Name: name, Path: r.TrustedPath(name)}
+		e.Key, e.Err = ReadPublicKey(e.Path)
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func (r *Keyring) own(name string) Entry {
+	e := Entry{Name: name, Own: true, Path: r.PublicPath(name)}
+	text, err := r.secretText(name)
+	e.Encrypted = IsEncrypted(text)
+	e.Key, e.Err = ReadPublicKey(e.Path)
+	if e.Err == nil && err != nil {
+		e.Err = err
+	}
+	return e
+}
+
+// keyNames lists the names of files with the extension. Other files are left
+// alone, whatever they are.
+func keyNames(dir, ext string) (names []string, err error) {
+	files, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), ext)
+		if ok && !f.IsDir() && CheckKeyName(name) == nil {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Trusted returns every key that signatures may be by: the trusted ones and
+// one's own. A key that cannot be read is an error: to go on without it could
+// look like a bad signature.
+func (r *Keyring) Trusted() ([]PublicKey, error) {
+	entries, err := r.List()
+	if err != nil {
+		return nil, err
+	}
+	var keys []PublicKey
+	for _, e := range entries {
+		switch {
+		case !e.Key.IsZero():
+			keys = append(keys, e.Key)
+		case e.Own && errors.Is(e.Err, fs.ErrNotExist): // a secret key that was put there by hand
+		default:
+			return nil, e.Err
+		}
+	}
+	return keys, nil
+}
+
+// Find returns the key of a name or a key id. The error wraps ErrNoKey if
+// there is none.
+func (r *Keyring) Find(name string) (Entry, error) {
+	entries, err := r.List()
+	if err != nil {
+		return Entry{}, err
+	}
+	id, idErr := ParseKeyID(name)
+	i := slices.IndexFunc(entries, func(e Entry) bool { return e.Name == name })
+	if i < 0 && idErr == nil {
+		i = slices.IndexFunc(entries, func(e Entry) bool { return !e.Key.IsZero() && e.Key.id == id })
+	}
+	if i < 0 {
+		return Entry{}, fmt.Errorf("key %.120q: %w in %s", name, ErrNoKey, r.dir)
+	}
+	return entries[i], nil
+}
+
+// Name is what the keyring calls a key, or its id.
+func (r *Keyring) Name(key PublicKey) string {
+	entries, err := r.List()
+	if err == nil {
+		if i := slices.IndexFunc(entries, func(e Entry) bool { return e.Key == key }); i >= 0 {
+			return entries[i].Name
+		}
+	}
+	return key.id.String()
+}
+
+// Secret returns one's own key of that name; password is asked if it is
+// encrypted. The error wraps ErrNoKey if there is none, and ErrPassword if the
+// password is wrong.
+func (r *Keyring) Secret(name string, password func() (string, error)) (*SecretKey, error) {
+	if err := CheckKeyName(name); err != nil {
+		return nil, err
+	}
+	text, err := r.secretText(name)
+	if err != nil {
+		return nil, err
+	}
+	k, err := ParseSecretKey(text, password)
+	if err != nil {
+		return nil, fmt.Errorf("secret key %s: %w", name, err)
+	}
+	if p, err := ReadPublicKey(r.PublicPath(name)); err == nil && p != k.Public() {
+		return nil, fmt.Errorf("secret key %s: %s is the public half of another key", name, r.PublicPath(name))
+	}
+	return k, nil
+}
+
+func (r *Keyring) secretText(name string) ([]byte, error) {
+	b, err := readSecretFile(r.SecretPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %s", ErrNoKey, r.SecretPath(name))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("secret key %s: %w", name, err)
+	}
+	return b, nil
+}
+
+// ReadSecretKey reads a secret key's file that is outside a keyring, with the
+// same care.
+func ReadSecretKey(file string, password func() (string, error)) (*SecretKey, error) {
+	b, err := readSecretFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read secret key: %w", err)
+	}
+	k, err := ParseSecretKey(b, password)
+	if err != nil {
+		return nil, fmt.Errorf("read secret key %s: %w", file, err)
+	}
+	return k, nil
+}
+
+// readSecretFile refuses a file that others can read: it is no secret.
+func readSecretFile(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	// Windows has no such bits; what Go makes up there says nothing.
+	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
+		return nil, fmt.Errorf("%s can be read or changed by others (mode %#o). If nobody has: chmod 600 %s; if not, make a new key", file, mode, file)
+	}
+	if info.Size() > MaxKeyFile || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no key file", file)
+	}
+	return io.ReadAll(io.LimitReader(f, MaxKeyFile))
+}
