@@ -1,0 +1,101 @@
+package bundle
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/sign"
+)
+
+// A Spec is what a bundle is to hold. The same Spec gives the same bytes, in
+// whatever order its lists are, on every machine.
+type Spec struct {
+	Name       string            // of the line of bundles; see Root
+	Sequence   int64             // see Root; the commit's time in seconds is a good one
+	Created    time.Time         // in the root; the source's time is a good one
+	Parents    []string          // digests of earlier bundles
+	Metadata   map[string]string // of the bundle
+	Optional   map[string]string // optional features
+	Components []Component
+	Base       *Base // leaves out what the receiver has; nil: everything is carried
+}
+
+// A Component is a list of files under a name.
+type Component struct {
+	Name     string // see CheckComponentName
+	Metadata map[string]string
+	// Plain makes each file a blob of its own, as it is, so that programs that
+	// know nothing of packs find it by its digest: what a bootstrap needs.
+	Plain bool
+	Files []Input
+}
+
+// An Input is a file that goes into a bundle.
+type Input struct {
+	Path       string // in the component
+	Executable bool
+	// Digest is that of the content where it is known; a file that turns out
+	// to hold something else fails the creation. Zero: Create reads the file
+	// twice, once to hash it.
+	Digest action.Digest
+	// Open gives the content. It is called by one goroutine at a time, for
+	// one file perhaps several times, and for contents that occur in several
+	// inputs for one of them.
+	Open func(context.Context) (io.ReadCloser, error)
+}
+
+// FileInput is a file on a disk.
+func FileInput(path, file string, executable bool) Input {
+	return Input{Path: path, Executable: executable, Open: func(context.Context) (io.ReadCloser, error) { return openRegular(file) }}
+}
+
+// CreateOptions say how a bundle is made. The zero value is a sane default.
+type CreateOptions struct {
+	PackSize int64 // of contents, in bytes; zero: DefaultPackSize. Changes the bytes.
+	Jobs     int   // compressing at once; zero: one a processor. Changes nothing.
+	// Replace allows another bundle in the directory to be replaced. Without,
+	// it is an error; the same bundle never is.
+	Replace  bool
+	Progress ProgressFunc
+}
+
+// Create makes a bundle in a directory: an OCI image layout, not signed yet
+// (see Seal). Other files in the directory are left alone. What can be carried
+// is checked before anything is written.
+//
+// On disk: blobs are written to temporary files, flushed and renamed; then the
+// OCI manifest; index.json last, so that a directory with an index.json holds
+// all of a bundle. What an interrupted Create of the same Spec finished is used
+// again, after its bytes were verified.
+func Create(ctx context.Context, dir string, spec Spec, o CreateOptions) (*Root, error) {
+	return create(ctx, dir, spec, o)
+}
+
+// SealOptions say how a bundle is sealed.
+type SealOptions struct {
+	// Metadata is added to that of the bundle, in the place of values of the
+	// same name. It changes the bundle's identity.
+	Metadata map[string]string
+	Keys     []*sign.SecretKey // none: the bundle stays unsigned
+	// Time and Actor are those of the custody log's first event, "created".
+	// It is written if there are keys, and signed by the first of them. The
+	// zero Time is that of the bundle.
+	Time  time.Time
+	Actor string
+}
+
+// Seal finishes the bundle in a directory: adds what became known after Create,
+// such as the rehearsal's outcome, begins the custody log, and signs the root's
+// exact bytes. Earlier signatures go, because they were over other bytes. It
+// reads no pack. index.json is replaced last, in one step.
+func Seal(ctx context.Context, dir string, o SealOptions) (*Root, error) {
+	return seal(ctx, dir, o)
+}
+
+// Sign adds signatures to a sealed bundle in a directory, by people who were
+// not there. The bundle's identity stays.
+func Sign(ctx context.Context, dir string, keys ...*sign.SecretKey) error {
+	return addSignatures(ctx, dir, keys)
+}

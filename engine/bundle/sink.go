@@ -1,0 +1,31 @@
+package bundle
+
+import (
+	"context"
+	"io"
+)
+
+// A Sink takes the files of components in. Its methods may be called by many
+// goroutines, but never for one path at the same time.
+type Sink interface {
+	// ID names the sink and where it stores, so that an import that goes on
+	// notices that it is another one.
+	ID() string
+	// Dir is the directory whose file system must have the space.
+	Dir() string
+	// Late says that f is to be put after everything that is not late, in all
+	// sinks, is on the disk.
+	Late(f File) bool
+	// Has reports whether the sink holds f, whole. With flushed, an earlier
+	// import put f and flushed it, and it need not be read. An error refuses
+	// the import before anything is put.
+	Has(ctx context.Context, f File, flushed bool) (bool, error)
+	// Put stores f. It checks that r gives what f says, and stores nothing if
+	// not. It never follows a link and never writes outside the sink.
+	Put(ctx context.Context, f File, r io.Reader) error
+	// Open returns the content of a file that Has was true for, or that was
+	// put. It may be damaged; whoever reads it checks.
+	Open(ctx context.Context, f File) (io.ReadCloser, error)
+	// Flush brings what was put to the disk.
+	Flush(ctx context.Context) error
+}
