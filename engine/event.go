@@ -61,9 +61,11 @@ type Event struct {
 	// Log is the whole log: of a hit the stored one, replayed.
 	Log     []byte
 	Outputs []Output
-	Total   int      // RunStarted: how many steps
-	Jobs    int      // RunStarted
-	Summary *Summary // RunFinished
+	// Compiled: StepFinished of a step that ran with a compile cache.
+	Compiled Compiled
+	Total    int      // RunStarted: how many steps
+	Jobs     int      // RunStarted
+	Summary  *Summary // RunFinished
 }
 
 // An Output is a file or directory that a step made or that was restored.
@@ -79,6 +81,16 @@ type Output struct {
 	Before int64
 }
 
+// Compiled says how far a step's compiler was helped by packages that were
+// compiled before.
+type Compiled struct {
+	Hits   int // compiled packages that were taken from the cache
+	Misses int // packages that were compiled
+	// Damaged are parts of the store that were found damaged on the way, and
+	// thrown away; Notes are further texts for the user.
+	Damaged, Notes []string
+}
+
 // A Summary is the outcome of a run.
 type Summary struct {
 	Steps, Hits, Ran, Failed, Skipped, Cancelled int
@@ -87,6 +99,8 @@ type Summary struct {
 	Saved                                        time.Duration // work that hits made unnecessary
 	Removed                                      []string      // stale outputs taken away
 	Damaged                                      int           // store entries found damaged
+	// CompileHits and CompileMisses are the sums of the steps' Compiled.
+	CompileHits, CompileMisses int
 	// Failures are the steps that failed, first root cause first.
 	Failures []Failure
 	// Interrupted is set when the context ended the run.

@@ -19,6 +19,9 @@ type Prepared struct {
 	Notes   []string   // of the Lister
 	Share   Share
 	listing Listing // what the Lister found
+	// Compiled is filled by an Executor that knows of it, and is told when the
+	// step has ended. It adds up over the tries of a step.
+	Compiled Compiled
 	// Log receives the step's output as it comes. Writes are whole or part
 	// lines; it is safe for use by several goroutines.
 	Log io.Writer

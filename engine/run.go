@@ -92,6 +92,7 @@ type run struct {
 // wrong with airbuild itself; failed steps are in the Summary. The context
 // ends the run: what runs is stopped, the rest is cancelled, and the store is
 // left usable.
+	noted     map[string]bool // notes on compiling that were told
 func Run(ctx context.Context, g *Graph, targets []StepID, o Options) (*Summary, error) {
 	r := newRun(g, targets, o)
 	r.tell(Event{Kind: RunStarted, Total: len(r.steps), Jobs: r.o.Jobs})
@@ -113,7 +114,7 @@ func newRun(g *Graph, targets []StepID, o Options) *run {
 		made: make([]*made, n), skippedData: map[StepID]struct{}{},
 		steps: g.Closure(targets), status: make([]Status, n), waits: make([]int, n), blocks: make([][]StepID, n),
 		prepared: make([]*Prepared, n), reason: make([]string, n), past: make([][]outcome, n), weight: make([]int64, n), started: make([]time.Time, n), groups: map[string]int{},
-		hist: loadHistory(o.Workspace.State()),
+		hist: loadHistory(o.Workspace.State()), noted: map[string]bool{},
 	}
 	r.open = len(r.steps)
 	r.sum.Steps = len(r.steps)
@@ -640,6 +641,10 @@ func (r *run) finishStep(id StepID, s Status, ev *Event) {
 }
 
 func (r *run) count(s Status) {
+	if p := r.prepared[id]; p != nil {
+		ev.Compiled = p.Compiled
+		r.tellCompiled(&p.Compiled)
+	}
 	switch s {
 	case Hit:
 		r.sum.Hits++
@@ -708,6 +713,23 @@ func (r *run) finish(ctx context.Context) error {
 		return nil
 	}
 	removed, err := r.sweep()
+// tellCompiled counts what a step compiled and passes on what was noted, each
+// text once a run.
+func (r *run) tellCompiled(c *Compiled) {
+	r.sum.CompileHits += c.Hits
+	r.sum.CompileMisses += c.Misses
+	for _, text := range c.Damaged {
+		r.sum.Damaged++
+		r.tell(Event{Kind: Notice, Reason: "store: " + text + "; thrown away"})
+	}
+	for _, text := range c.Notes {
+		if !r.noted[text] {
+			r.noted[text] = true
+			r.tell(Event{Kind: Notice, Reason: "compile cache: " + text})
+		}
+	}
+}
+
 	r.sum.Removed = removed
 	return errors.Join(err, r.hist.save(), r.o.Workspace.Save())
 }

@@ -45,6 +45,8 @@ type flags struct {
 	output      string
 	color       string
 	cache       string
+	// compileCache is "on", "off" or, for the default, empty.
+	compileCache string
 }
 
 // run is the program without its process: it returns the exit code.
@@ -125,6 +127,7 @@ func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.BoolVar(&a.paranoid, "paranoid", false, "trust no file times: read every input and every blob of the cache that is used")
 	f.StringVar(&a.output, "output", "auto", "form of the output: `auto|tty|plain|json`")
 	f.StringVar(&a.color, "color", "auto", "use colour: `auto|always|never`")
+	f.StringVar(&a.compileCache, "compile-cache", "", "keep packages that Go steps compile in the cache: `on|off` (default: $AIRBUILD_COMPILE_CACHE, or on)")
 	f.StringVar(&a.cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
 }
 
@@ -135,6 +138,9 @@ func (a *app) prepare() error {
 	}
 	if _, err := ui.ParseColor(a.color); err != nil {
 		return usageError("--%w", err)
+	}
+	if _, err := a.wantsCompileCache(); err != nil {
+		return err
 	}
 	if a.jobs < 0 {
 		return usageError("--jobs %d: want a number from 1, or 0 for one a processor", a.jobs)

@@ -125,6 +125,11 @@ func firstLine(s string) string {
 	return line[:min(len(line), 80)]
 }
 
+// BlobFile is the file that holds the content of d, if the store has it: for
+// programs that want a name. It is valid while the store is open, its content
+// is checked by Missing, and nobody may write to it.
+func (s *Disk) BlobFile(d action.Digest) string { return s.blobPath(d) }
+
 // blobPath and entryPath are the only makers of names in cas and ac. A hash is
 // 32 bytes, so no name can lead elsewhere.
 func (s *Disk) blobPath(d action.Digest) string  { return s.path("cas", d) }

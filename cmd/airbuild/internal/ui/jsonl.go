@@ -74,6 +74,8 @@ type jsonStep struct {
 	Error      string       `json:"error,omitempty"`
 	DurationMS int64        `json:"duration_ms"`
 	SavedMS    int64        `json:"saved_ms,omitempty"`
+	Found      int          `json:"compile_hits,omitempty"`
+	Compiled   int          `json:"compile_misses,omitempty"`
 	Outputs    []jsonOutput `json:"outputs,omitempty"`
 }
 
@@ -133,6 +135,8 @@ type jsonSummary struct {
 	WallMS      int64         `json:"wall_ms"`
 	SavedMS     int64         `json:"saved_ms"`
 	Damaged     int           `json:"damaged"`
+	CompileHits int           `json:"compile_hits"`
+	Compiled    int           `json:"compile_misses"`
 	Interrupted bool          `json:"interrupted"`
 	Removed     []string      `json:"removed,omitempty"`
 	Failures    []jsonFailure `json:"failures,omitempty"`
@@ -222,6 +226,7 @@ func (s *JSONSink) finished(e engine.Event) {
 		jsonHead: s.head(e.Time, "step"), jsonName: nameOf(e.Step),
 		Status: e.Status.String(), Key: keyText(e.Key), Reason: e.Reason, Error: errText(e.Err),
 		DurationMS: e.Duration.Milliseconds(), SavedMS: e.Saved.Milliseconds(),
+		Found: e.Compiled.Hits, Compiled: e.Compiled.Misses,
 	}
 	for _, o := range e.Outputs {
 		out := jsonOutput{Path: o.Path, Digest: keyText(o.Digest), Size: o.Size,
@@ -243,7 +248,7 @@ func summaryOf(h jsonHead, s *engine.Summary) jsonSummary {
 		jsonHead: h, OK: s.OK() && !s.Interrupted, Steps: s.Steps, Hits: s.Hits, Ran: s.Ran, Failed: s.Failed,
 		Skipped: s.Skipped, Cancelled: s.Cancelled, WouldRun: s.WouldRun,
 		WallMS: s.Wall.Milliseconds(), SavedMS: s.Saved.Milliseconds(),
-		Damaged: s.Damaged, Interrupted: s.Interrupted, Removed: s.Removed,
+		Damaged: s.Damaged, CompileHits: s.CompileHits, Compiled: s.CompileMisses, Interrupted: s.Interrupted, Removed: s.Removed,
 	}
 	for _, f := range s.Failures {
 		l.Failures = append(l.Failures, jsonFailure{f.Step.Name, errText(f.Err)})

@@ -22,6 +22,15 @@ type Record struct {
 	Retries  int
 	Log      []byte
 	Outputs  []engine.Output
+	Compiled engine.Compiled
+}
+
+// CompiledText tells of the compile cache, or is empty if it was not used.
+func (r *Record) CompiledText() string {
+	if r.Compiled.Hits+r.Compiled.Misses == 0 {
+		return ""
+	}
+	return compiledText(r.Compiled.Hits, r.Compiled.Misses)
 }
 
 // HumanLog is the record's log as people read it, cleaned.
@@ -103,7 +112,7 @@ func (r *Recorder) record(e engine.Event) *Record {
 func (r *Recorder) finish(rec *Record, e engine.Event) {
 	rec.Status, rec.Key, rec.Err = e.Status, e.Key, e.Err
 	rec.Duration, rec.Saved = e.Duration, e.Saved
-	rec.Log, rec.Outputs = e.Log, e.Outputs
+	rec.Log, rec.Outputs, rec.Compiled = e.Log, e.Outputs, e.Compiled
 	if e.Reason != "" {
 		rec.Reason = e.Reason
 	}

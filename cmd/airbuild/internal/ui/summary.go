@@ -96,9 +96,22 @@ func summaryText(s *engine.Summary, t *tally, p Palette) string {
 	if s.Damaged > 0 {
 		fmt.Fprintf(&b, "%s\n", p.Yellow(fmt.Sprintf("%s in the store thrown away and made anew", Count(s.Damaged, "damaged part"))))
 	}
+	if s.CompileHits+s.CompileMisses > 0 {
+		fmt.Fprintf(&b, "%s\n", compiledText(s.CompileHits, s.CompileMisses))
+	}
 	b.WriteString(verdict(s, p))
 	b.WriteString("\n")
 	return b.String()
+}
+
+// compiledText tells how many compiled packages there were and how many were
+// not.
+func compiledText(hits, misses int) string {
+	word := "misses"
+	if misses == 1 {
+		word = "miss"
+	}
+	return fmt.Sprintf("compile cache: %s, %d %s", Count(hits, "hit"), misses, word)
 }
 
 func placeName(top string) string {

@@ -18,7 +18,7 @@ var page string
 
 // A row is a step in the page.
 type row struct {
-	Name, Type, Status, Took, Why, Key, Log string
+	Name, Type, Status, Took, Why, Key, Log, Compiled string
 	// Left and Width place the bar on the time line, in percent.
 	Left, Width string
 	Outputs     []output
@@ -76,7 +76,7 @@ func rowOf(r *ui.Record, start time.Time, whole time.Duration) row {
 	}
 	out := row{
 		Name: r.Step.Name, Type: r.Step.Type, Status: r.Status.String(), Took: ui.Took(r.Duration),
-		Why: r.Message(), Log: r.HumanLog(), Left: percent(r.Start.Sub(start)), Width: percent(r.Duration),
+		Why: r.Message(), Log: r.HumanLog(), Compiled: r.CompiledText(), Left: percent(r.Start.Sub(start)), Width: percent(r.Duration),
 	}
 	if !r.Key.IsZero() {
 		out.Key = r.Key.Hex()

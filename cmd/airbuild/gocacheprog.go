@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/gocache"
+	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+// goCacheProg is the name under which the go command starts this program to
+// have its compile cache served. It is no command for users, and comes before
+// all commands, because every go step waits for it.
+const goCacheProg = "gocacheprog"
+
+// serveGo serves one go command, on in and out, and returns the exit code. It
+// does not fail: what is wrong is a miss, and told in the report.
+func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
+	// An interrupt goes to the whole process group. The go command ends in its
+	// own time, and this with it, by the end of its input.
+	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	f := flag.NewFlagSet(goCacheProg, flag.ContinueOnError)
+	f.SetOutput(errOut)
+	dir := f.String("store", "", "the store's directory")
+	reports := f.String("report", "", "the directory for the report")
+	ambient := f.String("ambient", "", "the user's own GOCACHE")
+	paranoid := f.Bool("paranoid", false, "read every object that is used")
+	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {
+		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", goCacheProg)
+		return exitUsage
+	}
+	mark, err := gocache.Begin(*reports)
+	end := func(r *gocache.Report) error { return mark.End(r) }
+	if err != nil {
+		fmt.Fprintf(errOut, "airbuild: %v\n", err)
+		end = func(*gocache.Report) error { return nil }
+	}
+	srv := &gocache.Server{Dir: *dir, Ambient: *ambient, Temp: os.Getenv("GOTMPDIR")}
+	if s, err := store.Open(*dir); err != nil {
+		srv.Note(err.Error())
+	} else {
+		defer s.Close()
+		s.Paranoid = *paranoid
+		srv.Store = s
+	}
+	if err := srv.Serve(context.Background(), in, out, end); err != nil {
+		fmt.Fprintf(errOut, "airbuild: %v\n", err)
+	}
+	return 0
+}
+
+// compileCache is what serves the go steps of s, or nil if they are to use the
+// user's own GOCACHE. Nothing is done for it before a go command starts.
+func (s *session) compileCache() (*gocache.Cache, error) {
+	on, err := s.app.wantsCompileCache()
+	if !on || err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil
+	}
+	command := []string{self, goCacheProg, "-store", s.store.Dir()}
+	if s.app.paranoid {
+		command = append(command, "-paranoid")
+	}
+	return &gocache.Cache{
+		Store: s.store, Dir: s.store.Dir(), Command: command,
+		TempDir: s.scratch.New, Wants: golang.Compiles,
+	}, nil
+}
+
+// The values of --compile-cache and AIRBUILD_COMPILE_CACHE.
+var onOff = []string{"on", "off"}
+
+// wantsCompileCache reads --compile-cache or, without it, its variable.
+func (a *app) wantsCompileCache() (bool, error) {
+	name, value := "--compile-cache", a.compileCache
+	if value == "" {
+		name = "AIRBUILD_COMPILE_CACHE"
+		value, _ = a.lookupEnv(name)
+	}
+	if value != "" && !slices.Contains(onOff, value) {
+		return false, usageError("%s %q: want on or off", name, value)
+	}
+	return value != "off", nil
+}
+
+// withCompileCache puts a compile cache around the executor e, whose launchers
+// it is given to change.
+func (s *session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher) (engine.Executor, error) {
+	c, err := s.compileCache()
+	if c == nil || err != nil {
+		return e, err
+	}
+	launchers["go"] = c.Launcher(launchers["go"])
+	return c.Executor(e), nil
+}
