@@ -86,13 +86,13 @@ type run struct {
 	hist      *history
 	sum       Summary
 	begin     time.Time
+	noted     map[string]bool // notes on compiling that were told
 }
 
 // Run makes the targets and all that they need. The error is for what went
 // wrong with airbuild itself; failed steps are in the Summary. The context
 // ends the run: what runs is stopped, the rest is cancelled, and the store is
 // left usable.
-	noted     map[string]bool // notes on compiling that were told
 func Run(ctx context.Context, g *Graph, targets []StepID, o Options) (*Summary, error) {
 	r := newRun(g, targets, o)
 	r.tell(Event{Kind: RunStarted, Total: len(r.steps), Jobs: r.o.Jobs})
@@ -622,6 +622,10 @@ func (r *run) finishStep(id StepID, s Status, ev *Event) {
 	}
 	r.set(id, s)
 	r.tellDamage()
+	if p := r.prepared[id]; p != nil {
+		ev.Compiled = p.Compiled
+		r.tellCompiled(&p.Compiled)
+	}
 	ev.Kind, ev.ID, ev.Status = StepFinished, id, s
 	r.count(s)
 	r.remember(id, s, ev)
@@ -641,10 +645,6 @@ func (r *run) finishStep(id StepID, s Status, ev *Event) {
 }
 
 func (r *run) count(s Status) {
-	if p := r.prepared[id]; p != nil {
-		ev.Compiled = p.Compiled
-		r.tellCompiled(&p.Compiled)
-	}
 	switch s {
 	case Hit:
 		r.sum.Hits++
@@ -694,6 +694,23 @@ func (r *run) tellDamage() {
 	}
 }
 
+// tellCompiled counts what a step compiled and passes on what was noted, each
+// text once a run.
+func (r *run) tellCompiled(c *Compiled) {
+	r.sum.CompileHits += c.Hits
+	r.sum.CompileMisses += c.Misses
+	for _, text := range c.Damaged {
+		r.sum.Damaged++
+		r.tell(Event{Kind: Notice, Reason: "store: " + text + "; thrown away"})
+	}
+	for _, text := range c.Notes {
+		if !r.noted[text] {
+			r.noted[text] = true
+			r.tell(Event{Kind: Notice, Reason: "compile cache: " + text})
+		}
+	}
+}
+
 func (r *run) tell(e Event) {
 	if r.o.OnEvent == nil {
 		return
@@ -713,23 +730,6 @@ func (r *run) finish(ctx context.Context) error {
 		return nil
 	}
 	removed, err := r.sweep()
-// tellCompiled counts what a step compiled and passes on what was noted, each
-// text once a run.
-func (r *run) tellCompiled(c *Compiled) {
-	r.sum.CompileHits += c.Hits
-	r.sum.CompileMisses += c.Misses
-	for _, text := range c.Damaged {
-		r.sum.Damaged++
-		r.tell(Event{Kind: Notice, Reason: "store: " + text + "; thrown away"})
-	}
-	for _, text := range c.Notes {
-		if !r.noted[text] {
-			r.noted[text] = true
-			r.tell(Event{Kind: Notice, Reason: "compile cache: " + text})
-		}
-	}
-}
-
 	r.sum.Removed = removed
 	return errors.Join(err, r.hist.save(), r.o.Workspace.Save())
 }

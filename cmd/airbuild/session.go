@@ -110,12 +110,16 @@ func (s *session) executor() (engine.Executor, error) {
 		return nil, err
 	}
 	s.scratch = scratch
+	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)}
 	e := engine.Executor(&local.Executor{
 		Store: s.store, Workspace: s.space, Scratch: scratch,
 		Tools:     pipelines.Tools(s.gocf),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 	})
+	if e, err = s.withCompileCache(e, launchers); err != nil {
+		return nil, err
+	}
 	if s.app.offline {
 		e = offlineExecutor{e}
 	}
@@ -124,16 +128,12 @@ func (s *session) executor() (engine.Executor, error) {
 
 // errOffline marks a step that needs the network in a run that has none.
 var errOffline = errors.New("it needs the network, is not in the cache, and --offline forbids the network")
-	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)}
 
 // An offlineExecutor refuses steps that need the network.
 type offlineExecutor struct{ engine.Executor }
 
 func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
 	if p.Step.Network {
-	if e, err = s.withCompileCache(e, launchers); err != nil {
-		return nil, err
-	}
 		return nil, errOffline
 	}
 	return e.Executor.Execute(ctx, p)
