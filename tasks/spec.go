@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
@@ -50,22 +49,60 @@ func ReadSpec(call *engine.ToolCall, spec any) error {
 // AddRefs makes the step depend on every step output that an attribute's value
 // was computed from: outputs become inputs where they are in the project.
 func AddRefs(s *engine.Step, refs []Ref) {
+	ins := make([]engine.Input, 0, len(refs))
 	for _, r := range refs {
 		if r.Path == "" {
 			s.After = append(s.After, r.Step)
 			continue
 		}
-		AddInput(s, engine.StepInput(r.Path, r.Step, r.Path))
+		ins = append(ins, engine.StepInput(r.Path, r.Step, r.Path))
+	}
+	AddInput(s, ins...)
+}
+
+// AddPaths makes files, or outputs of other steps, inputs where they are.
+func AddPaths(s *engine.Step, paths []PathValue) {
+	ins := make([]engine.Input, 0, len(paths))
+	for _, p := range paths {
+		ins = append(ins, p.Input())
+	}
+	AddInput(s, ins...)
+}
+
+// AddInput adds inputs, each unless the step has the same one already. It
+// looks through the step's inputs once a call, so many are best added by one.
+func AddInput(s *engine.Step, ins ...engine.Input) {
+	if len(ins) == 0 {
+		return
+	}
+	have := make(map[inputName]bool, len(s.Inputs)+len(ins))
+	for _, o := range s.Inputs {
+		if n, ok := nameOf(o); ok {
+			have[n] = true
+		}
+	}
+	for _, in := range ins {
+		n, ok := nameOf(in)
+		if ok && have[n] {
+			continue
+		}
+		if ok {
+			have[n] = true
+		}
+		s.Inputs = append(s.Inputs, in)
 	}
 }
 
-// AddInput adds an input unless the step has the same one already.
-func AddInput(s *engine.Step, in engine.Input) {
-	same := func(o engine.Input) bool {
-		return o.Kind == in.Kind && o.Path == in.Path && o.File == in.File && o.Step == in.Step && o.From == in.From &&
-			len(o.Patterns) == 0 && len(in.Patterns) == 0 && o.Kind != engine.FromText && o.Kind != engine.FromBlob
-	}
-	if !slices.ContainsFunc(s.Inputs, same) {
-		s.Inputs = append(s.Inputs, in)
-	}
+// An inputName is all of an input that tells it from others.
+type inputName struct {
+	kind             engine.InputKind
+	path, file, from string
+	step             engine.StepID
+}
+
+// nameOf returns an input's name. Patterns and contents have none: those
+// inputs are never the same.
+func nameOf(in engine.Input) (inputName, bool) {
+	n := inputName{in.Kind, in.Path, in.File, in.From, in.Step}
+	return n, len(in.Patterns) == 0 && in.Kind != engine.FromText && in.Kind != engine.FromBlob
 }

@@ -1,6 +1,7 @@
 package tasks_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
@@ -36,5 +37,22 @@ func TestAddRefs(t *testing.T) {
 	tasks.AddRefs(&s, []tasks.Ref{{Step: 1, Path: "a"}, {Step: 1, Path: "a"}, {Step: 2}})
 	if len(s.Inputs) != 1 || s.Inputs[0].From != "a" || len(s.After) != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestAddInput(t *testing.T) {
+	text := engine.TextInput("t", []byte("x"))
+	glob := engine.GlobInput(".", "*.go")
+	var s engine.Step
+	tasks.AddInput(&s, engine.FileInput("a"), engine.FileInput("a"), text, text, glob, glob)
+	tasks.AddInput(&s, engine.FileInput("a"), engine.StepInput("a", 1, "a"), engine.StepInput("a", 2, "a"), engine.StepInput("a", 1, "a"))
+	tasks.AddInput(&s)
+	var got []engine.InputKind
+	for _, in := range s.Inputs {
+		got = append(got, in.Kind)
+	}
+	want := []engine.InputKind{engine.FromFile, engine.FromText, engine.FromText, engine.FromGlob, engine.FromGlob, engine.FromStep, engine.FromStep}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

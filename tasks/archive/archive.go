@@ -86,9 +86,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	for _, p := range b.Paths("files") {
-		tasks.AddInput(&s, p.Input())
-	}
+	tasks.AddPaths(&s, b.Paths("files"))
 	sp.Output = b.DistPath(b.StringOr("output", defaultOutput(b)+"."+sp.Format))
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {

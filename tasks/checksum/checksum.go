@@ -65,9 +65,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	s := b.NewStep(engine.InProcess)
 	var outputs []string
-	for _, p := range files {
-		tasks.AddInput(&s, p.Input())
-	}
+	tasks.AddPaths(&s, files)
 	for _, l := range lists {
 		outputs = append(outputs, l.Output)
 	}
