@@ -55,6 +55,7 @@ func Explain(ctx context.Context, g *Graph, id StepID, o Options) (*Explanation,
 		}
 	}
 	r := newRun(g, []StepID{id}, o)
+	r.whole = true
 	r.loop(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -14,31 +14,29 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
-// prepare computes a step's key: its inputs become a Merkle tree, its facts
-// the salt, its command canonical bytes. Every step that it needs is final.
-func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
+// prepareAll computes a step's key from the ground: its inputs become a Merkle
+// tree, its facts the salt, its command canonical bytes. All that is asked of
+// the workspace is asked of w.
+func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Prepared, error) {
 	s := &r.g.Steps[id]
-	inputs, facts := s.Inputs, slices.Clone(s.Facts)
-	var notes []string
+	inputs := s.Inputs
 	var listing Listing
 	if s.Lister != nil {
-		l, err := s.Lister.List(ctx, workspaceFiles{r.o.Workspace})
-		if err != nil {
+		var err error
+		if listing, err = s.Lister.List(ctx, workspaceFiles{w}); err != nil {
 			return nil, err
 		}
-		inputs = slices.Concat(inputs, l.Inputs)
-		facts = append(facts, l.Facts...)
-		notes = l.Notes
-		listing = l
+		inputs = slices.Concat(inputs, listing.Inputs)
 	}
-	in := tree.Inputs{Follow: s.Mode == Workspace}
+	in := tree.Inputs{Follow: s.Mode == Workspace, Files: make([]tree.File, 0, len(inputs))}
 	for i := range inputs {
-		if err := r.addInput(&in, &inputs[i]); err != nil {
+		if err := r.addInput(&in, &inputs[i], w); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
 	}
@@ -46,18 +44,28 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	if err != nil {
 		return nil, err
 	}
+	p := r.keyed(id, &known{root: t.Root, facts: listing.Facts, notes: listing.Notes}, t)
+	p.listing = listing
+	return p, nil
+}
+
+// keyed computes a step's key from what is known of the workspace. t is nil if
+// the input root is remembered.
+func (r *run) keyed(id StepID, k *known, t *tree.Tree) *Prepared {
+	s := &r.g.Steps[id]
+	facts := slices.Concat(s.Facts, k.facts)
 	for _, v := range s.Secrets {
 		facts = append(facts, Fact{Name: "secret " + v.Name, Value: secretHash(v)})
 	}
-	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: notes, listing: listing}
+	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: k.notes}
 	p.Action = action.Action{
 		Command:   action.Of(s.Command.Marshal()),
-		InputRoot: t.Root,
+		InputRoot: k.root,
 		Salt:      salt(facts),
 		Platform:  s.Command.Platform,
 	}
 	p.Key = action.Of(p.Action.Marshal())
-	return p, nil
+	return p
 }
 
 // secretHash stands for a secret in a key: a change of the value changes the
@@ -82,22 +90,22 @@ func salt(facts []Fact) []byte {
 }
 
 // addInput puts one declared input into the tree.
-func (r *run) addInput(in *tree.Inputs, i *Input) error {
+func (r *run) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error {
 	switch i.Kind {
 	case FromFile:
-		err := r.o.Workspace.Add(in, cmp.Or(i.File, i.Path), i.Path)
+		err := w.Add(in, cmp.Or(i.File, i.Path), i.Path)
 		if i.Optional && errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		return err
 	case FromGlob:
-		files, err := r.o.Workspace.Glob(i.Path, i.Patterns)
+		files, err := w.Glob(i.Path, i.Patterns)
 		var none *tree.NoMatchError
 		if err != nil && (!i.Optional || !errors.As(err, &none)) {
 			return err
 		}
 		for _, f := range files {
-			if err := r.o.Workspace.Add(in, f, f); err != nil {
+			if err := w.Add(in, f, f); err != nil {
 				return err
 			}
 		}
@@ -173,6 +181,9 @@ type made struct {
 	dirs   []string // output directories
 	tops   []Output // as declared
 	refs   []action.Digest
+
+	once sync.Once // computes id
+	id   [sha256.Size]byte
 }
 
 // expand resolves a result's outputs to files, reading Tree messages from the

@@ -15,7 +15,7 @@ type Prepared struct {
 	Action  action.Action
 	Key     action.Digest // of the canonical bytes of Action
 	Command action.Command
-	Inputs  *tree.Tree // the input root, with where its bytes are
+	Inputs  *tree.Tree // the input root, with where its bytes are; whoever executes has it
 	Notes   []string   // of the Lister
 	Share   Share
 	listing Listing // what the Lister found

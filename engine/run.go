@@ -31,6 +31,10 @@ type Options struct {
 	KeepGoing bool // go on with what does not depend on a failure
 	DryRun    bool // look up, execute and write nothing
 	Force     bool // take nothing from the store
+	// Program identifies this very program: what another remembered of the
+	// workspace is not relied on, because it may have looked otherwise. Empty
+	// remembers nothing.
+	Program string
 	// Pipeline is the name under which the run's outputs are recorded, so
 	// that the next run of it knows what is stale. Empty for single targets.
 	Pipeline string
@@ -61,6 +65,8 @@ type run struct {
 	madeDirs    sync.Map
 	made        []*made
 	skippedData map[StepID]struct{}
+	// whole: inputs are looked at even where they are remembered.
+	whole bool
 
 	// owner:
 	steps    []StepID
@@ -306,6 +312,15 @@ func (r *run) lookUp(ctx context.Context, id StepID) func() {
 		return func() { r.prepareFailed(ctx, id, err) }
 	}
 	hit, why, err := r.take(ctx, p)
+	if hit == nil && err == nil {
+		same, ferr := r.fill(ctx, p)
+		if ferr != nil {
+			return func() { r.prepareFailed(ctx, id, ferr) }
+		}
+		if !same {
+			hit, why, err = r.take(ctx, p)
+		}
+	}
 	switch {
 	case err != nil:
 		return func() { r.fail(id, err, nil) }
@@ -409,7 +424,11 @@ func (r *run) mend(ctx context.Context, p *Prepared, res *action.Result) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	_, err = r.putParts(ctx, p)
+	whole := *p
+	if same, err := r.fill(ctx, &whole); err != nil || !same {
+		return nil // what explains the key is gone, and so are its inputs
+	}
+	_, err = r.putParts(ctx, &whole)
 	return err
 }
 

@@ -99,8 +99,22 @@ func (s *session) close() error {
 func (s *session) options() engine.Options {
 	return engine.Options{
 		Store: s.store, Workspace: s.space,
-		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing,
+		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing, Program: programStamp(),
 	}
+}
+
+// programStamp tells this airbuild from another one in the same place; "" if
+// it cannot.
+func programStamp() string {
+	name, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	fi, err := os.Stat(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %d %d", name, fi.Size(), fi.ModTime().UnixNano())
 }
 
 // executor runs steps on this machine.

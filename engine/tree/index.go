@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -316,17 +317,29 @@ func appendListing(entries []fs.DirEntry) []byte {
 
 // decodeListing is appendListing's inverse; dir is where the entries lie.
 func decodeListing(b []byte, dir string) []fs.DirEntry {
-	types := map[byte]fs.FileMode{entryFile: 0, entryDir: fs.ModeDir, entryLink: fs.ModeSymlink, entryOther: fs.ModeIrregular}
-	out := []fs.DirEntry{}
+	out := make([]fs.DirEntry, 0, bytes.Count(b, []byte{0}))
 	for len(b) > 1 {
 		end := 1
 		for end < len(b) && b[end] != 0 {
 			end++
 		}
-		out = append(out, dirEntry{name: string(b[1:end]), mode: types[b[0]], dir: dir})
+		out = append(out, dirEntry{name: string(b[1:end]), mode: entryMode(b[0]), dir: dir})
 		b = b[min(end+1, len(b)):]
 	}
 	return out
+}
+
+// entryMode is the type that a kind stands for.
+func entryMode(kind byte) fs.FileMode {
+	switch kind {
+	case entryFile:
+		return 0
+	case entryDir:
+		return fs.ModeDir
+	case entryLink:
+		return fs.ModeSymlink
+	}
+	return fs.ModeIrregular
 }
 
 // A dirEntry is an entry of a remembered listing.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bmatcuk/doublestar/v4"
 	"github.com/gofrs/flock"
@@ -34,14 +35,39 @@ type Workspace struct {
 	users             *flock.Flock // shared while open
 
 	// Paranoid hashes every file and reads every directory, whatever the stat
-	// index says. It is set before the first use.
+	// index says, and recalls no answers. It is set before the first use.
 	Paranoid bool
 
+	answers *answers
+	trace   *trace // what is asked of this view is noted there, if it is not nil
+	*known
+}
+
+// known is what a run knows of the workspace; all views of the run share it.
+type known struct {
 	mu      sync.Mutex
 	seen    map[string]Entry         // what this run knows
-	listed  map[string][]fs.DirEntry // directories that this run has read
+	listed  map[string]*listing      // directories that this run has read
 	overlay map[string]Entry         // outputs that a dry run takes as there
 	virtual map[string][]fs.DirEntry // their directories
+	// turn counts the changes of what is known, from 1: what was found to
+	// hold in one turn is looked at again in the next.
+	turn atomic.Uint64
+	// looks counts the files that were looked at on disk.
+	looks atomic.Int64
+}
+
+func newKnown() *known {
+	k := &known{seen: map[string]Entry{}, listed: map[string]*listing{}}
+	k.turn.Store(1)
+	return k
+}
+
+// A listing is a directory's entries, as the stat index has them. They are
+// decoded when they are first asked for, under known.mu.
+type listing struct {
+	raw     []byte
+	entries []fs.DirEntry
 }
 
 // An Entry is what one path of the workspace holds.
@@ -61,9 +87,10 @@ func OpenWorkspace(root, dist, state string) (*Workspace, error) {
 	}
 	w := &Workspace{
 		root: root, dist: path.Clean(dist), state: state,
-		index: loadIndex(filepath.Join(state, "index")),
-		seen:  map[string]Entry{}, listed: map[string][]fs.DirEntry{},
-		users: flock.New(filepath.Join(state, "users.lock")),
+		index:   loadIndex(filepath.Join(state, "index")),
+		answers: newAnswers(filepath.Join(state, "answers")),
+		known:   newKnown(),
+		users:   flock.New(filepath.Join(state, "users.lock")),
 	}
 	if err := w.users.RLock(); err != nil {
 		return nil, fmt.Errorf("lock state directory: %w", err)
@@ -83,16 +110,15 @@ func (w *Workspace) IgnoreCache(dir string) {
 // Fresh returns a view of the same project that has not looked at anything
 // yet; what it learns goes into the same stat index.
 func (w *Workspace) Fresh() *Workspace {
-	return &Workspace{
-		root: w.root, dist: w.dist, state: w.state, cache: w.cache, index: w.index, users: w.users, Paranoid: w.Paranoid,
-		seen: map[string]Entry{}, listed: map[string][]fs.DirEntry{},
-	}
+	fresh := *w
+	fresh.known, fresh.trace = newKnown(), nil
+	return &fresh
 }
 
-// Save writes the stat index.
-func (w *Workspace) Save() error { return w.index.save() }
+// Save writes the stat index and the remembered answers.
+func (w *Workspace) Save() error { return errors.Join(w.index.save(), w.answers.save()) }
 
-// Close saves the stat index and lets the workspace go.
+// Close saves what Save does and lets the workspace go.
 func (w *Workspace) Close() error { return errors.Join(w.Save(), w.users.Close()) }
 
 // Alone calls f if no other process has the workspace open, and holds others
@@ -119,12 +145,24 @@ func (w *Workspace) Dist() string { return w.dist }
 // State returns the directory for caches of this workspace.
 func (w *Workspace) State() string { return w.state }
 
+// Rules says by which rules paths are left out: two workspaces of one project
+// with the same rules and the same files have the same inputs.
+func (w *Workspace) Rules() string { return w.dist + "\n" + w.cache }
+
 // Abs returns the absolute path of p.
 func (w *Workspace) Abs(p string) string {
 	if filepath.IsAbs(p) {
 		return filepath.FromSlash(p)
 	}
 	return filepath.Join(w.root, filepath.FromSlash(p))
+}
+
+// place is Abs for a path that is clean.
+func (w *Workspace) place(p string) string {
+	if filepath.Separator != '/' || p == "." || filepath.IsAbs(p) || strings.HasSuffix(w.root, "/") {
+		return w.Abs(p)
+	}
+	return w.root + "/" + p
 }
 
 // Digest returns the content digest of the file at p, following links.
@@ -147,6 +185,12 @@ func (w *Workspace) Digest(p string) (action.Digest, error) {
 // Lookup returns what the path holds: a regular file or a link. Within a run
 // the first answer stands until Forget.
 func (w *Workspace) Lookup(p string) (Entry, error) {
+	e, err := w.lookup(p)
+	w.trace.file(p, e, err)
+	return e, err
+}
+
+func (w *Workspace) lookup(p string) (Entry, error) {
 	w.mu.Lock()
 	e, ok := w.seen[p]
 	if !ok {
@@ -168,8 +212,8 @@ func (w *Workspace) Lookup(p string) (Entry, error) {
 
 // read looks at the file itself, with the stat index.
 func (w *Workspace) read(p string) (Entry, error) {
-	abs := w.Abs(p)
-	info, err := os.Lstat(abs)
+	abs := w.place(path.Clean(p))
+	info, err := w.lstat(abs)
 	if err != nil {
 		return Entry{}, err
 	}
@@ -196,7 +240,10 @@ func (w *Workspace) read(p string) (Entry, error) {
 	return Entry{Digest: d, Executable: exe, stat: st}, nil
 }
 
-var errIsDir = errors.New("is a directory")
+var (
+	errIsDir  = errors.New("is a directory")
+	errNotDir = errors.New("not a directory")
+)
 
 func hashFile(name string) (action.Digest, error) {
 	f, err := os.Open(name)
@@ -217,6 +264,7 @@ func hashFile(name string) (action.Digest, error) {
 func (w *Workspace) Forget(p string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.turn.Add(1)
 	delete(w.seen, p)
 	for dir := p; ; dir = path.Dir(dir) {
 		delete(w.listed, dir)
@@ -291,52 +339,74 @@ func (w *Workspace) rel(abs string) string {
 // ReadDir lists the directory at p, sorted by name. Within a run the first
 // answer stands until Forget. The caller must not change it.
 func (w *Workspace) ReadDir(p string) ([]fs.DirEntry, error) {
+	list, raw, err := w.list(p, true)
+	w.trace.dir(p, raw, err)
+	return list, err
+}
+
+// list returns the entries of the directory at p, decoded if that is asked
+// for, and as the stat index has them.
+func (w *Workspace) list(p string, decode bool) ([]fs.DirEntry, []byte, error) {
 	w.mu.Lock()
 	extra := w.virtual[p]
-	list, ok := w.listed[p]
+	l := w.listed[p]
 	w.mu.Unlock()
-	if !ok {
+	if l == nil {
 		var err error
-		list, err = w.readDir(p)
+		l, err = w.readDir(p)
 		if err != nil && (len(extra) == 0 || !errors.Is(err, fs.ErrNotExist)) {
-			return list, err
+			return nil, nil, err
 		}
 		if err == nil {
 			w.mu.Lock()
-			w.listed[p] = list
+			w.listed[p] = l
 			w.mu.Unlock()
+		} else {
+			l = &listing{}
 		}
 	}
+	if !decode && len(extra) == 0 {
+		return nil, l.raw, nil
+	}
+	w.mu.Lock()
+	if l.entries == nil {
+		l.entries = decodeListing(l.raw, w.Abs(p))
+	}
+	list := l.entries
+	w.mu.Unlock()
 	if len(extra) == 0 {
-		return list, nil
+		return list, l.raw, nil
 	}
 	byName := func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) }
 	list = slices.Concat(extra, list)
 	slices.SortStableFunc(list, byName)
-	return slices.CompactFunc(list, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() }), nil
+	list = slices.CompactFunc(list, func(a, b fs.DirEntry) bool { return a.Name() == b.Name() })
+	return list, appendListing(list), nil
 }
 
 // readDir reads a directory, with the stat index.
-func (w *Workspace) readDir(p string) ([]fs.DirEntry, error) {
-	abs := w.Abs(p)
+func (w *Workspace) readDir(p string) (*listing, error) {
+	abs := w.place(path.Clean(p))
+	w.looks.Add(1)
 	info, err := os.Stat(abs)
 	if err != nil {
 		return nil, err
 	}
 	if !info.IsDir() {
-		return nil, &fs.PathError{Op: "readdir", Path: p, Err: errors.New("not a directory")}
+		return nil, &fs.PathError{Op: "readdir", Path: p, Err: errNotDir}
 	}
 	st := statOf(info)
 	if b, ok := w.index.list(p, st); ok && !w.Paranoid {
-		return decodeListing(b, abs), nil
+		return &listing{raw: b}, nil
 	}
 	at := w.index.now()
 	list, err := os.ReadDir(abs)
 	if err != nil {
-		return list, err
+		return nil, err
 	}
-	w.index.recordDir(p, st, appendListing(list), at)
-	return list, nil
+	l := &listing{raw: appendListing(list), entries: list}
+	w.index.recordDir(p, st, l.raw, at)
+	return l, nil
 }
 
 // Pretend makes the workspace look as if files were there, for a dry run in
@@ -344,6 +414,7 @@ func (w *Workspace) readDir(p string) ([]fs.DirEntry, error) {
 func (w *Workspace) Pretend(files []File) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.turn.Add(1)
 	if w.overlay == nil {
 		w.overlay = map[string]Entry{}
 		w.virtual = map[string][]fs.DirEntry{}
@@ -368,6 +439,7 @@ func (w *Workspace) Pretend(files []File) {
 // Unpretend ends what Pretend began: the workspace is what is on disk.
 func (w *Workspace) Unpretend() {
 	w.mu.Lock()
+	w.turn.Add(1)
 	w.overlay, w.virtual = nil, nil
 	w.mu.Unlock()
 }
@@ -377,20 +449,42 @@ func (w *Workspace) Unpretend() {
 // Links that lead out of what is added stay links; absolute ones are refused.
 func (w *Workspace) Add(b *Inputs, p, to string) error {
 	w.mu.Lock()
-	_, pretended := w.overlay[p]
-	_, dir := w.virtual[p]
+	_, file := w.seen[p]
+	if !file {
+		_, file = w.overlay[p]
+	}
 	w.mu.Unlock()
-	if !pretended && !dir {
-		info, err := os.Lstat(w.Abs(p))
-		if err != nil {
-			return err
-		}
-		dir = info.IsDir()
+	if file {
+		return w.addFile(b, p, to)
 	}
-	if dir {
-		return w.addDir(b, p, to)
+	dir, err := w.isDir(p)
+	if err != nil {
+		w.trace.file(p, Entry{}, err)
+		return err
 	}
-	return w.addFile(b, p, to)
+	if !dir {
+		return w.addFile(b, p, to)
+	}
+	w.trace.realDir(p)
+	return w.addDir(b, p, to)
+}
+
+// isDir reports whether a directory is at p, not a link to one.
+func (w *Workspace) isDir(p string) (bool, error) {
+	w.mu.Lock()
+	_, pretended := w.virtual[p]
+	w.mu.Unlock()
+	if pretended {
+		return true, nil
+	}
+	info, err := w.lstat(w.place(path.Clean(p)))
+	return err == nil && info.IsDir(), err
+}
+
+// lstat is os.Lstat, counted.
+func (w *Workspace) lstat(name string) (fs.FileInfo, error) {
+	w.looks.Add(1)
+	return os.Lstat(name)
 }
 
 func (w *Workspace) addFile(b *Inputs, p, to string) error {

@@ -1,0 +1,125 @@
+package tree
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"sync"
+)
+
+// The kinds of a sight: what a path of the workspace was seen to be.
+const (
+	sightFile    = 'f' // a file with this content
+	sightProgram = 'x' // the same, executable
+	sightNone    = '-' // no file, link or directory
+	sightDir     = 'd' // a directory, or a link to one, with these entries
+	sightNoDir   = 'n' // what would be listed is not there
+	sightNotDir  = 'o' // what would be listed is no directory
+	sightReal    = 'r' // a directory, no link to one
+)
+
+// A sight is one thing that an answer about the workspace rests on.
+type sight struct {
+	kind byte
+	path string
+	hash [sha256.Size]byte // of a file's content, of a directory's entries as the stat index has them
+}
+
+// hashed reports whether the sight's hash counts.
+func (s *sight) hashed() bool {
+	return s.kind == sightFile || s.kind == sightProgram || s.kind == sightDir
+}
+
+// A trace notes what was asked of a view of a workspace, and what was seen. Its
+// methods are safe for use by several goroutines and do nothing on nil.
+type trace struct {
+	mu     sync.Mutex
+	sights map[traced]sight
+	// broken: something was seen that a sight cannot say, such as a link.
+	broken bool
+}
+
+// traced is what a trace knows once: of one path whether it is a file, its
+// entries, and whether it is a directory itself are three questions.
+type traced struct {
+	path string
+	ask  byte
+}
+
+func (t *trace) note(ask byte, s sight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	key := traced{s.path, ask}
+	if old, ok := t.sights[key]; ok && old != s {
+		t.broken = true // it changed meanwhile
+	}
+	t.sights[key] = s
+}
+
+func (t *trace) fail() {
+	t.mu.Lock()
+	t.broken = true
+	t.mu.Unlock()
+}
+
+// file notes the answer of Lookup.
+func (t *trace) file(p string, e Entry, err error) {
+	switch {
+	case t == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		t.note('f', sight{kind: sightNone, path: p})
+	case err != nil || e.IsLink:
+		t.fail()
+	case e.Executable:
+		t.note('f', sight{kind: sightProgram, path: p, hash: e.Digest.Hash})
+	default:
+		t.note('f', sight{kind: sightFile, path: p, hash: e.Digest.Hash})
+	}
+}
+
+// dir notes the answer of ReadDir.
+func (t *trace) dir(p string, raw []byte, err error) {
+	switch {
+	case t == nil:
+	case errors.Is(err, fs.ErrNotExist):
+		t.note('d', sight{kind: sightNoDir, path: p})
+	case errors.Is(err, errNotDir):
+		t.note('d', sight{kind: sightNotDir, path: p})
+	case err != nil:
+		t.fail()
+	default:
+		t.note('d', sight{kind: sightDir, path: p, hash: sha256.Sum256(raw)})
+	}
+}
+
+// realDir notes that a directory itself is at p.
+func (t *trace) realDir(p string) {
+	if t != nil {
+		t.note('r', sight{kind: sightReal, path: p})
+	}
+}
+
+// see looks at what a sight is of again and reports whether it is the same.
+func (w *Workspace) see(s *sight) bool {
+	switch s.kind {
+	case sightFile, sightProgram:
+		e, err := w.lookup(s.path)
+		return err == nil && !e.IsLink && e.Executable == (s.kind == sightProgram) && e.Digest.Hash == s.hash
+	case sightNone:
+		_, err := w.lookup(s.path)
+		return errors.Is(err, fs.ErrNotExist)
+	case sightReal:
+		dir, err := w.isDir(s.path)
+		return err == nil && dir
+	}
+	_, raw, err := w.list(s.path, false)
+	switch s.kind {
+	case sightDir:
+		return err == nil && sha256.Sum256(raw) == s.hash
+	case sightNoDir:
+		return errors.Is(err, fs.ErrNotExist)
+	case sightNotDir:
+		return errors.Is(err, errNotDir)
+	}
+	return false
+}

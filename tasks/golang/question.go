@@ -1,0 +1,60 @@
+package golang
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// The Listers of this package whose answers the engine may remember: what they
+// read of the project they ask of Files, or stamp through it before they answer.
+var (
+	_ engine.Asker = listers(nil)
+	_ engine.Asker = identity{}
+	_ engine.Asker = (*closure)(nil)
+	_ engine.Asker = (*imports)(nil)
+)
+
+var errNoQuestion = errors.New("what it lists is not remembered")
+
+// Question implements engine.Asker: there is one if each Lister has one.
+func (ls listers) Question() (string, error) {
+	var all strings.Builder
+	for _, l := range ls {
+		asker, ok := l.(engine.Asker)
+		if !ok {
+			return "", errNoQuestion
+		}
+		q, err := asker.Question()
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&all, "%q\n", q)
+	}
+	return all.String(), nil
+}
+
+// Question implements engine.Asker.
+func (i identity) Question() (string, error) {
+	tc, err := i.cfg.toolchain()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("go %q %q %t", tc.Version, tc.Bin, tc.Release), nil
+}
+
+// Question implements engine.Asker.
+func (c *closure) Question() (string, error) {
+	tc, err := c.cfg.toolchain()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("closure %d %s", recordVersion, c.name(tc)), nil
+}
+
+// Question implements engine.Asker.
+func (l *imports) Question() (string, error) {
+	return fmt.Sprintf("imports %q %q %q", l.Roots, l.Dist, l.Vendor), nil
+}

@@ -1,0 +1,33 @@
+package tasks
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+var _ engine.Asker = Programs(nil)
+
+// Question implements engine.Asker: which file each program is, at the end of
+// all links. The file's content is asked of Files.
+func (ps Programs) Question() (string, error) {
+	var b strings.Builder
+	for _, p := range ps {
+		if p.Missing != "" {
+			return "", errors.New(p.Missing)
+		}
+		file := ""
+		if p.Path != "" {
+			var err error
+			if file, err = filepath.EvalSymlinks(p.Path); err != nil {
+				return "", fmt.Errorf("identify program %s: %w", p.Name, err)
+			}
+		}
+		version, _ := goVersion(file)
+		fmt.Fprintf(&b, "program %q %q %q\n", p.Name, file, version)
+	}
+	return b.String(), nil
+}
