@@ -92,14 +92,17 @@ func (r *Keyring) New(name string, o NewOptions) (PublicKey, error) {
 	if err := CheckKeyName(name); err != nil {
 		return PublicKey{}, err
 	}
-	if err := r.free(name, o.Force); err != nil {
-		return PublicKey{}, fmt.Errorf("new key %s: %w", name, err)
+	if err := r.CheckFree(name, o.Force); err != nil {
+		return PublicKey{}, err
 	}
 	k, err := Generate(o.Random)
 	if err != nil {
 		return PublicKey{}, err
 	}
-	return k.Public(), r.Add(name, k, o)
+	if err := r.Add(name, k, o); err != nil {
+		return PublicKey{}, err
+	}
+	return k.Public(), nil
 }
 
 // Add writes a key and its public half; New says how.
@@ -107,10 +110,10 @@ func (r *Keyring) Add(name string, k *SecretKey, o NewOptions) error {
 	if err := CheckKeyName(name); err != nil {
 		return err
 	}
-	secret, err := k.File(o.Password)
-	if err == nil {
-		err = r.free(name, o.Force)
+	if err := r.CheckFree(name, o.Force); err != nil {
+		return err
 	}
+	secret, err := k.File(o.Password)
 	if err == nil {
 		err = writeFile(r.PublicPath(name), k.Public().File(), 0o644, o.Force)
 	}
@@ -123,11 +126,13 @@ func (r *Keyring) Add(name string, k *SecretKey, o NewOptions) error {
 	return nil
 }
 
-// free says whether a name can be given, before anything is done for it.
-func (r *Keyring) free(name string, force bool) error {
+// CheckFree says whether a key can be given that name, before anything is done
+// for it: New asks again. The error wraps ErrExists. Force replaces one's own
+// key, and never one that is somebody else's.
+func (r *Keyring) CheckFree(name string, force bool) error {
 	for _, file := range []string{r.SecretPath(name), r.PublicPath(name), r.TrustedPath(name)} {
 		if _, err := os.Lstat(file); err == nil && (!force || file == r.TrustedPath(name)) {
-			return fmt.Errorf("%w: %s", ErrExists, file)
+			return fmt.Errorf("new key %s: %w: %s", name, ErrExists, file)
 		}
 	}
 	return nil

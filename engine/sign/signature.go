@@ -51,7 +51,7 @@ func Sign(ctx context.Context, k *SecretKey, message io.Reader, comment string) 
 
 // CheckComment refuses what cannot be a trusted comment.
 func CheckComment(comment string) error {
-	printable := !strings.ContainsFunc(comment, func(r rune) bool { return !unicode.IsPrint(r) })
+	printable := !strings.ContainsFunc(comment, func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' })
 	if !printable || !utf8.ValidString(comment) || len(comment) > MaxTrustedComment {
 		return fmt.Errorf("a signature's comment is one line of printable text, at most %d bytes", MaxTrustedComment)
 	}

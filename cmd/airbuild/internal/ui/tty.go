@@ -46,6 +46,7 @@ type tty struct {
 	start   time.Time
 	tally   tally
 	closed  bool
+	paused  bool
 	stop    chan struct{}
 }
 
@@ -71,7 +72,7 @@ func (t *tty) tick() {
 			return
 		case <-ticker.C:
 			t.mu.Lock()
-			if !t.closed && t.total > 0 {
+			if !t.closed && !t.paused && t.total > 0 {
 				t.frame(true)
 			}
 			t.mu.Unlock()
@@ -89,6 +90,19 @@ func (t *tty) Close() error {
 	t.closed = true
 	close(t.stop)
 	return t.frame(false)
+}
+
+// pause takes the live part away and shows the cursor until resume is called.
+func (t *tty) pause() (resume func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.paused = true
+	t.frame(false)
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.paused = false
+	}
 }
 
 func (t *tty) OnEvent(e engine.Event) {

@@ -99,6 +99,16 @@ func New(c Config) Sink {
 	}
 }
 
+// Pause keeps a live terminal still, with its cursor shown, until resume is
+// called, so that the user can be asked something. Other sinks write whole
+// lines and are left alone.
+func Pause(s Sink) (resume func()) {
+	if t, ok := s.(*tty); ok {
+		return t.pause()
+	}
+	return func() {}
+}
+
 // Tee sends each event to every sink, in the order given. Close closes all and
 // returns the first error.
 func Tee(sinks ...Sink) Sink { return tee(sinks) }

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/sign"
+)
+
+func (a *app) keyCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "key",
+		Short: "Make signing keys, and say whose signatures are trusted",
+		Long: "Make signing keys, and say whose signatures are trusted. Keys are files of minisign's\n" +
+			"format in $AIRBUILD_KEYS, or airbuild/keys in the user's configuration directory.",
+	}
+	c.AddCommand(a.keyNewCommand(), a.keyListCommand(), a.keyShowCommand(), a.keyTrustCommand(), a.keyUntrustCommand())
+	return group(c)
+}
+
+func (a *app) keyNewCommand() *cobra.Command {
+	plain, force := false, false
+	c := &cobra.Command{
+		Use:   "new NAME",
+		Short: "Make a key to sign with",
+		Long: "Make a key to sign with: NAME.key, which is secret, and NAME.pub, which others need to\n" +
+			"check what it signed. The secret key is encrypted with a password, which is asked for\n" +
+			"twice, or taken from $AIRBUILD_KEY_PASSWORD.",
+		Example: "  airbuild key new site\n  airbuild key new ci --no-password",
+		Args:    exactArgs(1, "a name for the key"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.keyNew(c, args[0], plain, force) },
+	}
+	c.Flags().BoolVar(&plain, "no-password", false, "do not encrypt the secret key: whoever reads the file can sign")
+	c.Flags().BoolVar(&force, "force", false, "replace a key of that name, which is lost for ever")
+	return c
+}
+
+func (a *app) keyListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List keys: your own, and those that are trusted",
+		Long:  "List keys: your own, and those that are trusted. Ends with exit code 3 if one cannot be\nused.",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.keyList() },
+	}
+}
+
+func (a *app) keyShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show a public key, its id and its fingerprint",
+		Long: "Show a public key, its id and its fingerprint: six groups of digits to compare over the\n" +
+			"telephone. NAME is a key of the keyring, a key id, or a file.",
+		Example:           "  airbuild key show site\n  airbuild key show /media/usb/site.pub",
+		Args:              exactArgs(1, "the name of a key"),
+		ValidArgsFunction: a.completeKeys(false),
+		RunE:              func(_ *cobra.Command, args []string) error { return a.keyShow(args[0]) },
+	}
+}
+
+func (a *app) keyTrustCommand() *cobra.Command {
+	name, force := "", false
+	c := &cobra.Command{
+		Use:   "trust FILE",
+		Short: "Trust what a public key's owner signs",
+		Long: "Trust what a public key's owner signs. Compare the fingerprint that is shown with the\n" +
+			"one that `airbuild key show` shows the owner: a key that came with the data proves\n" +
+			"nothing.",
+		Example: "  airbuild key trust site.pub\n  airbuild key trust minisign.pub --name factory",
+		Args:    exactArgs(1, "the file of a public key"),
+		RunE:    func(_ *cobra.Command, args []string) error { return a.keyTrust(args[0], name, force) },
+	}
+	c.Flags().StringVar(&name, "name", "", "call the key `NAME` (default: the file's name without .pub)")
+	c.Flags().BoolVar(&force, "force", false, "replace another key that is trusted under that name")
+	return c
+}
+
+func (a *app) keyUntrustCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:               "untrust NAME",
+		Short:             "Trust a key no longer",
+		Args:              exactArgs(1, "the name of a trusted key"),
+		ValidArgsFunction: a.completeKeys(true),
+		RunE:              func(_ *cobra.Command, args []string) error { return a.keyUntrust(args[0]) },
+	}
+}
+
+// keyring is the user's keyring.
+func (a *app) keyring() (*sign.Keyring, error) {
+	dir, err := sign.KeyringDir(a.lookupEnv)
+	if err != nil {
+		return nil, err
+	}
+	return sign.OpenKeyring(dir), nil
+}
+
+// completeKeys offers the names of keys.
+func (a *app) completeKeys(trustedOnly bool) cobra.CompletionFunc {
+	return func(_ *cobra.Command, args []string, prefix string) (names []string, _ cobra.ShellCompDirective) {
+		ring, err := a.keyring()
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		entries, _ := ring.List()
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name, prefix) && !(trustedOnly && e.Own) {
+				names = append(names, e.Name)
+			}
+		}
+		return names, cobra.ShellCompDirectiveDefault
+	}
+}
+
+func (a *app) keyNew(c *cobra.Command, name string, plain, force bool) error {
+	if err := sign.CheckKeyName(name); err != nil {
+		return usageError("%w", err)
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	if err := ring.CheckFree(name, force); err != nil { // before a password is thought of
+		return keyError(err)
+	}
+	o := sign.NewOptions{Force: force}
+	if !plain {
+		if o.Password, err = a.newPassword(c.Context(), name); err != nil {
+			return err
+		}
+	}
+	key, err := ring.New(name, o)
+	if err != nil {
+		return keyError(err)
+	}
+	e := sign.Entry{Name: name, Key: key, Own: true, Encrypted: !plain, Path: ring.PublicPath(name)}
+	if err := a.writeKey(ring, e); err != nil || a.json() {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "\nKeep %s secret, and keep a copy of it. Give %s\nto whoever is to check what it signs; there: airbuild key trust %s\n",
+		filepath.Base(ring.SecretPath(name)), filepath.Base(e.Path), filepath.Base(e.Path))
+	return err
+}
+
+// keyError adds what to do.
+func keyError(err error) error {
+	switch {
+	case errors.Is(err, sign.ErrExists):
+		return usageError("%w.\nChoose another name, or replace that key with --force", err)
+	case errors.Is(err, sign.ErrNoKey):
+		return usageError("%w.\nThe keys there are: airbuild key list", err)
+	}
+	return err
+}
+
+// A shownKey is a key as JSON.
+type shownKey struct {
+	Name        string `json:"name"`
+	ID          string `json:"id,omitempty"`
+	Own         bool   `json:"own"`
+	Encrypted   bool   `json:"encrypted"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	PublicKey   string `json:"public_key,omitempty"`
+	Path        string `json:"path"`
+	SecretPath  string `json:"secret_path,omitempty"`
+	Error       string `json:"error,omitempty"`
+}
+
+func showKey(ring *sign.Keyring, e sign.Entry) shownKey {
+	k := shownKey{Name: e.Name, Own: e.Own, Encrypted: e.Encrypted, Path: e.Path}
+	if e.Own {
+		k.SecretPath = ring.SecretPath(e.Name)
+	}
+	if !e.Key.IsZero() {
+		k.ID, k.Fingerprint, k.PublicKey = e.Key.ID().String(), e.Key.Fingerprint(), e.Key.String()
+	}
+	if e.Err != nil {
+		k.Error = e.Err.Error()
+	}
+	return k
+}
+
+// writeKey shows one key.
+func (a *app) writeKey(ring *sign.Keyring, e sign.Entry) error {
+	k := showKey(ring, e)
+	if a.json() {
+		return a.writeJSON(k)
+	}
+	return a.writeTable(func(w io.Writer) {
+		if k.Name != "" {
+			fmt.Fprintf(w, "name\t%s\n", k.Name)
+		}
+		fmt.Fprintf(w, "id\t%s\nfingerprint\t%s\npublic key\t%s\nfile\t%s\n", k.ID, k.Fingerprint, k.PublicKey, ui.OneLine(k.Path))
+		if k.Own {
+			fmt.Fprintf(w, "secret key\t%s (%s)\n", ui.OneLine(k.SecretPath), encryption(e))
+		}
+	})
+}
+
+func encryption(e sign.Entry) string {
+	if e.Encrypted {
+		return "needs its password"
+	}
+	return "not encrypted"
+}
+
+func (a *app) keyList() error {
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	entries, err := ring.List()
+	if err != nil {
+		return err
+	}
+	keys, bad := []shownKey{}, 0
+	for _, e := range entries {
+		keys = append(keys, showKey(ring, e))
+		if e.Err != nil {
+			bad++
+			fmt.Fprintf(a.err, "%s: %s\n", e.Name, ui.OneLine(e.Err.Error()))
+		}
+	}
+	if a.json() {
+		err = a.writeJSON(map[string]any{"dir": ring.Dir(), "keys": keys})
+	} else {
+		err = a.writeTable(func(w io.Writer) {
+			for _, e := range entries {
+				writeKeyRow(w, e)
+			}
+		})
+	}
+	if err == nil && bad > 0 {
+		err = said(exitUnverified)
+	}
+	return err
+}
+
+func writeKeyRow(w io.Writer, e sign.Entry) {
+	id, what := "?", "trusted"
+	if !e.Key.IsZero() {
+		id = e.Key.ID().String()
+	}
+	if e.Own {
+		what = "your own, " + encryption(e)
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, id, what)
+}
+
+func (a *app) keyShow(name string) error {
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	if isKeyFile(name) {
+		key, err := sign.ReadPublicKey(name)
+		if err != nil {
+			return usageError("%w", err)
+		}
+		return a.writeKey(ring, sign.Entry{Key: key, Path: name})
+	}
+	e, err := ring.Find(name)
+	if err != nil {
+		return keyError(err)
+	}
+	if e.Key.IsZero() {
+		return &exitError{exitUnverified, fmt.Errorf("show key %s: %w", name, e.Err)}
+	}
+	return a.writeKey(ring, e)
+}
+
+// isKeyFile reports whether an argument that is a key or a file is a file:
+// names of keys have no separator and no .pub.
+func isKeyFile(arg string) bool {
+	return strings.ContainsAny(arg, `/\`) || strings.EqualFold(filepath.Ext(arg), ".pub")
+}
+
+func (a *app) keyTrust(file, name string, force bool) error {
+	key, err := sign.ReadPublicKey(file)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return usageError("%w", err)
+	}
+	if err != nil {
+		return &exitError{exitUnverified, err}
+	}
+	if name == "" {
+		base := filepath.Base(file)
+		name = strings.TrimSuffix(base, filepath.Ext(base))
+	}
+	if err := sign.CheckKeyName(name); err != nil {
+		return usageError("%w; give it one with --name", err)
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	if err := ring.Trust(name, key, force); err != nil {
+		return keyError(err)
+	}
+	return a.writeKey(ring, sign.Entry{Name: name, Key: key, Path: ring.TrustedPath(name)})
+}
+
+func (a *app) keyUntrust(name string) error {
+	if err := sign.CheckKeyName(name); err != nil {
+		return usageError("%w", err)
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	err = ring.Untrust(name)
+	if errors.Is(err, sign.ErrNoKey) {
+		if e, ferr := ring.Find(name); ferr == nil && e.Own {
+			return usageError("the key %s is your own. To sign and trust with it no longer, delete %s and %s", name, ring.SecretPath(name), e.Path)
+		}
+	}
+	return keyError(err)
+}
