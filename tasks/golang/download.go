@@ -89,52 +89,71 @@ func (t *downloadTool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := tasks.ReadSpec(call, &spec); err != nil {
 		return err
 	}
-	d := &downloading{cfg: t.cfg, call: call, spec: spec, dir: filepath.Join(call.Dir, ".airbuild-download")}
-	err := d.run(ctx)
+	d := &downloading{
+		cfg: t.cfg, in: call.In, env: call.Env, log: call.Log, exec: call.Run,
+		files: spec.Files, at: spec.Dir, prove: spec.Proofs, dir: filepath.Join(call.Dir, ".airbuild-download"),
+	}
+	err := d.run(ctx, filepath.Join(call.Dir, filepath.FromSlash(spec.Output)))
 	if rerr := os.RemoveAll(d.dir); err == nil && rerr != nil {
 		return fmt.Errorf("remove scratch directory: %w", rerr)
 	}
 	return err
 }
 
-// A downloading is one run of the tool.
+// A downloading fills a module cache of its own with what one module or
+// workspace can need, and makes a GOPROXY tree of it.
 type downloading struct {
-	cfg  *Config
-	call *engine.ToolCall
-	spec downloadSpec
-	dir  string // scratch: src, the module's files; gopath; gopath/pkg/mod
+	cfg   *Config
+	in    fs.FS    // the project
+	files []string // go.mod and its like, project-relative; not all need be there
+	at    string   // where the module or workspace is, project-relative
+	prove bool     // keep the checksum database's proofs
+	// record lets a module that neither go.sum nor a database vouches for
+	// pass, where no database can be asked.
+	record bool
+	env    []string // further variables of the go command
+	log    io.Writer
+	exec   func(context.Context, *engine.Process) error
+	dir    string // scratch: src, the module's files; gopath; gopath/pkg/mod
 }
 
-func (d *downloading) run(ctx context.Context) error {
+func (d *downloading) run(ctx context.Context, out string) error {
 	sums, err := d.recordedSums()
 	if err != nil {
 		return err
 	}
-	if err := d.fetch(ctx, sums); err != nil {
-		return err
-	}
-	out := filepath.Join(d.call.Dir, filepath.FromSlash(d.spec.Output))
-	n, err := copyTree(out, filepath.Join(d.dir, "gopath", "pkg", "mod", "cache", "download"))
+	unproven, err := d.fetch(ctx, sums)
 	if err != nil {
 		return err
 	}
-	if d.spec.Proofs {
-		if err := d.proofs(out); err != nil {
-			return err
-		}
+	if unproven != "" {
+		fmt.Fprintf(d.log, "no proofs: %s\n", unproven)
 	}
-	_, err = fmt.Fprintf(d.call.Log, "%d modules\n", n)
+	n, err := d.collect(out)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(d.log, "%d modules\n", n)
 	return err
+}
+
+// collect makes a tree of what was fetched and returns the number of modules.
+func (d *downloading) collect(out string) (int, error) {
+	n, err := copyTree(out, filepath.Join(d.gopath(), "pkg", "mod", "cache", "download"))
+	if err == nil && d.prove {
+		err = d.proofs(out)
+	}
+	return n, err
 }
 
 // recordedSums reads every go.sum and go.work.sum.
 func (d *downloading) recordedSums() (map[string]string, error) {
 	sums := map[string]string{}
-	for _, name := range d.spec.Files {
+	for _, name := range d.files {
 		if path.Ext(name) != ".sum" {
 			continue
 		}
-		text, err := fs.ReadFile(d.call.In, name)
+		text, err := fs.ReadFile(d.in, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -149,24 +168,38 @@ func (d *downloading) recordedSums() (map[string]string, error) {
 // fetch fills the private module cache. Proofs are recorded only for what
 // go.sum does not hold, so the first try is without one, and what came is
 // compared with it here. Where the checksum database cannot be asked, the
-// second try trusts go.sum, as the go command does.
-func (d *downloading) fetch(ctx context.Context, sums map[string]string) error {
-	if d.spec.Proofs && len(sums) > 0 {
-		var said bytes.Buffer
-		got, err := d.try(ctx, false, &said)
-		if err == nil {
-			return compareSums(got, sums)
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		fmt.Fprintf(d.call.Log, "no proofs: the checksum database could not be asked (%s)\n", firstLine(said.String(), err))
+// second try trusts go.sum, as the go command does, and unproven says why.
+func (d *downloading) fetch(ctx context.Context, sums map[string]string) (unproven string, err error) {
+	tries := []attempt{{withSums: true, log: d.log}}
+	if d.prove && len(sums) > 0 || d.record {
+		tries = append([]attempt{{log: &bytes.Buffer{}}}, tries...)
 	}
-	got, err := d.try(ctx, true, d.call.Log)
-	if err != nil {
-		return err
+	if d.record {
+		tries[1].log = io.Discard
+		tries = append(tries, attempt{withSums: true, env: []string{"GONOSUMDB=*"}, log: d.log})
 	}
-	return compareSums(got, sums)
+	for i, a := range tries {
+		got, err := d.try(ctx, a)
+		switch {
+		case err == nil:
+			return unproven, compareSums(got, sums)
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case i == len(tries)-1:
+			return "", err
+		case i == 0:
+			said, _ := a.log.(*bytes.Buffer)
+			unproven = fmt.Sprintf("the checksum database could not be asked (%s)", firstLine(said.String(), err))
+		}
+	}
+	return unproven, nil
+}
+
+// An attempt is one way to fetch.
+type attempt struct {
+	withSums bool // go.sum is there
+	env      []string
+	log      io.Writer
 }
 
 func firstLine(said string, err error) string {
@@ -183,16 +216,16 @@ type downloaded struct {
 
 // try lays the module's files out, with or without sums, and runs go mod
 // download for all modules.
-func (d *downloading) try(ctx context.Context, withSums bool, log io.Writer) ([]downloaded, error) {
+func (d *downloading) try(ctx context.Context, a attempt) ([]downloaded, error) {
 	src := filepath.Join(d.dir, "src")
 	if err := os.RemoveAll(src); err != nil {
 		return nil, fmt.Errorf("clear scratch directory: %w", err)
 	}
-	for _, name := range d.spec.Files {
-		if path.Ext(name) == ".sum" && !withSums {
+	for _, name := range d.files {
+		if path.Ext(name) == ".sum" && !a.withSums {
 			continue
 		}
-		text, err := fs.ReadFile(d.call.In, name)
+		text, err := fs.ReadFile(d.in, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -206,6 +239,12 @@ func (d *downloading) try(ctx context.Context, withSums bool, log io.Writer) ([]
 			return nil, fmt.Errorf("copy %s: %w", name, err)
 		}
 	}
+	return d.download(ctx, a, filepath.Join(src, filepath.FromSlash(d.at)), "all")
+}
+
+// download runs go mod download in a directory, with a module cache of its
+// own.
+func (d *downloading) download(ctx context.Context, a attempt, dir, what string) ([]downloaded, error) {
 	tc, err := d.cfg.toolchain()
 	if err != nil {
 		return nil, err
@@ -214,20 +253,23 @@ func (d *downloading) try(ctx context.Context, withSums bool, log io.Writer) ([]
 	if err != nil {
 		return nil, err
 	}
-	gopath := filepath.Join(d.dir, "gopath")
-	env = append(env, d.call.Env...)
+	gopath := d.gopath()
+	env = slices.Concat(env, d.env, a.env)
 	env = append(env, "GOPATH="+gopath, "GOMODCACHE="+filepath.Join(gopath, "pkg", "mod"), "GOFLAGS=-modcacherw")
 	var out bytes.Buffer
-	runErr := d.call.Run(ctx, &engine.Process{
-		Path: tc.Bin, Args: []string{"mod", "download", "-json", "all"}, Env: env,
-		Dir: filepath.Join(src, filepath.FromSlash(d.spec.Dir)), Stdout: &out, Stderr: log,
+	runErr := d.exec(ctx, &engine.Process{
+		Path: tc.Bin, Args: []string{"mod", "download", "-json", what}, Env: env,
+		Dir: dir, Stdout: &out, Stderr: a.log,
 	})
-	got, err := readDownloaded(&out, log)
+	got, err := readDownloaded(&out, a.log)
 	if runErr != nil {
 		return nil, runErr
 	}
 	return got, err
 }
+
+// gopath is the scratch GOPATH: what was fetched, and the databases' heads.
+func (d *downloading) gopath() string { return filepath.Join(d.dir, "gopath") }
 
 // redirect makes the replacements outside the project of a go.mod or go.work
 // absolute, since its copy lies elsewhere.
@@ -350,7 +392,7 @@ func served(rel string) bool {
 // serves it: with the name of each database an empty "supported", and the
 // newest tree head as "latest".
 func (d *downloading) proofs(out string) error {
-	src := filepath.Join(d.dir, "gopath", "pkg", "mod", "cache", "download", "sumdb")
+	src := filepath.Join(d.gopath(), "pkg", "mod", "cache", "download", "sumdb")
 	names, err := os.ReadDir(src)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -363,7 +405,7 @@ func (d *downloading) proofs(out string) error {
 		if err := moveAll(to, filepath.Join(src, name.Name())); err != nil {
 			return fmt.Errorf("collect proofs: %w", err)
 		}
-		latest, err := os.ReadFile(filepath.Join(d.dir, "gopath", "pkg", "sumdb", name.Name(), "latest"))
+		latest, err := os.ReadFile(filepath.Join(d.gopath(), "pkg", "sumdb", name.Name(), "latest"))
 		if err == nil {
 			err = writeNew(filepath.Join(to, "latest"), latest)
 		}

@@ -127,6 +127,20 @@ func (c *Config) userSettings(ctx context.Context, tc *Toolchain) ([]string, err
 	return c.settings, nil
 }
 
+// setting returns one of goVariables, "" if it is not set.
+func (c *Config) setting(ctx context.Context, tc *Toolchain, name string) (string, error) {
+	settings, err := c.userSettings(ctx, tc)
+	if err != nil {
+		return "", err
+	}
+	for _, s := range settings {
+		if v, ok := strings.CutPrefix(s, name+"="); ok {
+			return v, nil
+		}
+	}
+	return "", nil
+}
+
 // hostEnv is what comes from the host as it is, and a PATH on which the
 // toolchain's own go command is first.
 func (c *Config) hostEnv(tc *Toolchain) []string {
@@ -234,16 +248,9 @@ func proxyOf(s *engine.Step) string {
 // runGo runs the go command and returns what it prints. Its error is what the
 // command itself said. The command is stopped politely when ctx ends.
 func runGo(ctx context.Context, tc *Toolchain, dir string, env []string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, tc.Bin, args...)
-	cmd.Dir = dir
-	cmd.Env = append(env, "PWD="+dir)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if runtime.GOOS != "windows" {
-		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	}
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
+	err := runProcess(ctx, &engine.Process{Path: tc.Bin, Args: args, Env: env, Dir: dir, Stdout: &stdout, Stderr: &stderr})
+	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -253,4 +260,17 @@ func runGo(ctx context.Context, tc *Toolchain, dir string, env []string, args ..
 		return nil, fmt.Errorf("go %s: %w", args[0], err)
 	}
 	return stdout.Bytes(), nil
+}
+
+// runProcess runs a process outside a step, with its whole environment given.
+func runProcess(ctx context.Context, p *engine.Process) error {
+	cmd := exec.CommandContext(ctx, p.Path, p.Args...)
+	cmd.Dir = p.Dir
+	cmd.Env = append(slices.Clone(p.Env), "PWD="+p.Dir)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.Stdin, p.Stdout, p.Stderr
+	if runtime.GOOS != "windows" {
+		cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	}
+	cmd.WaitDelay = 5 * time.Second
+	return cmd.Run()
 }

@@ -164,16 +164,11 @@ func (c *Config) modCache(ctx context.Context, tc *Toolchain) (string, error) {
 	if v, ok := c.lookup("GOMODCACHE"); ok && v != "" {
 		return v, nil
 	}
-	settings, err := c.userSettings(ctx, tc)
-	if err != nil {
-		return "", err
+	dir, err := c.setting(ctx, tc, "GOMODCACHE")
+	if err == nil && dir == "" {
+		err = errors.New("go env says nothing of it")
 	}
-	for _, s := range settings {
-		if dir, ok := strings.CutPrefix(s, "GOMODCACHE="); ok {
-			return dir, nil
-		}
-	}
-	return "", errors.New("go env says nothing of it")
+	return dir, err
 }
 
 // loadSource is the workspace as the loader reads it.

@@ -3,6 +3,7 @@ package golang
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
@@ -18,6 +19,23 @@ var (
 )
 
 var errNoQuestion = errors.New("what it lists is not remembered")
+
+// Costly implements engine.Asker.
+func (ls listers) Costly() bool {
+	return slices.ContainsFunc(ls, func(l engine.Lister) bool {
+		asker, ok := l.(engine.Asker)
+		return ok && asker.Costly()
+	})
+}
+
+// Costly implements engine.Asker.
+func (identity) Costly() bool { return false }
+
+// Costly implements engine.Asker.
+func (*closure) Costly() bool { return true }
+
+// Costly implements engine.Asker.
+func (*imports) Costly() bool { return true }
 
 // Question implements engine.Asker: there is one if each Lister has one.
 func (ls listers) Question() (string, error) {
