@@ -59,12 +59,21 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	}
 	r, err := c.query(ctx, tc, files)
 	if err != nil {
-		return engine.Listing{}, err
+		return engine.Listing{}, c.lacking(ctx, err)
 	}
 	if err := mem.save(r); err != nil {
 		return engine.Listing{}, err
 	}
 	return r.listing(), nil
+}
+
+// lacking says of an error of an offline run which modules are missing. A
+// vendor directory, or a tree of the project's own, is not Offline's business.
+func (c *closure) lacking(ctx context.Context, err error) error {
+	if c.Vendor != "" || c.Proxy != "" {
+		return err
+	}
+	return c.cfg.lacking(ctx, c.Dir, err)
 }
 
 // name identifies the query: the same name and the same record's files give

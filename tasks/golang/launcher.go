@@ -171,10 +171,16 @@ func (c *Config) ownEnv(ctx context.Context) ([]string, error) {
 }
 
 func (c *Config) lookup(name string) (string, bool) {
-	if c.LookupEnv == nil {
-		return "", false
+	host := c.LookupEnv
+	if host == nil {
+		host = func(string) (string, bool) { return "", false }
 	}
-	return c.LookupEnv(name)
+	if c.Offline != nil {
+		if v, ok, mine := c.Offline.lookup(name, host); mine {
+			return v, ok
+		}
+	}
+	return host(name)
 }
 
 // ask returns the user's goVariables, as `go env` gives them.
@@ -199,8 +205,8 @@ func (c *Config) ask(ctx context.Context, tc *Toolchain) ([]string, error) {
 }
 
 // proxyEnv makes the go command take modules from a go_download tree of the
-// project and from nowhere else. Sums are verified as ever. The same is what
-// an offline run needs for every step: GOPROXY is decided here and in ask only.
+// project and from nowhere else. Sums are verified as ever. What an offline run needs for every
+// step is in Offline.
 func (c *Config) proxyEnv(tree string) ([]string, error) {
 	if tree == "" {
 		return nil, nil

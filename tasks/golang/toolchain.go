@@ -12,6 +12,8 @@ import (
 	goversion "go/version"
 
 	version "github.com/hashicorp/go-version"
+
+	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
 // A Toolchain is a Go distribution on this host.
@@ -27,11 +29,13 @@ type Toolchain struct {
 // FindToolchain returns the Go toolchain that satisfies wanted: "" (whatever
 // is on PATH), an exact version ("1.26.8", "go1.26.8", "1.27rc1"), a language
 // version ("1.26": any of its releases) or a constraint (">= 1.25, < 1.27").
-// PATH is preferred; then the module cache, ~/sdk and folders beside the
-// others are looked at. It starts no process and fetches nothing.
+// PATH is preferred; then carried, directories that proxytree.InstallToolchain
+// fills; then the module cache, ~/sdk and folders beside the others are looked
+// at. With nothing wanted and no Go on PATH, the newest that was carried is it.
+// It starts no process and fetches nothing.
 //
 // The error says what was found, what is wanted and how to get it.
-func FindToolchain(wanted string, env func(string) (string, bool), lookPath func(string) (string, error)) (*Toolchain, error) {
+func FindToolchain(wanted string, env func(string) (string, bool), lookPath func(string) (string, error), carried ...string) (*Toolchain, error) {
 	accept, err := acceptance(wanted)
 	if err != nil {
 		return nil, err
@@ -40,6 +44,9 @@ func FindToolchain(wanted string, env func(string) (string, bool), lookPath func
 	if bin, err := lookPath("go"); err != nil {
 		s.seen = append(s.seen, "PATH: "+err.Error())
 	} else if tc := s.onPath(bin); tc != nil {
+		return tc, nil
+	}
+	if tc := s.among(carried); tc != nil {
 		return tc, nil
 	}
 	if wanted == "" {
@@ -93,6 +100,31 @@ func (s *search) take(tc *Toolchain) *Toolchain {
 	}
 	s.seen = append(s.seen, tc.Version+" in "+tc.Root)
 	return nil
+}
+
+// among returns the newest that fits of the toolchains that were carried here.
+func (s *search) among(carried []string) *Toolchain {
+	var best *Toolchain
+	for _, dir := range carried {
+		for _, root := range proxytree.ToolchainsIn(dir, runtime.GOOS+"-"+runtime.GOARCH) {
+			s.roots = append(s.roots, root)
+			tc, err := readToolchain(root)
+			if err != nil || s.take(tc) == nil {
+				continue
+			}
+			if best == nil || goversion.Compare(tc.Version, best.Version) > 0 {
+				best = tc
+			}
+		}
+	}
+	return best
+}
+
+// Satisfies reports whether a toolchain of some version is what is wanted, in
+// the words of FindToolchain.
+func Satisfies(wanted, version string) bool {
+	accept, err := acceptance(wanted)
+	return err == nil && accept(version)
 }
 
 // elsewhere looks where Go's own tools put further toolchains. Of several that
