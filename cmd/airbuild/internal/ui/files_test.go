@@ -143,6 +143,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{
 		"airbuild_run_success 0\n", "airbuild_run_duration_seconds 2\n", `airbuild_run_steps{status="hit"} 2`,
+		`airbuild_run_compiled_packages{result="hit"} 512`, `airbuild_run_compiled_packages{result="miss"} 3`,
 		`airbuild_run_steps{status="done"} 1`, `airbuild_run_steps{status="failed"} 1`,
 		`airbuild_output_size_bytes{step="bin[darwin/arm64]",path="dist/app_darwin"} 1.048576e+06`,
 	} {

@@ -34,8 +34,8 @@ func WriteMetrics(w io.Writer, run *Run) error {
 	m.head("airbuild_run_damaged_parts", "Damaged parts of the store that were thrown away.")
 	m.value("airbuild_run_damaged_parts", float64(s.Damaged))
 	m.head("airbuild_run_compiled_packages", "Packages of Go steps: taken from the compile cache, or compiled.")
-	m.value("airbuild_run_compiled_packages", float64(s.CompileHits), "compile_cache", "hit")
-	m.value("airbuild_run_compiled_packages", float64(s.CompileMisses), "compile_cache", "miss")
+	m.value("airbuild_run_compiled_packages", float64(s.CompileHits), "result", "hit")
+	m.value("airbuild_run_compiled_packages", float64(s.CompileMisses), "result", "miss")
 	m.head("airbuild_run_steps", "Steps of the last run by how they ended.")
 	for _, c := range []struct {
 		status engine.Status

@@ -61,7 +61,8 @@ func stream() []engine.Event {
 		{Kind: engine.StepOutput, Time: at(20), ID: 1, Step: linux, Output: []byte("line one\n")},
 		{Kind: engine.StepOutput, Time: at(21), ID: 1, Step: linux, Output: []byte("\x1b[31mline\x1b[0m \x1b]0;title\atwo\x07\n")},
 		{Kind: engine.StepFinished, Time: at(1300), ID: 1, Step: linux, Status: engine.Done, Key: keyed, Duration: 1289 * time.Millisecond,
-			Log: []byte("line one\n\x1b[31mline\x1b[0m \x1b]0;title\atwo\x07\nno end"),
+			Compiled: engine.Compiled{Hits: 512, Misses: 3},
+			Log:      []byte("line one\n\x1b[31mline\x1b[0m \x1b]0;title\atwo\x07\nno end"),
 			Outputs: []engine.Output{
 				{Path: "dist/app_linux", Digest: keyed, Size: 10 << 20, Executable: true, Written: true, Before: 9 << 20},
 				{Path: "vendor", Digest: keyed, Size: 2048, Dir: true, Before: -1},
@@ -77,7 +78,7 @@ func stream() []engine.Event {
 		{Kind: engine.StepFinished, Time: at(1902), ID: 5, Step: upload, Status: engine.Cancelled, Reason: "test failed"},
 		{Kind: engine.RunFinished, Time: at(2000), Summary: &engine.Summary{
 			Steps: 6, Hits: 2, Ran: 1, Failed: 1, Skipped: 1, Cancelled: 1, Wall: 2 * time.Second, Saved: 4200 * time.Millisecond,
-			Removed: []string{"dist/old"}, Damaged: 1,
+			Removed: []string{"dist/old"}, Damaged: 1, CompileHits: 512, CompileMisses: 3,
 			Failures: []engine.Failure{{ID: 3, Step: tests, Err: failed, Log: []byte(testLog)}},
 		}},
 	}
