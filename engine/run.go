@@ -31,6 +31,9 @@ type Options struct {
 	KeepGoing bool // go on with what does not depend on a failure
 	DryRun    bool // look up, execute and write nothing
 	Force     bool // take nothing from the store
+	// ForceSteps are steps that are run although the store has their results;
+	// what they need is taken from it.
+	ForceSteps map[StepID]bool
 	// Program identifies this very program: what another remembered of the
 	// workspace is not relied on, because it may have looked otherwise. Empty
 	// remembers nothing.
@@ -367,13 +370,16 @@ type hit struct {
 	log  []byte
 }
 
+// forces reports whether a step is run whatever the store has.
+func (o *Options) forces(id StepID) bool { return o.Force || o.ForceSteps[id] }
+
 // take looks a prepared step up and restores its outputs. Without a hit it
 // says why, if the store gave a reason.
 func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 	switch {
 	case p.Step.NoCache:
 		return nil, "it is never cached", nil
-	case r.o.Force:
+	case r.o.forces(p.ID):
 		return nil, "forced", nil
 	}
 	res, err := r.o.Store.Result(ctx, p.Key)
@@ -499,7 +505,7 @@ func (r *run) execute(ctx context.Context, id StepID) func() {
 			return func() { r.fail(id, err, nil) }
 		}
 		defer unlock()
-		if !r.o.Force {
+		if !r.o.forces(id) {
 			if h, _, err := r.take(ctx, p); err == nil && h != nil {
 				return func() { r.hit(p, h) }
 			}

@@ -302,6 +302,16 @@ func TestForce(t *testing.T) {
 	b.want("done a forced")
 }
 
+func TestForceSteps(t *testing.T) {
+	b := newBench(t)
+	a := b.step("a")
+	c := b.step("c", b.from(a))
+	b.run()
+	b.opts.ForceSteps = map[engine.StepID]bool{c: true}
+	b.run()
+	b.want("hit a", "done c forced")
+}
+
 func TestStaleOutputsGo(t *testing.T) {
 	b := newBench(t)
 	b.opts.Pipeline = "release"
