@@ -1,0 +1,63 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"testing"
+)
+
+// raw makes a struct sockaddr of a family and what follows it.
+func raw(family uint16, rest ...byte) []byte {
+	return append(binary.NativeEndian.AppendUint16(nil, family), rest...)
+}
+
+func v6(port uint16, addr ...byte) []byte {
+	b := raw(familyIPv6, byte(port>>8), byte(port), 0, 0, 0, 0)
+	return append(append(b, addr...), 0, 0, 0, 0)
+}
+
+func TestParseSockaddr(t *testing.T) {
+	one := append(make([]byte, 15), 1)
+	mapped := []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}
+	doc := []byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}
+	for _, tt := range []struct {
+		name    string
+		b       []byte
+		want    string // "" if it is no IP address
+		outward bool
+	}{
+		{"nothing", nil, "", false},
+		{"family only", raw(familyIPv4), "", false},
+		{"unspecified family", raw(0, 0, 80, 192, 0, 2, 7), "", false},
+		{"unix", raw(familyUnix, '/', 'r', 'u', 'n', 0), "", false},
+		{"IPv4, short", raw(familyIPv4, 0, 80, 192, 0, 2), "", false},
+		{"IPv4", raw(familyIPv4, 0x1f, 0x90, 192, 0, 2, 7), "192.0.2.7:8080", true},
+		{"IPv4, long", raw(familyIPv4, 0x1f, 0x90, 192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0), "192.0.2.7:8080", true},
+		{"IPv4 loopback", raw(familyIPv4, 0, 53, 127, 0, 0, 53), "127.0.0.53:53", false},
+		{"IPv4 any", raw(familyIPv4, 0, 53, 0, 0, 0, 0), "0.0.0.0:53", false},
+		{"IPv4 multicast", raw(familyIPv4, 0x14, 0xe9, 224, 0, 0, 251), "224.0.0.251:5353", true},
+		{"IPv6, short", v6(443, doc...)[:20], "", false},
+		{"IPv6", v6(443, doc...), "[2001:db8::7]:443", true},
+		{"IPv6 loopback", v6(443, one...), "[::1]:443", false},
+		{"IPv4 loopback in IPv6", v6(443, mapped...), "127.0.0.1:443", false},
+	} {
+		to, ok := parseSockaddr(tt.b)
+		got := ""
+		if ok {
+			got = to.String()
+		}
+		if got != tt.want || ok && outward(to) != tt.outward {
+			t.Errorf("%s: %q, outward %v", tt.name, got, ok && outward(to))
+		}
+	}
+}
+
+func FuzzParseSockaddr(f *testing.F) {
+	f.Add(raw(familyIPv4, 0x1f, 0x90, 192, 0, 2, 7))
+	f.Add(v6(443, make([]byte, 16)...))
+	f.Add(raw(familyUnix, '/', 'x', 0))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if to, ok := parseSockaddr(b); ok != to.IsValid() {
+			t.Errorf("%x: %v, %v", b, to, ok)
+		}
+	})
+}

@@ -1,0 +1,167 @@
+package sandbox
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxMessage bounds one message between airbuild and an init process, bytes.
+const maxMessage = 64 << 20
+
+// A request goes to the init process. The first is a setup.
+type request struct {
+	Op     string // "setup", "start", "signal"
+	Setup  *setup `json:",omitempty"`
+	ID     int    // of a process: chosen by who asks
+	Path   []byte `json:",omitempty"` // bytes: neither paths nor variables need be UTF-8
+	Args   [][]byte
+	Env    [][]byte
+	Dir    []byte `json:",omitempty"`
+	Signal int
+	// A start comes with three descriptors: standard input, output, error.
+}
+
+// A reply comes from the init process.
+type reply struct {
+	Op      string // "ready", "refused", "started", "exited", "attempt"
+	ID      int
+	Status  uint32   // exited: as wait4 gives it
+	Errno   int      // started: why it was not, or zero
+	Error   string   // refused: what failed
+	Named   bool     // ready: attempts will be told
+	Hidden  bool     // ready: files are kept away
+	Attempt *Attempt `json:",omitempty"`
+}
+
+// A link is one end of the connection. Any goroutine may send, one receives.
+type link struct {
+	mu   sync.Mutex
+	conn *net.UnixConn
+}
+
+// pair makes a connection: this end, and the file to hand to a process.
+func pair() (*link, *os.File, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make socket pair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(fds[1]), "sandbox")
+	l, err := newLink(fds[0])
+	if err != nil {
+		theirs.Close()
+		return nil, nil, err
+	}
+	return l, theirs, nil
+}
+
+// newLink takes over a socket's descriptor.
+func newLink(fd int) (*link, error) {
+	f := os.NewFile(uintptr(fd), "sandbox")
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("open sandbox socket: %w", err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, errors.New("open sandbox socket: not a Unix socket")
+	}
+	return &link{conn: u}, nil
+}
+
+// send writes a message: its length in four bytes, with which the descriptors
+// go, and its JSON.
+func (l *link) send(m any, fds ...int) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	if len(body) > maxMessage {
+		return fmt.Errorf("%d bytes of arguments and environment are too many", len(body))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	head := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	if n, _, err := l.conn.WriteMsgUnix(head, oob, nil); err != nil || n < len(head) {
+		return errors.Join(err, io.ErrShortWrite)
+	}
+	_, err = l.conn.Write(body)
+	return err
+}
+
+// receive reads a message into m and returns the descriptors that came with
+// it. They are closed on exec.
+func (l *link) receive(m any) ([]int, error) {
+	head, oob := make([]byte, 4), make([]byte, unix.CmsgSpace(4*8))
+	n, oobn, _, _, err := l.conn.ReadMsgUnix(head, oob)
+	if err != nil {
+		return nil, err
+	}
+	fds, err := rights(oob[:oobn])
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return fds, io.EOF
+	}
+	if _, err := io.ReadFull(l.conn, head[n:]); err != nil {
+		return fds, err
+	}
+	size := binary.BigEndian.Uint32(head)
+	if size > maxMessage {
+		return fds, fmt.Errorf("a message of %d bytes", size)
+	}
+	body := make([]byte, size)
+	if _, err := io.ReadFull(l.conn, body); err != nil {
+		return fds, err
+	}
+	return fds, json.Unmarshal(body, m)
+}
+
+func rights(oob []byte) ([]int, error) {
+	if len(oob) == 0 {
+		return nil, nil
+	}
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	var all []int
+	for i := range msgs {
+		fds, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			return all, err
+		}
+		all = append(all, fds...)
+	}
+	return all, nil
+}
+
+func toBytes(list []string) [][]byte {
+	out := make([][]byte, len(list))
+	for i, s := range list {
+		out[i] = []byte(s)
+	}
+	return out
+}
+
+func toStrings(list [][]byte) []string {
+	out := make([]string, len(list))
+	for i, b := range list {
+		out[i] = string(b)
+	}
+	return out
+}
