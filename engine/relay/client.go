@@ -82,8 +82,12 @@ func clientTLS(o FetchOptions) (*tls.Config, error) {
 // that is none of want's is an againError if it may pass. cancel ends the
 // reading of the answer.
 func (c *client) get(ctx context.Context, name string, header http.Header, want ...int) (*http.Response, context.CancelCauseFunc, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base.JoinPath(name).String(), nil)
+	reading, cancel := context.WithCancelCause(ctx)
+	at := c.base
+	if name != "" {
+		at = at.JoinPath(name)
+	}
+	r, err := http.NewRequestWithContext(reading, http.MethodGet, at.String(), nil)
 	if err != nil {
 		cancel(nil)
 		return nil, nil, err

@@ -619,7 +619,9 @@ func TestIndexRefused(t *testing.T) {
 	index := func(size int, files ...string) string {
 		return fmt.Sprintf(`{"format":%q,"name":"n","kind":"layout","size":%d,"files":[%s]}`, indexFormat, size, strings.Join(files, ","))
 	}
-	file := func(path string, size int) string { return fmt.Sprintf(`{"path":%q,"size":%d,"sha256":%q}`, path, size, sum) }
+	file := func(path string, size int) string {
+		return fmt.Sprintf(`{"path":%q,"size":%d,"sha256":%q}`, path, size, sum)
+	}
 	if _, err := parseIndex([]byte(index(3, file("a", 1), file("b/c", 2)))); err != nil {
 		t.Error(err)
 	}
