@@ -240,7 +240,7 @@ func (b *bundleReader) volumeSize() {
 		b.planned.VolumeSize = NoVolumes
 		return
 	}
-	bytes, err := parseSize(text)
+	bytes, err := ParseSize(text)
 	if err != nil {
 		b.report.add(errorAt(b.decl.Body.Attributes["volume_size"].Expr.Range(), "Invalid size", "%s", err))
 		return

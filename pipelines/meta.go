@@ -367,7 +367,7 @@ func (m *metaReader) block(block *hclsyntax.Block) {
 	case "resources":
 		m.meta.CPU = m.countFrom(block.Body, "cpu", 1, 0)
 		if d := m.getFrom(block.Body, &nested.Attrs[1]); d.set {
-			bytes, err := parseSize(d.value.Cty.AsString())
+			bytes, err := ParseSize(d.value.Cty.AsString())
 			if err != nil {
 				m.fail(errorAt(d.value.Range, "Invalid size", "%s", err))
 			}
@@ -385,8 +385,8 @@ var sizeUnits = [...]struct {
 	{"kB", 1e3}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"TB", 1e12}, {"B", 1},
 }
 
-// parseSize parses "2GiB" into bytes; the error is a detail.
-func parseSize(s string) (int64, error) {
+// ParseSize parses "2GiB" into bytes; the error is a sentence for the user.
+func ParseSize(s string) (int64, error) {
 	number, unit := strings.TrimSpace(s), int64(1)
 	for _, u := range sizeUnits {
 		if rest, ok := strings.CutSuffix(number, u.name); ok {

@@ -41,6 +41,7 @@ type flags struct {
 	jobs        int
 	keepGoing   bool
 	offline     bool
+	offlineSet  func() bool // --offline, or its contrary, was said
 	paranoid    bool
 	output      string
 	color       string
@@ -108,7 +109,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("build", a.runCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand())
 	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand())
-	add("manage", a.cacheCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
+	add("manage", a.cacheCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("manage")
 	root.InitDefaultHelpCmd()
 	return group(root)
@@ -124,6 +125,7 @@ func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.IntVarP(&a.jobs, "jobs", "j", 0, "run at most `N` steps at once (default: one a processor)")
 	f.BoolVarP(&a.keepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
 	f.BoolVar(&a.offline, "offline", false, "touch no network; what needs it and is not in the cache ends with exit code 4")
+	a.offlineSet = func() bool { return f.Changed("offline") }
 	f.BoolVar(&a.paranoid, "paranoid", false, "trust no file times: read every input and every blob of the cache that is used")
 	f.StringVar(&a.output, "output", "auto", "form of the output: `auto|tty|plain|json`")
 	f.StringVar(&a.color, "color", "auto", "use colour: `auto|always|never`")

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/sign"
+)
+
+func (a *app) bundleCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bundle",
+		Short: "Carry a project to hosts without a network",
+		Long: "Carry a project to hosts without a network: its source, modules, Go, airbuild, compiled\n" +
+			"packages and results, on media, signed and verified.",
+	}
+	c.AddCommand(a.bundleCreateCommand(), a.bundleInspectCommand(), a.bundleVerifyCommand(),
+		a.bundleImportCommand(), a.bundleDiffCommand(), a.bundleReceiptCommand(), a.bundleListCommand())
+	return group(c)
+}
+
+// trustFlags say whose bundles are taken.
+type trustFlags struct {
+	keys     []string
+	signers  int
+	unsigned bool
+}
+
+func (t *trustFlags) declare(f *pflag.FlagSet) {
+	f.StringArrayVar(&t.keys, "trust", nil, "take only what this `KEY` signed: a key of the keyring, or a file; may be repeated (default: every trusted key)")
+	f.IntVar(&t.signers, "signers", 1, "want signatures of at least `N` of the keys")
+	f.BoolVar(&t.unsigned, "allow-unsigned", false, "take a bundle that nobody signed: who made it is then not known")
+}
+
+// trust turns the flags into keys.
+func (a *app) trust(t *trustFlags) (bundle.Trust, error) {
+	out := bundle.Trust{Threshold: t.signers, AllowUnsigned: t.unsigned}
+	if t.signers < 1 {
+		return out, usageError("--signers %d: want a number from 1", t.signers)
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return out, err
+	}
+	if len(t.keys) == 0 {
+		out.Keys, err = ring.Trusted()
+		return out, err
+	}
+	for _, name := range t.keys {
+		key, err := findKey(ring, name)
+		if err != nil {
+			return out, usageError("--trust: %w", err)
+		}
+		out.Keys = append(out.Keys, key)
+	}
+	return out, nil
+}
+
+// findKey is a public key by name, id or file.
+func findKey(ring *sign.Keyring, name string) (sign.PublicKey, error) {
+	e, err := ring.Find(name)
+	if err == nil {
+		return e.Key, e.Err
+	}
+	if !errors.Is(err, sign.ErrNoKey) || !exists(name) {
+		return sign.PublicKey{}, err
+	}
+	return sign.ReadPublicKey(name)
+}
+
+// openBundle opens a bundle whose signatures are as the flags demand. What
+// nobody signed is said.
+func (a *app) openBundle(ctx context.Context, t *trustFlags, paths ...string) (*bundle.Bundle, error) {
+	trust, err := a.trust(t)
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.Open(ctx, trust, paths...)
+	return b, a.bundleError(err)
+}
+
+// bundleError gives refusals their exit code, and hints where one helps.
+func (a *app) bundleError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, bundle.ErrUnsigned):
+		return &exitError{exitUnverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub. To take it all the same: --allow-unsigned", err)}
+	case errors.Is(err, bundle.ErrOlder):
+		return &exitError{exitUnverified, fmt.Errorf("%w\nTo go back to it: --allow-older", err)}
+	case errors.Is(err, bundle.ErrBase):
+		return &exitError{exitUnverified, fmt.Errorf("%w\nMake a full bundle, or one with --since the receipt of this very host: airbuild bundle receipt", err)}
+	case errors.Is(err, bundle.ErrRefused):
+		return &exitError{exitUnverified, err}
+	}
+	return err
+}
+
+// signedBy says who of the keyring signed a bundle.
+func (a *app) signedBy(b *bundle.Bundle) string {
+	ring, err := a.keyring()
+	if err != nil || len(b.Signers()) == 0 {
+		return "nobody"
+	}
+	var names []string
+	for _, key := range b.Signers() {
+		names = append(names, ring.Name(key))
+	}
+	return strings.Join(names, ", ")
+}
+
+// actor is who airbuild says that it is, in a custody log.
+func actor() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "unknown host"
+	}
+	return "airbuild " + readVersion().Version + " on " + host
+}
+
+// A meter shows how far a long operation is, on a terminal.
+type meter struct {
+	out   io.Writer
+	live  bool
+	quiet bool
+	last  time.Time
+	began time.Time
+	phase string
+	wrote bool
+}
+
+// newMeter shows progress on err, if that is a terminal; elsewhere a line a
+// phase. JSON output has none.
+func (a *app) newMeter() *meter {
+	m := &meter{out: a.err, quiet: a.json()}
+	if f, ok := a.err.(*os.File); ok && a.output != string(ui.Plain) {
+		m.live = term.IsTerminal(int(f.Fd()))
+	}
+	return m
+}
+
+// phases says what a phase of a bundle does.
+var phases = map[string]string{
+	bundle.PhaseHash: "reading", bundle.PhasePack: "packing", bundle.PhaseVolumes: "writing volumes",
+	bundle.PhaseVerify: "verifying", bundle.PhaseCheck: "comparing", bundle.PhaseImport: "importing",
+	bundle.PhaseFlush: "waiting for the disk", bundle.PhasePublish: "publishing", "fetch": "fetching",
+}
+
+// tell is a bundle.ProgressFunc.
+func (m *meter) tell(p bundle.Progress) {
+	if m.quiet {
+		return
+	}
+	now := time.Now()
+	if p.Phase != m.phase {
+		m.end()
+		m.phase, m.began, m.last = p.Phase, now, time.Time{}
+		if !m.live && p.Total > 0 {
+			fmt.Fprintf(m.out, "%s %s\n", phases[p.Phase], ui.Bytes(p.Total))
+		}
+	}
+	if !m.live || now.Sub(m.last) < 100*time.Millisecond {
+		return
+	}
+	m.last, m.wrote = now, true
+	fmt.Fprintf(m.out, "\r\x1b[K%s %s", phases[p.Phase], m.amount(p, now))
+}
+
+// amount is "1.2 GiB of 4.0 GiB, 2m10s left".
+func (m *meter) amount(p bundle.Progress, now time.Time) string {
+	if p.Total <= 0 {
+		return ""
+	}
+	text := ui.Bytes(p.Bytes) + " of " + ui.Bytes(p.Total)
+	if spent := now.Sub(m.began); p.Bytes > 0 && spent > time.Second {
+		left := time.Duration(float64(spent) * float64(p.Total-p.Bytes) / float64(p.Bytes))
+		text += ", " + left.Round(time.Second).String() + " left"
+	}
+	return text
+}
+
+// end clears the line.
+func (m *meter) end() {
+	if m.wrote {
+		fmt.Fprint(m.out, "\r\x1b[K")
+		m.wrote = false
+	}
+}

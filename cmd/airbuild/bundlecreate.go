@@ -1,0 +1,578 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+// createFlags are the flags of bundle create.
+type createFlags struct {
+	to, name, volumeSize, since string
+	assume                      string
+	sign, hosts                 []string
+	programs, extra, without    []string
+	exclude                     []string
+	history, noRehearse         bool
+	noRebuild, replace          bool
+	trust                       trustFlags
+}
+
+func (a *app) bundleCreateCommand() *cobra.Command {
+	f := &createFlags{}
+	c := &cobra.Command{
+		Use:   "create [BUNDLE|TARGET…] --to DIR",
+		Short: "Make a bundle of what hosts without a network need",
+		Long: "Run the targets, and write a bundle with all that hosts without a network need to make\n" +
+			"them again, and to change them: source, modules with their proofs, Go, airbuild, compiled\n" +
+			"packages, results. BUNDLE is a bundle block of the Airbuildfile; TARGETs are those of run.\n" +
+			"The bundle is rehearsed: made from it alone, without a network and without what this host has.",
+		Example: "  airbuild bundle create release --to /media/usb --sign site\n" +
+			"  airbuild bundle create release --to /media/usb --sign site --since receipt.json",
+		ValidArgsFunction: a.completeTargets,
+		RunE:              func(c *cobra.Command, args []string) error { return a.bundleCreate(c.Context(), args, f) },
+	}
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.StringVar(&f.to, "to", "", "write the bundle to `DIR`")
+	fl.StringArrayVar(&f.sign, "sign", nil, "sign with this `KEY` of the keyring; may be repeated")
+	fl.StringVar(&f.name, "name", "", "call the line of bundles `NAME` (default: the project's name and the bundle's)")
+	fl.StringArrayVar(&f.hosts, "host", nil, "carry airbuild and Go for `OS/ARCH`; may be repeated (default: this host's)")
+	fl.StringArrayVar(&f.programs, "airbuild", nil, "carry this airbuild for a host, `OS/ARCH=FILE`; may be repeated")
+	fl.StringVar(&f.volumeSize, "volume-size", "", "write volumes of at most `SIZE`, or none for one directory (default 4 GiB - 1, for FAT32)")
+	fl.StringVar(&f.since, "since", "", "carry only what the host that wrote this receipt `FILE` lacks")
+	fl.StringVar(&f.assume, "assume", "", "carry only what this `BUNDLE` did not bring")
+	fl.StringArrayVar(&f.extra, "extra", nil, "carry further files, `NAME=PATTERN`, below the project; may be repeated")
+	fl.StringArrayVar(&f.exclude, "exclude", nil, "leave source files of this `PATTERN` behind; may be repeated")
+	fl.BoolVar(&f.history, "history", false, "carry the whole history as a git bundle")
+	fl.StringArrayVar(&f.without, "without", nil, "leave a `COMPONENT` out, such as toolchain or gocache; may be repeated")
+	fl.BoolVar(&f.noRehearse, "no-rehearse", false, "do not prove that the bundle is complete; the bundle says so")
+	fl.BoolVar(&f.noRebuild, "no-rebuild", false, "rehearse that all are hits, and do not make them once more")
+	fl.BoolVar(&f.replace, "replace", false, "replace another bundle of that name in DIR")
+	f.trust.declare(fl)
+	return c
+}
+
+// A creation is a bundle create at work.
+type creation struct {
+	*session
+	f       *createFlags
+	block   *pipelines.Bundle // nil: targets were named
+	targets []string          // as run takes them
+	ids     []engine.StepID
+	keys    []*sign.SecretKey
+	base    *bundle.Base
+	volumes int64 // bytes; pipelines.NoVolumes: a directory
+	line    string
+	made    map[engine.StepID]carry.Made
+	outputs []string
+	heads   map[string][]byte
+}
+
+func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (err error) {
+	if f.to == "" {
+		return usageError("where to? Name a directory with --to DIR.")
+	}
+	for _, kind := range f.without {
+		if !slices.Contains(carry.Kinds(), kind) {
+			return usageError("--without %q: want one of %s", kind, strings.Join(carry.Kinds(), ", "))
+		}
+	}
+	sink, js := a.sink()
+	defer func() { err = endOutput(sink, err) }()
+	p, err := a.load(ctx, js)
+	if err != nil {
+		return err
+	}
+	c := &creation{f: f, made: map[engine.StepID]carry.Made{}}
+	if err := c.choose(p, args); err != nil {
+		return err
+	}
+	// What can be wrong is found before the long work.
+	if err := a.prepareCreation(ctx, c); err != nil {
+		return err
+	}
+	if c.session, err = a.open(p); err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, c.close()) }()
+	if err := c.make(ctx, sink); err != nil {
+		return err
+	}
+	return c.write(ctx)
+}
+
+// choose finds what the bundle is for: a bundle block, or targets.
+func (c *creation) choose(p *project, args []string) (err error) {
+	switch {
+	case len(args) == 1 && p.plan.Bundle(args[0]) != nil:
+		c.block = p.plan.Bundle(args[0])
+	case len(args) == 0 && len(p.plan.Bundles) == 1:
+		c.block = p.plan.Bundles[0]
+	}
+	name := ""
+	if c.block != nil {
+		c.ids, name = c.block.Steps, c.block.Name
+		for _, id := range c.ids {
+			c.targets = append(c.targets, p.plan.Graph.Steps[id].Name)
+		}
+	} else {
+		var names []string
+		if c.ids, names, err = p.plan.Select(args); err != nil {
+			return usageError("%w", err)
+		}
+		c.targets, name = names, strings.Join(names, "-")
+	}
+	if len(c.ids) == 0 {
+		return usageError("the bundle is for no step: name a pipeline or a stage.")
+	}
+	c.line = c.f.name
+	if c.line == "" {
+		c.line = lineName(filepath.Base(p.root) + "-" + name)
+	}
+	return nil
+}
+
+var notInName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
+// lineName makes a plain name.
+func lineName(s string) string {
+	s = strings.Trim(notInName.ReplaceAllString(s, "-"), ".-_")
+	if len(s) > 80 {
+		s = strings.Trim(s[:80], ".-_")
+	}
+	if s == "" {
+		return "bundle"
+	}
+	return s
+}
+
+// prepareCreation reads keys, receipts and sizes.
+func (a *app) prepareCreation(ctx context.Context, c *creation) error {
+	names := c.f.sign
+	if len(names) == 0 && c.block != nil {
+		names = c.block.Sign
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		key, err := ring.Secret(name, a.keyPassword(ctx, name))
+		if errors.Is(err, sign.ErrNoKey) {
+			return usageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
+		}
+		if err != nil {
+			return err
+		}
+		c.keys = append(c.keys, key)
+	}
+	if c.volumes, err = c.volumeSize(); err != nil {
+		return err
+	}
+	if c.f.since != "" && c.f.assume != "" {
+		return usageError("--since and --assume say the same in two ways: use one.")
+	}
+	return a.readBase(ctx, c)
+}
+
+func (c *creation) volumeSize() (int64, error) {
+	switch text := c.f.volumeSize; {
+	case text == "none":
+		return pipelines.NoVolumes, nil
+	case text != "":
+		n, err := pipelines.ParseSize(text)
+		if err != nil {
+			return 0, usageError("--volume-size: %w", err)
+		}
+		return n, nil
+	case c.block != nil && c.block.VolumeSize != 0:
+		return c.block.VolumeSize, nil
+	}
+	return bundle.DefaultVolumeSize, nil
+}
+
+// readBase reads what the receiver has.
+func (a *app) readBase(ctx context.Context, c *creation) error {
+	if c.f.since != "" {
+		file, err := os.Open(c.f.since)
+		if err != nil {
+			return usageError("--since: %w", err)
+		}
+		defer file.Close()
+		r, err := bundle.ReadReceipt(file)
+		if err != nil {
+			return a.bundleError(fmt.Errorf("--since %s: %w", c.f.since, err))
+		}
+		c.base = r.Base()
+	}
+	if c.f.assume == "" {
+		return nil
+	}
+	b, err := a.openBundle(ctx, &c.f.trust, c.f.assume)
+	if err != nil {
+		return err
+	}
+	c.base = bundle.AssumeBundle(b)
+	c.heads, err = carry.HeadsOf(ctx, b)
+	return firstError(err, b.Close())
+}
+
+// make runs the targets, and what must run again to be carried.
+func (c *creation) make(ctx context.Context, sink ui.Sink) error {
+	o := c.options()
+	var err error
+	if o.Executor, err = c.executor(); err != nil {
+		return err
+	}
+	show := sink.OnEvent
+	o.OnEvent = func(e engine.Event) {
+		if e.Kind == engine.StepFinished && (e.Status == engine.Hit || e.Status == engine.Done) {
+			c.made[e.ID] = carry.Made{ID: e.ID, Step: e.Step, Key: e.Key}
+			if slices.Contains(c.ids, e.ID) && !e.Step.Inner {
+				for _, out := range e.Outputs {
+					c.outputs = append(c.outputs, out.Path)
+				}
+			}
+		}
+		show(e)
+	}
+	compiled, err := c.app.wantsCompileCache()
+	if err != nil {
+		return err
+	}
+	for {
+		sum, err := engine.Run(ctx, c.plan.Graph, c.ids, o)
+		if err != nil {
+			return err
+		}
+		if err := outcome(sum); err != nil {
+			return err
+		}
+		if len(o.ForceSteps) > 0 || slices.Contains(c.f.without, carry.GoCache) || !compiled {
+			return nil
+		}
+		again, err := carry.Unrecorded(ctx, c.store, c.steps(), golang.Compiles)
+		if err != nil || len(again) == 0 {
+			return err
+		}
+		fmt.Fprintf(c.app.err, "%d steps run once more: what they compile is to be carried, and was not recorded\n", len(again))
+		o.ForceSteps = map[engine.StepID]bool{}
+		for _, id := range again {
+			o.ForceSteps[id] = true
+		}
+		c.outputs = nil
+	}
+}
+
+// steps are those that were made, in graph order.
+func (c *creation) steps() []carry.Made {
+	var out []carry.Made
+	for _, id := range slices.Sorted(maps.Keys(c.made)) {
+		out = append(out, c.made[id])
+	}
+	return out
+}
+
+// gathering says what goes into the bundle.
+func (c *creation) gathering() (carry.Gathering, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return carry.Gathering{}, fmt.Errorf("find airbuild's own program: %w", err)
+	}
+	g := carry.Gathering{
+		Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Store: c.store,
+		Made: c.steps(), Outputs: c.outputs, Hosts: c.f.hosts, Programs: map[string]string{}, Self: self,
+		Exclude: c.f.exclude, History: c.f.history, Without: c.f.without, Heads: c.heads,
+	}
+	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {
+		g.Go = c.gocf
+	}
+	if b := c.block; b != nil {
+		if len(g.Hosts) == 0 {
+			g.Hosts = b.Hosts
+		}
+		maps.Copy(g.Programs, b.Airbuild)
+		g.Exclude = append(slices.Clone(b.Exclude), g.Exclude...)
+		g.History = g.History || b.History
+		for _, e := range b.Extra {
+			dir := filepath.FromSlash(e.Dir)
+			if !filepath.IsAbs(dir) {
+				dir = filepath.Join(c.root, dir)
+			}
+			g.Extra = append(g.Extra, carry.ExtraSpec{Name: e.Name, Dir: dir, Patterns: e.Patterns})
+		}
+	}
+	if len(g.Hosts) == 0 {
+		g.Hosts = []string{carry.ThisHost()}
+	}
+	for _, s := range c.f.programs {
+		host, file, ok := strings.Cut(s, "=")
+		if !ok {
+			return g, usageError("--airbuild %q: want OS/ARCH=FILE", s)
+		}
+		if file, err = filepath.Abs(file); err != nil {
+			return g, err
+		}
+		g.Programs[host] = file
+	}
+	for _, s := range c.f.extra {
+		name, pattern, ok := strings.Cut(s, "=")
+		if !ok {
+			return g, usageError("--extra %q: want NAME=PATTERN", s)
+		}
+		i := slices.IndexFunc(g.Extra, func(e carry.ExtraSpec) bool { return e.Name == name })
+		if i < 0 {
+			i = len(g.Extra)
+			g.Extra = append(g.Extra, carry.ExtraSpec{Name: name, Dir: c.root})
+		}
+		g.Extra[i].Patterns = append(g.Extra[i].Patterns, pattern)
+	}
+	return g, nil
+}
+
+// write makes the bundle, rehearses it, signs it, and brings it to where it was
+// asked for.
+func (c *creation) write(ctx context.Context) (err error) {
+	spec, err := c.gathering()
+	if err != nil {
+		return err
+	}
+	if spec.Heads == nil {
+		if spec.Heads, err = carry.LastHeads(c.store.Dir(), c.line); err != nil {
+			return err
+		}
+	}
+	g, err := carry.Gather(ctx, spec)
+	defer func() { err = errors.Join(err, g.Close()) }()
+	if err != nil {
+		return err
+	}
+	for _, note := range g.Notes {
+		fmt.Fprintf(c.app.err, "note: %s\n", note)
+	}
+	if len(c.keys) == 0 {
+		fmt.Fprintf(c.app.err, "note: nobody signs this bundle; the other side has to allow that: --sign KEY\n")
+	}
+	to, err := filepath.Abs(c.f.to)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(to, 0o777); err != nil {
+		return fmt.Errorf("write bundle: %w", err)
+	}
+	dir := to
+	if c.volumes != pipelines.NoVolumes {
+		dir = carry.Carried(c.store.Dir(), "made", c.line)
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return fmt.Errorf("write bundle: %w", err)
+		}
+	}
+	m := c.app.newMeter()
+	defer m.end()
+	if _, err := bundle.Create(ctx, dir, c.spec(g), bundle.CreateOptions{
+		PackSize: packSize(c.volumes), Jobs: c.app.jobs, Progress: m.tell, Replace: c.f.replace || dir != to,
+	}); err != nil {
+		return c.app.bundleError(err)
+	}
+	m.end()
+	meta, err := c.rehearse(ctx, dir, g)
+	if err != nil {
+		return err
+	}
+	if _, err := bundle.Seal(ctx, dir, bundle.SealOptions{Metadata: meta, Keys: c.keys, Time: time.Now(), Actor: actor()}); err != nil {
+		return c.app.bundleError(err)
+	}
+	if err := carry.KeepHeads(c.store.Dir(), c.line, g.Heads); err != nil {
+		return err
+	}
+	return c.deliver(ctx, dir, to, m)
+}
+
+// packSize is such that several packs fit into a volume.
+func packSize(volume int64) int64 {
+	if volume == pipelines.NoVolumes || volume/4 > bundle.DefaultPackSize {
+		return bundle.DefaultPackSize
+	}
+	return max(volume/4, 1<<20)
+}
+
+// spec is what bundle.Create takes.
+func (c *creation) spec(g *carry.Gathered) bundle.Spec {
+	meta := map[string]string{"targets": strings.Join(c.targets, " "), "airbuild": readVersion().Version}
+	created := time.Unix(0, 0).UTC()
+	var sequence int64
+	if g.Source != nil {
+		created = g.Source.Info.Time.UTC()
+		sequence = created.Unix()
+		if g.Source.Info.Describe != "" {
+			meta["version"] = g.Source.Info.Describe
+		}
+		if g.Source.Info.Commit != "" {
+			meta["commit"] = g.Source.Info.Commit
+		}
+	}
+	if g.Toolchain != "" {
+		meta["go"] = g.Toolchain
+	}
+	if c.block != nil && c.block.Description != "" {
+		meta["description"] = c.block.Description
+	}
+	if len(c.f.without) > 0 {
+		meta["without"] = strings.Join(c.f.without, " ")
+	}
+	return bundle.Spec{
+		Name: c.line, Sequence: sequence, Created: created, Metadata: meta,
+		Components: g.Components, Base: c.base,
+	}
+}
+
+// rehearse proves the bundle, and returns what it says of that.
+func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) (_ map[string]string, err error) {
+	switch {
+	case c.f.noRehearse:
+		return map[string]string{"rehearsal": "none"}, nil
+	case c.base != nil:
+		// A delta is complete with its base only, which is at the receiver.
+		return map[string]string{"rehearsal": "none: a delta"}, nil
+	}
+	b, err := bundle.Open(ctx, bundle.Trust{AllowUnsigned: true}, dir)
+	if err != nil {
+		return nil, c.app.bundleError(err)
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	r := carry.Rehearsal{
+		Bundle: b, Targets: c.targets, Dist: c.plan.Dist, Args: c.app.planArgs(),
+		Place:     filepath.Join(c.store.Dir(), ".airbuild-rehearsal-"+fmt.Sprint(os.Getpid())),
+		GoCarried: g.Toolchain != "",
+	}
+	if !c.f.noRebuild {
+		r.Rebuild = carry.Rebuildable(c.steps())
+	}
+	if !c.app.json() {
+		fmt.Fprintln(c.app.err, "rehearsing: from the bundle alone, without a network")
+	}
+	got, err := carry.Rehearse(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if !got.OK() {
+		for _, m := range got.Missing {
+			fmt.Fprintf(c.app.err, "%s: %s\n", m.Step, m.Reason)
+		}
+		return nil, &exitError{exitFailed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run", got.Hits, got.Steps, len(got.Missing))}
+	}
+	meta := map[string]string{"rehearsal": fmt.Sprintf("ok: %d of %d steps hit, %d made again", got.Hits, got.Steps, got.Rebuilt), "rehearsal-isolation": got.Isolation}
+	if !c.app.json() {
+		fmt.Fprintf(c.app.err, "rehearsed: %d steps, all hits; %d made again\n", got.Steps, got.Rebuilt)
+	}
+	return meta, nil
+}
+
+// deliver writes volumes if they are wanted, the bootstrap script, and says
+// what to do next.
+func (c *creation) deliver(ctx context.Context, dir, to string, m *meter) (err error) {
+	trust := bundle.Trust{AllowUnsigned: true}
+	for _, key := range c.keys {
+		trust.Keys = append(trust.Keys, key.Public())
+	}
+	b, err := bundle.Open(ctx, trust, dir)
+	if err != nil {
+		return c.app.bundleError(err)
+	}
+	closed := false
+	defer func() {
+		if !closed {
+			err = errors.Join(err, b.Close())
+		}
+	}()
+	var files []string
+	if dir != to {
+		if files, err = bundle.WriteVolumes(ctx, b, to, bundle.VolumeOptions{Size: c.volumes, Progress: m.tell}); err != nil {
+			return c.app.bundleError(err)
+		}
+		m.end()
+	}
+	script, err := carry.WriteBootstrap(b, to)
+	if err != nil {
+		return err
+	}
+	if err := c.app.logCustody(ctx, c.store.Dir(), bundle.EventWritten, b, map[string]string{"to": to}, first(c.keys)); err != nil {
+		return err
+	}
+	if err := c.report(b, to, files, script); err != nil {
+		return err
+	}
+	closed = true
+	if err := b.Close(); err != nil {
+		return err
+	}
+	if dir != to {
+		return os.RemoveAll(dir) // the volumes have it all
+	}
+	return nil
+}
+
+func first(keys []*sign.SecretKey) *sign.SecretKey {
+	if len(keys) == 0 {
+		return nil
+	}
+	return keys[0]
+}
+
+// report says what was written.
+func (c *creation) report(b *bundle.Bundle, to string, files []string, script string) error {
+	if c.app.json() {
+		return nil
+	}
+	if err := c.app.writeInspection(b, false); err != nil {
+		return err
+	}
+	sum, err := sha256File(script)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(c.app.out, "\nwritten to %s:", to)
+	for _, f := range files {
+		fmt.Fprintf(c.app.out, " %s", filepath.Base(f))
+	}
+	_, err = fmt.Fprintf(c.app.out, "\n%s  %s\n\non the other side: sh %s, or airbuild bundle import DIR\n", sum, carry.BootstrapName, carry.BootstrapName)
+	return err
+}
+
+// logCustody adds an event to a cache's custody log.
+func (a *app) logCustody(ctx context.Context, cache, kind string, b *bundle.Bundle, details map[string]string, key *sign.SecretKey) error {
+	return bundle.AppendCustody(ctx, bundle.CustodyFile(cache), bundle.Event{
+		Kind: kind, Subject: b.Digest(), Name: b.Root().Name, Actor: actor(),
+		Time: time.Now().UTC().Format(time.RFC3339), Details: details,
+	}, key)
+}
+
+// planArgs are the flags that a run elsewhere needs to plan the same.
+func (a *app) planArgs() []string {
+	var args []string
+	for _, v := range a.vars {
+		args = append(args, "--var", v)
+	}
+	if a.environment != "" {
+		args = append(args, "--environment", a.environment)
+	}
+	return args
+}

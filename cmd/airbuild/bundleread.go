@@ -1,0 +1,341 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+func (a *app) bundleInspectCommand() *cobra.Command {
+	trust, files := &trustFlags{}, false
+	c := &cobra.Command{
+		Use:   "inspect PATH…",
+		Short: "Say what is in a bundle, and who signed it",
+		Long: "Say what is in a bundle, and who signed it. PATH is a directory, or volumes. Contents\n" +
+			"are not read: for that, airbuild bundle verify.",
+		Example: "  airbuild bundle inspect /media/usb\n  airbuild bundle inspect /media/usb --files",
+		Args:    atLeastOne("the bundle"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.bundleInspect(c.Context(), trust, files, args) },
+	}
+	c.Flags().BoolVar(&files, "files", false, "list every file")
+	trust.declare(c.Flags())
+	return c
+}
+
+// atLeastOne wants arguments.
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError("%s needs %s.", c.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+// An inspection is a bundle in words and as JSON.
+type inspection struct {
+	Digest     string               `json:"digest"`
+	Root       *bundle.Root         `json:"root"`
+	Signers    []string             `json:"signers"`
+	Components []inspectedComponent `json:"components"`
+}
+
+type inspectedComponent struct {
+	Name     string            `json:"name"`
+	Files    int               `json:"files"`
+	Bytes    int64             `json:"bytes"`
+	Carried  int64             `json:"carried"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+	Paths    []inspectedFile   `json:"paths,omitempty"`
+}
+
+type inspectedFile struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+func (a *app) bundleInspect(ctx context.Context, t *trustFlags, files bool, paths []string) (err error) {
+	b, err := a.openBundle(ctx, t, paths...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, b.Close()) }()
+	if a.json() {
+		return json.NewEncoder(a.out).Encode(a.inspect(b, files))
+	}
+	return a.writeInspection(b, files)
+}
+
+func (a *app) inspect(b *bundle.Bundle, files bool) inspection {
+	in := inspection{Digest: b.Digest(), Root: b.Root(), Signers: []string{}}
+	for _, key := range b.Signers() {
+		in.Signers = append(in.Signers, key.ID().String())
+	}
+	for _, c := range b.Root().Components {
+		ic := inspectedComponent{Name: c.Name, Files: c.Files, Bytes: c.Bytes, Carried: c.Carried, Metadata: c.Metadata}
+		if files {
+			for f := range b.Files(c.Name) {
+				ic.Paths = append(ic.Paths, inspectedFile{f.Path, f.Digest.Hex(), f.Digest.Size})
+			}
+		}
+		in.Components = append(in.Components, ic)
+	}
+	return in
+}
+
+func (a *app) writeInspection(b *bundle.Bundle, files bool) error {
+	root := b.Root()
+	err := a.writeTable(func(w io.Writer) { a.inspectionHead(w, b) })
+	if err != nil {
+		return err
+	}
+	err = a.writeTable(func(w io.Writer) {
+		fmt.Fprint(w, "\ncomponent\tfiles\tsize\tcarried\t\n")
+		for _, c := range root.Components {
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", c.Name, c.Files, ui.Bytes(c.Bytes), ui.Bytes(c.Carried), metadataText(c.Metadata))
+		}
+	})
+	if err != nil || !files {
+		return err
+	}
+	for _, c := range root.Components {
+		if _, err := fmt.Fprintf(a.out, "\n%s\n", c.Name); err != nil {
+			return err
+		}
+		for f := range b.Files(c.Name) {
+			if _, err := fmt.Fprintf(a.out, "  %s  %s\n", f.Digest.Hex(), f.Path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inspectionHead writes what is true of the bundle as a whole.
+func (a *app) inspectionHead(w io.Writer, b *bundle.Bundle) {
+	root := b.Root()
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, value)
+		}
+	}
+	row("bundle", root.Name)
+	row("digest", b.Digest())
+	row("created", root.Created)
+	row("signed by", a.signedBy(b))
+	for _, name := range slices.Sorted(maps.Keys(root.Metadata)) {
+		row(name, root.Metadata[name])
+	}
+	if root.Base != nil {
+		row("needs", fmt.Sprintf("%d contents, %s, of %s", root.Base.Contents, ui.Bytes(root.Base.Bytes), strings.Join(short(root.Base.Bundles), ", ")))
+	}
+	row("size", ui.Bytes(root.Carried()))
+}
+
+func short(digests []string) []string {
+	var out []string
+	for _, d := range digests {
+		out = append(out, d[:min(12, len(d))])
+	}
+	return out
+}
+
+func metadataText(m map[string]string) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, name+"="+m[name])
+	}
+	return strings.Join(parts, " ")
+}
+
+func (a *app) bundleVerifyCommand() *cobra.Command {
+	trust, deep := &trustFlags{}, false
+	c := &cobra.Command{
+		Use:   "verify PATH…",
+		Short: "Check signatures and every byte of a bundle",
+		Long: "Check signatures and every byte of a bundle. What is damaged is named by volume, offset\n" +
+			"and digest. Ends with exit code 3 if something is wrong. Volumes may be checked one by one.",
+		Example: "  airbuild bundle verify /media/usb\n  airbuild bundle verify site-002-of-003.tar",
+		Args:    atLeastOne("the bundle"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.bundleVerify(c.Context(), trust, deep, args) },
+	}
+	c.Flags().BoolVar(&deep, "deep", false, "unpack everything too, and hash every file")
+	trust.declare(c.Flags())
+	return c
+}
+
+func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, paths []string) (err error) {
+	b, err := a.openBundle(ctx, t, paths...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, b.Close()) }()
+	m := a.newMeter()
+	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.tell})
+	m.end()
+	if err != nil {
+		return a.bundleError(err)
+	}
+	for _, d := range report.Damage {
+		fmt.Fprintf(a.err, "%s\n", d)
+	}
+	if !report.OK() {
+		return &exitError{exitUnverified, fmt.Errorf("bundle %s: %d parts are damaged or missing", b.Root().Name, len(report.Damage)+len(report.Missing))}
+	}
+	_, err = fmt.Fprintf(a.out, "ok: %s, %d blobs, %s, signed by %s\n", b.Root().Name, report.Blobs, ui.Bytes(report.Bytes), a.signedBy(b))
+	return err
+}
+
+func (a *app) bundleDiffCommand() *cobra.Command {
+	trust, files := &trustFlags{}, false
+	c := &cobra.Command{
+		Use:     "diff OLD NEW",
+		Short:   "Say what two bundles do not have in common",
+		Long:    "Say what two bundles do not have in common, by component and file. Ends with exit code 3\nif there is something.",
+		Example: "  airbuild bundle diff /media/last /media/usb",
+		Args:    exactArgs(2, "two bundles"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.bundleDiff(c.Context(), trust, files, args) },
+	}
+	c.Flags().BoolVar(&files, "files", false, "list every file, those of the store too")
+	trust.declare(c.Flags())
+	return c
+}
+
+func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths []string) (err error) {
+	before, err := a.openBundle(ctx, t, paths[0])
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, before.Close()) }()
+	after, err := a.openBundle(ctx, t, paths[1])
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, after.Close()) }()
+	d := bundle.Diff(before, after)
+	if len(d.Components) == 0 {
+		_, err := fmt.Fprintln(a.out, "no difference")
+		return err
+	}
+	for _, c := range d.Components {
+		if err := a.writeDifference(c, files); err != nil {
+			return err
+		}
+	}
+	return said(exitUnverified)
+}
+
+// writeDifference lists the files of a component that differ. Those of the
+// store have hashes for names, and are counted unless asked for.
+func (a *app) writeDifference(c bundle.ComponentDifference, files bool) error {
+	what := "differs"
+	switch {
+	case c.Added:
+		what = "is new"
+	case c.Removed:
+		what = "is gone"
+	}
+	var added, removed, changed int
+	for _, f := range c.Files {
+		switch {
+		case f.Old == nil:
+			added++
+		case f.New == nil:
+			removed++
+		default:
+			changed++
+		}
+	}
+	if _, err := fmt.Fprintf(a.out, "%s %s: %d added, %d removed, %d changed\n", c.Name, what, added, removed, changed); err != nil {
+		return err
+	}
+	kind, _, _ := strings.Cut(c.Name, "/")
+	if !files && (kind == carry.Actions || kind == carry.GoCache || kind == carry.SumDB || c.Added || c.Removed) {
+		return nil
+	}
+	for _, f := range c.Files {
+		sign, path := "~", ""
+		switch {
+		case f.Old == nil:
+			sign, path = "+", f.New.Path
+		case f.New == nil:
+			sign, path = "-", f.Old.Path
+		default:
+			path = f.New.Path
+		}
+		if _, err := fmt.Fprintf(a.out, "  %s %s\n", sign, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) bundleReceiptCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "receipt",
+		Short: "Say what this host has, for the next delta",
+		Long: "Write to standard output what this host has of the bundles that it imported. On the\n" +
+			"connected side, bundle create --since FILE then carries only what is missing here.",
+		Example: "  airbuild bundle receipt > receipt.json",
+		Args:    noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return a.withStore(func(s *store.Disk) error { return a.bundleReceipt(c.Context(), s) })
+		},
+	}
+}
+
+func (a *app) bundleReceipt(ctx context.Context, s *store.Disk) (err error) {
+	places := carry.OpenPlaces(s.Dir(), s)
+	defer func() { err = errors.Join(err, places.Close()) }()
+	r, err := bundle.MakeReceipt(ctx, s.Dir(), places.Sink)
+	if err != nil {
+		return a.bundleError(err)
+	}
+	_, err = r.WriteTo(a.out)
+	return err
+}
+
+func (a *app) bundleListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "List the bundles that were imported here",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.bundleList() },
+	}
+}
+
+func (a *app) bundleList() error {
+	dir, err := a.cacheDir()
+	if err != nil {
+		return err
+	}
+	all, err := bundle.ListCarried(dir)
+	if err != nil {
+		return a.bundleError(err)
+	}
+	if a.json() {
+		out := []inspection{}
+		for _, c := range all {
+			out = append(out, inspection{Digest: c.Digest, Root: c.Root, Signers: []string{}})
+		}
+		return json.NewEncoder(a.out).Encode(out)
+	}
+	return a.writeTable(func(w io.Writer) {
+		for _, c := range all {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.Root.Name, c.Digest[:12], c.Root.Created, c.Root.Metadata["version"])
+		}
+	})
+}

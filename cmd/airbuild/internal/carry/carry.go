@@ -1,0 +1,62 @@
+// Package carry decides what of a project goes into a bundle, and where what
+// comes out of one goes: the source, the results of its steps, compiled
+// packages, modules, Go and airbuild itself. It rehearses a bundle, and writes
+// the script that unpacks one where there is nothing yet.
+//
+// engine/bundle knows components as lists of files and nothing of their
+// meaning; the meaning is here.
+package carry
+
+import (
+	"cmp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
+)
+
+// The names of components, or of their first parts.
+const (
+	Airbuild  = "airbuild"
+	Source    = "source"
+	Modules   = "modules"
+	SumDB     = "sumdb"
+	Toolchain = "toolchain"
+	GoCache   = "gocache"
+	Actions   = "actions"
+	Artifacts = "artifacts"
+	Extra     = "extra"
+)
+
+// HostName is the second part of a component's name for a system.
+func HostName(goos, goarch string) string { return goos + "-" + goarch }
+
+// splitHost takes "linux/amd64" apart.
+func splitHost(host string) (goos, goarch string) {
+	goos, goarch, _ = strings.Cut(host, "/")
+	return goos, goarch
+}
+
+// ThisHost is the system that this program runs on: "linux/amd64".
+func ThisHost() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+// A Made is a step that was made or taken from the store, with its key.
+type Made struct {
+	ID   engine.StepID
+	Step *engine.Step
+	Key  action.Digest
+}
+
+// sorted puts a component's files in order and takes repetitions out.
+func sorted(files []bundle.Input) []bundle.Input {
+	slices.SortFunc(files, func(a, b bundle.Input) int { return cmp.Compare(a.Path, b.Path) })
+	return slices.CompactFunc(files, func(a, b bundle.Input) bool { return a.Path == b.Path })
+}
+
+func sortedComponents(cs []bundle.Component) []bundle.Component {
+	slices.SortFunc(cs, func(a, b bundle.Component) int { return cmp.Compare(a.Name, b.Name) })
+	return cs
+}

@@ -1,0 +1,420 @@
+package carry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+// A Checkout says where the files of a component go.
+type Checkout struct {
+	Cache     string
+	Store     *store.Disk // of Cache; the bundle was imported there
+	Component string      // Source or Artifacts
+	Dir       string
+	// Force replaces files that are there and differ, whoever changed them.
+	Force bool
+}
+
+// CheckedOut says what CheckOut did.
+type CheckedOut struct {
+	Files, Written, Removed int
+	// Kept are files that the component no longer has, and that stay because
+	// they are not as an earlier checkout left them.
+	Kept []string
+}
+
+// A ConflictError is a checkout that would overwrite what somebody changed.
+// Nothing was written.
+type ConflictError struct {
+	Dir   string
+	Paths []string
+}
+
+func (e *ConflictError) Error() string {
+	list := strings.Join(e.Paths[:min(len(e.Paths), 10)], "\n  ")
+	if n := len(e.Paths) - 10; n > 0 {
+		list += fmt.Sprintf("\n  and %d more", n)
+	}
+	return fmt.Sprintf("unpack into %s: these were changed there, or are somebody else's:\n  %s\nMove them away, take another directory, or use --force to lose the changes.", e.Dir, list)
+}
+
+// checkoutRecord is what an earlier checkout into a directory left there.
+type checkoutRecord struct {
+	Version   int               `json:"version"` // 1
+	Dir       string            `json:"dir"`
+	Component string            `json:"component"`
+	Bundle    string            `json:"bundle"`
+	Files     map[string]string `json:"files"` // path to SHA-256
+	Links     map[string]string `json:"links,omitempty"`
+}
+
+// maxRecord bounds what is read of a record, in bytes.
+const maxRecord = 256 << 20
+
+// A checkout is one at work.
+type checkout struct {
+	Checkout
+	bundle *bundle.Bundle
+	root   *os.Root
+	want   map[string]bundle.File
+	links  map[string]string
+	before checkoutRecord
+	done   CheckedOut
+}
+
+// CheckOut writes the files of a component of an imported bundle to a
+// directory, which is made if need be. Files of an earlier checkout that are as
+// it left them are replaced, and removed if the component no longer has them.
+// What somebody changed is a *ConflictError before anything is written. Other
+// files in the directory are left alone.
+func CheckOut(ctx context.Context, b *bundle.Bundle, c Checkout) (_ *CheckedOut, err error) {
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", c.Component, err)
+	}
+	if b.Root().Component(c.Component) == nil {
+		return nil, fmt.Errorf("unpack %s: the bundle has none", c.Component)
+	}
+	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", c.Component, err)
+	}
+	co := &checkout{Checkout: c, bundle: b, want: map[string]bundle.File{}, links: map[string]string{}}
+	if co.root, err = os.OpenRoot(c.Dir); err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", c.Component, err)
+	}
+	defer func() { err = errors.Join(err, co.root.Close()) }()
+	if err := co.run(ctx); err != nil {
+		var conflict *ConflictError
+		if errors.As(err, &conflict) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("unpack %s into %s: %w", c.Component, c.Dir, err)
+	}
+	return &co.done, nil
+}
+
+func (c *checkout) run(ctx context.Context) error {
+	if err := c.list(ctx); err != nil {
+		return err
+	}
+	if err := c.readRecord(); err != nil {
+		return err
+	}
+	write, err := c.compare()
+	if err != nil {
+		return err
+	}
+	if err := c.removeStale(); err != nil {
+		return err
+	}
+	for _, p := range write {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.write(ctx, p); err != nil {
+			return err
+		}
+	}
+	c.done.Files, c.done.Written = len(c.want)+len(c.links), len(write)
+	return c.writeRecord()
+}
+
+// list finds what the directory is to hold.
+func (c *checkout) list(ctx context.Context) error {
+	for f := range c.bundle.Files(c.Component) {
+		c.want[f.Path] = f
+	}
+	f, ok := c.want[linksFile]
+	if !ok || c.Component != Source {
+		return nil
+	}
+	delete(c.want, linksFile)
+	r, err := c.Store.Open(ctx, f.Digest)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	b, err := io.ReadAll(io.LimitReader(r, maxRecord))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, &c.links); err != nil {
+		return fmt.Errorf("%w: %s: %w", bundle.ErrRefused, linksFile, err)
+	}
+	for name, target := range c.links {
+		if err := bundle.CheckPath(name); err != nil {
+			return fmt.Errorf("%w: %s: %w", bundle.ErrRefused, linksFile, err)
+		}
+		if err := checkLink(name, target); err != nil {
+			return fmt.Errorf("%w: %w", bundle.ErrRefused, err)
+		}
+		if err := c.apart(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apart refuses a link that stands where a file or a folder is.
+func (c *checkout) apart(link string) error {
+	if _, ok := c.want[link]; ok {
+		return fmt.Errorf("%w: %s is a file and a link", bundle.ErrRefused, link)
+	}
+	for _, names := range []func(func(string) bool){
+		func(yield func(string) bool) {
+			for p := range c.want {
+				if !yield(p) {
+					return
+				}
+			}
+		},
+		maps.Keys(c.links),
+	} {
+		for p := range names {
+			if p != link && within(p, link) {
+				return fmt.Errorf("%w: %s is below %s, which is a link", bundle.ErrRefused, p, link)
+			}
+		}
+	}
+	return nil
+}
+
+// compare returns the paths to write, sorted: what is missing or different.
+func (c *checkout) compare() ([]string, error) {
+	var write, conflicts []string
+	for p, f := range c.want {
+		same, mine, err := c.fileState(p, f.Digest.Hex(), f.Executable)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case same:
+		case mine || c.Force:
+			write = append(write, p)
+		default:
+			conflicts = append(conflicts, p)
+		}
+	}
+	for p, target := range c.links {
+		have, err := c.root.Readlink(p)
+		switch {
+		case err == nil && filepath.ToSlash(have) == target:
+		case errors.Is(err, fs.ErrNotExist), err == nil && c.before.Links[p] == filepath.ToSlash(have), c.Force:
+			write = append(write, p)
+		default:
+			conflicts = append(conflicts, p)
+		}
+	}
+	if len(conflicts) > 0 {
+		slices.Sort(conflicts)
+		return nil, &ConflictError{c.Dir, conflicts}
+	}
+	slices.Sort(write)
+	return write, nil
+}
+
+// fileState reports whether a path holds the content already, and if not
+// whether it may be written: nothing is there, or what an earlier checkout left.
+func (c *checkout) fileState(p, want string, executable bool) (same, mine bool, err error) {
+	fi, err := c.root.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) || isNotDir(err) {
+		// A file may be in the way of a folder: it is stale, or a conflict of
+		// its own when it cannot be removed.
+		return false, true, nil
+	}
+	if err != nil {
+		return false, false, err
+	}
+	if fi.Mode()&fs.ModeSymlink != 0 {
+		have, err := c.root.Readlink(p)
+		return false, err == nil && c.before.Links[p] == filepath.ToSlash(have), nil
+	}
+	if !fi.Mode().IsRegular() {
+		return false, false, nil
+	}
+	have, err := c.hash(p)
+	if err != nil {
+		return false, false, err
+	}
+	bit := fi.Mode()&0o111 != 0 == executable || !keepsModes
+	return have == want && bit, have == want || have == c.before.Files[p], nil
+}
+
+func (c *checkout) hash(p string) (string, error) {
+	f, err := c.root.Open(p)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// removeStale removes what an earlier checkout left and this one does not have.
+func (c *checkout) removeStale() error {
+	for _, p := range slices.Sorted(maps.Keys(c.before.Links)) {
+		if _, ok := c.links[p]; ok {
+			continue
+		}
+		if have, err := c.root.Readlink(p); err == nil && filepath.ToSlash(have) == c.before.Links[p] {
+			if err := c.remove(p); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range slices.Sorted(maps.Keys(c.before.Files)) {
+		if _, ok := c.want[p]; ok {
+			continue
+		}
+		fi, err := c.root.Lstat(p)
+		if err != nil {
+			continue // gone already
+		}
+		have := ""
+		if fi.Mode().IsRegular() {
+			if have, err = c.hash(p); err != nil {
+				return err
+			}
+		}
+		if have != c.before.Files[p] {
+			c.done.Kept = append(c.done.Kept, p)
+			continue
+		}
+		if err := c.remove(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove removes a file, and the directories that are empty then.
+func (c *checkout) remove(p string) error {
+	if err := c.root.Remove(p); err != nil {
+		return err
+	}
+	c.done.Removed++
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		if c.root.Remove(dir) != nil {
+			break // not empty
+		}
+	}
+	return nil
+}
+
+// write puts a file or a link at its path, by rename.
+func (c *checkout) write(ctx context.Context, p string) error {
+	if dir := path.Dir(p); dir != "." {
+		if err := c.root.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	temp := path.Join(path.Dir(p), store.TempPrefix+"checkout")
+	_ = c.root.Remove(temp) // of a killed process
+	if target, ok := c.links[p]; ok {
+		if err := c.root.Symlink(filepath.FromSlash(target), temp); err != nil {
+			return err
+		}
+		return c.root.Rename(temp, p)
+	}
+	f := c.want[p]
+	if err := c.content(ctx, f.Digest, temp, f.Executable); err != nil {
+		_ = c.root.Remove(temp)
+		return err
+	}
+	return c.root.Rename(temp, p)
+}
+
+// content writes a blob of the store, which verifies it on the way.
+func (c *checkout) content(ctx context.Context, d action.Digest, name string, executable bool) (err error) {
+	mode := fs.FileMode(0o666)
+	if executable {
+		mode = 0o777
+	}
+	r, err := c.Store.Open(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := c.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Close())
+}
+
+func (c *checkout) recordPath() string {
+	sum := sha256.Sum256([]byte(c.Component + "\x00" + c.Dir))
+	return Carried(c.Cache, "checkouts", hex.EncodeToString(sum[:8])+".json")
+}
+
+// readRecord reads what an earlier checkout left. A record that cannot be read
+// is none: then what is there counts as somebody else's.
+func (c *checkout) readRecord() error {
+	b, err := readBounded(c.recordPath(), maxRecord)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var r checkoutRecord
+	if json.Unmarshal(b, &r) == nil && r.Version == 1 && r.Dir == c.Dir && r.Component == c.Component {
+		c.before = r
+	}
+	return nil
+}
+
+// writeRecord is last: a checkout that was cut off leaves the record before,
+// and files of either, which both count as nobody's changes.
+func (c *checkout) writeRecord() error {
+	r := checkoutRecord{Version: 1, Dir: c.Dir, Component: c.Component, Bundle: c.bundle.Digest(), Files: map[string]string{}, Links: c.links}
+	for p, f := range c.want {
+		r.Files[p] = f.Digest.Hex()
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	name := c.recordPath()
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	temp := name + ".tmp"
+	if err := os.WriteFile(temp, append(b, '\n'), 0o666); err != nil {
+		return err
+	}
+	return os.Rename(temp, name)
+}
+
+// readBounded reads a file of at most limit bytes.
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = fmt.Errorf("read %s: it has more than %d bytes", name, limit)
+	}
+	return b, err
+}

@@ -1,0 +1,289 @@
+package carry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+)
+
+// A Gathering is what Gather goes by.
+type Gathering struct {
+	Root, Dist, Cache string
+	Store             *store.Disk
+	Go                *golang.Config // nil: the project has no Go stages
+	Made              []Made         // every step that the bundle is for, with all that it needs
+	Outputs           []string       // project-relative: what the user takes away
+	Hosts             []string       // "linux/amd64"
+	Programs          map[string]string
+	Self              string // this program's own file
+	Exclude           []string
+	History           bool
+	Extra             []ExtraSpec
+	// Without names components to leave out, by their kind.
+	Without []string
+	// Heads are the signed heads of checksum databases that the receiver has.
+	Heads map[string][]byte
+	Log   io.Writer
+}
+
+// An ExtraSpec is a component of further files. Dir is absolute.
+type ExtraSpec struct {
+	Name, Dir string
+	Patterns  []string
+}
+
+// A Gathered is all that goes into a bundle. Close removes what was made for
+// it, and is called when the bundle is made.
+type Gathered struct {
+	Components []bundle.Component
+	Source     *SourceTree
+	// Heads are those of the carried databases, for the next bundle.
+	Heads map[string][]byte
+	// Toolchain is the Go that is carried; empty for none.
+	Toolchain string
+	Notes     []string // for the user
+	temp      []string
+}
+
+// Close removes temporary files.
+func (g *Gathered) Close() error {
+	if g.Source != nil {
+		g.Source.Close()
+	}
+	var errs []error
+	for _, dir := range g.temp {
+		errs = append(errs, removeTree(dir))
+	}
+	return errors.Join(errs...)
+}
+
+// Gather makes the components of a bundle. The Gathered must be closed, also
+// if there is an error.
+func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
+	out := &gathering{Gathering: g}
+	for _, part := range []struct {
+		kind string
+		do   func(context.Context) error
+	}{
+		{Airbuild, out.programs},
+		{Source, out.source},
+		{Actions, out.results},
+		{GoCache, out.compiled},
+		{Modules, out.modules},
+		{Artifacts, out.artifacts},
+		{Extra, out.extra},
+	} {
+		if slices.Contains(g.Without, part.kind) {
+			continue
+		}
+		if err := part.do(ctx); err != nil {
+			return &out.Gathered, err
+		}
+	}
+	sortedComponents(out.Components)
+	return &out.Gathered, nil
+}
+
+// Kinds are the components that can be left out.
+func Kinds() []string {
+	return []string{Airbuild, Source, Modules, SumDB, Toolchain, GoCache, Actions, Artifacts, Extra}
+}
+
+type gathering struct {
+	Gathering
+	Gathered
+}
+
+func (g *gathering) note(format string, args ...any) {
+	g.Notes = append(g.Notes, fmt.Sprintf(format, args...))
+}
+
+func (g *gathering) programs(context.Context) error {
+	cs, missing, err := Programs(g.Hosts, g.Gathering.Programs, g.Root, g.Self)
+	if err != nil {
+		return err
+	}
+	for _, host := range missing {
+		g.note("no airbuild for %s is carried: name one with --airbuild %s=FILE", host, host)
+	}
+	for _, c := range cs {
+		for _, f := range c.Files {
+			if why, err := needsLibraries(f); err != nil {
+				return err
+			} else if why != "" {
+				g.note("%s %s; build it with CGO_ENABLED=0", c.Name, why)
+			}
+		}
+	}
+	g.Components = append(g.Components, cs...)
+	return nil
+}
+
+func (g *gathering) source(ctx context.Context) error {
+	t, err := SourceFiles(ctx, SourceSpec{Root: g.Root, Dist: g.Dist, Cache: g.Cache, Exclude: g.Exclude, History: g.History})
+	if err != nil {
+		return err
+	}
+	g.Source = t
+	g.Components = append(g.Components, t.Component)
+	if t.Info.Dirty {
+		g.note("the source has changes that are not committed; they are carried, and it says so")
+	}
+	if n := len(t.Untracked); n > 0 {
+		g.note("git does not know %s%s: not carried", strings.Join(t.Untracked[:min(n, 3)], ", "), more(n-3))
+	}
+	return nil
+}
+
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and %d more files", n)
+}
+
+func (g *gathering) results(ctx context.Context) error {
+	c, err := Results(ctx, g.Store, g.Made)
+	g.Components = append(g.Components, c)
+	return err
+}
+
+func (g *gathering) compiled(ctx context.Context) error {
+	cs, err := Compiled(ctx, g.Store, g.Made, golang.Compiles)
+	g.Components = append(g.Components, cs...)
+	return err
+}
+
+// modules collects modules, proofs and toolchains: one tree, taken apart.
+func (g *gathering) modules(ctx context.Context) error {
+	if g.Go == nil {
+		return nil
+	}
+	o := golang.Collection{Heads: g.Gathering.Heads, Scratch: g.Cache, Log: g.Log}
+	if !slices.Contains(g.Without, Toolchain) {
+		tc, err := g.Go.Toolchain()
+		if err != nil {
+			return err
+		}
+		if !tc.Release {
+			return fmt.Errorf("carry Go: %s in %s is a development build, which nothing can verify on the other side; use a release, or leave it out with --without toolchain", tc.Version, tc.Root)
+		}
+		g.Toolchain = tc.Version
+		for _, host := range g.Hosts {
+			goos, goarch := splitHost(host)
+			o.Toolchains = append(o.Toolchains, proxytree.Toolchain{Version: tc.Version, Host: HostName(goos, goarch)})
+		}
+	}
+	dir, err := os.MkdirTemp(g.Cache, ".airbuild-modules-*")
+	if err != nil {
+		return fmt.Errorf("collect modules: %w", err)
+	}
+	g.temp = append(g.temp, dir)
+	got, err := g.Go.Collect(ctx, filepath.Join(dir, "tree"), o)
+	if err != nil {
+		return err
+	}
+	g.Notes = append(g.Notes, got.Notes...)
+	if g.Gathered.Heads, err = heads(filepath.Join(dir, "tree")); err != nil {
+		return err
+	}
+	cs, err := GoFiles(filepath.Join(dir, "tree"))
+	if err != nil {
+		return err
+	}
+	for i := range cs {
+		kind, _, _ := strings.Cut(cs[i].Name, "/")
+		if slices.Contains(g.Without, kind) {
+			continue
+		}
+		if kind == Modules {
+			cs[i].Metadata = evidence(got.Report)
+		}
+		g.Components = append(g.Components, cs[i])
+	}
+	return nil
+}
+
+// evidence says by what the modules were verified.
+func evidence(r *proxytree.Report) map[string]string {
+	m := map[string]string{}
+	for name, e := range map[string]proxytree.Evidence{
+		"proven": proxytree.ByProof, "recorded": proxytree.ByRecord, "by-sum": proxytree.BySum, "unverified": proxytree.Unverified,
+	} {
+		if n := r.Count(e); n > 0 {
+			m[name] = fmt.Sprint(n)
+		}
+	}
+	if r.Database != "" {
+		m["database"] = r.Database
+	}
+	return m
+}
+
+// heads reads the signed heads of a tree's databases.
+func heads(tree string) (map[string][]byte, error) {
+	names, err := proxytree.Databases(tree)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]byte{}
+	for _, name := range names {
+		b, err := readBounded(filepath.Join(tree, proxytree.SumDBName, name, "latest"), 64<<10)
+		if err != nil {
+			return nil, fmt.Errorf("read the head of %s: %w", name, err)
+		}
+		out[name] = b
+	}
+	return out, nil
+}
+
+func (g *gathering) artifacts(context.Context) error {
+	c, err := OutputFiles(g.Root, g.Dist, g.Outputs)
+	if len(c.Files) > 0 {
+		g.Components = append(g.Components, c)
+	}
+	return err
+}
+
+func (g *gathering) extra(context.Context) error {
+	for _, e := range g.Gathering.Extra {
+		c, err := ExtraFiles(e.Name, e.Dir, e.Patterns)
+		if err != nil {
+			return err
+		}
+		g.Components = append(g.Components, c)
+	}
+	return nil
+}
+
+// Rebuildable are the steps that a rehearsal makes once more: those that
+// compile what is shipped. Tests were run where the bundle is made.
+func Rebuildable(made []Made) []string {
+	var names []string
+	for _, m := range made {
+		if m.Step.Inner || m.Step.NoCache {
+			continue
+		}
+		switch m.Step.Type {
+		case "go_build", "go_vendor", "go_tidy", "go_download":
+			names = append(names, m.Step.Name)
+		}
+	}
+	return names
+}
+
+// UsesGo reports whether one of the steps runs the go command.
+func UsesGo(g *engine.Graph, ids []engine.StepID) bool {
+	return slices.ContainsFunc(ids, func(id engine.StepID) bool { return strings.HasPrefix(g.Steps[id].Type, "go_") })
+}

@@ -1,0 +1,266 @@
+package carry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+)
+
+// GoProxy is where the modules of all imported bundles are, in the form that a
+// GOPROXY serves.
+func GoProxy(cache string) string { return Carried(cache, "goproxy") }
+
+// Toolchains is where Go itself is unpacked.
+func Toolchains(cache string) string { return Carried(cache, "toolchains") }
+
+// A goTree takes modules, proofs and toolchains of one bundle in. They gather in
+// a directory of their own; when all are there, every file is verified against
+// the proofs, and only then the tree becomes a part of the one that Go is
+// pointed at, and toolchains are unpacked.
+type goTree struct {
+	places *Places
+	// bundle is what is imported; nil for a receipt, which only asks.
+	bundle *bundle.Bundle
+
+	incoming, proxy *bundle.DirSink
+	mu              sync.Mutex
+	merged          bool
+}
+
+// goComponents reports whether a component is a part of the tree.
+func goComponent(name string) bool {
+	kind, _, _ := strings.Cut(name, "/")
+	return kind == Modules || kind == SumDB || kind == Toolchain
+}
+
+func (t *goTree) incomingDir() string { return Carried(t.places.cache, "incoming") }
+
+func (t *goTree) sink(string) (bundle.Sink, error) {
+	if t.proxy != nil {
+		return t, nil
+	}
+	var err error
+	if t.incoming, err = bundle.NewDirSink(t.incomingDir(), bundle.DirOptions{}); err != nil {
+		return nil, err
+	}
+	t.proxy, err = bundle.NewDirSink(GoProxy(t.places.cache), bundle.DirOptions{})
+	return t, err
+}
+
+func (t *goTree) close() error {
+	var errs []error
+	for _, d := range []*bundle.DirSink{t.incoming, t.proxy} {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (t *goTree) ID() string              { return "go " + t.places.cache }
+func (t *goTree) Dir() string             { return t.places.cache }
+func (t *goTree) Late(f bundle.File) bool { return false }
+
+// grows reports whether a file says what there is, so that trees that become
+// one do not keep it as it came. Its content is kept in the store.
+func grows(p string) bool {
+	switch path.Base(p) {
+	case "list", "@latest", "latest", proxytree.SumsName:
+		return true
+	}
+	return false
+}
+
+func digests(f bundle.File) []action.Digest { return []action.Digest{f.Digest} }
+
+func (t *goTree) Has(ctx context.Context, f bundle.File, flushed bool) (bool, error) {
+	if grows(f.Path) {
+		missing, err := t.places.store.Missing(ctx, digests(f))
+		return len(missing) == 0, err
+	}
+	if ok, err := t.incoming.Has(ctx, f, false); ok || err != nil {
+		return ok, err
+	}
+	return t.proxy.Has(ctx, f, false)
+}
+
+func (t *goTree) Put(ctx context.Context, f bundle.File, r io.Reader) error {
+	if grows(f.Path) {
+		return (&contentSink{t.places.store}).Put(ctx, f, r)
+	}
+	return t.incoming.Put(ctx, f, r)
+}
+
+func (t *goTree) Open(ctx context.Context, f bundle.File) (io.ReadCloser, error) {
+	if grows(f.Path) {
+		return t.places.store.Open(ctx, f.Digest)
+	}
+	if ok, err := t.incoming.Has(ctx, f, false); err != nil {
+		return nil, err
+	} else if ok {
+		return t.incoming.Open(ctx, f)
+	}
+	return t.proxy.Open(ctx, f)
+}
+
+// Flush is called when everything was put, once for each component that goes
+// here; the first call does all.
+func (t *goTree) Flush(ctx context.Context) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.merged || t.bundle == nil {
+		return nil
+	}
+	if err := t.complete(ctx); err != nil {
+		return err
+	}
+	toolchains, err := t.verify(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.install(ctx, toolchains); err != nil {
+		return err
+	}
+	if err := proxytree.Merge(ctx, GoProxy(t.places.cache), t.incomingDir()); err != nil {
+		if proxytree.IsRefusal(err) {
+			err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
+		}
+		return err
+	}
+	if err := flush(t.places.cache); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(t.incomingDir()); err != nil {
+		return fmt.Errorf("clear %s: %w", t.incomingDir(), err)
+	}
+	t.merged = true
+	return nil
+}
+
+// complete brings to the incoming tree what an earlier bundle brought, so that
+// it can be verified as the whole that it was where it was made.
+func (t *goTree) complete(ctx context.Context) error {
+	for _, c := range t.bundle.Root().Components {
+		if !goComponent(c.Name) {
+			continue
+		}
+		for f := range t.bundle.Files(c.Name) {
+			if ok, err := t.incoming.Has(ctx, f, false); ok || err != nil {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := t.bring(ctx, f); err != nil {
+				return fmt.Errorf("complete modules: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// bring links a file that is never rewritten, and copies any other.
+func (t *goTree) bring(ctx context.Context, f bundle.File) error {
+	if !grows(f.Path) {
+		to := filepath.Join(t.incomingDir(), filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if os.Link(filepath.Join(GoProxy(t.places.cache), filepath.FromSlash(f.Path)), to) == nil {
+			return nil
+		}
+	}
+	r, err := t.Open(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return t.incoming.Put(ctx, f, r)
+}
+
+// verify holds the incoming tree against its proofs, and returns the toolchains
+// in it. A module that nobody vouches for is refused.
+func (t *goTree) verify(ctx context.Context) ([]proxytree.Toolchain, error) {
+	report, err := proxytree.Verify(ctx, t.incomingDir(), proxytree.Options{})
+	if err != nil {
+		if proxytree.IsRefusal(err) {
+			err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
+		}
+		return nil, err
+	}
+	for _, m := range report.Modules {
+		if m.Evidence == proxytree.Unverified {
+			return nil, fmt.Errorf("%w: module %s: neither a proof nor a recorded sum says what it should be", bundle.ErrRefused, m.Version)
+		}
+	}
+	return report.Toolchains(), nil
+}
+
+// install unpacks the toolchains that run here.
+func (t *goTree) install(ctx context.Context, toolchains []proxytree.Toolchain) error {
+	for _, tc := range toolchains {
+		if tc.Host != HostName(runtime.GOOS, runtime.GOARCH) {
+			continue
+		}
+		// The bundle was signed, or the user said that it need not be.
+		o := proxytree.InstallOptions{TrustRecord: true}
+		if _, err := proxytree.InstallToolchain(ctx, t.incomingDir(), tc, Toolchains(t.places.cache), o); err != nil {
+			if proxytree.IsRefusal(err) {
+				err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
+			}
+			return fmt.Errorf("unpack %s: %w", tc, err)
+		}
+	}
+	return nil
+}
+
+// GoFiles are the components of a tree of modules that lies in dir: toolchains
+// and proofs apart from modules.
+func GoFiles(dir string) ([]bundle.Component, error) {
+	all, err := below(dir, dir)
+	if err != nil {
+		return nil, fmt.Errorf("carry modules: %w", err)
+	}
+	by := map[string]*bundle.Component{}
+	var out []bundle.Component
+	for _, f := range all {
+		name := goComponentOf(f.Path)
+		c := by[name]
+		if c == nil {
+			c = &bundle.Component{Name: name}
+			by[name] = c
+		}
+		c.Files = append(c.Files, f)
+	}
+	for _, c := range by {
+		c.Files = sorted(c.Files)
+		out = append(out, *c)
+	}
+	return sortedComponents(out), nil
+}
+
+// goComponentOf is the component that a file of a tree belongs to.
+func goComponentOf(p string) string {
+	if within(p, proxytree.SumDBName) {
+		return SumDB
+	}
+	if name, ok := strings.CutPrefix(p, "golang.org/toolchain/@v/"); ok {
+		stem := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, ".zip"), ".info"), ".mod")
+		// v0.0.1-go1.26.8.linux-amd64
+		if i := strings.LastIndexByte(stem, '.'); i >= 0 && strings.Count(stem[i+1:], "-") == 1 {
+			return Toolchain + "/" + stem[i+1:]
+		}
+	}
+	return Modules
+}

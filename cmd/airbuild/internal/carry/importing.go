@@ -1,0 +1,127 @@
+package carry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+// An Importing is what Import needs beside the bundle.
+type Importing struct {
+	Cache   string
+	Store   *store.Disk // of Cache
+	Options bundle.ImportOptions
+}
+
+// Import takes a bundle in. What it brought is pinned, under the name of its
+// line: on a host without a network nothing brings it back. A newer bundle of
+// the line takes the pin over.
+func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *bundle.Imported, err error) {
+	places := OpenPlaces(i.Cache, i.Store)
+	defer func() { err = errors.Join(err, places.Close()) }()
+	places.goTree = &goTree{places: places, bundle: b}
+	o := i.Options
+	o.Cache, o.Sink = i.Cache, places.Sink
+	done, err := bundle.Import(ctx, b, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := pin(ctx, b, i.Store); err != nil {
+		return nil, fmt.Errorf("the bundle is imported, but could not be pinned: %w", err)
+	}
+	return done, nil
+}
+
+// PinName is the pin of a line of bundles.
+func PinName(line string) string {
+	name := "bundle-" + line
+	if store.CheckPinName(name) != nil {
+		sum := sha256.Sum256([]byte(line))
+		name = "bundle-" + hex.EncodeToString(sum[:8])
+	}
+	return name
+}
+
+// pin keeps what the bundle's components have in the store: results by their
+// own entries, contents by an entry made for them.
+func pin(ctx context.Context, b *bundle.Bundle, s *store.Disk) error {
+	root := b.Root()
+	p := &store.Pin{Name: PinName(root.Name), Project: "bundle " + b.Digest()[:12], Time: time.Now().UTC().Truncate(time.Second)}
+	for _, c := range root.Components {
+		kind, _, _ := strings.Cut(c.Name, "/")
+		p.Targets = append(p.Targets, c.Name)
+		switch kind {
+		case Actions, GoCache:
+			keys, err := entryKeys(b, c.Name)
+			if err != nil {
+				return err
+			}
+			for _, key := range keys {
+				p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: key.String()})
+			}
+		case Airbuild, Extra, Toolchain:
+		default:
+			key, err := contentEntry(ctx, b, c.Name, s)
+			if err != nil {
+				return err
+			}
+			if !key.IsZero() {
+				p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: key.String()})
+			}
+		}
+	}
+	return s.PutPin(ctx, p)
+}
+
+// entryKeys are the keys of a component's results. A key's size is not in an
+// entry's name, and nothing looks at it.
+func entryKeys(b *bundle.Bundle, component string) ([]action.Digest, error) {
+	var keys []action.Digest
+	for f := range b.Files(component) {
+		hash, ok := strings.CutPrefix(f.Path, "ac/")
+		if !ok {
+			continue
+		}
+		h, err := action.ParseHash(hash)
+		if err != nil {
+			return nil, fmt.Errorf("pin %s: %w", f.Path, err)
+		}
+		keys = append(keys, action.Digest{Hash: h})
+	}
+	return keys, nil
+}
+
+// contentEntry records the contents of a component that the store holds as the
+// outputs of a pseudo-action, which nobody runs: that is how the store knows
+// that they are wanted.
+func contentEntry(ctx context.Context, b *bundle.Bundle, component string, s *store.Disk) (action.Digest, error) {
+	var r action.Result
+	for f := range b.Files(component) {
+		if goComponent(component) && !grows(f.Path) {
+			continue
+		}
+		r.OutputFiles = append(r.OutputFiles, action.OutputFile{Path: f.Path, Digest: f.Digest, Executable: f.Executable})
+	}
+	if len(r.OutputFiles) == 0 {
+		return action.Digest{}, nil
+	}
+	slices.SortFunc(r.OutputFiles, func(a, b action.OutputFile) int { return strings.Compare(a.Path, b.Path) })
+	key := contentKey(b.Digest(), component)
+	return key, s.PutResult(ctx, key, &r)
+}
+
+// contentKey is the key of a pseudo-action, as gocache's are.
+func contentKey(bundle, component string) action.Digest {
+	command := action.Command{Arguments: []string{"airbuild:carried", "1", bundle, component}}
+	act := action.Action{Command: action.Of(command.Marshal()), InputRoot: action.Of(nil)}
+	return action.Of(act.Marshal())
+}

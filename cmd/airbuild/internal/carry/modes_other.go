@@ -1,0 +1,7 @@
+//go:build !unix
+
+package carry
+
+const keepsModes = false
+
+func isNotDir(error) bool { return false }

@@ -1,0 +1,321 @@
+package carry
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/sandbox"
+	"github.com/airbuild/airbuild/engine/store"
+)
+
+// A Rehearsal plays the isolated host: a directory with nothing but what the
+// bundle brings, no network, no home, no caches, and no Go of this host within
+// reach.
+type Rehearsal struct {
+	Bundle *bundle.Bundle
+	// Place is a directory for it, which must be able to hold the bundle
+	// unpacked. It is made, and removed afterwards.
+	Place string
+	// Targets are what must be hits: what the bundle is for.
+	Targets []string
+	// Rebuild are steps that are made once more without the store's results,
+	// by the carried toolchain from the carried modules. Empty: none.
+	Rebuild []string
+	// Dist is the output directory; Vars are flags that both runs get.
+	Dist string
+	Args []string
+	// GoCarried: the bundle has Go, and that of this host must not help.
+	GoCarried bool
+	// Hide lists further directories of this host that must not help.
+	Hide []string
+	// Tell gets what the runs print to stderr, and a line a phase.
+	Tell io.Writer
+}
+
+// A Rehearsed is the outcome.
+type Rehearsed struct {
+	Steps, Hits int // of the first run
+	Rebuilt     int // steps of the second
+	// Missing says of each step that was no hit, or failed, why.
+	Missing []Missing
+	// Isolation says what kept the host away: "network=blocked inputs=declared".
+	Isolation string
+}
+
+// A Missing is a step that the bundle does not carry.
+type Missing struct{ Step, Reason string }
+
+// OK reports whether the bundle is complete.
+func (r *Rehearsed) OK() bool { return len(r.Missing) == 0 && r.Steps > 0 }
+
+// Rehearse imports the bundle into an empty cache and runs its own airbuild
+// there.
+func Rehearse(ctx context.Context, r Rehearsal) (_ *Rehearsed, err error) {
+	if err := os.MkdirAll(r.Place, 0o700); err != nil {
+		return nil, fmt.Errorf("rehearse: %w", err)
+	}
+	defer func() {
+		if rerr := removeTree(r.Place); err == nil && rerr != nil {
+			err = fmt.Errorf("rehearse: %w", rerr)
+		}
+	}()
+	p := &rehearsing{Rehearsal: r}
+	out, err := p.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("rehearse: %w", err)
+	}
+	return out, nil
+}
+
+// A rehearsing is one at work.
+type rehearsing struct {
+	Rehearsal
+	out Rehearsed
+}
+
+func (p *rehearsing) at(elem ...string) string {
+	return filepath.Join(append([]string{p.Place}, elem...)...)
+}
+
+func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
+	for _, dir := range []string{"home", "tmp", "box"} {
+		if err := os.MkdirAll(p.at(dir), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	if err := p.unpack(ctx); err != nil {
+		return nil, err
+	}
+	host := &sandbox.Host{}
+	spec := p.spec()
+	support := host.Support(ctx)
+	p.out.Isolation = support.Worker(spec)
+	if !support.Complete() {
+		return nil, fmt.Errorf("this host cannot be kept out: %s.\nUse --no-rehearse, and the manifest will say that it was not rehearsed", support.Notice())
+	}
+	box, err := host.Open(ctx, spec, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer box.Close()
+	first, err := p.airbuild(ctx, box, append([]string{"run"}, p.Targets...))
+	if err != nil {
+		return nil, err
+	}
+	p.out.Steps, p.out.Hits = first.steps, first.hits
+	p.out.Missing = first.missing
+	if !p.out.OK() || len(p.Rebuild) == 0 {
+		return &p.out, nil
+	}
+	before, err := hashTree(p.at("work", filepath.FromSlash(p.Dist)))
+	if err != nil {
+		return nil, err
+	}
+	second, err := p.airbuild(ctx, box, append([]string{"run", "--force"}, p.Rebuild...))
+	if err != nil {
+		return nil, err
+	}
+	p.out.Rebuilt = second.done
+	p.out.Missing = second.failed
+	after, err := hashTree(p.at("work", filepath.FromSlash(p.Dist)))
+	if err != nil {
+		return nil, err
+	}
+	for name, sum := range before {
+		if now, ok := after[name]; ok && now != sum {
+			p.out.Missing = append(p.out.Missing, Missing{p.Dist + "/" + name, "made again it has other bytes: it is not reproducible"})
+		}
+	}
+	return &p.out, nil
+}
+
+// unpack imports the bundle into the empty cache and checks its source out.
+func (p *rehearsing) unpack(ctx context.Context) (err error) {
+	cache := p.at("cache")
+	s, err := store.Open(cache)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if _, err := Import(ctx, p.Bundle, Importing{Cache: cache, Store: s, Options: bundle.ImportOptions{Actor: "rehearsal"}}); err != nil {
+		return err
+	}
+	_, err = CheckOut(ctx, p.Bundle, Checkout{Cache: cache, Store: s, Component: Source, Dir: p.at("work")})
+	return err
+}
+
+// spec is the sandbox: the system's programs and libraries, and the rehearsal's
+// own place.
+func (p *rehearsing) spec() sandbox.Spec {
+	return sandbox.Spec{
+		View:  sandbox.Declared,
+		Dir:   p.at("box"),
+		Write: []string{p.at("cache"), p.at("work"), p.at("home"), p.at("tmp")},
+		Tmp:   p.at("tmp"),
+		Hide:  p.hidden(),
+	}
+}
+
+func (p *rehearsing) hidden() []string {
+	if !p.GoCarried {
+		return p.Hide
+	}
+	return append(ambientGo(), p.Hide...)
+}
+
+// ambientGo are the places where a host has Go.
+func ambientGo() []string {
+	var dirs []string
+	for _, pattern := range []string{"/usr/local/go*", "/usr/lib/go*", "/usr/lib/golang*", "/usr/share/go*", "/opt/go*", "/snap/go"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			continue // the patterns are right
+		}
+		for _, dir := range found {
+			if fi, err := os.Lstat(dir); err == nil && fi.IsDir() {
+				dirs = append(dirs, dir)
+			}
+		}
+	}
+	return dirs
+}
+
+// A played is what one run of the carried airbuild told.
+type played struct {
+	steps, hits, done int
+	missing           []Missing // steps that were no hits, or failed
+	failed            []Missing
+}
+
+// airbuild runs the carried airbuild in the box. That steps fail is no error.
+func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
+	goos, goarch := splitHost(ThisHost())
+	program := Carried(p.at("cache"), Airbuild, HostName(goos, goarch), programName(goos))
+	args = append([]string{program, "--offline", "--output", "json"}, append(args, p.Args...)...)
+	var events bytes.Buffer
+	said := &tail{}
+	cmd := &sandbox.Cmd{
+		Path: program, Args: args, Dir: p.at("work"), Grace: 5 * time.Second,
+		Env: []string{
+			"HOME=" + p.at("home"), "TMPDIR=" + p.at("tmp"), "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+			"AIRBUILD_CACHE=" + p.at("cache"), "LANG=C.UTF-8", "TZ=UTC",
+		},
+		Stdout: &events, Stderr: said,
+	}
+	err := box.Run(ctx, cmd)
+	var exit *sandbox.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return nil, err
+	}
+	out := readEvents(&events)
+	if exit != nil && len(out.failed) == 0 {
+		text := strings.TrimSpace(said.String())
+		if text == "" {
+			text = exit.Error()
+		}
+		m := Missing{"the carried airbuild", text}
+		out.missing, out.failed = append(out.missing, m), append(out.failed, m)
+	}
+	return out, nil
+}
+
+// readEvents takes what it needs of the JSON lines of a run.
+func readEvents(r io.Reader) *played {
+	out := &played{}
+	sc := bufio.NewScanner(r)
+	sc.Buffer(nil, 64<<20)
+	for sc.Scan() {
+		var e struct {
+			Event, Step, Status, Reason, Error, Summary, Severity string
+			Steps, Hits, Ran                                      int
+		}
+		if json.Unmarshal(sc.Bytes(), &e) != nil {
+			continue
+		}
+		why := e.Reason
+		if e.Error != "" {
+			why = e.Error
+		}
+		switch {
+		case e.Event == "summary":
+			out.steps, out.hits, out.done = e.Steps, e.Hits, e.Ran
+		case e.Event == "diagnostic" && e.Severity == "error":
+			out.failed = append(out.failed, Missing{"the Airbuildfile", e.Summary})
+			out.missing = append(out.missing, Missing{"the Airbuildfile", e.Summary})
+		case e.Status == "done":
+			out.missing = append(out.missing, Missing{e.Step, "not in the bundle: " + why})
+		case e.Status == "failed":
+			out.missing = append(out.missing, Missing{e.Step, why})
+			out.failed = append(out.failed, Missing{e.Step, why})
+		}
+	}
+	return out
+}
+
+// A tail keeps the last of what is written to it.
+type tail struct{ b []byte }
+
+const tailSize = 4 << 10
+
+func (t *tail) Write(b []byte) (int, error) {
+	t.b = append(t.b, b...)
+	if n := len(t.b) - tailSize; n > 0 {
+		t.b = append(t.b[:0], t.b[n:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) String() string { return string(t.b) }
+
+// hashTree is the SHA-256 of every file below a directory.
+func hashTree(dir string) (map[string]string, error) {
+	sums := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			if name == dir && errors.Is(err, fs.ErrNotExist) {
+				return fs.SkipAll
+			}
+			return err
+		}
+		if !e.Type().IsRegular() {
+			return nil
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		h := sha256.New()
+		if _, err := io.Copy(h, f); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		sums[filepath.ToSlash(rel)] = hex.EncodeToString(h.Sum(nil))
+		return err
+	})
+	return sums, err
+}
+
+// removeTree removes a directory in which some are read-only.
+func removeTree(dir string) error {
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err == nil && e.IsDir() {
+			return os.Chmod(name, 0o700)
+		}
+		return nil
+	})
+	return errors.Join(err, os.RemoveAll(dir))
+}
