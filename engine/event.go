@@ -40,6 +40,7 @@ const (
 	StepRetry                     // a try failed; Err says how; another follows
 	Notice                        // Reason is a text to show: a damaged entry, a slow store
 	RunFinished                   // Summary is set
+	StepBlocked                   // Blocked is set: the step tried to reach the network
 )
 
 // An Event is told to Options.OnEvent, in order, from the owner goroutine.
@@ -58,6 +59,7 @@ type Event struct {
 	Duration time.Duration // StepFinished: of this run
 	Saved    time.Duration // Hit: what the work took when it was done
 	Output   []byte        // StepOutput
+	Blocked  *Attempt      // StepBlocked
 	// Log is the whole log: of a hit the stored one, replayed.
 	Log     []byte
 	Outputs []Output
@@ -66,6 +68,16 @@ type Event struct {
 	Total    int      // RunStarted: how many steps
 	Jobs     int      // RunStarted
 	Summary  *Summary // RunFinished
+}
+
+// An Attempt is one try of a step's program to reach the network, which it was
+// kept from.
+type Attempt struct {
+	Program string // as the kernel calls it; empty if unknown
+	PID     int    // inside the sandbox; zero if unknown
+	Op      string // "connect", "send" or "lookup"
+	Address string // "192.0.2.7:8080"; empty for a lookup
+	Host    string // the name that was looked up
 }
 
 // An Output is a file or directory that a step made or that was restored.

@@ -25,4 +25,9 @@ type Prepared struct {
 	// Log receives the step's output as it comes. Writes are whole or part
 	// lines; it is safe for use by several goroutines.
 	Log io.Writer
+	// Blocked is told each attempt to reach the network, once, and Notice what
+	// the user should know beside it. Any goroutine may call them; nil for
+	// nobody.
+	Blocked func(Attempt)
+	Notice  func(text string)
 }

@@ -516,6 +516,12 @@ func (r *run) execute(ctx context.Context, id StepID) func() {
 		r.msgs <- func() { r.tell(Event{Kind: StepOutput, ID: id, Status: Running, Key: p.Key, Output: b}) }
 	}}
 	p.Log = out
+	p.Blocked = func(a Attempt) {
+		r.msgs <- func() { r.tell(Event{Kind: StepBlocked, ID: id, Status: Running, Key: p.Key, Blocked: &a}) }
+	}
+	p.Notice = func(text string) {
+		r.msgs <- func() { r.tell(Event{Kind: Notice, Reason: text}) }
+	}
 	for try := 0; ; try++ {
 		res, err := r.attempt(ctx, p)
 		out.end()
@@ -742,7 +748,7 @@ func (r *run) tell(e Event) {
 	}
 	e.Time = time.Now()
 	switch e.Kind {
-	case StepStarted, StepOutput, StepFinished, StepWaiting, StepRetry:
+	case StepStarted, StepOutput, StepFinished, StepWaiting, StepRetry, StepBlocked:
 		e.Step = &r.g.Steps[e.ID]
 	}
 	r.o.OnEvent(e)

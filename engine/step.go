@@ -166,6 +166,13 @@ type Launcher interface {
 	Launch(ctx context.Context, s *Step, share Share) (path string, env []string, err error)
 }
 
+// A Reacher knows which of the host's directories a program that a Launcher
+// prepares uses beside the step's inputs: what it is made of, and its caches.
+// A step that sees its declared inputs only sees them too.
+type Reacher interface {
+	Reach(ctx context.Context, s *Step) (read, write []string, err error)
+}
+
 // Share is a step's part of the machine: how many processors it may keep busy.
 type Share struct{ CPU int }
 
@@ -195,6 +202,10 @@ type ToolCall struct {
 	// Workspace step it is the working directory in the project itself.
 	WorkDir string
 	Log     io.Writer
+	// Hidden reports whether a file of the host, by its absolute path, is none
+	// of the step's business: a tool that opens files whose names come from
+	// the user treats it as one that is not there. Nil: nothing is.
+	Hidden func(path string) bool
 	// Run runs a process under the executor's supervision (process group,
 	// polite stop, environment). It returns an *ExitError for a non-zero exit.
 	Run func(context.Context, *Process) error

@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
@@ -39,9 +41,19 @@ type Executor struct {
 	Tools     map[string]engine.Tool     // by name, without ToolPrefix
 	Launchers map[string]engine.Launcher // by argv[0]
 	Environ   []string                   // of airbuild itself
+	// Sandbox keeps the processes of steps from the network and, in Staged
+	// steps, from files that were not declared. Nil: nothing does.
+	Sandbox *sandbox.Host
+	// Hide lists directories whose files no Staged step may see, beside the
+	// project: the store, the user's home.
+	Hide []string
+	// Reach says, by program, what a Staged step sees all the same.
+	Reach map[string]engine.Reacher
 	// Grace is how long a process that was asked to stop may take before it
 	// is killed; zero means 5 s.
 	Grace time.Duration
+
+	saidNotice sync.Once // what the sandbox does not do here
 }
 
 // inlineLog is the size up to which a log is kept in the result itself.
@@ -63,10 +75,13 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 	res := &action.Result{}
 	res.Metadata.ExecutionStart = time.Now().UTC()
 	err = j.run(ctx)
+	j.closeBox()
+	res.Metadata.Worker = j.worker
 	res.Metadata.ExecutionCompleted = time.Now().UTC()
 	if err == nil {
 		err = j.collect(ctx, res)
 	}
+	j.explain(err)
 	if ctx.Err() != nil {
 		j.log.finish() // shows what is held; the error that counts is ctx's
 		return nil, context.Cause(ctx)
@@ -90,6 +105,9 @@ type job struct {
 	out  string // where outputs (and, staged, inputs) are, as in the project
 	log  *logFile
 	base []string // environment that is not in the key
+
+	boxes  boxes
+	worker string // how its processes were kept apart; empty without any
 }
 
 func (j *job) run(ctx context.Context) error {
@@ -248,6 +266,7 @@ func (j *job) runTool(ctx context.Context, name string, args []string) error {
 		WorkDir: j.runDir(),
 		Log:     j.log,
 		Run:     j.process,
+		Hidden:  j.hidden(ctx),
 	}
 	err := t.Run(ctx, call)
 	if err == nil || ctx.Err() != nil {

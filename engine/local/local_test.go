@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
 )
@@ -60,7 +61,7 @@ func newRig(t *testing.T, files map[string]string) *rig {
 			t.Error(err)
 		}
 	})
-	return &rig{t: t, store: st, Executor: &Executor{Store: st, Workspace: w, Scratch: scratch, Environ: os.Environ(), Grace: 100 * time.Millisecond}}
+	return &rig{t: t, store: st, Executor: &Executor{Store: st, Workspace: w, Scratch: scratch, Sandbox: &sandbox.Host{}, Hide: []string{cache}, Environ: os.Environ(), Grace: 100 * time.Millisecond}}
 }
 
 // do executes a step with the given project files as inputs.
@@ -326,6 +327,7 @@ func TestSeededOutputStaysExecutable(t *testing.T) {
 // interrupt; both must be gone when Execute returns.
 func TestCancelLeavesNoProcess(t *testing.T) {
 	r := newRig(t, nil)
+	r.Sandbox = nil // the processes' numbers are asked for; engine/sandbox has its own test
 	pids := filepath.Join(t.TempDir(), "pids")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

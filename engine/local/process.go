@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,29 +32,19 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	if err != nil {
 		return err
 	}
+	box, err := j.box(ctx)
+	if err != nil {
+		return err
+	}
+	if box != nil {
+		return j.processInBox(ctx, box, name, extra, p)
+	}
 	cmd := exec.CommandContext(ctx, name, p.Args...)
 	cmd.Args[0] = p.Path
-	cmd.Dir = p.Dir
-	if cmd.Dir == "" {
-		cmd.Dir = j.runDir()
-	}
-	cmd.Env = p.Env
-	if cmd.Env == nil {
-		cmd.Env = j.commandEnv()
-	}
-	cmd.Env = dedupe(slices.Concat(j.base, extra, cmd.Env, []string{"PWD=" + cmd.Dir}))
+	cmd.Dir, cmd.Env = j.surroundings(p, extra)
 	cmd.Stdin = p.Stdin
-	cmd.Stdout, cmd.Stderr = p.Stdout, p.Stderr
-	if cmd.Stdout == nil {
-		cmd.Stdout = j.log
-	}
-	if cmd.Stderr == nil {
-		cmd.Stderr = j.log
-	}
-	grace := j.e.Grace
-	if grace == 0 {
-		grace = defaultGrace
-	}
+	cmd.Stdout, cmd.Stderr = j.outputs(p)
+	grace := j.e.grace()
 	group := ownGroup(cmd)
 	var sure *time.Timer // set before Wait returns
 	cmd.Cancel = func() error {
@@ -85,6 +76,39 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 		return nil // it ended well; something it left behind held the output open
 	}
 	return err
+}
+
+// surroundings are the working directory and the whole environment of a
+// process; extra is what its Launcher adds.
+func (j *job) surroundings(p *engine.Process, extra []string) (dir string, env []string) {
+	dir = p.Dir
+	if dir == "" {
+		dir = j.runDir()
+	}
+	env = p.Env
+	if env == nil {
+		env = j.commandEnv()
+	}
+	return dir, dedupe(slices.Concat(j.base, extra, env, []string{"PWD=" + dir}))
+}
+
+// outputs are where a process writes to.
+func (j *job) outputs(p *engine.Process) (stdout, stderr io.Writer) {
+	stdout, stderr = p.Stdout, p.Stderr
+	if stdout == nil {
+		stdout = j.log
+	}
+	if stderr == nil {
+		stderr = j.log
+	}
+	return stdout, stderr
+}
+
+func (e *Executor) grace() time.Duration {
+	if e.Grace == 0 {
+		return defaultGrace
+	}
+	return e.Grace
 }
 
 // startError says what could not be started, and why where that is known.

@@ -88,6 +88,24 @@ func newSetup(m Method, s Spec) *setup {
 	return u
 }
 
+// Shows reports whether the Declared view has a file of the host, by its
+// absolute path, for reading.
+func (s Spec) Shows(p string) bool {
+	if s.View != Declared {
+		return true
+	}
+	p = resolved(p)
+	u := newSetup(Namespaces, s)
+	in := func(d []byte) bool { return within(string(d), p) }
+	switch {
+	case slices.ContainsFunc(u.Write, func(b bind) bool { return within(string(b.Src), p) }), slices.ContainsFunc(u.Tools, in):
+		return true
+	case slices.ContainsFunc(u.Hide, in):
+		return false
+	}
+	return slices.ContainsFunc(u.Read, in) || within("/proc", p) || within("/dev", p)
+}
+
 // A reader collects what may be read.
 type reader struct {
 	setup *setup
