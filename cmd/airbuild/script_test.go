@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 	if strings.HasPrefix(goenv["GOPROXY"], "file:") {
 		proxy = goenv["GOPROXY"]
 	}
+	relays := &relayScripts{}
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("..", "..", "testdata", "script"),
 		RequireUniqueNames: true,
@@ -66,6 +67,10 @@ func TestScripts(t *testing.T) {
 			"git-commit": cmdGitCommit,
 			"flip":       cmdFlip,
 			"json":       cmdJSON,
+			// relay_script_test.go describes these
+			"relay-start": relays.start,
+			"relay-stop":  relays.stop,
+			"http":        cmdHTTP,
 		},
 	})
 }

@@ -1,0 +1,392 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/relay"
+)
+
+// defaultListen is this host only: to be heard by others must be said.
+const defaultListen = "127.0.0.1:8099"
+
+// relayFlags are the flags of `airbuild relay`.
+type relayFlags struct {
+	listen                       string
+	bundles, artifacts, goproxy  string
+	noCache, writable            bool
+	tokenFile, readTokenFile     string
+	tlsCert, tlsKey              string
+	tlsSelfSigned                bool
+	maxConnections               int
+	maxUpload                    string
+	drain                        time.Duration
+	accessLog                    string
+	metrics                      bool
+	bundlesDir, artDir, proxyDir string // absolute; "" is not served
+	cacheDir                     string
+}
+
+func (a *app) relayCommand() *cobra.Command {
+	f := &relayFlags{}
+	c := &cobra.Command{
+		Use:   "relay",
+		Short: "Serve bundles, modules, artifacts and the cache on an internal network",
+		Long: "Serve bundles, a GOPROXY with its checksum database, artifacts and the cache on an\n" +
+			"internal network, for reading. Ends with exit code 0 on SIGINT or SIGTERM, when what\n" +
+			"is under way has ended.",
+		Example: "  airbuild relay --bundles /media/usb\n" +
+			"  airbuild relay --listen 0.0.0.0:8099 --bundles /srv/bundles --tls-cert relay.pem --tls-key relay.key",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.relay(c.Context(), f) },
+	}
+	f.declare(c)
+	return c
+}
+
+func (f *relayFlags) declare(c *cobra.Command) {
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringVar(&f.listen, "listen", defaultListen, "listen on `HOST:PORT`; 0.0.0.0 for all of this host's IPv4 addresses")
+	s.StringVar(&f.bundles, "bundles", "", "serve the bundles in `DIR`, or the one that DIR is")
+	s.StringVar(&f.artifacts, "artifacts", "", "serve the files below `DIR`, such as dist")
+	s.StringVar(&f.goproxy, "goproxy", "", "serve the GOPROXY tree `DIR` (default: the carried one; off: none)")
+	s.BoolVar(&f.noCache, "no-cache", false, "do not serve the cache")
+	s.BoolVar(&f.writable, "writable", false, "let who has a token of --token-file write to the cache")
+	s.StringVar(&f.tokenFile, "token-file", "", "tokens for writing, one a line in `FILE`")
+	s.StringVar(&f.readTokenFile, "read-token-file", "", "tokens without which nothing is served, one a line in `FILE`")
+	s.StringVar(&f.tlsCert, "tls-cert", "", "serve HTTPS with the certificates in `FILE` (PEM)")
+	s.StringVar(&f.tlsKey, "tls-key", "", "the key of --tls-cert, in `FILE` (PEM)")
+	s.BoolVar(&f.tlsSelfSigned, "tls-self-signed", false, "serve HTTPS with a certificate made now; its fingerprint is shown")
+	s.IntVar(&f.maxConnections, "max-connections", relay.DefaultMaxConnections, "have at most `N` connections; more wait")
+	s.StringVar(&f.maxUpload, "max-upload", "4GiB", "take blobs of at most `SIZE`")
+	s.DurationVar(&f.drain, "drain", relay.DefaultDrain, "at the end, wait at most `DURATION` for what is under way")
+	s.StringVar(&f.accessLog, "access-log", "", "add a line for each request to `FILE`; - is stderr")
+	s.BoolVar(&f.metrics, "metrics", false, "show figures at /metrics, as Prometheus text")
+}
+
+func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
+	if err := a.relayPlaces(f); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(a.err, nil))
+	o, err := a.relayOptions(f, log)
+	if err != nil {
+		return err
+	}
+	serve := relay.ServeOptions{MaxConnections: f.maxConnections, Drain: f.drain, Log: log}
+	if serve.TLS, o.Certificate, err = f.certificate(); err != nil {
+		return err
+	}
+	if err := f.checkExposure(a, o, serve.TLS != nil); err != nil {
+		return err
+	}
+	closeLog, err := a.accessLog(f, &o)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	h, err := relay.New(o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, h.Close()) }()
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w; --listen takes another address", err)
+	}
+	if err := h.Prepare(ctx); err != nil {
+		ln.Close()
+		return fmt.Errorf("look at bundles: %w", err)
+	}
+	if err := a.announceRelay(ctx, f, h, ln.Addr(), serve.TLS); err != nil {
+		ln.Close()
+		return err
+	}
+	if err := relay.Serve(ctx, ln, h, serve); err != nil {
+		return err
+	}
+	if !a.json() {
+		fmt.Fprintln(a.err, "relay ended")
+	}
+	return nil
+}
+
+// relayPlaces finds the directories that are served. Those that were named must
+// be there; the carried ones may come later.
+func (a *app) relayPlaces(f *relayFlags) error {
+	cache, err := a.cacheDir()
+	if err != nil {
+		return err
+	}
+	if !f.noCache {
+		f.cacheDir = cache
+	}
+	for _, p := range []struct {
+		flag, value, otherwise string
+		dir                    *string
+	}{
+		{"--bundles", f.bundles, "", &f.bundlesDir},
+		{"--artifacts", f.artifacts, "", &f.artDir},
+		{"--goproxy", f.goproxy, filepath.Join(cache, "carried", "goproxy"), &f.proxyDir},
+	} {
+		if p.value == "" {
+			*p.dir = p.otherwise
+			continue
+		}
+		if p.flag == "--goproxy" && p.value == "off" {
+			continue
+		}
+		abs, err := filepath.Abs(p.value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.flag, err)
+		}
+		if info, err := os.Stat(abs); err != nil {
+			return usageError("%s: %w", p.flag, err)
+		} else if !info.IsDir() {
+			return usageError("%s: %s is no directory", p.flag, p.value)
+		}
+		*p.dir = abs
+	}
+	return nil
+}
+
+func (a *app) relayOptions(f *relayFlags, log *slog.Logger) (o relay.Options, err error) {
+	o = relay.Options{
+		Bundles: f.bundlesDir, Artifacts: f.artDir, GoProxy: f.proxyDir, Store: f.cacheDir,
+		Writable: f.writable, Metrics: f.metrics, Log: log,
+	}
+	if o.MaxUpload, err = parseSize(f.maxUpload); err != nil || o.MaxUpload == 0 {
+		return o, usageError("--max-upload %q: want a size such as 4GiB or 500MB", f.maxUpload)
+	}
+	if f.maxConnections < 1 {
+		return o, usageError("--max-connections %d: want a number from 1", f.maxConnections)
+	}
+	if f.drain <= 0 {
+		return o, usageError("--drain %v: want a duration such as 30s", f.drain)
+	}
+	switch {
+	case f.writable && f.noCache:
+		return o, usageError("--writable is about the cache, and --no-cache leaves it out")
+	case f.writable && f.tokenFile == "":
+		return o, usageError("--writable needs --token-file: nobody writes without a token.\nTo make one: openssl rand -hex 32 > relay.token && chmod 600 relay.token")
+	case !f.writable && f.tokenFile != "":
+		return o, usageError("--token-file is for writing, and without --writable nobody writes.\nFor tokens that reading needs: --read-token-file")
+	}
+	if o.WriteTokens, err = a.readTokens("--token-file", f.tokenFile); err != nil {
+		return o, err
+	}
+	o.ReadTokens, err = a.readTokens("--read-token-file", f.readTokenFile)
+	return o, err
+}
+
+func (a *app) readTokens(flag, name string) (relay.Tokens, error) {
+	if name == "" {
+		return relay.Tokens{}, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return relay.Tokens{}, usageError("%s: %w", flag, err)
+	}
+	t, err := relay.ParseTokens(string(text))
+	if err != nil {
+		return relay.Tokens{}, usageError("%s: %s: %w", flag, name, err)
+	}
+	if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		fmt.Fprintf(a.err, "warning: other users may read %s (mode %04o); to mend: chmod 600 %s\n", name, info.Mode().Perm(), name)
+	}
+	return t, nil
+}
+
+// certificate is the TLS configuration, nil for plain HTTP, and the certificate
+// in PEM if it was made here.
+func (f *relayFlags) certificate() (*tls.Config, []byte, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	switch {
+	case f.tlsSelfSigned && (f.tlsCert != "" || f.tlsKey != ""):
+		return nil, nil, usageError("--tls-self-signed makes a certificate, and --tls-cert names one: give one of them")
+	case (f.tlsCert == "") != (f.tlsKey == ""):
+		return nil, nil, usageError("--tls-cert and --tls-key belong together")
+	case f.tlsSelfSigned:
+		c, text, err := relay.SelfSigned(f.certificateHosts(), time.Now())
+		if err != nil {
+			return nil, nil, err
+		}
+		conf.Certificates = []tls.Certificate{c}
+		return conf, text, nil
+	case f.tlsCert != "":
+		c, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return nil, nil, usageError("--tls-cert: %w", err)
+		}
+		conf.Certificates = []tls.Certificate{c}
+		return conf, nil, nil
+	}
+	return nil, nil, nil
+}
+
+// certificateHosts are the names and addresses that this host is called by.
+func (f *relayFlags) certificateHosts() []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	seen := map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, "": true}
+	add := func(h string) {
+		if !seen[h] {
+			seen[h] = true
+			hosts = append(hosts, h)
+		}
+	}
+	if host, _, err := net.SplitHostPort(f.listen); err == nil {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+			add(host)
+		}
+	}
+	if name, err := os.Hostname(); err == nil {
+		add(name)
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return hosts
+	}
+	for _, addr := range addrs {
+		if n, ok := addr.(*net.IPNet); ok && !n.IP.IsLinkLocalUnicast() {
+			add(n.IP.String())
+		}
+	}
+	return hosts
+}
+
+// checkExposure wants addresses that others reach to be said, and no token for
+// writing to go over a network in the clear.
+func (f *relayFlags) checkExposure(a *app, o relay.Options, encrypted bool) error {
+	host, _, err := net.SplitHostPort(f.listen)
+	if err != nil {
+		return usageError("--listen %q: want HOST:PORT, such as %s", f.listen, defaultListen)
+	}
+	if host == "" {
+		return usageError("--listen %q: say which address; 0.0.0.0%s is all of this host's IPv4 addresses", f.listen, f.listen)
+	}
+	ip := net.ParseIP(host)
+	if encrypted || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	if o.Writable {
+		return usageError("--writable on %s needs HTTPS, or the token can be read on the network: give --tls-cert and --tls-key, or --tls-self-signed.\nBehind a proxy that does it, listen on 127.0.0.1", f.listen)
+	}
+	if !o.ReadTokens.Empty() {
+		fmt.Fprintln(a.err, "warning: without HTTPS the tokens of --read-token-file can be read on the network")
+	}
+	return nil
+}
+
+// accessLog has requests written down, where that is wanted.
+func (a *app) accessLog(f *relayFlags, o *relay.Options) (closeLog func(), err error) {
+	var w io.Writer = a.err
+	closeLog = func() {}
+	switch f.accessLog {
+	case "":
+		return closeLog, nil
+	case "-":
+	default:
+		file, err := os.OpenFile(f.accessLog, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+		if err != nil {
+			return nil, usageError("--access-log: %w", err)
+		}
+		w, closeLog = file, func() { file.Close() }
+	}
+	var mu sync.Mutex
+	o.Access = func(x relay.Access) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(w, x) // a full disk stops no request
+	}
+	return closeLog, nil
+}
+
+// announceRelay says where the relay is, and what others do to use it.
+func (a *app) announceRelay(ctx context.Context, f *relayFlags, h *relay.Handler, addr net.Addr, conf *tls.Config) error {
+	bundles, err := h.Bundles(ctx)
+	if err != nil {
+		return err
+	}
+	base, fingerprint := relayURL(addr, conf != nil), ""
+	if f.tlsSelfSigned {
+		fingerprint = relay.Fingerprint(conf.Certificates[0].Certificate[0])
+	}
+	if a.json() {
+		m := map[string]any{"event": "listening", "url": base, "writable": f.writable, "bundles": bundles}
+		for name, dir := range map[string]string{"bundles_dir": f.bundlesDir, "artifacts_dir": f.artDir, "goproxy_dir": f.proxyDir, "cache_dir": f.cacheDir, "fingerprint": fingerprint} {
+			if dir != "" {
+				m[name] = dir
+			}
+		}
+		return a.writeJSON(m)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "relay on %s\n", base)
+	if fingerprint != "" {
+		fmt.Fprintf(&b, "certificate made now: %s/relay.pem\nSHA-256 fingerprint: %s\n", base, fingerprint)
+	}
+	for _, s := range bundles {
+		fmt.Fprintf(&b, "bundle %s, %s: airbuild bundle import %s/bundles/%s/\n", s.Name, ui.Bytes(s.Size), base, s.Name)
+	}
+	if f.bundlesDir != "" && len(bundles) == 0 {
+		fmt.Fprintf(&b, "bundles: none in %s yet\n", f.bundlesDir)
+	}
+	if f.proxyDir != "" {
+		fmt.Fprintf(&b, "modules%s: export GOPROXY=%s/goproxy\n", emptyNote(f.proxyDir), base)
+	}
+	if f.artDir != "" {
+		fmt.Fprintf(&b, "artifacts: %s/artifacts/\n", base)
+	}
+	if f.cacheDir != "" {
+		mode := "read only"
+		if f.writable {
+			mode = "writable with a token"
+		}
+		fmt.Fprintf(&b, "cache, %s: bazel build --remote_cache=%s\n", mode, base)
+	}
+	_, err = io.WriteString(a.out, b.String())
+	return err
+}
+
+// emptyNote says that a directory is not there yet.
+func emptyNote(dir string) string {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return " (none imported yet)"
+	}
+	return ""
+}
+
+// relayURL is how others call the relay.
+func relayURL(addr net.Addr, encrypted bool) string {
+	scheme := "http"
+	if encrypted {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return scheme + "://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
