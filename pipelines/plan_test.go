@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 func TestMetaArguments(t *testing.T) {
@@ -458,10 +459,10 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestRegistry(t *testing.T) {
-	all := Tasks(nil)
+	all := Tasks(nil, &sign.Config{})
 	for _, name := range []string{
 		"archive", "checksum", "compress_binary", "exec", "go_build", "go_download", "go_generate",
-		"go_test", "go_tidy", "go_vendor", "go_vet", "template",
+		"go_test", "go_tidy", "go_vendor", "go_vet", "sign", "template",
 	} {
 		task, ok := all[name]
 		if !ok {
@@ -480,7 +481,7 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
-	if len(Tools(nil)) == 0 {
+	if len(Tools(nil, &sign.Config{})) == 0 {
 		t.Error("no tools")
 	}
 }

@@ -11,27 +11,29 @@ import (
 	"github.com/airbuild/airbuild/tasks/compress"
 	"github.com/airbuild/airbuild/tasks/golang"
 	"github.com/airbuild/airbuild/tasks/shell"
+	"github.com/airbuild/airbuild/tasks/sign"
 	"github.com/airbuild/airbuild/tasks/template"
 )
 
 // Tasks returns every stage type by its name.
-func Tasks(cfg *golang.Config) map[string]tasks.Task {
+func Tasks(cfg *golang.Config, keys *sign.Config) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(),
-		template.Tasks(), shell.Tasks(), compress.Tasks(),
+		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys),
 	) {
 		byType[t.Schema().Type] = t
 	}
 	return byType
 }
 
-// Tools returns every in-process tool that the stage types' steps name.
-func Tools(cfg *golang.Config) map[string]engine.Tool {
+// Tools returns every in-process tool that the stage types' steps name. The
+// Configs are those of Tasks.
+func Tools(cfg *golang.Config, keys *sign.Config) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(),
-		template.Tools(), shell.Tools(), compress.Tools(),
+		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys),
 	} {
 		maps.Copy(tools, leaf)
 	}

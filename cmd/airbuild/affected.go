@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 // affectedUsage is the text of --affected, which several commands have.
@@ -113,6 +114,7 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	wanted := map[string]string{}
 	old := &project{root: s.root, file: s.file, env: s.env}
 	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root}
+	old.keys = &sign.Config{}
 	o := s.app.planOptions(ctx, old, vars, func(name, version string) error {
 		wanted[name] = version
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"maps"
@@ -13,9 +14,11 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/dsl"
+	signing "github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables of docs/airbuildfile.md from the schemas")
@@ -41,7 +44,7 @@ func docTables() map[string]string {
 			tables[b.Type+": "+inner.Type] = blockTable(inner)
 		}
 	}
-	for name, t := range pipelines.Tasks(&golang.Config{}) {
+	for name, t := range pipelines.Tasks(&golang.Config{}, &sign.Config{}) {
 		tables[name] = "*" + t.Schema().Doc + "*\n\n" + schemaTable(t.Schema().Attrs)
 		addNested(name, t.Schema().Blocks)
 	}
@@ -215,7 +218,7 @@ func TestExamplesOfTheDocsAreRight(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the program that an example runs is a stand-in in sh")
 	}
-	quick := []string{"exec", "template", "archive", "checksum"}
+	quick := []string{"exec", "template", "archive", "checksum", "sign"}
 	ran := 0
 	for _, name := range []string{"README.md", "docs/airbuildfile.md"} {
 		b, err := os.ReadFile(docsFile(name))
@@ -290,6 +293,29 @@ func docsProject(t *testing.T) *sample {
 	if err := os.WriteFile(filepath.Join(bin, "protoc"), []byte(protoc), 0o777); err != nil {
 		t.Fatal(err)
 	}
+	gpg := "#!/bin/sh\nwhile [ \"$1\" != --output ]; do shift; done\necho signature > \"$2\"\n"
+	if err := os.WriteFile(filepath.Join(bin, "gpg"), []byte(gpg), 0o777); err != nil {
+		t.Fatal(err)
+	}
 	s.env = append(s.env, "PATH="+bin+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	return s.withKeys()
+}
+
+// withKeys gives the project the keys that the examples sign with.
+func (s *sample) withKeys() *sample {
+	s.t.Helper()
+	r := signing.OpenKeyring(s.t.TempDir())
+	if _, err := r.New("site", signing.NewOptions{}); err != nil {
+		s.t.Fatal(err)
+	}
+	k, err := signing.Generate(bytes.NewReader(bytes.Repeat([]byte{42}, 32)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text, err := k.File("")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.env = append(s.env, signing.EnvKeys+"="+r.Dir(), "SIGN_KEY="+string(text))
 	return s
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 // fileName is the Airbuildfile's.
@@ -33,6 +34,7 @@ type project struct {
 	file string // its name in root
 	plan *pipelines.Plan
 	gocf *golang.Config
+	keys *sign.Config
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go: offline it says so
@@ -86,6 +88,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	}
 	chosen := &toolchains{env: p.env}
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
+	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
 	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted
 		return chosen.resolve(name, wanted)
@@ -109,7 +112,7 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
 		},
-		Tasks:     pipelines.Tasks(p.gocf),
+		Tasks:     pipelines.Tasks(p.gocf, p.keys),
 		Version:   releaseOf(readVersion().Version),
 		Toolchain: toolchain,
 	}

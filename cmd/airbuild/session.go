@@ -127,7 +127,7 @@ func (s *session) executor() (engine.Executor, error) {
 	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)}
 	e := engine.Executor(&local.Executor{
 		Store: s.store, Workspace: s.space, Scratch: scratch,
-		Tools:     pipelines.Tools(s.gocf),
+		Tools:     pipelines.Tools(s.gocf, s.keys),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 	})
