@@ -30,7 +30,7 @@ func collectionFunctions() []builtin {
 		describe("matchkeys(values, keys, wanted)", "The values whose key, at the same place in keys, is one of those wanted.", matchKeysFunc()),
 		describe("merge(maps...)", "One map of all the maps' entries; a later one wins.", stdlib.MergeFunc),
 		describe("one(list)", "The only element of a list, or null if it is empty; an error if there are more.", oneFunc()),
-		describe("range(start, limit, step)", "The list of numbers from start up to but not including limit; start is 0 and step 1 if not given.", stdlib.RangeFunc),
+		describe("range(start, limit, step)", "The list of numbers from start up to but not including limit; start is 0 and step 1 (down: -1) if not given. At most 100,000.", rangeFunc()),
 		describe("reverse(list)", "The list backwards.", stdlib.ReverseListFunc),
 		describe("setintersection(sets...)", "The set of values that are in all of the sets.", stdlib.SetIntersectionFunc),
 		describe("setproduct(sets...)", "The list of all combinations of one element of each.", stdlib.SetProductFunc),

@@ -20,6 +20,8 @@ type Asker interface {
 	// versions of one that do. An error means that the answer cannot be
 	// remembered.
 	Question() (string, error)
+	// Costly reports whether listing costs more than to look at a few files.
+	Costly() bool
 }
 
 // questionVersion is of the questions and answers below: it changes when
@@ -35,11 +37,13 @@ var errNoQuestion = errors.New("its inputs are not remembered")
 
 // question asks what the inputs of a step are: its input root and what its
 // Lister says. Facts and the command are no part of it. A Lister that is no
-// Asker, a step without many inputs, and a run without a Program have none.
+// Asker, a step that is quickly looked at, and a run without a Program have
+// none.
 func (r *run) question(s *Step) (tree.Question, error) {
 	many := len(s.Inputs) > fewInputs || slices.ContainsFunc(s.Inputs, func(i Input) bool { return i.Kind == FromGlob })
 	asker, ok := s.Lister.(Asker)
-	if r.o.Program == "" || s.Lister != nil && !ok || s.Lister == nil && !many {
+	many = many || ok && asker.Costly()
+	if r.o.Program == "" || s.Lister != nil && !ok || !many {
 		return tree.Question{}, errNoQuestion
 	}
 	w := &textWriter{}
@@ -202,7 +206,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	if err != nil {
 		return r.prepareAll(ctx, id, r.o.Workspace)
 	}
-	if !r.whole && !r.o.Force && !s.NoCache {
+	if !r.whole && !r.o.forces(id) && !s.NoCache {
 		if text, ok := r.o.Workspace.Recall(q); ok {
 			if k, ok := unmarshalKnown(text); ok {
 				return r.keyed(id, k, nil), nil

@@ -32,6 +32,8 @@ func (l askingLister) List(_ context.Context, files engine.Files) (engine.Listin
 	return out, nil
 }
 
+func (askingLister) Costly() bool { return true }
+
 func (l askingLister) Question() (string, error) {
 	if l.question == "" {
 		return "", errors.New("none")

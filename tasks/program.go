@@ -90,7 +90,11 @@ func (p Program) identity(files engine.Files) (string, error) {
 	if p.Path == "" {
 		return "absent", nil
 	}
-	file, err := filepath.EvalSymlinks(p.Path)
+	resolve := filepath.EvalSymlinks
+	if r, ok := files.(interface{ Resolve(string) (string, error) }); ok {
+		resolve = r.Resolve // once a run, for all steps
+	}
+	file, err := resolve(p.Path)
 	if err != nil {
 		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
 	}

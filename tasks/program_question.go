@@ -11,6 +11,9 @@ import (
 
 var _ engine.Asker = Programs(nil)
 
+// Costly implements engine.Asker.
+func (Programs) Costly() bool { return false }
+
 // Question implements engine.Asker: which file each program is, at the end of
 // all links. The file's content is asked of Files.
 func (ps Programs) Question() (string, error) {

@@ -20,6 +20,12 @@ import (
 // in the given order. A blob with the seal is there; any other is hashed, and
 // removed if it is damaged, so that what is not missing can be relied on.
 func (s *Disk) Missing(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
+	if len(digests) <= fewDigests {
+		missing, sure, err := s.missingOfFew(digests)
+		if sure || err != nil {
+			return missing, err
+		}
+	}
 	seen := make(map[action.Digest]bool, len(digests)) // to whether it is missing
 	var unsure []action.Digest
 	for _, d := range digests {
@@ -53,9 +59,34 @@ func (s *Disk) Missing(ctx context.Context, digests []action.Digest) ([]action.D
 	return missing, nil
 }
 
+// fewDigests are so many that two of them are quickly compared.
+const fewDigests = 8
+
+// missingOfFew is Missing where no blob needs to be hashed; otherwise it is not
+// sure.
+func (s *Disk) missingOfFew(digests []action.Digest) (missing []action.Digest, sure bool, err error) {
+	for i, d := range digests {
+		if slices.Contains(digests[:i], d) {
+			continue
+		}
+		switch state, err := s.glance(d); {
+		case err != nil:
+			return nil, false, fmt.Errorf("look up blob: %w", err)
+		case state == unverified:
+			return nil, false, nil
+		case state == absent:
+			missing = append(missing, d)
+		}
+	}
+	return missing, true, nil
+}
+
 // checkAll hashes the blobs, as many at once as there are processors, and
 // returns those that are not there.
 func (s *Disk) checkAll(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
+	if len(digests) == 0 {
+		return nil, ctx.Err()
+	}
 	p := pool.NewWithResults[action.Digest]().WithContext(ctx).WithCancelOnError().WithFirstError().
 		WithMaxGoroutines(runtime.GOMAXPROCS(0))
 	for _, d := range digests {
@@ -152,6 +183,15 @@ func (e *oddFileError) Error() string { return "it is no file but " + e.mode.Typ
 // openRegular opens a file of the store. What is no regular file is not
 // followed or waited on; the error is then an *oddFileError.
 func openRegular(name string) (*os.File, fs.FileInfo, error) {
+	if careful != 0 {
+		f, err := os.OpenFile(name, os.O_RDONLY|careful, 0)
+		if err == nil {
+			return statRegular(f)
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, err
+		}
+	}
 	info, err := os.Lstat(name)
 	if err != nil {
 		return nil, nil, err
@@ -163,9 +203,19 @@ func openRegular(name string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if info, err = f.Stat(); err != nil {
+	return statRegular(f)
+}
+
+// statRegular returns an open file with what it is, and closes what is no
+// regular file.
+func statRegular(f *os.File) (*os.File, fs.FileInfo, error) {
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &oddFileError{info.Mode()}
+	}
+	if err != nil {
 		f.Close()
-		return nil, nil, err
+		return nil, info, err
 	}
 	return f, info, nil
 }

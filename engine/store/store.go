@@ -136,8 +136,9 @@ func (s *Disk) blobPath(d action.Digest) string  { return s.path("cas", d) }
 func (s *Disk) entryPath(d action.Digest) string { return s.path("ac", d) }
 
 func (s *Disk) path(room string, d action.Digest) string {
+	const sep = string(filepath.Separator)
 	hex := d.Hex()
-	return filepath.Join(s.dir, room, hex[:2], hex)
+	return s.dir + sep + room + sep + hex[:2] + sep + hex // s.dir is clean
 }
 
 // publish gives the finished temporary file its name. The folder of a new

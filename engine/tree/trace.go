@@ -66,6 +66,8 @@ func (t *trace) fail() {
 func (t *trace) file(p string, e Entry, err error) {
 	switch {
 	case t == nil:
+	case errors.Is(err, errIsDir):
+		t.realDir(p)
 	case errors.Is(err, fs.ErrNotExist):
 		t.note('f', sight{kind: sightNone, path: p})
 	case err != nil || e.IsLink:

@@ -50,6 +50,8 @@ type known struct {
 	listed  map[string]*listing      // directories that this run has read
 	overlay map[string]Entry         // outputs that a dry run takes as there
 	virtual map[string][]fs.DirEntry // their directories
+	// resolved are programs of the host, by the path with links.
+	resolved map[string]string
 	// turn counts the changes of what is known, from 1: what was found to
 	// hold in one turn is looked at again in the next.
 	turn atomic.Uint64
@@ -58,7 +60,7 @@ type known struct {
 }
 
 func newKnown() *known {
-	k := &known{seen: map[string]Entry{}, listed: map[string]*listing{}}
+	k := &known{seen: map[string]Entry{}, listed: map[string]*listing{}, resolved: map[string]string{}}
 	k.turn.Store(1)
 	return k
 }
@@ -180,6 +182,24 @@ func (w *Workspace) Digest(p string) (action.Digest, error) {
 		return e.Digest, err
 	}
 	return e.Digest, nil
+}
+
+// Resolve follows all links of a path outside the project: a program of the
+// host. Within a run the first answer stands.
+func (w *Workspace) Resolve(name string) (string, error) {
+	w.mu.Lock()
+	real, ok := w.resolved[name]
+	w.mu.Unlock()
+	if ok {
+		return real, nil
+	}
+	real, err := filepath.EvalSymlinks(name)
+	if err == nil {
+		w.mu.Lock()
+		w.resolved[name] = real
+		w.mu.Unlock()
+	}
+	return real, err
 }
 
 // Lookup returns what the path holds: a regular file or a link. Within a run
@@ -448,33 +468,27 @@ func (w *Workspace) Unpretend() {
 // file or link, or a directory with all below it. It lands at the path to.
 // Links that lead out of what is added stay links; absolute ones are refused.
 func (w *Workspace) Add(b *Inputs, p, to string) error {
-	w.mu.Lock()
-	_, file := w.seen[p]
-	if !file {
-		_, file = w.overlay[p]
-	}
-	w.mu.Unlock()
-	if file {
-		return w.addFile(b, p, to)
-	}
-	dir, err := w.isDir(p)
-	if err != nil {
-		w.trace.file(p, Entry{}, err)
-		return err
-	}
-	if !dir {
-		return w.addFile(b, p, to)
+	if !w.pretendedDir(p) {
+		if err := w.addFile(b, p, to); !errors.Is(err, errIsDir) {
+			return err
+		}
 	}
 	w.trace.realDir(p)
 	return w.addDir(b, p, to)
 }
 
+// pretendedDir reports whether p is a directory of outputs that a dry run takes
+// as there.
+func (w *Workspace) pretendedDir(p string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.virtual[p]
+	return ok
+}
+
 // isDir reports whether a directory is at p, not a link to one.
 func (w *Workspace) isDir(p string) (bool, error) {
-	w.mu.Lock()
-	_, pretended := w.virtual[p]
-	w.mu.Unlock()
-	if pretended {
+	if w.pretendedDir(p) {
 		return true, nil
 	}
 	info, err := w.lstat(w.place(path.Clean(p)))
