@@ -243,6 +243,8 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 	case err != nil && ctx.Err() == nil && u.member:
 		k.note("the module in %s needs its workspace: alone it cannot be tidied there (%s)", u.module.Root, firstLine(said.String(), err))
 		return nil
+	case err != nil && ctx.Err() == nil && said.Len() > 0:
+		return fmt.Errorf("%w:\n%s", err, strings.TrimSpace(said.String()))
 	case err != nil:
 		return err
 	case unproven != "":

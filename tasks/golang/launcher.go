@@ -218,6 +218,9 @@ func (c *Config) proxyEnv(tree string) ([]string, error) {
 	return []string{"GOPROXY=" + fileURL(p), "GONOPROXY=none", "GOVCS=*:off"}, nil
 }
 
+// ProxyURL is the entry of GOPROXY for an absolute directory.
+func ProxyURL(dir string) string { return fileURL(filepath.ToSlash(dir)) }
+
 // fileURL writes an absolute, slash-separated path as a file URL. GOPROXY
 // separates its entries by commas and bars, so those are escaped too.
 func fileURL(p string) string {

@@ -146,11 +146,14 @@ func hasProofs(dir, database string) bool {
 }
 
 // noSumDB is the value of GONOSUMDB: what was carried without a proof, which
-// was held against go.sum when it was imported, and what the user said.
+// was held against go.sum when it was imported. What the user says of private
+// modules counts only where modules of the user's are used too.
 func (o *Offline) noSumDB(host func(string) (string, bool)) string {
-	list, ok := host("GONOSUMDB")
-	if !ok || list == "" {
-		list, _ = host("GOPRIVATE")
+	list := ""
+	if len(o.Proxies) > 0 {
+		if list, _ = host("GONOSUMDB"); list == "" {
+			list, _ = host("GOPRIVATE")
+		}
 	}
 	sums, err := proxytree.TreeSums(o.Carried)
 	if err != nil {
