@@ -5,12 +5,11 @@ import (
 	"testing"
 )
 
-// wide is a file with one stage of n cells, each with a file of its own.
+// wide is a file with one stage of n cells.
 func wide(n int) string {
 	return fmt.Sprintf(`
 stage "make" "t" {
   matrix  = { i = range(%d) }
-  inputs  = ["in/${matrix.i}"]
   text    = "copy in/${matrix.i}"
   outputs = ["out/${matrix.i}"]
 }
