@@ -36,7 +36,7 @@ func TestSecretKeyFile(t *testing.T) {
 	}
 }
 
-// One test of the password: each use takes a gigabyte and seconds.
+// Our own encryption, once: each use takes a gigabyte and seconds.
 func TestPassword(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it takes a gigabyte of memory")
@@ -46,21 +46,26 @@ func TestPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !IsSecretKey(text) || !IsEncrypted(text) {
-		t.Error("not an encrypted secret key")
+	if !IsSecretKey(text) || !IsEncrypted(text) || len(text) != len(encryptCheaply(t, k, "x")) {
+		t.Errorf("not an encrypted secret key: %s", text)
 	}
 	if got, err := ParseSecretKey(text, ask("correct horse")); err != nil || !got.key.Equal(k.key) || got.id != k.id {
 		t.Errorf("%v, %v", got, err)
 	}
-	if _, err := ParseSecretKey(text, ask("correct house")); !errors.Is(err, ErrPassword) {
-		t.Errorf("with the wrong password: %v", err)
-	}
+}
+
+func TestPasswordIsAskedFor(t *testing.T) {
+	text := encryptCheaply(t, testKey(t, 1), "correct horse")
 	if _, err := ParseSecretKey(text, nil); err == nil || !strings.Contains(err.Error(), "needs a password") {
 		t.Errorf("without a password: %v", err)
 	}
 	cancelled := errors.New("cancelled")
 	if _, err := ParseSecretKey(text, func() (string, error) { return "", cancelled }); !errors.Is(err, cancelled) {
 		t.Errorf("password not given: %v", err)
+	}
+	broken := rewrite(t, text, func(b []byte) { b[sumAt] ^= 1 })
+	if _, err := ParseSecretKey(broken, ask("correct horse")); !errors.Is(err, ErrPassword) {
+		t.Errorf("damaged: %v", err)
 	}
 }
 
