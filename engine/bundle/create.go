@@ -40,9 +40,13 @@ type Input struct {
 	// to hold something else fails the creation. Zero: Create reads the file
 	// twice, once to hash it.
 	Digest action.Digest
-	// Open gives the content. It is called by one goroutine at a time, for
-	// one file perhaps several times, and for contents that occur in several
-	// inputs for one of them.
+	// Always has the content carried even where the receiver has it: for files
+	// that a receiver merges with others, so that it no longer has them as
+	// they came.
+	Always bool
+	// Open gives the content. It may be called several times, and by
+	// several goroutines for different inputs; of inputs with the same content
+	// one may stand for all.
 	Open func(context.Context) (io.ReadCloser, error)
 }
 

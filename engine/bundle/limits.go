@@ -1,15 +1,15 @@
 package bundle
 
 // What a reader takes. Anything larger is no bundle of ours, or a hostile one.
-// All of it but maxIndex is small enough to be held in memory at once.
+// All of it is small enough to be held in memory at once.
 const (
-	maxOCI         = 4 << 20  // bytes of index.json and of the OCI manifest
-	maxRoot        = 16 << 20 // bytes of the root manifest
-	maxEnvelopes   = 16       // signature blobs of one bundle
-	maxCustody     = 16 << 20 // bytes of a custody log that is carried
-	maxIndex       = 1 << 30  // bytes of the index, decompressed
+	maxOCI         = 4 << 20   // bytes of index.json and of the OCI manifest
+	maxRoot        = 16 << 20  // bytes of the root manifest
+	maxEnvelopes   = 16        // signature blobs of one bundle
+	maxCustody     = 16 << 20  // bytes of a custody log that is carried
+	maxIndex       = 256 << 20 // bytes of the index, decompressed
 	maxComponents  = 4096
-	maxFiles       = 8 << 20 // files and contents of one bundle
+	maxFiles       = 2 << 20 // files, and contents, of one bundle
 	maxBlock       = 8 << 20 // bytes of a block, decompressed
 	maxPacks       = 1 << 16
 	maxPack        = 8<<30 - 1 // bytes: what the size field of a tar header holds

@@ -48,7 +48,9 @@ type Bundle struct {
 	bytes   []byte // of the root
 	signers []sign.PublicKey
 	sealed  *sign.Envelope // nil: no signature at all
+	wrapper *wrapper
 	custody []byte
+	stored  []byte // the index as it is carried
 	index   *index
 }
 

@@ -1,5 +1,7 @@
 package bundle
 
+import "sync"
+
 // The phases of a Progress.
 const (
 	PhaseHash    = "hash"    // files are read, to know what there is
@@ -23,3 +25,51 @@ type Progress struct {
 // A ProgressFunc is told now and then, by one goroutine at a time. It must
 // return soon. Nil is allowed.
 type ProgressFunc func(Progress)
+
+// tellEvery is how many bytes go by between two reports.
+const tellEvery = 4 << 20
+
+// A meter counts for a ProgressFunc.
+type meter struct {
+	mu   sync.Mutex // held while f runs, so that it is told in order
+	f    ProgressFunc
+	p    Progress
+	told int64
+}
+
+func newMeter(f ProgressFunc, phase string, total int64, files int) *meter {
+	m := &meter{f: f, p: Progress{Phase: phase, Total: total, TotalFiles: files}}
+	m.tell()
+	return m
+}
+
+func (m *meter) tell() {
+	if m.f != nil {
+		m.told = m.p.Bytes
+		m.f(m.p)
+	}
+}
+
+// add counts bytes.
+func (m *meter) add(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Bytes += n
+	if m.p.Bytes-m.told >= tellEvery {
+		m.tell()
+	}
+}
+
+// file counts a file.
+func (m *meter) file() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p.Files++
+}
+
+// end tells the last state.
+func (m *meter) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tell()
+}

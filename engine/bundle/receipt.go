@@ -23,9 +23,6 @@ func MakeReceipt(ctx context.Context, cache string, sink func(component string) 
 	return makeReceipt(ctx, cache, sink)
 }
 
-// WriteTo writes the receipt.
-func (r *Receipt) WriteTo(w io.Writer) (int64, error) { return 0, errStub }
-
 // ReadReceipt reads what WriteTo wrote. Errors wrap ErrRefused.
 func ReadReceipt(r io.Reader) (*Receipt, error) { return readReceipt(r) }
 

@@ -3,6 +3,8 @@ package bundle
 import (
 	"context"
 	"io"
+
+	"github.com/airbuild/airbuild/engine/action"
 )
 
 // A Sink takes the files of components in. Its methods may be called by many
@@ -20,12 +22,19 @@ type Sink interface {
 	// import put f and flushed it, and it need not be read. An error refuses
 	// the import before anything is put.
 	Has(ctx context.Context, f File, flushed bool) (bool, error)
-	// Put stores f. It checks that r gives what f says, and stores nothing if
-	// not. It never follows a link and never writes outside the sink.
+	// Put stores f. It checks that r gives what f says, and stores nothing
+	// under that name if not; the error then wraps ErrRefused. It never
+	// follows a link and never writes outside the sink.
 	Put(ctx context.Context, f File, r io.Reader) error
 	// Open returns the content of a file that Has was true for, or that was
 	// put. It may be damaged; whoever reads it checks.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)
 	// Flush brings what was put to the disk.
 	Flush(ctx context.Context) error
+}
+
+// A Holder is a Sink that finds contents by digest, whatever path they had.
+type Holder interface {
+	Holds(ctx context.Context, d action.Digest) (bool, error)
+	OpenContent(ctx context.Context, d action.Digest) (io.ReadCloser, error)
 }

@@ -1,9 +1,14 @@
 package bundle
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"strings"
 
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -15,16 +20,141 @@ type StoreSink struct{ store *store.Disk }
 // NewStoreSink returns the sink of a store, which the caller closes.
 func NewStoreSink(s *store.Disk) *StoreSink { return &StoreSink{s} }
 
-func (s *StoreSink) ID() string       { return "store " + s.store.Dir() }
-func (s *StoreSink) Dir() string      { return s.store.Dir() }
-func (s *StoreSink) Late(f File) bool { return false }
+// ID is "store" and its directory.
+func (s *StoreSink) ID() string { return "store " + s.store.Dir() }
 
-func (s *StoreSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
-	return false, errStub
+// Dir is the store's directory.
+func (s *StoreSink) Dir() string { return s.store.Dir() }
+
+// Late is true for results: a reader that sees one may open its blobs at once.
+func (s *StoreSink) Late(f File) bool { return strings.HasPrefix(f.Path, "ac/") }
+
+// key returns the digest of the action that f is the result of. Its size is not
+// known, and not needed.
+func key(f File) (d action.Digest, ok bool, err error) {
+	if h, found := strings.CutPrefix(f.Path, "ac/"); found {
+		d.Hash, err = action.ParseHash(h)
+		if err == nil && f.Digest.Size > action.MaxMessage {
+			err = errors.New("it is too large for a result")
+		}
+		if err != nil {
+			return d, false, refusef("result %q: %w", f.Path, err)
+		}
+		return d, true, nil
+	}
+	if f.Path != "cas/"+f.Digest.Hex() || f.Executable {
+		return d, false, refusef("%q is neither a blob of a store with this content nor a result", f.Path)
+	}
+	return d, false, nil
 }
-func (s *StoreSink) Put(ctx context.Context, f File, r io.Reader) error      { return errStub }
-func (s *StoreSink) Open(ctx context.Context, f File) (io.ReadCloser, error) { return nil, errStub }
-func (s *StoreSink) Flush(ctx context.Context) error                         { return errStub }
+
+// Has asks the store. Blobs with a seal are not read.
+func (s *StoreSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
+	k, result, err := key(f)
+	if err != nil {
+		return false, err
+	}
+	if !result {
+		return s.Holds(ctx, f.Digest)
+	}
+	text, err := s.result(ctx, k)
+	return err == nil && text != nil && action.Of(text) == f.Digest, err
+}
+
+// result returns the bytes of a result, or nil. A damaged one is none.
+func (s *StoreSink) result(ctx context.Context, key action.Digest) ([]byte, error) {
+	r, err := s.store.Result(ctx, key)
+	var bad *action.Damaged
+	if r == nil || errors.As(err, &bad) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.Marshal(), nil
+}
+
+// Put stores a blob or a result; see Sink.
+func (s *StoreSink) Put(ctx context.Context, f File, r io.Reader) error {
+	k, result, err := key(f)
+	if err != nil {
+		return err
+	}
+	if result {
+		return s.putResult(ctx, k, f, r)
+	}
+	return putContent(ctx, s.store, f.Digest, r)
+}
+
+// putContent stores what r gives under its own digest, whatever that is, and
+// fails if it is not d.
+func putContent(ctx context.Context, s *store.Disk, d action.Digest, r io.Reader) error {
+	// One byte more than there should be is enough to have another digest.
+	got, err := s.Put(ctx, io.LimitReader(r, d.Size+1))
+	if err != nil {
+		return fmt.Errorf("put content sha256:%s: %w", d.Hex(), err)
+	}
+	if got != d {
+		return refusef("content is not what its digest sha256:%s says: it is sha256:%s", d.Hex(), got.Hex())
+	}
+	return nil
+}
+
+func (s *StoreSink) putResult(ctx context.Context, key action.Digest, f File, r io.Reader) error {
+	var b bytes.Buffer
+	if err := copyExactly(&b, r, f.Digest); err != nil {
+		return err
+	}
+	result, err := action.UnmarshalResult(b.Bytes())
+	if err != nil {
+		return refusef("result %s: %w", f.Path, err)
+	}
+	if !bytes.Equal(result.Marshal(), b.Bytes()) {
+		return refusef("result %s is not in its canonical form", f.Path)
+	}
+	if result.ExitCode != 0 {
+		return refusef("result %s is of an action that failed", f.Path)
+	}
+	if err := s.store.PutResult(ctx, key, result); err != nil {
+		return fmt.Errorf("put %s: %w", f.Path, err)
+	}
+	return nil
+}
+
+// Open returns a blob or a result.
+func (s *StoreSink) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+	k, result, err := key(f)
+	if err != nil {
+		return nil, err
+	}
+	if !result {
+		return s.store.Open(ctx, f.Digest)
+	}
+	text, err := s.result(ctx, k)
+	if err == nil && text == nil {
+		err = fmt.Errorf("open %s: it is not in the store", f.Path)
+	}
+	return io.NopCloser(bytes.NewReader(text)), err
+}
+
+// Flush flushes the file system where that can be done. Elsewhere a machine
+// that dies may leave damaged blobs, which the store notices.
+func (s *StoreSink) Flush(ctx context.Context) error { return flushAll(s.store.Dir()) }
+
+// Holds reports whether the store has a blob, and verifies one without a seal.
+func (s *StoreSink) Holds(ctx context.Context, d action.Digest) (bool, error) {
+	return storeHolds(ctx, s.store, d)
+}
+
+func storeHolds(ctx context.Context, s *store.Disk, d action.Digest) (bool, error) {
+	missing, err := s.Missing(ctx, []action.Digest{d})
+	return err == nil && len(missing) == 0, err
+}
+
+// OpenContent opens a blob.
+func (s *StoreSink) OpenContent(ctx context.Context, d action.Digest) (io.ReadCloser, error) {
+	return s.store.Open(ctx, d)
+}
 
 // A KeepSink puts files below a directory that users work in, and keeps the
 // contents in a store as well, so that later deltas find them.
@@ -33,5 +163,45 @@ type KeepSink struct {
 	store *store.Disk
 }
 
-// NewKeepSink returns such a sink.
+// NewKeepSink returns such a sink. The caller closes both.
 func NewKeepSink(d *DirSink, s *store.Disk) *KeepSink { return &KeepSink{d, s} }
+
+// ID names both.
+func (s *KeepSink) ID() string { return "keep " + s.store.Dir() + "\n" + s.DirSink.ID() }
+
+// Has reports whether both hold f.
+func (s *KeepSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
+	inDir, err := s.DirSink.Has(ctx, f, flushed)
+	if err != nil || !inDir {
+		return false, err
+	}
+	return s.Holds(ctx, f.Digest)
+}
+
+// Put stores f in the store, and from there in the directory.
+func (s *KeepSink) Put(ctx context.Context, f File, r io.Reader) error {
+	if err := putContent(ctx, s.store, f.Digest, r); err != nil {
+		return err
+	}
+	kept, err := s.store.Open(ctx, f.Digest)
+	if err != nil {
+		return fmt.Errorf("put %s: %w", f.Path, err)
+	}
+	defer kept.Close()
+	return s.DirSink.Put(ctx, f, kept)
+}
+
+// Flush flushes both.
+func (s *KeepSink) Flush(ctx context.Context) error {
+	return errors.Join(s.DirSink.Flush(ctx), flushAll(s.store.Dir()))
+}
+
+// Holds reports whether the store has a content.
+func (s *KeepSink) Holds(ctx context.Context, d action.Digest) (bool, error) {
+	return storeHolds(ctx, s.store, d)
+}
+
+// OpenContent opens a content of the store.
+func (s *KeepSink) OpenContent(ctx context.Context, d action.Digest) (io.ReadCloser, error) {
+	return s.store.Open(ctx, d)
+}

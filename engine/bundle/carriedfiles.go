@@ -1,0 +1,100 @@
+package bundle
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// What an import leaves below carried/bundles, by the digest of the root:
+//
+//	<digest>.index    the index, as it was carried
+//	<digest>.sinks    which sink took which component
+//	<digest>.envelope the signatures, if there were any
+//	<digest>.custody  the log that was carried, if there was one
+//	<digest>.json     the root's bytes; written last: this is the reference
+const (
+	refSuffix      = ".json"
+	indexSuffix    = ".index"
+	sinksSuffix    = ".sinks"
+	envelopeSuffix = ".envelope"
+	custodySuffix  = ".custody"
+)
+
+func carriedDir(cache string) string  { return filepath.Join(cache, "carried") }
+func bundlesDir(cache string) string  { return filepath.Join(carriedDir(cache), "bundles") }
+func journalDir(cache string) string  { return filepath.Join(carriedDir(cache), "journal") }
+func custodyFile(cache string) string { return filepath.Join(carriedDir(cache), "custody.log") }
+
+func listCarried(cache string) ([]Carried, error) {
+	entries, err := os.ReadDir(bundlesDir(cache))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list imported bundles: %w", err)
+	}
+	var list []Carried
+	for _, e := range entries {
+		h, ok := strings.CutSuffix(e.Name(), refSuffix)
+		if _, err := action.ParseHash(h); !ok || err != nil {
+			continue
+		}
+		c, err := readCarried(cache, h)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, *c)
+	}
+	slices.SortFunc(list, func(a, b Carried) int {
+		return cmp.Or(cmp.Compare(a.Root.Name, b.Root.Name), cmp.Compare(a.Root.Sequence, b.Root.Sequence), cmp.Compare(a.Digest, b.Digest))
+	})
+	return list, nil
+}
+
+// readCarried reads a reference, which verifies itself.
+func readCarried(cache, digest string) (*Carried, error) {
+	name := filepath.Join(bundlesDir(cache), digest+refSuffix)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read imported bundle: %w", err)
+	}
+	if hexOf(b) != digest {
+		return nil, refusef("%s is damaged: remove it and import the bundle again", name)
+	}
+	r, err := DecodeRoot(b)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return &Carried{Digest: digest, Root: r}, nil
+}
+
+// index reads the index of an imported bundle.
+func (c *Carried) index(cache string) (*index, error) {
+	name := filepath.Join(bundlesDir(cache), c.Digest+indexSuffix)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("read imported bundle: %w", err)
+	}
+	if rootBlob(action.Of(b)) != c.Root.Index.RootBlob {
+		return nil, refusef("%s is damaged: import the bundle again", name)
+	}
+	return loadIndex(b, c.Root)
+}
+
+// readSinks returns which sink took which component, as far as that is known.
+func readSinks(cache, digest string) map[string]string {
+	m := map[string]string{}
+	b, err := os.ReadFile(filepath.Join(bundlesDir(cache), digest+sinksSuffix))
+	if err != nil || decodeCanonical(b, &m) != nil {
+		return map[string]string{}
+	}
+	return m
+}

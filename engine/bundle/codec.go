@@ -1,0 +1,87 @@
+package bundle
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// packHeader begins every pack: a zstd frame with one raw block that holds
+// "airbuild-pack-1\n". The version is in the bytes, and programs that compress
+// layers which are not compressed yet leave packs alone.
+const packHeader = "\x28\xb5\x2f\xfd\x20\x10\x81\x00\x00airbuild-pack-1\n"
+
+// blockSize is how much content makes a block, in bytes: large enough to
+// compress nearly as well as the whole would, small enough to read one file
+// quickly and to hold several in memory.
+const blockSize = 1 << 20
+
+// worthIt is the share of a block, in percent, that compression must save at
+// least. Decompressing costs more than reading that little.
+const worthIt = 3
+
+// newEncoder returns the encoder of blocks and of the index. The bytes that it
+// makes are part of what a bundle's identity hangs on.
+func newEncoder(level zstd.EncoderLevel) (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
+		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithWindowSize(blockSize*2))
+}
+
+// blockLevel and indexLevel were chosen by measurement: see docs/formats.md.
+const (
+	blockLevel = zstd.SpeedFastest
+	indexLevel = zstd.SpeedBetterCompression
+)
+
+// encodeBlock returns the stored form of raw, which is raw itself where
+// compression saves too little.
+func encodeBlock(e *zstd.Encoder, raw []byte, buf []byte) (stored []byte, k block) {
+	stored, k.method = e.EncodeAll(raw, buf[:0]), blockZstd
+	if len(stored) >= len(raw)-len(raw)*worthIt/100 {
+		stored, k.method = raw, blockStored
+	}
+	k.raw, k.stored, k.sum = len(raw), len(stored), sha256.Sum256(stored)
+	return stored, k
+}
+
+// newDecoder returns a decoder that makes at most limit bytes of one frame. It
+// may be used by many goroutines.
+func newDecoder(limit int64, jobs int) (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(jobs), zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderLowmem(true))
+}
+
+// decodeFrame decompresses stored, which must be one zstd frame that says its
+// size, and that exactly raw.
+func decodeFrame(d *zstd.Decoder, stored []byte, raw int64) ([]byte, error) {
+	var h zstd.Header
+	if err := h.Decode(stored); err != nil {
+		return nil, fmt.Errorf("it is not compressed with zstd: %w", err)
+	}
+	if h.Skippable || !h.HasFCS || h.FrameContentSize != uint64(raw) || h.DictionaryID != 0 || h.WindowSize > uint64(max(raw, 1<<10)) {
+		return nil, errSize
+	}
+	b, err := d.DecodeAll(stored, make([]byte, 0, raw))
+	if err != nil {
+		return nil, fmt.Errorf("decompress: %w", err)
+	}
+	if int64(len(b)) != raw {
+		return nil, errSize
+	}
+	return b, nil
+}
+
+// decodeBlock verifies the stored bytes of k before it decompresses them.
+func (k *block) decode(d *zstd.Decoder, stored []byte) ([]byte, error) {
+	if sha256.Sum256(stored) != k.sum {
+		return nil, fmt.Errorf("its bytes are not those that were signed")
+	}
+	if k.method == blockStored {
+		return stored, nil
+	}
+	return decodeFrame(d, stored, int64(k.raw))
+}
+
+// codecName stands for the encoder in recipes. It changes with every change of
+// the encoder or its settings that could change a pack's bytes.
+const codecName = "zstd-1"

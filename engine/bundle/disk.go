@@ -1,0 +1,68 @@
+package bundle
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".airbuild-"
+
+// writeFile writes a file in a directory: to a temporary file beside it, which
+// is flushed and renamed. The directory is not flushed; see syncDir. On a
+// failure nothing is left behind.
+func writeFile(dir, name string, fill func(io.Writer) error) error {
+	tmp := filepath.Join(dir, tempPrefix+name)
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp) // fails after the rename, as it should
+	w := bufio.NewWriterSize(f, copySize)
+	err = fill(w)
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp, filepath.Join(dir, name))
+}
+
+func writeBytes(dir, name string, b []byte) error {
+	return writeFile(dir, name, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// syncDir flushes the names in a directory.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil // a directory cannot be flushed there
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(ignoreUnsupported(d.Sync()), d.Close())
+}
+
+// ignoreUnsupported takes file systems of media as they are: some cannot flush
+// a directory.
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, os.ErrInvalid) || isInvalid(err) {
+		return nil
+	}
+	return err
+}

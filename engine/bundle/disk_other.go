@@ -1,0 +1,5 @@
+//go:build !unix
+
+package bundle
+
+func isInvalid(error) bool { return false }

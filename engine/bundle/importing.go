@@ -1,0 +1,638 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+func importBundle(ctx context.Context, b *Bundle, o ImportOptions) (*Imported, error) {
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if o.Time.IsZero() {
+		o.Time = time.Now()
+	}
+	m := &importer{b: b, o: o, done: &Imported{Digest: b.Digest()}}
+	if err := m.run(ctx); err != nil {
+		return nil, fmt.Errorf("import bundle %s: %w", b.media.Name(), err)
+	}
+	return m.done, nil
+}
+
+// A target is a file that is not there yet and where it goes.
+type target struct {
+	sink Sink
+	file File
+}
+
+// An importer takes one bundle in.
+type importer struct {
+	b        *Bundle
+	o        ImportOptions
+	carried  []Carried
+	journal  *journal
+	earlier  map[string]string // which sink took which component, if the bundle was imported before
+	imported bool              // it was
+	names    []string          // of the components that are wanted
+	sinks    map[string]Sink   // by component
+	all      []Sink            // each once
+	targets  [][]target        // by content, not late
+	late     []target
+	holders  map[int]held // by content: of those that the base has
+	done     *Imported
+	mu       sync.Mutex // guards done while contents are put
+}
+
+// run is an import from lock to reference.
+func (m *importer) run(ctx context.Context) (err error) {
+	for _, dir := range []string{bundlesDir(m.o.Cache), journalDir(m.o.Cache)} {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return err
+		}
+	}
+	unlock, err := lockFile(ctx, filepath.Join(carriedDir(m.o.Cache), "lock"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if err := m.prepare(ctx); err != nil {
+		return err
+	}
+	if m.imported && m.missing() == 0 {
+		m.done.Already = true
+		return m.journal.close(true)
+	}
+	if err := m.check(ctx); err != nil {
+		return err
+	}
+	if err := m.journal.begin(m.ids(), m.names); err != nil {
+		return err
+	}
+	err = m.take(ctx)
+	return errors.Join(err, m.journal.close(err == nil))
+}
+
+// lockFile waits for a lock until ctx ends.
+func lockFile(ctx context.Context, name string) (unlock func() error, err error) {
+	l := flock.New(name, flock.SetPermissions(0o666))
+	if _, err := l.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+		return nil, fmt.Errorf("lock %s: %w", name, err)
+	}
+	return l.Close, nil
+}
+
+// prepare finds out what is there and what is not.
+func (m *importer) prepare(ctx context.Context) error {
+	var err error
+	if m.carried, err = listCarried(m.o.Cache); err != nil {
+		return err
+	}
+	for _, c := range m.carried {
+		m.imported = m.imported || c.Digest == m.done.Digest
+	}
+	if m.journal, err = openJournal(m.o.Cache, m.done.Digest); err != nil {
+		return err
+	}
+	if m.imported {
+		m.earlier = readSinks(m.o.Cache, m.done.Digest)
+	}
+	m.done.Resumed = m.journal.began()
+	if err := m.checkAge(); err != nil {
+		return err
+	}
+	if err := m.openSinks(); err != nil {
+		return err
+	}
+	return m.look(ctx)
+}
+
+// checkAge refuses to go back behind a bundle of the same name.
+func (m *importer) checkAge() error {
+	r := m.b.root
+	for _, c := range m.carried {
+		if c.Root.Name == r.Name && c.Root.Sequence > r.Sequence && !m.o.AllowOlder {
+			return fmt.Errorf("%w: bundle %s of %s (sequence %d) comes after one of %s (sequence %d). Allow older bundles if that is what you want", ErrOlder, r.Name, r.Created, r.Sequence, c.Root.Created, c.Root.Sequence)
+		}
+	}
+	return nil
+}
+
+func (m *importer) openSinks() error {
+	m.sinks = map[string]Sink{}
+	seen := map[Sink]bool{}
+	for _, c := range m.b.root.Components {
+		s, err := m.o.Sink(c.Name)
+		if err != nil {
+			return fmt.Errorf("component %s: %w", c.Name, err)
+		}
+		if s == nil {
+			continue
+		}
+		m.names = append(m.names, c.Name)
+		m.sinks[c.Name] = s
+		if !seen[s] {
+			seen[s] = true
+			m.all = append(m.all, s)
+		}
+	}
+	return nil
+}
+
+func (m *importer) ids() map[string]string {
+	ids := map[string]string{}
+	for name, s := range m.sinks {
+		ids[name] = s.ID()
+	}
+	return ids
+}
+
+// look asks the sinks what they have.
+func (m *importer) look(ctx context.Context) error {
+	m.targets = make([][]target, len(m.b.index.contents))
+	files := 0
+	for _, name := range m.names {
+		files += len(m.b.index.part(name).files)
+	}
+	progress := newMeter(m.o.Progress, PhaseCheck, 0, files)
+	for _, name := range m.names {
+		if err := m.lookAt(ctx, name, progress); err != nil {
+			return fmt.Errorf("component %s: %w", name, err)
+		}
+	}
+	progress.end()
+	return nil
+}
+
+func (m *importer) lookAt(ctx context.Context, name string, progress *meter) error {
+	s, files := m.sinks[name], m.b.index.part(name).files
+	there := make([]bool, len(files))
+	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(m.o.Jobs)
+	const batch = 64
+	for from := 0; from < len(files); from += batch {
+		to := min(from+batch, len(files))
+		work.Go(func(ctx context.Context) (err error) {
+			for i := from; i < to && err == nil; i++ {
+				if err = ctx.Err(); err == nil {
+					there[i], err = s.Has(ctx, files[i], m.wasFlushed(name, s, files[i]))
+				}
+				progress.file()
+			}
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	for i, f := range files {
+		switch {
+		case there[i]:
+			m.done.Kept++
+		case s.Late(f):
+			m.late = append(m.late, target{s, f})
+		default:
+			m.targets[f.content] = append(m.targets[f.content], target{s, f})
+		}
+	}
+	return nil
+}
+
+// wasFlushed reports whether an earlier import brought f to the disk.
+func (m *importer) wasFlushed(name string, s Sink, f File) bool {
+	if id, ok := m.earlier[name]; ok && id == s.ID() {
+		return true
+	}
+	c := &m.b.index.contents[f.content]
+	if m.journal.sinks[name] != s.ID() || c.kind != contentPacked || c.digest.Size == 0 {
+		return false
+	}
+	last := m.b.index.blockAt(c.start + c.digest.Size - 1)
+	return m.b.index.blocks[last].pack < m.journal.packs
+}
+
+// missing counts the files that are not there.
+func (m *importer) missing() int {
+	n := len(m.late)
+	for _, t := range m.targets {
+		n += len(t)
+	}
+	return n
+}
+
+// check refuses what cannot come to a good end, before anything is copied.
+func (m *importer) check(ctx context.Context) error {
+	if err := m.findBase(ctx); err != nil {
+		return err
+	}
+	return m.checkSpace()
+}
+
+// fileOverhead is what a small file takes on a disk beyond its bytes, roughly.
+const fileOverhead = 4 << 10
+
+// checkSpace compares what is missing with what is free, by file system.
+func (m *importer) checkSpace() error {
+	need, dir := map[string]int64{}, map[string]string{}
+	count := func(t target) {
+		v := volumeOf(t.sink.Dir())
+		dir[v] = t.sink.Dir()
+		need[v] += t.file.Digest.Size + fileOverhead
+		if k, ok := t.sink.(*KeepSink); ok {
+			need[volumeOf(k.store.Dir())] += t.file.Digest.Size + fileOverhead
+			dir[volumeOf(k.store.Dir())] = k.store.Dir()
+		}
+	}
+	for _, list := range m.targets {
+		for _, t := range list {
+			count(t)
+		}
+	}
+	for _, t := range m.late {
+		count(t)
+	}
+	for v, n := range need {
+		free, err := freeSpace(dir[v])
+		if err != nil {
+			return err
+		}
+		if free < n {
+			return fmt.Errorf("%w at %s: %d bytes are needed, %d are free", ErrSpace, dir[v], n, free)
+		}
+	}
+	return nil
+}
+
+// take copies, flushes and publishes.
+func (m *importer) take(ctx context.Context) error {
+	if err := m.copyContents(ctx); err != nil {
+		return err
+	}
+	newMeter(m.o.Progress, PhaseFlush, 0, 0).end()
+	if err := m.flush(ctx); err != nil {
+		return err
+	}
+	if err := m.putLate(ctx); err != nil {
+		return err
+	}
+	return m.publish(ctx)
+}
+
+func (m *importer) flush(ctx context.Context) error {
+	var errs []error
+	for _, s := range m.all {
+		errs = append(errs, s.Flush(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// copyContents puts all that is not late. Damage is collected: the good
+// contents are stored all the same.
+func (m *importer) copyContents(ctx context.Context) error {
+	var total int64
+	e := &extractor{b: m.b, jobs: m.o.Jobs, want: newBitmap(len(m.targets)), put: m.put, packDone: m.packDone}
+	for i, list := range m.targets {
+		if len(list) == 0 {
+			continue
+		}
+		total += m.b.index.contents[i].digest.Size
+		if m.b.index.contents[i].kind == contentPacked {
+			e.want.set(i)
+		}
+	}
+	e.meter = newMeter(m.o.Progress, PhaseImport, total, 0)
+	if err := m.copyOthers(ctx, e); err != nil {
+		return err
+	}
+	if err := e.run(ctx); err != nil {
+		return err
+	}
+	e.meter.end()
+	var errs []error
+	for i, d := range e.bad {
+		if i == maxErrors {
+			errs = append(errs, refusef("and %d more", len(e.bad)-i))
+			break
+		}
+		errs = append(errs, d)
+	}
+	return errors.Join(append(errs, e.errs...)...)
+}
+
+// copyOthers puts contents that are blobs of their own, or here already.
+func (m *importer) copyOthers(ctx context.Context, e *extractor) error {
+	for i, list := range m.targets {
+		if len(list) == 0 || e.want.has(i) {
+			continue
+		}
+		err := m.copyOther(ctx, i, list[0].file)
+		if bad, other := asDamage(err); bad != nil {
+			e.bad = append(e.bad, bad)
+		} else if other != nil {
+			return other
+		}
+		e.meter.add(list[0].file.Digest.Size)
+	}
+	return nil
+}
+
+func (m *importer) copyOther(ctx context.Context, content int, f File) error {
+	r, err := m.open(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	err = m.put(ctx, content, r)
+	if errors.Is(err, ErrRefused) && m.b.index.contents[content].kind == contentPlain {
+		if blob, openErr := m.b.media.Blob(ctx, f.Digest); openErr == nil {
+			defer blob.Close()
+			file, off := blob.Place(0)
+			return &Damage{File: file, Offset: off, Blob: f.Digest, Reason: err.Error()}
+		}
+	}
+	return err
+}
+
+// open opens a content, of the bundle or of the base.
+func (m *importer) open(ctx context.Context, f File) (io.ReadCloser, error) {
+	if h, ok := m.holders[f.content]; ok {
+		return h.open(ctx)
+	}
+	return m.b.openFile(ctx, f)
+}
+
+// put stores a content at all its places: at the first from r, at the others
+// from the first.
+func (m *importer) put(ctx context.Context, content int, r io.Reader) error {
+	list := m.targets[content]
+	for i, t := range list {
+		if i == 0 {
+			if err := t.sink.Put(ctx, t.file, r); err != nil {
+				return err
+			}
+		} else if err := copyFrom(ctx, list[0], t); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done.Files += len(list)
+	m.done.Bytes += int64(len(list)) * list[0].file.Digest.Size
+	return nil
+}
+
+func copyFrom(ctx context.Context, from, to target) error {
+	if from.sink == to.sink && from.file.Path == to.file.Path {
+		return nil // two components name the same file of one sink
+	}
+	r, err := from.sink.Open(ctx, from.file)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return to.sink.Put(ctx, to.file, r)
+}
+
+func (m *importer) packDone(ctx context.Context, pack int) error {
+	if err := m.flush(ctx); err != nil {
+		return err
+	}
+	return m.journal.pack(pack)
+}
+
+// putLate puts what must come after all else. Contents are read in their order,
+// so that each block is read once.
+func (m *importer) putLate(ctx context.Context) error {
+	if len(m.late) == 0 {
+		return nil
+	}
+	progress := newMeter(m.o.Progress, PhasePublish, 0, len(m.late))
+	r, err := m.b.newBlockReader(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	sortTargets(m.late)
+	for _, t := range m.late {
+		if err := m.putOne(ctx, r, t); err != nil {
+			return err
+		}
+		progress.file()
+	}
+	progress.end()
+	return m.flush(ctx)
+}
+
+func (m *importer) putOne(ctx context.Context, r *blockReader, t target) error {
+	c := &m.b.index.contents[t.file.content]
+	if c.kind == contentPacked {
+		r.seek(c)
+		return m.count(t, t.sink.Put(ctx, t.file, r))
+	}
+	f, err := m.open(ctx, t.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return m.count(t, t.sink.Put(ctx, t.file, f))
+}
+
+func (m *importer) count(t target, err error) error {
+	if err == nil {
+		m.done.Files++
+		m.done.Bytes += t.file.Digest.Size
+	}
+	return err
+}
+
+// publish writes the event and then the reference. The event comes first: a
+// crash between the two makes it appear twice, but no import is without one.
+func (m *importer) publish(ctx context.Context) error {
+	e := Event{
+		Kind: EventImported, Subject: "sha256:" + m.done.Digest, Name: m.b.root.Name,
+		Time: m.o.Time.UTC().Format(time.RFC3339), Actor: m.o.Actor,
+		Details: map[string]string{"index": m.b.root.Index.Digest},
+	}
+	if m.b.root.Custody != nil {
+		e.Details["custody"] = m.b.root.Custody.Digest
+	}
+	if err := AppendCustody(ctx, custodyFile(m.o.Cache), e, m.o.Key); err != nil {
+		return err
+	}
+	return m.refer()
+}
+
+// refer writes what stays of the bundle itself, the reference last.
+func (m *importer) refer() error {
+	dir := bundlesDir(m.o.Cache)
+	ids := m.earlier
+	if ids == nil {
+		ids = map[string]string{}
+	}
+	for name, id := range m.ids() {
+		ids[name] = id
+	}
+	sinks, err := encodeCanonical(ids)
+	if err != nil {
+		return err
+	}
+	files := []smallMember{{indexSuffix, m.b.stored}, {sinksSuffix, sinks}}
+	if m.b.sealed != nil {
+		text, err := m.b.sealed.Encode()
+		if err != nil {
+			return err
+		}
+		files = append(files, smallMember{envelopeSuffix, text})
+	}
+	if m.b.custody != nil {
+		files = append(files, smallMember{custodySuffix, m.b.custody})
+	}
+	for _, f := range files {
+		if err := writeBytes(dir, m.done.Digest+f.name, f.text); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	if err := writeBytes(dir, m.done.Digest+refSuffix, m.b.bytes); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// held is a content that is here already.
+type held struct {
+	open func(context.Context) (io.ReadCloser, error)
+}
+
+// findBase finds every content that the bundle leaves out and that is needed.
+func (m *importer) findBase(ctx context.Context) error {
+	m.holders = map[int]held{}
+	need := map[action.Digest]int{}
+	for i, list := range m.targets {
+		if len(list) > 0 && m.b.index.contents[i].kind == contentBase {
+			need[m.b.index.contents[i].digest] = i
+		}
+	}
+	for _, t := range m.late {
+		if c := &m.b.index.contents[t.file.content]; c.kind == contentBase {
+			need[c.digest] = t.file.content
+		}
+	}
+	if err := m.askHolders(ctx, need); err != nil {
+		return err
+	}
+	if err := m.askCarried(ctx, need); err != nil {
+		return err
+	}
+	if len(need) == 0 {
+		return nil
+	}
+	return m.wrongBase(need)
+}
+
+// askHolders looks in the stores.
+func (m *importer) askHolders(ctx context.Context, need map[action.Digest]int) error {
+	for _, s := range m.all {
+		h, ok := s.(Holder)
+		if !ok {
+			continue
+		}
+		for d, i := range need {
+			has, err := h.Holds(ctx, d)
+			if err != nil {
+				return err
+			}
+			if has {
+				m.holders[i] = held{func(ctx context.Context) (io.ReadCloser, error) { return h.OpenContent(ctx, d) }}
+				delete(need, d)
+			}
+		}
+	}
+	return nil
+}
+
+// askCarried looks where earlier bundles were put. Each file that is to be used
+// is read and verified.
+func (m *importer) askCarried(ctx context.Context, need map[action.Digest]int) error {
+	for n := len(m.carried) - 1; n >= 0 && len(need) > 0; n-- {
+		x, err := m.carried[n].index(m.o.Cache)
+		if errors.Is(err, ErrRefused) || errors.Is(err, os.ErrNotExist) {
+			continue // what is not found is missed below
+		}
+		if err != nil {
+			return err
+		}
+		for i := range x.parts {
+			if err := m.askPart(ctx, &x.parts[i], need); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (m *importer) askPart(ctx context.Context, p *part, need map[action.Digest]int) error {
+	if !Kept(p.name) {
+		return nil
+	}
+	var s Sink
+	for _, f := range p.files {
+		i, ok := need[f.Digest]
+		if !ok {
+			continue
+		}
+		if s == nil {
+			var err error
+			if s, err = m.sinkOf(p.name); err != nil || s == nil {
+				return err
+			}
+		}
+		if has, err := s.Has(ctx, f, false); err != nil || !has {
+			continue // it is no longer what it was
+		}
+		m.holders[i] = held{func(ctx context.Context) (io.ReadCloser, error) { return s.Open(ctx, f) }}
+		delete(need, f.Digest)
+	}
+	return nil
+}
+
+func (m *importer) sinkOf(component string) (Sink, error) {
+	if s, ok := m.sinks[component]; ok {
+		return s, nil
+	}
+	return m.o.Sink(component)
+}
+
+// wrongBase says what is missing, and which bundles would have brought it.
+func (m *importer) wrongBase(need map[action.Digest]int) error {
+	var bytes int64
+	for d := range need {
+		bytes += d.Size
+	}
+	here := map[string]bool{}
+	for _, c := range m.carried {
+		here[c.Digest] = true
+	}
+	lacking := ""
+	for _, d := range m.b.root.Base.Bundles {
+		if !here[d] {
+			lacking += " sha256:" + d
+		}
+	}
+	if lacking != "" {
+		lacking = ". It was made for a host that has imported these bundles, which this one has not:" + lacking
+	}
+	return fmt.Errorf("%w: it leaves out %d contents (%d bytes) that are not here%s. Bring a full bundle, or a delta for a new receipt of this host", ErrBase, len(need), bytes, lacking)
+}
