@@ -155,7 +155,7 @@ func refuse(status int, format string, args ...any) error {
 func (h *Handler) answer(w *pacedWriter, r *http.Request) {
 	head := w.Header()
 	head.Set("X-Content-Type-Options", "nosniff")
-	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox")
+	head.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'")
 	head.Set("Referrer-Policy", "no-referrer")
 	if err := h.route(w, r); err != nil {
 		h.fail(w, r, err)
