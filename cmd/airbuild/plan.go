@@ -56,6 +56,7 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 	if js != nil {
 		o.OnEvent = js.OnEvent
 	}
+	check := s.checkDryRun(ctx, &o)
 	sum, err := engine.Run(ctx, p.plan.Graph, ids, o)
 	if err != nil {
 		return err
@@ -65,6 +66,9 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 		if _, err := fmt.Fprint(a.out, table.text(p.plan.Graph.Closure(ids), sum, pal)); err != nil {
 			return err
 		}
+	}
+	if err := check.err(); err != nil {
+		return err
 	}
 	return outcome(sum)
 }

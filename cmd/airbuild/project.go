@@ -37,7 +37,7 @@ type project struct {
 	keys *sign.Config
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
-	env    func(string) (string, bool) // for Go: offline it says so
+	env    func(string) (string, bool) // for Go
 }
 
 // findFile returns the project's root and the file's name in it: the file that
@@ -83,11 +83,16 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 		return nil, err
 	}
 	p := &project{root: root, file: name, wanted: map[string]string{}, env: a.lookupEnv}
-	if a.offline {
-		p.env = offlineEnv(p.env)
+	from, err := a.decideOffline(root)
+	if err != nil {
+		return nil, err
 	}
-	chosen := &toolchains{env: p.env}
-	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
+	offline, err := a.offlineGo(from)
+	if err != nil {
+		return nil, err
+	}
+	chosen := a.toolchains(p.env, from)
+	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
 	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
 	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted
@@ -97,7 +102,13 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return p, a.show(diags, plan.Sources, js)
+	err = a.show(diags, plan.Sources, js)
+	if a.offline && chosen.missing() {
+		if code, _ := exitCode(err); code == exitFailed {
+			err = said(exitOffline)
+		}
+	}
+	return p, err
 }
 
 // planOptions are those of planning p from its folder.
@@ -160,9 +171,27 @@ func (a *app) readGit(ctx context.Context, root string, attrs []string) (*dsl.Gi
 
 // toolchains remembers the Go toolchain that the file asked for.
 type toolchains struct {
-	env   func(string) (string, bool)
-	mu    sync.Mutex
-	found *golang.Toolchain
+	env     func(string) (string, bool)
+	carried string // where imports leave toolchains
+	// prefer is the version that the source's bundle was made with: any other
+	// that would do finds nothing in the cache.
+	prefer  string
+	offline bool
+	mu      sync.Mutex
+	found   *golang.Toolchain
+	lacking bool
+}
+
+// toolchains looks for Go where the user and imports put it.
+func (a *app) toolchains(env func(string) (string, bool), from *source.Carried) *toolchains {
+	t := &toolchains{env: env, offline: a.offline}
+	if cache, err := a.cacheDir(); err == nil {
+		t.carried = filepath.Join(carriedDir(cache), "toolchains")
+	}
+	if from != nil && a.offline {
+		t.prefer = from.Go
+	}
+	return t
 }
 
 // resolve finds the toolchain of a program. Only Go's is known.
@@ -172,11 +201,29 @@ func (t *toolchains) resolve(name, wanted string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	found, err := golang.FindToolchain(wanted, t.env, exec.LookPath)
+	if t.prefer != "" && golang.Satisfies(wanted, t.prefer) {
+		if found, err := golang.FindToolchain(t.prefer, t.env, exec.LookPath, t.carried); err == nil {
+			t.found = found
+			return nil
+		}
+	}
+	found, err := golang.FindToolchain(wanted, t.env, exec.LookPath, t.carried)
 	if err == nil {
 		t.found = found
+		return nil
+	}
+	if t.offline {
+		t.lacking = true
+		return fmt.Errorf("%w; this run is offline: a bundle with the component %q would bring it", err, toolchainComponent())
 	}
 	return err
+}
+
+// missing reports whether a toolchain was looked for in vain.
+func (t *toolchains) missing() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lacking
 }
 
 // golang is the toolchain that was resolved, or whatever is there.
@@ -239,61 +286,6 @@ func (p *project) targets(args []string) (ids []engine.StepID, name string, err 
 		name = names[0]
 	}
 	return ids, name, nil
-}
-
-// offlineEnv is the environment with Go kept off the network: of GOPROXY only
-// entries that are local trees are left. What `go env -w` recorded counts too.
-func offlineEnv(lookup func(string) (string, bool)) func(string) (string, bool) {
-	return func(name string) (string, bool) {
-		switch name {
-		case "GOPROXY":
-			return localProxies(goProxy(lookup)), true
-		case "GONOPROXY":
-			return "none", true
-		case "GOVCS":
-			return "*:off", true
-		}
-		return lookup(name)
-	}
-}
-
-func localProxies(list string) string {
-	var keep []string
-	for _, e := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '|' }) {
-		if strings.HasPrefix(e, "file://") {
-			keep = append(keep, e)
-		}
-	}
-	if len(keep) == 0 {
-		return "off"
-	}
-	return strings.Join(keep, ",")
-}
-
-// goProxy is the user's GOPROXY: of the environment, or of the file that
-// `go env -w` writes.
-func goProxy(lookup func(string) (string, bool)) string {
-	if v, ok := lookup("GOPROXY"); ok && v != "" {
-		return v
-	}
-	file, _ := lookup("GOENV")
-	if file == "" {
-		dir, err := os.UserConfigDir()
-		if err != nil {
-			return ""
-		}
-		file = filepath.Join(dir, "go", "env")
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "" // none, or GOENV=off
-	}
-	for line := range strings.Lines(string(text)) {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "GOPROXY="); ok {
-			return v
-		}
-	}
-	return ""
 }
 
 // exists reports whether a file is there; an error other than its absence is

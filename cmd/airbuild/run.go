@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -87,7 +86,7 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 // run runs the steps and writes the files that were asked for.
 func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
 	if s.app.offline && !f.dryRun {
-		if err := s.refuseNetwork(ctx, ids); err != nil {
+		if err := s.refuseOffline(ctx, ids); err != nil {
 			return err
 		}
 	}
@@ -103,6 +102,7 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 		both = ui.Tee(sink, rec)
 	}
 	o.OnEvent = both.OnEvent
+	check := s.checkDryRun(ctx, &o)
 	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
 	if sum != nil && f.wantsFiles() {
 		title := name
@@ -115,6 +115,9 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 	}
 	if err == nil && !f.dryRun && !sum.Interrupted {
 		err = s.autoPrune(ctx)
+	}
+	if err == nil {
+		err = check.err()
 	}
 	if err != nil {
 		return err
@@ -131,7 +134,7 @@ func outcome(s *engine.Summary) error {
 		return nil
 	}
 	for _, f := range s.Failures {
-		if errors.Is(f.Err, errOffline) {
+		if isUnavailable(f.Err) {
 			return said(exitOffline)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/local"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
@@ -135,51 +133,7 @@ func (s *session) executor() (engine.Executor, error) {
 		return nil, err
 	}
 	if s.app.offline {
-		e = offlineExecutor{e}
+		e = offlineExecutor{e, s.gocf}
 	}
 	return e, nil
-}
-
-// errOffline marks a step that needs the network in a run that has none.
-var errOffline = errors.New("it needs the network, is not in the cache, and --offline forbids the network")
-
-// An offlineExecutor refuses steps that need the network.
-type offlineExecutor struct{ engine.Executor }
-
-func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
-	if p.Step.Network {
-		return nil, errOffline
-	}
-	return e.Executor.Execute(ctx, p)
-}
-
-// refuseNetwork looks up the steps among targets and their needs that use the
-// network, and fails with exitOffline if one of them is not in the store. A
-// step whose key is not known yet is left to the executor.
-func (s *session) refuseNetwork(ctx context.Context, targets []engine.StepID) error {
-	g := s.plan.Graph
-	var online []engine.StepID
-	for _, id := range g.Closure(targets) {
-		if g.Steps[id].Network {
-			online = append(online, id)
-		}
-	}
-	if len(online) == 0 {
-		return nil
-	}
-	var missing error
-	o := s.options()
-	o.DryRun, o.KeepGoing = true, true
-	o.OnEvent = func(e engine.Event) {
-		if e.Kind == engine.StepFinished && e.Status == engine.WouldRun && e.Step.Network && !e.Key.IsZero() && missing == nil {
-			missing = fmt.Errorf("%s (%s): %w.\nRun it where there is a network and bring the cache along, or name a file:// tree of modules in GOPROXY and take the stage out.", e.Step.Name, e.Step.Type, errOffline)
-		}
-	}
-	if _, err := engine.Run(ctx, g, online, o); err != nil {
-		return err
-	}
-	if missing != nil {
-		return &exitError{exitOffline, missing}
-	}
-	return nil
 }

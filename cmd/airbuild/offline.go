@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+// carriedDir is what imports of bundles leave below the cache directory.
+func carriedDir(cache string) string { return filepath.Join(cache, "carried") }
+
+// decideOffline makes the run an offline one if the source in root came with a
+// bundle that is imported here, unless the user has said --offline or its
+// contrary. It returns what the source came with, nil if with none.
+func (a *app) decideOffline(root string) (*source.Carried, error) {
+	from, err := source.ReadCarried(root)
+	if err != nil {
+		return nil, err
+	}
+	if from == nil {
+		return nil, nil
+	}
+	cache, err := a.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	if !exists(filepath.Join(carriedDir(cache), "bundles", from.Bundle+".json")) {
+		return nil, nil // imported elsewhere: here the source is like any other
+	}
+	if a.offlineSet == nil || !a.offlineSet() {
+		a.offline = true
+	}
+	return from, nil
+}
+
+// offlineGo is where Go steps find modules when the run is offline; nil when
+// it is not. Source that came with a bundle gets what was carried and nothing
+// else; other source may also use local trees of the user's GOPROXY and the
+// user's module cache.
+func (a *app) offlineGo(from *source.Carried) (*golang.Offline, error) {
+	if !a.offline {
+		return nil, nil
+	}
+	cache, err := a.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	o := &golang.Offline{}
+	if tree := filepath.Join(carriedDir(cache), "goproxy"); exists(tree) {
+		o.Carried, o.Home = tree, filepath.Join(carriedDir(cache), "go")
+	}
+	if from != nil && o.Carried != "" {
+		return o, nil
+	}
+	o.Proxies = localProxies(goProxy(a.lookupEnv))
+	if o.Carried != "" {
+		if dir := userModules(a.lookupEnv); dir != "" {
+			o.Proxies = append(o.Proxies, golang.ProxyURL(filepath.Join(dir, "cache", "download")))
+		}
+	}
+	return o, nil
+}
+
+// userModules is the user's module cache as the environment has it, "" if
+// nothing says.
+func userModules(lookup func(string) (string, bool)) string {
+	if dir, _ := lookup("GOMODCACHE"); dir != "" {
+		return dir
+	}
+	if list, _ := lookup("GOPATH"); list != "" {
+		return filepath.Join(filepath.SplitList(list)[0], "pkg", "mod")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, "go", "pkg", "mod")
+	}
+	return ""
+}
+
+// localProxies are those entries of a GOPROXY that are local trees.
+func localProxies(list string) []string {
+	var keep []string
+	for _, e := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '|' }) {
+		if e = strings.TrimSpace(e); strings.HasPrefix(e, "file://") {
+			keep = append(keep, e)
+		}
+	}
+	return keep
+}
+
+// goProxy is the user's GOPROXY: of the environment, or of the file that
+// `go env -w` writes.
+func goProxy(lookup func(string) (string, bool)) string {
+	if v, ok := lookup("GOPROXY"); ok && v != "" {
+		return v
+	}
+	file, _ := lookup("GOENV")
+	if file == "" {
+		dir, err := os.UserConfigDir()
+		if err != nil {
+			return ""
+		}
+		file = filepath.Join(dir, "go", "env")
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "" // none, or GOENV=off
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(line), "GOPROXY="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// toolchainComponent is the bundle component that brings Go to this host.
+func toolchainComponent() string { return "toolchain/" + runtime.GOOS + "-" + runtime.GOARCH }
+
+// An offlineExecutor refuses steps that need the network, and lets none of the
+// others reach it.
+type offlineExecutor struct {
+	engine.Executor
+	gocf *golang.Config
+}
+
+// Execute implements engine.Executor.
+func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
+	if !p.Step.Network {
+		return e.Executor.Execute(ctx, p)
+	}
+	if err := e.gocf.WorksOffline(ctx, p.Step); err != nil {
+		return nil, err
+	}
+	step, inner, said := *p.Step, *p, &tail{}
+	step.Network = false
+	inner.Step, inner.Log = &step, io.MultiWriter(p.Log, said)
+	r, err := e.Executor.Execute(ctx, &inner)
+	p.Compiled = inner.Compiled
+	if ctx.Err() == nil && (err != nil || r.ExitCode != 0) && golang.LacksModules(said.bytes()) {
+		return nil, &golang.Unavailable{What: "a module that it wants", Component: "modules", Err: err}
+	}
+	return r, err
+}
+
+// A tail keeps the end of what is written to it.
+type tail struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+const tailSize = 32 << 10 // bytes
+
+// Write implements io.Writer.
+func (t *tail) Write(b []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = append(t.b, b...)
+	if n := len(t.b) - tailSize; n > tailSize {
+		t.b = append(t.b[:0], t.b[n:]...)
+	}
+	return len(b), nil
+}
+
+func (t *tail) bytes() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.b
+}
+
+// A refusal is a step that an offline run cannot do.
+type refusal struct {
+	step *engine.Step
+	err  error
+}
+
+// An offlineCheck looks at a dry run for steps that an offline run cannot do.
+// Of a step whose key is not known yet nothing is said: its result may turn
+// out to be in the cache, and if not, the executor refuses it.
+type offlineCheck struct {
+	ctx      context.Context
+	gocf     *golang.Config
+	refusals []refusal
+}
+
+// see takes in one event. The engine calls it from one goroutine.
+func (c *offlineCheck) see(e engine.Event) {
+	if e.Kind != engine.StepFinished {
+		return
+	}
+	switch e.Status {
+	case engine.WouldRun:
+		if e.Step.Network && !e.Key.IsZero() {
+			if err := c.gocf.WorksOffline(c.ctx, e.Step); err != nil {
+				c.refusals = append(c.refusals, refusal{e.Step, err})
+			}
+		}
+	case engine.Failed:
+		if isUnavailable(e.Err) {
+			c.refusals = append(c.refusals, refusal{e.Step, e.Err})
+		}
+	}
+}
+
+// isUnavailable reports whether a step failed for want of the network.
+func isUnavailable(err error) bool {
+	var u *golang.Unavailable
+	return errors.As(err, &u)
+}
+
+// err is what ends the command: each step, the reason, and what would help.
+func (c *offlineCheck) err() error {
+	if len(c.refusals) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, r := range c.refusals {
+		lines = append(lines, r.text())
+	}
+	return &exitError{exitOffline, errors.New(strings.Join(lines, "\n"))}
+}
+
+func (r refusal) text() string {
+	name := fmt.Sprintf("%s (%s)", r.step.Name, r.step.Type)
+	if r.step.Network {
+		name += ": it needs the network, is not in the cache, and cannot do without"
+	}
+	var u *golang.Unavailable
+	if errors.As(r.err, &u) && u.Component == "actions" {
+		return name + ".\nRun it where there is a network: a bundle with the component \"actions\" brings its result."
+	}
+	return name + ": " + r.err.Error()
+}
+
+// refuseOffline looks up the steps among targets and their needs that an
+// offline run may not be able to do, and fails with exitOffline before
+// anything runs if one of them is not in the store. Where all modules are at
+// hand it looks at nothing.
+func (s *session) refuseOffline(ctx context.Context, targets []engine.StepID) error {
+	doubtful, err := s.doubtful(ctx, targets)
+	if err != nil || len(doubtful) == 0 {
+		return err
+	}
+	check := &offlineCheck{ctx: ctx, gocf: s.gocf}
+	o := s.options()
+	o.DryRun, o.KeepGoing, o.OnEvent = true, true, check.see
+	if _, err := engine.Run(ctx, s.plan.Graph, doubtful, o); err != nil {
+		return err
+	}
+	return check.err()
+}
+
+// checkDryRun looks along at the events of a dry run that is shown, if the run
+// is offline. In other runs it sees nothing and finds nothing.
+func (s *session) checkDryRun(ctx context.Context, o *engine.Options) *offlineCheck {
+	check := &offlineCheck{ctx: ctx, gocf: s.gocf}
+	if s.app.offline && o.DryRun {
+		show := o.OnEvent
+		o.OnEvent = func(e engine.Event) {
+			check.see(e)
+			if show != nil {
+				show(e)
+			}
+		}
+	}
+	return check
+}
+
+// doubtful are the steps that use the network, and those whose modules are not
+// all at hand.
+func (s *session) doubtful(ctx context.Context, targets []engine.StepID) ([]engine.StepID, error) {
+	g := s.plan.Graph
+	short := map[string]bool{} // directories whose modules are not all here
+	var out []engine.StepID
+	for _, id := range g.Closure(targets) {
+		step := &g.Steps[id]
+		if step.Network {
+			out = append(out, id)
+			continue
+		}
+		if !golang.UsesModules(step) {
+			continue
+		}
+		dir := step.Command.WorkingDirectory
+		lacks, known := short[dir]
+		if !known {
+			if dir == "" {
+				dir = "."
+			}
+			missing, err := s.gocf.MissingModules(ctx, dir)
+			// What is wrong with the module's files, the step itself says.
+			lacks = err == nil && len(missing) > 0
+			short[step.Command.WorkingDirectory] = lacks
+		}
+		if lacks {
+			out = append(out, id)
+		}
+	}
+	return out, ctx.Err()
+}
