@@ -82,6 +82,9 @@ func (s *Scope) Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl
 	if s.Module.Incomplete && s.refersToMissing(expr) {
 		return cty.DynamicVal, nil
 	}
+	if v, ok := quickValue(expr, ctx); ok {
+		return v, nil
+	}
 	v, diags := expr.Value(ctx)
 	return v, s.Explain(diags)
 }

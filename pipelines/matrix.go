@@ -131,12 +131,16 @@ func (b *bodyReader) scalar(v cty.Value, at hcl.Range, what string) (string, boo
 		b.fail(errorAt(at, "Sensitive value in a name", "%s is part of the step's name and would be seen: use a value that is not sensitive.", what))
 		return "", false
 	}
-	text, err := convert.Convert(plain, cty.String)
-	if err != nil || plain.IsNull() {
-		b.fail(errorAt(at, "Wrong type", "%s is a string, a number or a bool, not %s.", what, describe(plain)))
-		return "", false
+	s, quick := dsl.QuickText(plain)
+	if !quick {
+		text, err := convert.Convert(plain, cty.String)
+		if err != nil || plain.IsNull() {
+			b.fail(errorAt(at, "Wrong type", "%s is a string, a number or a bool, not %s.", what, describe(plain)))
+			return "", false
+		}
+		s = text.AsString()
 	}
-	if s := text.AsString(); s != "" && !strings.ContainsFunc(s, isControl) {
+	if s != "" && !strings.ContainsFunc(s, isControl) {
 		return s, true
 	}
 	b.fail(errorAt(at, "Invalid value", "%s must not be empty or hold control characters: it is part of the step's name.", what))
