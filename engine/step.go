@@ -202,10 +202,11 @@ type ToolCall struct {
 	// Workspace step it is the working directory in the project itself.
 	WorkDir string
 	Log     io.Writer
-	// Hidden reports whether a file of the host, by its absolute path, is none
-	// of the step's business: a tool that opens files whose names come from
-	// the user treats it as one that is not there. Nil: nothing is.
-	Hidden func(path string) bool
+	// Place says where a file is that the step's processes know by an absolute
+	// path, and whether they may open it so. A tool that opens files whose
+	// names come from the user asks it, and treats what they may not open as
+	// not there. Nil: every file is where its name says.
+	Place func(path string, write bool) (at string, ok bool)
 	// Run runs a process under the executor's supervision (process group,
 	// polite stop, environment). It returns an *ExitError for a non-zero exit.
 	Run func(context.Context, *Process) error

@@ -4,9 +4,12 @@ package main
 import (
 	"os"
 	"runtime"
+
+	"github.com/airbuild/airbuild/engine/sandbox"
 )
 
 func main() {
+	sandbox.Main()
 	if len(os.Args) > 1 && os.Args[1] == goCacheProg {
 		os.Exit(serveGo(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}

@@ -28,6 +28,7 @@ type app struct {
 	streams
 	flags
 	lookupEnv func(string) (string, bool)
+	boxes     sandboxing
 	shown     atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
 }
 

@@ -36,6 +36,7 @@ func (a *app) runCommand() *cobra.Command {
 	fl.SortFlags = false
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would run, and run nothing")
 	fl.BoolVar(&f.force, "force", false, "run everything, whatever is in the cache")
+	a.boxes.declare(fl)
 	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
 	fl.StringVar(&f.affected, "affected", "", affectedUsage)
 	fl.StringVar(&f.junit, "junit", "", "write steps and tests to `FILE` as JUnit XML")
@@ -87,6 +88,11 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
 	if s.app.offline && !f.dryRun {
 		if err := s.refuseOffline(ctx, ids); err != nil {
+			return err
+		}
+	}
+	if !f.dryRun {
+		if err := s.app.refuseOpenHost(ctx); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/airbuild/airbuild/engine/sandbox"
 )
 
 // The scripts in testdata/script are the specification of the program's
@@ -76,6 +78,7 @@ func TestScripts(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	if len(os.Args) > 1 && os.Args[1] == goCacheProg {
 		main() // the go command of a step that a test runs in this process
 	}

@@ -128,6 +128,9 @@ func (s *session) executor() (engine.Executor, error) {
 		Tools:     pipelines.Tools(s.gocf, s.keys),
 		Launchers: launchers,
 		Environ:   os.Environ(),
+		Sandbox:   s.app.sandbox(),
+		Hide:      s.private(),
+		Reach:     map[string]engine.Reacher{"go": golang.NewReacher(s.gocf)},
 	})
 	if e, err = s.withCompileCache(e, launchers); err != nil {
 		return nil, err

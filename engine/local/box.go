@@ -209,28 +209,39 @@ func (j *job) notStarted(asked, name string, err error) error {
 	return startError(asked, name, err)
 }
 
-// hidden says which files the tool of a Staged step must not open. Nil if that
-// is not enforced here.
-func (j *job) hidden(ctx context.Context) func(string) bool {
+// place says which files the tool of a Staged step may open, and where they
+// are: /tmp is the step's own. Nil if that is not enforced here.
+func (j *job) place(ctx context.Context) func(string, bool) (string, bool) {
 	if j.e.Sandbox == nil || j.view() != sandbox.Declared {
 		return nil
 	}
-	shown := sync.OnceValue(func() func(string) bool {
-		if !j.e.Sandbox.Support(ctx).FilesHidden() {
-			return nil
-		}
+	shows := sync.OnceValue(func() func(string, bool) bool {
 		spec, err := j.spec(ctx)
-		if err != nil {
+		if err != nil || !j.e.Sandbox.Support(ctx).FilesHidden() {
 			return nil
 		}
 		return spec.Shows
 	})
-	return func(p string) bool {
-		if within(j.out, p) || within(os.DevNull, p) {
-			return false
+	own := j.private()
+	return func(p string, write bool) (string, bool) {
+		for _, dir := range append([]string{j.out, os.DevNull}, own...) {
+			if within(dir, p) {
+				return p, true
+			}
 		}
-		f := shown()
-		return f != nil && !f(p)
+		f := shows()
+		if f == nil {
+			return p, true
+		}
+		if j.e.Sandbox.Support(ctx).Method == sandbox.Namespaces {
+			for _, tmp := range [...]string{"/tmp", "/var/tmp"} {
+				if within(tmp, p) && !f(p, false) {
+					rel, _ := filepath.Rel(tmp, p)
+					return filepath.Join(own[1], rel), true
+				}
+			}
+		}
+		return p, f(p, write)
 	}
 }
 

@@ -95,12 +95,19 @@ type looker struct {
 }
 
 func (l looker) Run(_ context.Context, c *engine.ToolCall) error {
-	if c.Hidden == nil {
+	if c.Place == nil {
 		return errors.New("nothing is hidden")
+	}
+	if _, ok := c.Place("/usr/new", true); ok {
+		l.t.Error("/usr may be written to")
+	}
+	tmp, ok := c.Place("/tmp/none", true)
+	if !ok || tmp == "/tmp/none" || filepath.Base(tmp) != "none" {
+		l.t.Errorf("/tmp is at %s, %v", tmp, ok)
 	}
 	l.want[filepath.Join(c.Dir, "in")] = false
 	for p, hidden := range l.want {
-		if c.Hidden(p) != hidden {
+		if at, ok := c.Place(p, false); ok == hidden || ok && at != p {
 			l.t.Errorf("%s: hidden %v", p, !hidden)
 		}
 	}

@@ -266,7 +266,7 @@ func (j *job) runTool(ctx context.Context, name string, args []string) error {
 		WorkDir: j.runDir(),
 		Log:     j.log,
 		Run:     j.process,
-		Hidden:  j.hidden(ctx),
+		Place:   j.place(ctx),
 	}
 	err := t.Run(ctx, call)
 	if err == nil || ctx.Err() != nil {

@@ -34,7 +34,7 @@ func (j *job) explain(err error) {
 		j.say("blocked: %s", sandbox.Attempt{Program: a.Program, PID: a.PID, Op: sandbox.Op(a.Op), Address: a.Address, Host: a.Host})
 	}
 	if failed && len(attempts) > 0 {
-		j.say("the network is off for this step: %s", mend(j.p.Step.Type))
+		j.say("the network is off for this step: %s", j.mend(attempts))
 	}
 	if failed && j.p.Step.Mode == engine.Staged {
 		for _, p := range j.undeclared() {
@@ -44,9 +44,10 @@ func (j *job) explain(err error) {
 }
 
 // mend says what to do for a step that wants the network.
-func mend(stageType string) string {
+func (j *job) mend(attempts []engine.Attempt) string {
 	const allow = "sandbox { network = true }"
-	if strings.HasPrefix(stageType, "go_") {
+	isGo := func(a engine.Attempt) bool { return a.Program == "go" }
+	if strings.HasPrefix(j.p.Step.Type, "go_") || slices.ContainsFunc(attempts, isGo) {
 		return "run it where the modules are in the module cache, give it a tree of them (modules = stage.<a go_download or go_vendor stage>), or allow it with " + allow
 	}
 	return "declare what it fetches as inputs, take it from a stage that may fetch, or allow it with " + allow

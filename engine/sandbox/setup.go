@@ -89,8 +89,8 @@ func newSetup(m Method, s Spec) *setup {
 }
 
 // Shows reports whether the Declared view has a file of the host, by its
-// absolute path, for reading.
-func (s Spec) Shows(p string) bool {
+// absolute path, for reading, or for writing too.
+func (s Spec) Shows(p string, write bool) bool {
 	if s.View != Declared {
 		return true
 	}
@@ -98,7 +98,11 @@ func (s Spec) Shows(p string) bool {
 	u := newSetup(Namespaces, s)
 	in := func(d []byte) bool { return within(string(d), p) }
 	switch {
-	case slices.ContainsFunc(u.Write, func(b bind) bool { return within(string(b.Src), p) }), slices.ContainsFunc(u.Tools, in):
+	case slices.ContainsFunc(u.Write, func(b bind) bool { return within(string(b.Src), p) }):
+		return true
+	case write:
+		return within("/dev", p)
+	case slices.ContainsFunc(u.Tools, in):
 		return true
 	case slices.ContainsFunc(u.Hide, in):
 		return false

@@ -52,6 +52,9 @@ func (tool) Run(ctx context.Context, tc *engine.ToolCall) error {
 		interp.Dir(tc.WorkDir),
 		interp.StdIO(nil, log, log),
 		interp.Params(append([]string{"-e", "-u", "-o", "pipefail", "--"}, tc.Args[1:]...)...),
+		interp.OpenHandler(s.open),
+		interp.StatHandler(s.stat),
+		interp.ReadDirHandler2(s.readDir),
 		interp.ExecHandlers(func(interp.ExecHandlerFunc) interp.ExecHandlerFunc { return s.exec }),
 	)
 	if err != nil {

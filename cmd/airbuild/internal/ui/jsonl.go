@@ -107,6 +107,16 @@ type jsonWaiting struct {
 	jsonName
 }
 
+type jsonBlocked struct {
+	jsonHead
+	jsonName
+	Program string `json:"program,omitempty"`
+	PID     int    `json:"pid,omitempty"`
+	Op      string `json:"op"`
+	Address string `json:"address,omitempty"`
+	Host    string `json:"host,omitempty"`
+}
+
 type jsonNotice struct {
 	jsonHead
 	Text string `json:"text"`
@@ -199,6 +209,9 @@ func (s *JSONSink) OnEvent(e engine.Event) {
 	case engine.StepRetry:
 		delete(s.told, e.ID) // the log begins anew
 		s.write(jsonRetry{s.head(e.Time, "retry"), nameOf(e.Step), errText(e.Err)})
+	case engine.StepBlocked:
+		b := e.Blocked
+		s.write(jsonBlocked{s.head(e.Time, "blocked"), nameOf(e.Step), b.Program, b.PID, b.Op, b.Address, b.Host})
 	case engine.Notice:
 		s.write(jsonNotice{s.head(e.Time, "notice"), e.Reason})
 	case engine.RunFinished:

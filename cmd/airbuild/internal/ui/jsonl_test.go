@@ -129,8 +129,8 @@ func TestJSONIsAsDocumented(t *testing.T) {
 	play(s, append(events, stream()[1:]...))
 
 	docs := documented(t)
-	if len(docs) != 8 {
-		t.Fatalf("%d events are documented, want 8", len(docs))
+	if len(docs) != 9 {
+		t.Fatalf("%d events are documented, want 9", len(docs))
 	}
 	var last map[string]any
 	n := 0

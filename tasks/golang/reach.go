@@ -1,0 +1,57 @@
+package golang
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+)
+
+// NewReacher tells what the go command uses of the host beside a step's
+// inputs: the toolchain, its caches, and local trees of modules.
+func NewReacher(cfg *Config) engine.Reacher { return launcher{cfg: cfg} }
+
+// Reach implements engine.Reacher.
+func (l launcher) Reach(ctx context.Context, s *engine.Step) (read, write []string, err error) {
+	tc, err := l.cfg.toolchain()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, env, err := l.Launch(ctx, s, engine.Share{})
+	if err != nil {
+		return nil, nil, err
+	}
+	read = []string{tc.Root}
+	last := map[string]string{} // of each variable, as a process sees it
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		last[name] = value
+	}
+	for _, name := range [...]string{"GOCACHE", "GOMODCACHE", "GOTMPDIR"} {
+		if dir := last[name]; filepath.IsAbs(dir) && os.MkdirAll(dir, 0o777) == nil {
+			write = append(write, dir)
+		}
+	}
+	return append(read, localTrees(last["GOPROXY"])...), write, nil
+}
+
+// localTrees are the directories among the entries of a GOPROXY.
+func localTrees(proxies string) []string {
+	var dirs []string
+	for _, entry := range strings.FieldsFunc(proxies, func(r rune) bool { return r == ',' || r == '|' }) {
+		u, err := url.Parse(entry)
+		if err != nil || u.Scheme != "file" {
+			continue
+		}
+		dir := u.Path
+		if runtime.GOOS == "windows" {
+			dir = strings.TrimPrefix(dir, "/")
+		}
+		dirs = append(dirs, filepath.FromSlash(dir))
+	}
+	return dirs
+}
