@@ -31,6 +31,8 @@ func (l *loader) block(block *hclsyntax.Block) {
 		l.pipeline(block)
 	case "bundle":
 		l.bundle(block)
+	case "host":
+		l.host(block)
 	case "environment":
 		l.environment(block)
 	case "include":
@@ -184,6 +186,17 @@ func (l *loader) bundle(block *hclsyntax.Block) {
 		Damaged: l.damage.in(block),
 		Module:  l.module,
 	})
+}
+
+// host takes the one host block.
+func (l *loader) host(block *hclsyntax.Block) {
+	if first := l.module.Host; first != nil {
+		diag := errorAt(block.DefRange(), "Duplicate host block", "There is one host block in a file and all that it includes: merge the two.")
+		diag.Extra = Related{{Range: first.Range, Note: "declared first"}}
+		l.diags = append(l.diags, diag)
+		return
+	}
+	l.module.Host = &Host{Body: block.Body, Range: block.DefRange()}
 }
 
 func (l *loader) environment(block *hclsyntax.Block) {

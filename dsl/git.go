@@ -85,6 +85,9 @@ func (e *evaluator) gitMentions() *gitMention {
 	for _, b := range m.Bundles {
 		g.collect(b.Body)
 	}
+	if m.Host != nil {
+		g.collect(m.Host.Body)
+	}
 	return g
 }
 

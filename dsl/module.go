@@ -28,6 +28,7 @@ type Module struct {
 	Stages       []*Stage    // in source order
 	Pipelines    []*Pipeline // in source order
 	Bundles      []*Bundle   // in source order
+	Host         *Host       // nil if there is none
 	Environments map[string]*Environment
 
 	// Sources are the bytes of every file that was read, as written, by the
@@ -105,6 +106,12 @@ type Bundle struct {
 	Range     hcl.Range
 	Damaged   bool // as for a Stage
 	Module    *Module
+}
+
+// A Host is the host block, not yet evaluated.
+type Host struct {
+	Body  *hclsyntax.Body
+	Range hcl.Range
 }
 
 // An Environment is an environment block: values for variables.

@@ -102,7 +102,7 @@ func (p part) lastCharacter(text []byte) (start, end hcl.Pos) {
 
 // blockStart matches the first line of a top-level block that is written, as
 // all are, from the start of the line.
-var blockStart = regexp.MustCompile(`^(airbuild|variable|locals|toolchain|stage|pipeline|environment|bundle|include)[ \t]*["{]`)
+var blockStart = regexp.MustCompile(`^(airbuild|variable|locals|toolchain|stage|pipeline|environment|bundle|host|include)[ \t]*["{]`)
 
 // heredocStart matches a line that opens a heredoc; what is in it starts no
 // block.

@@ -110,6 +110,21 @@ func TopLevelSchema() []BlockDoc {
 			}},
 		},
 		{
+			Type: "host",
+			Doc:  "What a host must be and have for the work to run there, held against it by `airbuild host check`; at most one.",
+			Attrs: []AttrDoc{
+				{Name: "os", Type: "string or list of strings", Doc: "The operating system, or several of which one must be it: \"linux\"."},
+				{Name: "arch", Type: "string or list of strings", Doc: "The architecture, with the least level of it if that matters: \"amd64\", \"amd64/v3\", \"arm64/v8.2\"."},
+				{Name: "kernel", Type: "string", Doc: "A constraint on the kernel's version: \">= 4.18\"."},
+				{Name: "glibc", Type: "string", Doc: "A constraint on the version of the GNU C library, which must then be the host's: \">= 2.28\"."},
+				{Name: "commands", Type: "list of strings", Doc: "Programs that must be on PATH, with a constraint on their version if that matters: \"git\", \"gcc >= 10\"."},
+				{Name: "disk", Type: "string or map of strings", Doc: "The free space on the disk of the project, \"10GiB\"; or of several: { project = \"10GiB\", cache = \"20GiB\", tmp = \"1GiB\" }."},
+				{Name: "memory", Type: "string", Doc: "The memory that a program can use: \"4GiB\"."},
+				{Name: "syscalls", Type: "list of strings", Doc: "Services of the kernel that must work: \"io_uring\", \"user_namespaces\"."},
+				{Name: "env", Type: "list of strings", Doc: "Environment variables that must be set and not empty, \"SITE\", or set to a value: \"LANG=C.UTF-8\"."},
+			},
+		},
+		{
 			Type: "environment", Labels: []string{"name"}, Open: true,
 			Doc: "Values for variables, chosen by --environment.",
 		},

@@ -34,8 +34,10 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 	if p.project.Files == nil {
 		p.project.Files = fsys
 	}
+	p.project.FindTool = findOnce(p.project.FindTool)
 	p.load(fsys, name)
 	p.evaluate()
+	p.planHost()
 	p.planAll()
 	p.checkToolchains()
 	return p.plan, p.finish()

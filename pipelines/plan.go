@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/host/want"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -44,6 +45,7 @@ type Plan struct {
 	Stages    []*Stage    // in source order, those of used pipelines last
 	Pipelines []*Pipeline // in source order
 	Bundles   []*Bundle   // in source order
+	Host      *want.Host  // what the file wants of a host; nil without a host block
 	Dist      string
 	Module    *dsl.Module
 	Sources   map[string][]byte // for diagnostics: all files, embedded ones too

@@ -12,8 +12,8 @@ func kernelRules() []rule {
 		{
 			kind: "kernel.disk-full", has: []string{"no space left on device", "enospc", "not enough space on the disk"}, late: true,
 			match: `(?i)^(?:.*(?:write|writing(?: to)?|open|mkdir|create(?: (?:regular )?file| directory)?|creating|remove|touch|exec|link|rename) ['"‘]?(?P<path>[^\s:'"‘’]+)['"’]?: )?(?:.*[\s:(])?(?:no space left on device|not enough space on the disk|ENOSPC)\b[^/]*$`,
-			cause: "A disk is full[: the one that holds {path}], or has no inodes left.",
-			fix:   "df -h and df -i show which; airbuild cache prune --max-size 5GiB frees the cache; TMPDIR and AIRBUILD_CACHE can lie elsewhere",
+			cause: "A disk is full[: the one that holds {path}], or has no inodes left.", refine: notError,
+			fix: "df -h and df -i show which; airbuild cache prune --max-size 5GiB frees the cache; TMPDIR and AIRBUILD_CACHE can lie elsewhere",
 		},
 		{
 			kind: "kernel.quota", has: []string{"disk quota exceeded"}, late: true,
@@ -117,6 +117,14 @@ func kernelRules() []rule {
 
 // fileMissing is ENOENT as Go, the coreutils and shells write it.
 const fileMissing = `(?i)^(?:(?:.*[ :])?(?:open|stat|lstat|chdir|readlink|read|rename|fork/exec|access|cannot (?:stat|open|access|create(?: \w+)*|remove)(?: file)?|can't (?:open|cd to)|line \d+:|\d+: cannot open|[\w.+/-]+:) +)['"‘]?(?P<path>[^\s:'"‘’]+)['"’]?(?: for \w+)?: (?:no such file(?: or directory)?|the system cannot find the (?:file|path) specified\.?)$`
+
+// notError takes the word "error" for none: "write error: …".
+func notError(d map[string]string, _ Context) bool {
+	if d["path"] == "error" {
+		delete(d, "path")
+	}
+	return true
+}
 
 func clean(d map[string]string) string {
 	d["path"] = strings.Trim(d["path"], "'\"`‘’")
