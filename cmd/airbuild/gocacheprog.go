@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 
@@ -27,6 +28,8 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	// An interrupt goes to the whole process group. The go command ends in its
 	// own time, and this with it, by the end of its input.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
+	// It lives for seconds and needs little: collecting costs more than it saves.
+	debug.SetGCPercent(400)
 	f := flag.NewFlagSet(goCacheProg, flag.ContinueOnError)
 	f.SetOutput(errOut)
 	dir := f.String("store", "", "the store's directory")

@@ -98,7 +98,7 @@ func (c *Cache) environ(use *session, env []string) ([]string, error) {
 	if info, err := os.Stat(c.Command[0]); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("the program %s is gone", c.Command[0])
 	}
-	c.place.Do(func() { c.err = makePlace(c.Dir) })
+	c.place.Do(func() { c.err = MakePlace(c.Dir) })
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -153,9 +153,10 @@ func hasPlace(store string) bool {
 	return err == nil && got == placeTarget
 }
 
-// makePlace makes placeDir with a link to the store's blobs. On Windows there
+// MakePlace makes the GOCACHE of go commands that are served from a store:
+// <store>/gocache, with a link to the store's blobs. On Windows there
 // is none: the go command always copies there, and links are a privilege.
-func makePlace(store string) error {
+func MakePlace(store string) error {
 	dir := placeDir(store)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("make place for the go command: %w", err)

@@ -391,7 +391,7 @@ func TestPathsThroughTheLink(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for range 2 {
-		if err := makePlace(dir); err != nil {
+		if err := MakePlace(dir); err != nil {
 			t.Fatal(err)
 		}
 	}
