@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -63,7 +64,7 @@ func (a *app) offlineGo(from *source.Carried) (*golang.Offline, error) {
 	if from != nil && o.Carried != "" {
 		return o, nil
 	}
-	o.Proxies = localProxies(goProxy(a.lookupEnv))
+	o.Proxies = localTrees(goProxy(a.lookupEnv))
 	if o.Carried != "" {
 		if dir := userModules(a.lookupEnv); dir != "" {
 			o.Proxies = append(o.Proxies, golang.ProxyURL(filepath.Join(dir, "cache", "download")))
@@ -87,8 +88,8 @@ func userModules(lookup func(string) (string, bool)) string {
 	return ""
 }
 
-// localProxies are those entries of a GOPROXY that are local trees.
-func localProxies(list string) []string {
+// localTrees are those entries of a GOPROXY that are local trees.
+func localTrees(list string) []string {
 	var keep []string
 	for _, e := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == '|' }) {
 		if e = strings.TrimSpace(e); strings.HasPrefix(e, "file://") {
@@ -180,6 +181,7 @@ func (t *tail) bytes() []byte {
 
 // A refusal is a step that an offline run cannot do.
 type refusal struct {
+	id   engine.StepID
 	step *engine.Step
 	err  error
 }
@@ -202,12 +204,12 @@ func (c *offlineCheck) see(e engine.Event) {
 	case engine.WouldRun:
 		if e.Step.Network && !e.Key.IsZero() {
 			if err := c.gocf.WorksOffline(c.ctx, e.Step); err != nil {
-				c.refusals = append(c.refusals, refusal{e.Step, err})
+				c.refusals = append(c.refusals, refusal{e.ID, e.Step, err})
 			}
 		}
 	case engine.Failed:
 		if isUnavailable(e.Err) {
-			c.refusals = append(c.refusals, refusal{e.Step, e.Err})
+			c.refusals = append(c.refusals, refusal{e.ID, e.Step, e.Err})
 		}
 	}
 }
@@ -223,6 +225,7 @@ func (c *offlineCheck) err() error {
 	if len(c.refusals) == 0 {
 		return nil
 	}
+	slices.SortFunc(c.refusals, func(a, b refusal) int { return int(a.id - b.id) })
 	var lines []string
 	for _, r := range c.refusals {
 		lines = append(lines, r.text())
@@ -231,15 +234,15 @@ func (c *offlineCheck) err() error {
 }
 
 func (r refusal) text() string {
-	name := fmt.Sprintf("%s (%s)", r.step.Name, r.step.Type)
+	text := fmt.Sprintf("%s (%s): ", r.step.Name, r.step.Type)
 	if r.step.Network {
-		name += ": it needs the network, is not in the cache, and cannot do without"
+		text += "it needs the network, is not in the cache, and "
 	}
 	var u *golang.Unavailable
-	if errors.As(r.err, &u) && u.Component == "actions" {
-		return name + ".\nRun it where there is a network: a bundle with the component \"actions\" brings its result."
+	if errors.As(r.err, &u) {
+		return text + u.Reason()
 	}
-	return name + ": " + r.err.Error()
+	return text + r.err.Error()
 }
 
 // refuseOffline looks up the steps among targets and their needs that an

@@ -41,6 +41,7 @@ func TestScripts(t *testing.T) {
 		proxy = goenv["GOPROXY"]
 	}
 	relays := &relayScripts{}
+	carried := carriedTree(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                filepath.Join("..", "..", "testdata", "script"),
 		RequireUniqueNames: true,
@@ -58,6 +59,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GOPROXY", proxy)
 			e.Setenv("GOFLAGS", "-mod=mod")
 			e.Setenv("GOTOOLCHAIN", "local")
+			for name, value := range carried {
+				e.Setenv(name, value)
+			}
 			e.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			// Above the project there is no other, wherever TMPDIR is.
 			e.Setenv("GIT_CEILING_DIRECTORIES", filepath.Dir(e.WorkDir))

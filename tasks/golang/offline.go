@@ -176,17 +176,22 @@ const maxVariable = 64 << 10
 // An Unavailable error says that something cannot be had without a network,
 // and which component of a bundle would bring it.
 type Unavailable struct {
-	What      string // "module example.org/a v1.0.0"
+	What      string // what this host lacks: "the module example.org/a v1.0.0"
 	Component string // "modules", "toolchain/linux-amd64"
 	Err       error  // what failed for want of it; may be nil
 }
 
 func (e *Unavailable) Error() string {
-	s := fmt.Sprintf("%s is not on this host, and this run is offline; a bundle with the component %q would bring it", e.What, e.Component)
+	s := e.Reason()
 	if e.Err != nil {
 		s += "\n" + e.Err.Error()
 	}
 	return s
+}
+
+// Reason is the error without what failed.
+func (e *Unavailable) Reason() string {
+	return fmt.Sprintf("this host lacks %s, and the run is offline; a bundle with the component %q would bring it", e.What, e.Component)
 }
 
 func (e *Unavailable) Unwrap() error { return e.Err }
@@ -214,9 +219,13 @@ func modulesText(list []modpath.Version) string {
 	for _, m := range list[:min(most, len(list))] {
 		names = append(names, m.Path+" "+m.Version)
 	}
-	text := "module " + strings.Join(names, ", ")
+	text := "the module "
+	if len(list) > 1 {
+		text = "the modules "
+	}
+	text += strings.Join(names, ", ")
 	if n := len(list) - most; n > 0 {
-		text += fmt.Sprintf(" (and %d more)", n)
+		text += fmt.Sprintf(" and %d more", n)
 	}
 	return text
 }
