@@ -171,6 +171,9 @@ func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *i
 	dir := carry.Carried(cache, "fetched", hex.EncodeToString(sum[:8]))
 	_, err = relay.Fetch(ctx, args[0], dir, o)
 	m.end()
+	if errors.Is(err, relay.ErrChanged) || errors.Is(err, relay.ErrDamaged) {
+		return nil, none, &exitError{exitUnverified, err}
+	}
 	if err != nil {
 		return nil, none, err
 	}

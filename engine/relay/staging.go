@@ -154,7 +154,7 @@ func (s *staging) checkStrangers(x *Index) error {
 				return nil
 			}
 		}
-		return fmt.Errorf("%s is not empty: it holds %s, which is not of this bundle.\nName a new directory", s.dir, name)
+		return fmt.Errorf("%s is not empty: it holds %s, which is not of this bundle.\nRemove that directory, or name another", s.dir, name)
 	})
 }
 
