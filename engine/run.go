@@ -27,10 +27,11 @@ type Options struct {
 	Store     Store
 	Executor  Executor
 	Workspace *tree.Workspace
-	Jobs      int  // steps at once; zero means one a processor
-	KeepGoing bool // go on with what does not depend on a failure
-	DryRun    bool // look up, execute and write nothing
-	Force     bool // take nothing from the store
+	Jobs      int   // steps at once; zero means one a processor
+	Memory    int64 // bytes that running steps may declare together; zero means any
+	KeepGoing bool  // go on with what does not depend on a failure
+	DryRun    bool  // look up, execute and write nothing
+	Force     bool  // take nothing from the store
 	// ForceSteps are steps that are run although the store has their results;
 	// what they need is taken from it.
 	ForceSteps map[StepID]bool
@@ -85,6 +86,7 @@ type run struct {
 	toExec   queue
 	preps    int            // workers that prepare
 	slots    int            // job slots in use
+	memory   int64          // what the running steps declare, in bytes
 	groups   map[string]int // how many of each group run
 	flying   int            // workers of either kind
 	open     int            // steps that are not final
@@ -225,12 +227,13 @@ func (r *run) dispatch(ctx context.Context, workers *pool.Pool) {
 		if id < 0 {
 			return
 		}
-		cpu := min(max(1, r.g.Steps[id].CPU), r.o.Jobs)
-		if r.slots+cpu > r.o.Jobs {
+		take := r.need(id)
+		if r.slots+take.cpu > r.o.Jobs {
 			return
 		}
 		r.toExec.remove(id)
-		r.slots += cpu
+		r.slots += take.cpu
+		r.memory += take.memory
 		group := r.g.Steps[id].Group
 		r.groups[group]++
 		r.prepared[id].Share = r.share()
@@ -238,31 +241,71 @@ func (r *run) dispatch(ctx context.Context, workers *pool.Pool) {
 		r.set(id, Running)
 		r.tell(Event{Kind: StepStarted, ID: id, Status: Running, Key: r.prepared[id].Key, Reason: r.reason[id]})
 		r.start(ctx, workers, id, r.execute, func() {
-			r.slots -= cpu
+			r.slots -= take.cpu
+			r.memory -= take.memory
 			r.groups[group]--
 		})
 	}
 }
 
-// next chooses what to run: the step with the longest way to the end, unless
-// another of its group runs now and a step of another group is ready or may
-// soon be. -1 means to wait.
+// A need is what a step takes of the machine while it runs.
+type need struct {
+	cpu    int   // job slots
+	memory int64 // bytes; what it declares
+}
+
+// need says what a step takes. One that needs more memory than there is takes
+// all slots: it runs alone.
+func (r *run) need(id StepID) need {
+	s := &r.g.Steps[id]
+	n := need{cpu: min(max(1, s.CPU), r.o.Jobs), memory: s.Memory}
+	if r.o.Memory > 0 && n.memory > r.o.Memory {
+		n.cpu = r.o.Jobs
+	}
+	return n
+}
+
+// fits reports whether the memory that the step declares is left over by what
+// runs. It always is when nothing runs that declares any.
+func (r *run) fits(id StepID) bool {
+	m := r.g.Steps[id].Memory
+	return m == 0 || r.memory == 0 || r.o.Memory <= 0 || r.memory+m <= r.o.Memory
+}
+
+// next chooses what to run: the step with the longest way to the end. While
+// that has to wait for memory, one that declares none goes first: it does not
+// keep the other waiting. -1 means to wait.
 func (r *run) next() StepID {
-	best := StepID(-1)
+	best := r.first(func(StepID) bool { return true })
+	if best >= 0 && !r.fits(best) {
+		return r.first(func(id StepID) bool { return r.g.Steps[id].Memory == 0 })
+	}
+	return best
+}
+
+// first is the first of those that may run, unless another of its group runs
+// now and a step of another group is ready or may soon be.
+func (r *run) first(may func(StepID) bool) StepID {
+	best, grouped := StepID(-1), StepID(-1)
 	for i, id := range r.toExec.ids {
-		group := r.g.Steps[id].Group
-		if group != "" && r.groups[group] > 0 {
+		if !may(id) {
+			continue
+		}
+		if group := r.g.Steps[id].Group; group != "" && r.groups[group] > 0 {
+			if grouped < 0 || r.toExec.before(id, grouped) {
+				grouped = id
+			}
 			continue
 		}
 		if best < 0 || r.toExec.before(id, best) {
-			best = r.toExec.ids[i]
+			best = id
 		}
 		if i == 0 {
 			break // the top of the heap
 		}
 	}
 	if best < 0 && r.preps == 0 {
-		return r.toExec.ids[0]
+		return grouped
 	}
 	return best
 }

@@ -58,6 +58,7 @@ type Step struct {
 	Timeout time.Duration // zero: none
 	Retries int           // further tries after a failure
 	CPU     int           // job slots it takes; zero means one
+	Memory  int64         // bytes it needs, so that no more run at once than fit; zero: not told
 	Network bool
 	NoCache bool // never looked up, never stored
 	// Group names what the step shares with others through a cache of its

@@ -131,6 +131,7 @@ func (b *Block) NewStep(mode engine.Mode) engine.Step {
 		Timeout:     b.Meta.Timeout,
 		Retries:     b.Meta.Retries,
 		CPU:         b.Meta.CPU,
+		Memory:      b.Meta.Memory,
 		NoCache:     !b.Meta.Cache,
 		Origin:      b.Range.String(),
 	}

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/local"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
@@ -98,7 +100,17 @@ func (s *session) options() engine.Options {
 	return engine.Options{
 		Store: s.store, Workspace: s.space,
 		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing, Program: programStamp(),
+		Memory: s.memory(),
 	}
+}
+
+// memory is what steps that declare theirs may take together: all that this
+// host lets a program use. Zero if no step declares any.
+func (s *session) memory() int64 {
+	if !slices.ContainsFunc(s.plan.Graph.Steps, func(step engine.Step) bool { return step.Memory > 0 }) {
+		return 0
+	}
+	return host.TakeMemory().Usable()
 }
 
 // programStamp tells this airbuild from another one in the same place; "" if

@@ -67,6 +67,9 @@ type Memory struct {
 	Limit     int64 `json:"limit"`
 }
 
+// TakeMemory looks at this host's memory only.
+func TakeMemory() Memory { return memory() }
+
 // Usable is what a program here can use at most.
 func (m Memory) Usable() int64 {
 	if m.Limit > 0 && m.Limit < m.Total {
