@@ -265,6 +265,7 @@ func sameTree(t testing.TB, a, b string) {
 }
 
 func TestRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, pack := range []int64{0, 300000, 1000001} {
 		t.Run(fmt.Sprint(pack), func(t *testing.T) {
 			dir, k, x := t.TempDir(), testKey(t, 1), sample()
@@ -317,6 +318,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestSameBytes(t *testing.T) {
+	t.Parallel()
 	x, k := sample(), testKey(t, 1)
 	a, b, c := t.TempDir(), t.TempDir(), t.TempDir()
 	for i, dir := range []string{a, b, c} {

@@ -45,9 +45,13 @@ func encodeBlock(e *zstd.Encoder, raw []byte, buf []byte) (stored []byte, k bloc
 	return stored, k
 }
 
-// newDecoder returns a decoder that makes at most limit bytes of one frame. It
-// may be used by many goroutines.
+// leastWindow is the least that a decoder must be allowed to use, in bytes.
+const leastWindow = 64 << 10
+
+// newDecoder returns a decoder that makes at most limit bytes, or leastWindow,
+// of one frame. It may be used by many goroutines.
 func newDecoder(limit int64, jobs int) (*zstd.Decoder, error) {
+	limit = max(limit, leastWindow)
 	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(jobs), zstd.WithDecoderMaxMemory(uint64(limit)), zstd.WithDecoderLowmem(true))
 }
 

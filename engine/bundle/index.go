@@ -305,7 +305,7 @@ func (d *decoder) contents(x *index, raw int64) {
 	var start int64
 	for i := range x.contents {
 		c := &x.contents[i]
-		c.digest.Size = int64(d.number(1 << 56))
+		c.digest.Size = int64(d.number(maxContent))
 		c.kind = d.octet()
 		c.digest.Hash = d.hash()
 		if d.err != nil {

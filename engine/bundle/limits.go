@@ -10,6 +10,7 @@ const (
 	maxIndex       = 256 << 20 // bytes of the index, decompressed
 	maxComponents  = 4096
 	maxFiles       = 2 << 20 // files, and contents, of one bundle
+	maxContent     = 1 << 40 // bytes of one content; maxFiles of them do not overflow
 	maxBlock       = 8 << 20 // bytes of a block, decompressed
 	maxPacks       = 1 << 16
 	maxPack        = 8<<30 - 1 // bytes: what the size field of a tar header holds

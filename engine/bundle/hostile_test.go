@@ -1,0 +1,623 @@
+package bundle
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/sign"
+)
+
+// A forgery is a bundle made by hand. It is signed by a key that is trusted,
+// so that every row is refused for its own reason.
+type forgery struct {
+	t        testing.TB
+	dir      string
+	key      *sign.SecretKey
+	raw      []byte // of the only pack
+	x        *index
+	pack     []byte
+	packed   bool // pack was set by hand
+	indexRaw []byte
+	stored   []byte // index blob
+	root     *Root
+	rootRaw  []byte
+	payload  []byte // that is signed
+	typ      string
+	manifest []byte
+	listing  []byte
+}
+
+// newForgery has one component "source" with the files a and b.
+func newForgery(t testing.TB) *forgery {
+	f := &forgery{t: t, dir: t.TempDir(), key: testKey(t, 7), raw: []byte("alphabeta")}
+	f.x = &index{
+		contents: []content{{digest: action.Of([]byte("alpha"))}, {digest: action.Of([]byte("beta"))}},
+		parts:    []part{{name: "source", files: []File{{Path: "a"}, {Path: "b", content: 1}}}},
+	}
+	f.block(f.raw, blockStored, len(f.raw))
+	return f
+}
+
+// block makes the only block of the pack.
+func (f *forgery) block(stored []byte, method byte, raw int) {
+	f.x.blocks = []block{{sum: sha256.Sum256(stored), stored: len(stored), raw: raw, method: method}}
+	f.x.packs = []int64{int64(len(packHeader) + len(stored))}
+	f.pack = append([]byte(packHeader), stored...)
+}
+
+func compress(b []byte) []byte {
+	e, err := zstd.NewWriter(nil, zstd.WithSingleSegment(true))
+	if err != nil {
+		panic(err)
+	}
+	return e.EncodeAll(b, nil)
+}
+
+// finish makes what was not made by hand.
+func (f *forgery) finish() {
+	if f.indexRaw == nil {
+		f.indexRaw = f.x.encode()
+	}
+	if f.stored == nil {
+		f.stored = compress(f.indexRaw)
+	}
+	if f.root == nil {
+		f.root = f.newRoot()
+	}
+	if f.rootRaw == nil {
+		f.rootRaw = must(encodeCanonical(f.root))
+	}
+	if f.payload == nil {
+		f.payload = f.rootRaw
+	}
+	if f.typ == "" {
+		f.typ = RootType
+	}
+}
+
+func must(b []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// newRoot is a root that fits what there is.
+func (f *forgery) newRoot() *Root {
+	r := &Root{Format: 1, Name: "forged", Sequence: 1, Created: "2026-01-01T00:00:00Z", Metadata: map[string]string{}, Parents: []string{}, Files: []RootBlob{}}
+	r.Features.Critical, r.Features.Optional = []string{}, map[string]string{}
+	r.Packs = []RootBlob{rootBlob(action.Of(f.pack))}
+	r.Index = RootIndex{rootBlob(action.Of(f.stored)), int64(len(f.indexRaw))}
+	for _, p := range f.x.parts {
+		c := RootComponent{Name: p.name, Files: len(p.files), Metadata: map[string]string{}}
+		for _, x := range p.files {
+			if x.content < len(f.x.contents) {
+				c.Bytes += f.x.contents[x.content].digest.Size
+			}
+		}
+		c.Carried = c.Bytes
+		r.Components = append(r.Components, c)
+	}
+	return r
+}
+
+func (f *forgery) write() {
+	f.t.Helper()
+	f.finish()
+	w := &layoutWriter{dir: f.dir}
+	if err := os.MkdirAll(w.blobDir(), 0o777); err != nil {
+		f.t.Fatal(err)
+	}
+	e, err := sign.Seal(f.typ, f.payload, f.key)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	envelope := must(e.Encode())
+	manifest, listing, err := encodeWrapper(f.root, action.Of(f.rootRaw), []action.Digest{action.Of(envelope)})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	if f.manifest == nil {
+		f.manifest = manifest
+	}
+	if f.listing == nil {
+		f.listing = listing
+	}
+	for _, b := range [][]byte{f.pack, f.stored, f.rootRaw, envelope, f.manifest} {
+		if _, err := w.blob(b); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+	if err := writeBytes(f.dir, "index.json", f.listing); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := writeBytes(f.dir, "oci-layout", []byte(layoutFile)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *forgery) blobFile(b []byte) string {
+	return filepath.Join(f.dir, filepath.FromSlash(blobPath(action.Of(b))))
+}
+
+// take opens, verifies and imports, and returns the first refusal.
+func (f *forgery) take(h *host) error {
+	b, err := Open(f.t.Context(), Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	_, err = h.tryImport(b)
+	if err == nil {
+		return nil
+	}
+	// What import refuses a thorough verification notices as well.
+	r, verifyErr := b.Verify(f.t.Context(), VerifyOptions{Deep: true})
+	if verifyErr != nil || r.OK() {
+		f.t.Errorf("verify has nothing against it: %v", verifyErr)
+	}
+	return err
+}
+
+func TestForgeryIsSoundBefore(t *testing.T) {
+	t.Parallel()
+	f, h := newForgery(t), newHost(t)
+	f.write()
+	if err := f.take(h); err != nil {
+		t.Fatal(err)
+	}
+	h.check(tree{"source": {"a": "alpha", "b": "beta"}})
+}
+
+// paths makes the first file's path.
+func withPaths(list ...string) func(*forgery) {
+	return func(f *forgery) {
+		files := make([]File, len(list))
+		for i, p := range list {
+			files[i] = File{Path: p, content: i}
+		}
+		f.x.parts[0].files = files
+	}
+}
+
+func withRoot(change func(*Root)) func(*forgery) {
+	return func(f *forgery) {
+		f.indexRaw = f.x.encode()
+		f.stored = compress(f.indexRaw)
+		f.root = f.newRoot()
+		change(f.root)
+	}
+}
+
+func uvarint(list ...uint64) []byte {
+	var b []byte
+	for _, n := range list {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+var hostile = []struct {
+	name string
+	make func(*forgery)
+	want string
+}{
+	{"traversal", withPaths("../a", "b"), "element .."},
+	{"traversal inside", withPaths("a/../../b", "b"), "element .."},
+	{"absolute", withPaths("/etc/passwd", "b"), "absolute"},
+	{"drive", withPaths("C:a", "b"), "character ':'"},
+	{"backslash", withPaths(`..\a`, "b"), `character '\\'`},
+	{"stream", withPaths("a:b", "b"), "character ':'"},
+	{"dot", withPaths("./a", "b"), "element ."},
+	{"empty element", withPaths("a//b", "b"), "empty element"},
+	{"trailing slash", withPaths("a/", "b"), "empty element"},
+	{"empty", withPaths("", "b"), "empty"},
+	{"NUL byte", withPaths("a\x00b", "b"), "control character"},
+	{"escape", withPaths("a\x1b[2J", "b"), "control character"},
+	{"no UTF-8", withPaths("a\xff", "b"), "UTF-8"},
+	{"device", withPaths("NUL", "b"), "device of Windows"},
+	{"device with extension", withPaths("aux.tar.gz", "b"), "device of Windows"},
+	{"device with number", withPaths("LPT9.x", "b"), "device of Windows"},
+	{"device with superscript", withPaths("com¹", "d"), "device of Windows"},
+	{"trailing dot", withPaths("a.", "b"), "Windows drops"},
+	{"trailing blank", withPaths("a ", "b"), "Windows drops"},
+	{"long element", withPaths(strings.Repeat("a", 256), "b"), "256 bytes"},
+	{"long path", withPaths(strings.Repeat("a/", 512)+"a", "b"), "1024 are allowed"},
+	{"twice", withPaths("a", "a"), "occurs twice"},
+	{"case", withPaths("README", "readme"), "nothing but case"},
+	{"case of letters beyond ASCII", withPaths("GRÖßE", "größe"), "nothing but case"},
+	{"form", withPaths("a\u0308", "ä"), "nothing but case or form"},
+	{"case of directories", withPaths("A/x", "a/y"), "nothing but case"},
+	{"file as directory", withPaths("a", "a/b"), "is a file"},
+	{"file as directory in other case", withPaths("A", "a/b"), "is a file"},
+	{"order", withPaths("b", "a"), "out of order"},
+	{"setuid", func(f *forgery) {
+		b := f.x.encode()
+		at := bytes.LastIndex(b, []byte("\x01b")) + 2
+		b[at] = 4 | flagExecutable
+		f.indexRaw = b
+	}, "unknown flags"},
+	{"content that is not there", func(f *forgery) { f.x.parts[0].files[1].content = 2 }, "content 2 of 2"},
+	{"content that no file has", func(f *forgery) { f.x.parts[0].files[1].content = 0 }, "no file has"},
+	{"content twice", func(f *forgery) { f.x.contents[1].digest.Hash = f.x.contents[0].digest.Hash }, "twice"},
+	{"component outside", func(f *forgery) { f.x.parts[0].name = "extra/../.." }, `component "extra/../.."`},
+	{"component unknown", func(f *forgery) { f.x.parts[0].name = "bin" }, `component "bin"`},
+	{"component twice", func(f *forgery) {
+		f.x.parts = append(f.x.parts, f.x.parts[0])
+	}, "twice"},
+	{"content of wrong digest", func(f *forgery) { f.x.contents[1].digest = action.Of([]byte("bete")) }, "not what its digest"},
+	{"huge content", func(f *forgery) { f.x.contents[1].digest.Size = 1 << 40 }, "more bytes than its blocks"},
+	{"overflowing content", func(f *forgery) {
+		f.x.contents[0].digest.Size, f.x.contents[1].digest.Size = 1<<51, 1<<51
+	}, "are allowed"},
+	{"huge block", func(f *forgery) { f.x.blocks[0].raw = 1 << 30 }, "are allowed"},
+	{"bomb", func(f *forgery) {
+		f.block(compress(make([]byte, 8<<20)), blockZstd, 1<<20)
+		f.x.contents[0].digest.Size = 1<<20 - 4
+	}, "does not have the size"},
+	{"bomb that lies", func(f *forgery) {
+		b := compress(make([]byte, 1<<20))
+		i := bytes.Index(b, []byte{0, 0, 0x10, 0}) // the frame's size, little endian
+		if i < 0 {
+			f.t.Fatal("no size in the frame")
+		}
+		b[i+2] = 0x08
+		f.block(b, blockZstd, 1<<19)
+		f.x.contents[0].digest.Size = 1<<19 - 4
+	}, "decompress"},
+	{"frames behind the frame", func(f *forgery) {
+		b := append(compress(make([]byte, 4096)), compress(make([]byte, 4<<20))...)
+		f.block(b, blockZstd, 4096)
+		f.x.contents[0].digest.Size = 4096 - 4
+	}, "should have"},
+	{"no frame", func(f *forgery) {
+		f.block([]byte("alphabet"), blockZstd, 9)
+	}, "not compressed"},
+	{"block larger stored than raw", func(f *forgery) { f.x.blocks[0].method = blockZstd }, "stored as"},
+	{"block of another sum", func(f *forgery) { f.x.blocks[0].sum[0] ^= 1 }, "not those that were signed"},
+	{"block of an unknown method", func(f *forgery) { f.x.blocks[0].method = 9 }, "unknown method"},
+	{"empty block", func(f *forgery) { f.x.blocks[0].stored = 0; f.x.blocks[0].raw = 0 }, "empty block"},
+	{"header of another version", func(f *forgery) { f.pack = []byte(strings.Replace(string(f.pack), "pack-1", "pack-2", 1)) }, ""},
+	{"index of millions of blocks", func(f *forgery) {
+		f.indexRaw = append([]byte(indexMagic), uvarint(1<<29)...)
+	}, "cut off"},
+	{"index of millions of files", func(f *forgery) {
+		b := f.x.encode()
+		f.indexRaw = append(b[:bytes.LastIndex(b, []byte("\x06source"))+7], uvarint(1<<20)...)
+	}, "cut off"},
+	{"index with long numbers", func(f *forgery) {
+		f.indexRaw = append([]byte(indexMagic), 0x81, 0x80, 0x00)
+	}, "shortest form"},
+	{"index with more behind it", func(f *forgery) { f.indexRaw = append(f.x.encode(), 0) }, "behind its end"},
+	{"index of another version", func(f *forgery) {
+		f.indexRaw = []byte(strings.Replace(string(f.x.encode()), "index-1", "index-2", 1))
+	}, "begins with"},
+	{"index that is a bomb", func(f *forgery) {
+		f.indexRaw = f.x.encode()
+		f.stored = compress(make([]byte, 64<<20))
+	}, "does not have the size"},
+	{"index of a terabyte", withRoot(func(r *Root) { r.Index.Raw = 1 << 40 }), "are allowed"},
+	{"index cut off", func(f *forgery) { b := f.x.encode(); f.indexRaw = b[:len(b)-1] }, "cut off"},
+	{"root of another format", withRoot(func(r *Root) { r.Format = 2 }), "format 2"},
+	{"critical feature", withRoot(func(r *Root) { r.Features.Critical = []string{"teleport"} }), "teleport"},
+	{"root with a null list", withRoot(func(r *Root) { r.Parents = nil }), "null"},
+	{"root with a negative size", withRoot(func(r *Root) { r.Packs[0].Size = -1 }), "size of -1"},
+	{"root with a huge size", withRoot(func(r *Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
+	{"root with a blob twice", withRoot(func(r *Root) { r.Packs = append(r.Packs, r.Packs[0]) }), "twice"},
+	{"root with another hash", withRoot(func(r *Root) { r.Packs[0].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" }), "SHA-256"},
+	{"root with an upper-case digest", withRoot(func(r *Root) { r.Packs[0].Digest = "sha256:" + strings.Repeat("A", 64) }), "lower-case"},
+	{"root with a path in a digest", withRoot(func(r *Root) { r.Packs[0].Digest = "sha256:../../../../../etc/passwd" }), "hexadecimal"},
+	{"root with a bad name", withRoot(func(r *Root) { r.Name = "../x" }), "name"},
+	{"root with a bad time", withRoot(func(r *Root) { r.Created = "yesterday" }), "RFC 3339"},
+	{"root with a negative sequence", withRoot(func(r *Root) { r.Sequence = -1 }), "negative"},
+	{"root without components", withRoot(func(r *Root) { r.Components = []RootComponent{} }), "0 components"},
+	{"root with other counts", withRoot(func(r *Root) { r.Components[0].Files = 3 }), "not what the root manifest says"},
+	{"root with a base that is not there", withRoot(func(r *Root) { r.Base = &RootBase{Bundles: []string{}, Contents: 1} }), "leaves 0 contents"},
+	{"content left out without a base", func(f *forgery) {
+		f.x.contents[1].kind = contentBase
+		f.block([]byte("alpha"), blockStored, 5)
+	}, "names no base"},
+	{"root with a pack of another size", withRoot(func(r *Root) { r.Packs[0].Size++ }), "by the root manifest"},
+	{"root with a file that the index has not", withRoot(func(r *Root) { r.Files = append(r.Files, rootBlob(action.Of([]byte("x")))) }), "blobs of their own"},
+	{"root with white space", func(f *forgery) { f.finish(); f.rootRaw = append(f.rootRaw, ' '); f.payload = nil }, "canonical"},
+	{"root with a key twice", func(f *forgery) {
+		f.finish()
+		f.rootRaw = []byte(strings.Replace(string(f.rootRaw), `"name":`, `"name":"x","name":`, 1))
+		f.payload = nil
+	}, "canonical"},
+	{"root with an unknown key", func(f *forgery) {
+		f.finish()
+		f.rootRaw = []byte(strings.Replace(string(f.rootRaw), `"name":`, `"mane":"x","name":`, 1))
+		f.payload = nil
+	}, "unknown field"},
+	{"root with a fraction", func(f *forgery) {
+		f.finish()
+		f.rootRaw = []byte(strings.Replace(string(f.rootRaw), `"sequence":1`, `"sequence":1.0`, 1))
+		f.payload = nil
+	}, "root manifest"},
+	{"root that is nothing", func(f *forgery) { f.finish(); f.rootRaw = []byte("\x00"); f.payload = nil }, "root manifest"},
+	{"deeply nested root", func(f *forgery) {
+		f.finish()
+		f.rootRaw = []byte(strings.Repeat("[", 1<<20))
+		f.payload = nil
+	}, "root manifest"},
+	{"signature over other bytes", func(f *forgery) { f.payload = []byte("{}") }, "over other bytes"},
+	{"signature of another type", func(f *forgery) { f.typ = "application/vnd.in-toto+json" }, "over other bytes"},
+	{"OCI manifest that is nothing", func(f *forgery) { f.manifest = []byte("[]"); f.list(f.manifest) }, "OCI manifest"},
+	{"OCI manifest of something else", func(f *forgery) { f.manifest = []byte(`{"config":{}}`); f.list(f.manifest) }, "no bundle of airbuild"},
+	{"OCI manifest with a huge root", func(f *forgery) {
+		f.manifest = []byte(`{"config":{"mediaType":"` + RootType + `","digest":"sha256:` + strings.Repeat("a", 64) + `","size":1000000000}}`)
+		f.list(f.manifest)
+	}, "are allowed"},
+	{"index.json that is huge", func(f *forgery) { f.listing = bytes.Repeat([]byte(" "), maxOCI+1) }, "more than"},
+	{"index.json that is nothing", func(f *forgery) { f.listing = []byte("x") }, "index.json"},
+	{"index.json of nothing", func(f *forgery) { f.listing = []byte("{}") }, "no bundle"},
+	{"index.json with a path", func(f *forgery) {
+		f.listing = []byte(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:../../x","size":1}]}`)
+	}, "hexadecimal"},
+}
+
+// list makes an index.json that names the manifest.
+func (f *forgery) list(manifest []byte) {
+	f.listing = []byte(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + rootBlob(action.Of(manifest)).Digest + `","size":` + uintText(len(manifest)) + `}]}`)
+}
+
+func uintText(n int) string { return string(must(encodeCanonical(n))) }
+
+func TestHostile(t *testing.T) {
+	for _, row := range hostile {
+		t.Run(row.name, func(t *testing.T) {
+			f, h := newForgery(t), newHost(t)
+			row.make(f)
+			f.write()
+			if row.name == "header of another version" {
+				// Import need not look at it: no file depends on it.
+				b := openBundle(t, Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+				h.imports(b)
+				return
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			err := f.take(h)
+			runtime.ReadMemStats(&after)
+			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%v", err)
+			}
+			if used := after.TotalAlloc - before.TotalAlloc; used > 128<<20 {
+				t.Errorf("it took %d MiB of memory", used>>20)
+			}
+			h.untouched()
+		})
+	}
+}
+
+// untouched holds that nothing was written but what an import that began leaves.
+func (h *host) untouched() {
+	h.t.Helper()
+	for name := range readTree(h.t, filepath.Dir(h.cache)) {
+		switch {
+		case name == "cache/VERSION", strings.HasPrefix(name, "cache/lock/"), name == "cache/carried/lock", strings.HasPrefix(name, "cache/carried/journal/"):
+		case strings.HasPrefix(name, "cache/cas/"), name == "work/source/a", name == "work/source/b":
+			// Good contents may be kept, under their own digests and names.
+		default:
+			h.t.Errorf("%s was written", name)
+		}
+	}
+	if list, err := ListCarried(h.cache); err != nil || len(list) > 0 {
+		h.t.Errorf("published: %v, %v", list, err)
+	}
+}
+
+// TestHostileLayout has what only the file system can do.
+func TestHostileLayout(t *testing.T) {
+	rows := []struct {
+		name string
+		make func(f *forgery) error
+		want string
+	}{
+		{"pack cut off", func(f *forgery) error { return os.Truncate(f.blobFile(f.pack), 30) }, "cut off"},
+		{"pack too long", func(f *forgery) error { return os.WriteFile(f.blobFile(f.pack), append(f.pack, 0), 0o666) }, "bytes instead of"},
+		{"pack missing", func(f *forgery) error { return os.Remove(f.blobFile(f.pack)) }, "missing"},
+		{"pack is a link", func(f *forgery) error { return linkAway(f.blobFile(f.pack)) }, "no regular file"},
+		{"index is a link", func(f *forgery) error { return linkAway(f.blobFile(f.stored)) }, "no regular file"},
+		{"index.json is a link", func(f *forgery) error { return linkAway(filepath.Join(f.dir, "index.json")) }, "no regular file"},
+		{"blobs is a link", func(f *forgery) error { return linkAway(filepath.Join(f.dir, "blobs")) }, "no regular file"},
+		{"pack is a directory", func(f *forgery) error {
+			return errors.Join(os.Remove(f.blobFile(f.pack)), os.Mkdir(f.blobFile(f.pack), 0o777))
+		}, "no regular file"},
+		{"root changed", func(f *forgery) error {
+			return os.WriteFile(f.blobFile(f.rootRaw), []byte(strings.Replace(string(f.rootRaw), "forged", "farged", 1)), 0o666)
+		}, "not those that its digest names"},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			f, h := newForgery(t), newHost(t)
+			f.write()
+			if err := row.make(f); err != nil {
+				t.Skipf("this system cannot make that: %v", err)
+			}
+			if err := f.take(h); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%v", err)
+			}
+			h.untouched()
+		})
+	}
+}
+
+func linkAway(name string) error {
+	away := name + ".away"
+	return errors.Join(os.Rename(name, away), os.Symlink(away, name))
+}
+
+// TestSwapped changes a bundle between opening and importing it.
+func TestSwapped(t *testing.T) {
+	t.Parallel()
+	f, h := newForgery(t), newHost(t)
+	f.write()
+	b := openBundle(t, Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+	g := newForgery(t)
+	g.raw = []byte("ALPHABETA")
+	g.block(g.raw, blockStored, 9)
+	g.x.contents = []content{{digest: action.Of([]byte("ALPHA"))}, {digest: action.Of([]byte("BETA"))}}
+	g.dir = f.dir
+	g.write()
+	if err := os.WriteFile(f.blobFile(f.pack), g.pack, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.tryImport(b); !errors.Is(err, ErrRefused) {
+		t.Errorf("%v", err)
+	}
+	h.untouched()
+}
+
+func TestSignatures(t *testing.T) {
+	t.Parallel()
+	dir, a, b, c := t.TempDir(), testKey(t, 1), testKey(t, 2), testKey(t, 3)
+	r := makeBundle(t, dir, tree{"source": {"a": "a"}}.spec(1), CreateOptions{}, a)
+	trust := func(n int, keys ...*sign.SecretKey) Trust {
+		tr := Trust{Threshold: n}
+		for _, k := range keys {
+			tr.Keys = append(tr.Keys, k.Public())
+		}
+		return tr
+	}
+	for name, bad := range map[string]Trust{"nobody": trust(1), "a stranger": trust(1, b), "two": trust(2, a, b), "the same twice": trust(2, a, a)} {
+		if _, err := Open(t.Context(), bad, dir); !errors.Is(err, ErrUnsigned) || !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	before := openBundle(t, trust(1, a), dir).Digest()
+	if err := Sign(t.Context(), dir, b); err != nil {
+		t.Fatal(err)
+	}
+	x := openBundle(t, trust(2, a, b, c), dir)
+	if x.Digest() != before || len(x.Signers()) != 2 || x.Root().Sequence != r.Sequence {
+		t.Errorf("%s, %v", x.Digest(), x.Signers())
+	}
+	plain := t.TempDir()
+	makeBundle(t, plain, tree{"source": {"a": "a"}}.spec(1), CreateOptions{})
+	if _, err := Open(t.Context(), trust(1, a), plain); !errors.Is(err, ErrUnsigned) {
+		t.Errorf("unsigned: %v", err)
+	}
+	if x := openBundle(t, Trust{AllowUnsigned: true}, plain); len(x.Signers()) != 0 {
+		t.Errorf("%v", x.Signers())
+	}
+}
+
+// TestEveryByte flips every byte of a small bundle, one after the other.
+func TestEveryByte(t *testing.T) {
+	t.Parallel()
+	f := newForgery(t)
+	f.write()
+	h := newHost(t)
+	for name, text := range readTree(t, f.dir) {
+		file := filepath.Join(f.dir, filepath.FromSlash(name))
+		for i := range len(text) {
+			bad := []byte(text)
+			bad[i] ^= 1
+			if err := os.WriteFile(file, bad, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			noticed := f.noticed(h)
+			// These may be changed in ways that mean the same.
+			if !noticed && name != "index.json" && name != "oci-layout" {
+				t.Errorf("%s, byte %d: not noticed", name, i)
+			}
+		}
+		if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, text := range readTree(t, filepath.Join(h.work)) {
+		if want := map[string]string{"source/a": "alpha", "source/b": "beta"}[name]; text != want {
+			t.Errorf("%s holds %q", name, text)
+		}
+	}
+}
+
+// noticed opens and verifies, and imports what was not found wrong.
+func (f *forgery) noticed(h *host) bool {
+	b, err := Open(f.t.Context(), Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+	if err != nil {
+		if !errors.Is(err, ErrRefused) {
+			f.t.Errorf("not a refusal: %v", err)
+		}
+		return true
+	}
+	defer b.Close()
+	r, err := b.Verify(f.t.Context(), VerifyOptions{})
+	if err != nil {
+		f.t.Error(err)
+	}
+	if !r.OK() {
+		return true
+	}
+	h.imports(b)
+	return false
+}
+
+// TestHostileVolume has members that no volume has.
+func TestHostileVolume(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	makeBundle(t, dir, tree{"source": {"a": "a"}}.spec(1), CreateOptions{})
+	out := t.TempDir()
+	names, err := WriteVolumes(t.Context(), openBundle(t, anyone, dir), out, VolumeOptions{})
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	good, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]*tar.Header{
+		"link":         {Typeflag: tar.TypeSymlink, Name: "blobs/x", Linkname: "/etc/passwd"},
+		"hard link":    {Typeflag: tar.TypeLink, Name: "blobs/x", Linkname: "../../x"},
+		"device":       {Typeflag: tar.TypeChar, Name: "x", Devmajor: 1, Devminor: 3},
+		"pipe":         {Typeflag: tar.TypeFifo, Name: "x"},
+		"directory":    {Typeflag: tar.TypeDir, Name: "blobs/"},
+		"setuid":       {Typeflag: tar.TypeReg, Name: "oci-layout", Mode: 0o4755},
+		"traversal":    {Typeflag: tar.TypeReg, Name: "../../x", Mode: 0o644},
+		"absolute":     {Typeflag: tar.TypeReg, Name: "/etc/x", Mode: 0o644},
+		"blob's name":  {Typeflag: tar.TypeReg, Name: "blobs/sha256/../../x", Mode: 0o644},
+		"twice":        {Typeflag: tar.TypeReg, Name: "index.json", Mode: 0o644},
+		"owner":        {Typeflag: tar.TypeReg, Name: "oci-layout", Mode: 0o644, Uid: 1},
+		"huge":         {Typeflag: tar.TypeReg, Name: blobPath(action.Of(nil)), Mode: 0o644, Size: 1 << 32},
+		"extension":    {Typeflag: tar.TypeReg, Name: "oci-layout", Mode: 0o644, Format: tar.FormatPAX, PAXRecords: map[string]string{"path": "../x"}},
+		"GNU sparse":   {Typeflag: tar.TypeGNUSparse, Name: "x", Mode: 0o644},
+		"second start": {Typeflag: tar.TypeReg, Name: "volume-002-of-002", Mode: 0o644},
+	}
+	for name, h := range rows {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			b.Write(good[:len(good)-tarTrailer])
+			w := tar.NewWriter(&b)
+			if err := w.WriteHeader(h); err != nil {
+				raw := must(tarHeader("x", 0))
+				raw[156] = h.Typeflag
+				b.Write(raw)
+			}
+			b.Write(make([]byte, tarTrailer))
+			file := filepath.Join(t.TempDir(), filepath.Base(names[0]))
+			if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			x := openBundle(t, anyone, file)
+			r, err := x.Verify(t.Context(), VerifyOptions{})
+			if err != nil || r.OK() || r.Damage[0].File != file || r.Damage[0].Offset < 0 {
+				t.Errorf("%+v, %v", r, err)
+			}
+		})
+	}
+}
