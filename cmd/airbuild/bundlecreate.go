@@ -246,7 +246,7 @@ func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 	o.OnEvent = func(e engine.Event) {
 		if e.Kind == engine.StepFinished && (e.Status == engine.Hit || e.Status == engine.Done) {
 			c.made[e.ID] = carry.Made{ID: e.ID, Step: e.Step, Key: e.Key}
-			if slices.Contains(c.ids, e.ID) && !e.Step.Inner {
+			if !e.Step.Inner {
 				for _, out := range e.Outputs {
 					c.outputs = append(c.outputs, out.Path)
 				}
