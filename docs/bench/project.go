@@ -250,7 +250,8 @@ func syntheticFile(pkg string, i int, imports []string) string {
 // command tells it, relative to the project.
 func (p *project) closure(b *bench, t target) ([]string, error) {
 	fields := []string{"GoFiles", "CgoFiles", "CFiles", "CXXFiles", "HFiles", "SFiles", "SysoFiles", "EmbedFiles"}
-	cmd := exec.Command("go", "list", "-mod=vendor", "-deps", "-json=Dir,"+strings.Join(fields, ","), t.pkg)
+	// By its own PATH: for the cmd module that of the host is another Go.
+	cmd := exec.Command("env", "go", "list", "-mod=vendor", "-deps", "-json=Dir,"+strings.Join(fields, ","), t.pkg)
 	cmd.Dir = p.dir
 	cmd.Env = b.environ(append(slices.Clone(p.env), "GOOS="+t.os, "GOARCH="+t.arch, "CGO_ENABLED=0"))
 	var stderr bytes.Buffer
