@@ -250,6 +250,9 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 	case unproven != "":
 		k.note("no proofs for %s: %s", u.module.dir(), unproven)
 	}
+	if len(d.left) > 0 {
+		k.note("not to be had, and not needed to build %s: %s", u.module.dir(), strings.Join(d.left, ", "))
+	}
 	return nil
 }
 

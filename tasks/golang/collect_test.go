@@ -349,3 +349,23 @@ func TestOfflineVariables(t *testing.T) {
 		}
 	}
 }
+
+// A module that the graph names, of which nothing is used and whose zip no
+// proxy has, is left out; one that go.sum names is an error.
+func TestCollectLeavesOut(t *testing.T) {
+	c := newConnected(t, true)
+	if err := os.Remove(c.Path(moduleAt("example.org/far", "v0.1.0"), "zip")); err != nil {
+		t.Fatal(err)
+	}
+	_, got := c.collect(t, Collection{Dirs: []string{"."}})
+	if !strings.Contains(strings.Join(got.Notes, "\n"), "not to be had, and not needed to build .: example.org/far v0.1.0") {
+		t.Errorf("notes: %q", got.Notes)
+	}
+	if err := os.Remove(c.Path(moduleAt("example.org/private", "v1.0.0"), "zip")); err != nil {
+		t.Fatal(err)
+	}
+	c.env["GOMODCACHE"] = writable(t)
+	if _, err := c.cfg.Collect(t.Context(), filepath.Join(t.TempDir(), "tree"), Collection{Dirs: []string{"."}}); err == nil || !strings.Contains(err.Error(), "example.org/private") {
+		t.Errorf("%v", err)
+	}
+}

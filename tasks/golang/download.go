@@ -115,6 +115,8 @@ type downloading struct {
 	log    io.Writer
 	exec   func(context.Context, *engine.Process) error
 	dir    string // scratch: src, the module's files; gopath; gopath/pkg/mod
+
+	left []string // modules that could not be fetched and are not needed
 }
 
 func (d *downloading) run(ctx context.Context, out string) error {
@@ -180,6 +182,13 @@ func (d *downloading) fetch(ctx context.Context, sums map[string]string) (unprov
 	}
 	for i, a := range tries {
 		got, err := d.try(ctx, a)
+		var lacks *unfetched
+		if errors.As(err, &lacks) && lacks.spare(sums) {
+			for _, m := range lacks.modules {
+				d.without(m)
+			}
+			err = nil
+		}
 		switch {
 		case err == nil:
 			return unproven, compareSums(got, sums)
@@ -190,6 +199,7 @@ func (d *downloading) fetch(ctx context.Context, sums map[string]string) (unprov
 		case i == 0:
 			said, _ := a.log.(*bytes.Buffer)
 			unproven = fmt.Sprintf("the checksum database could not be asked (%s)", firstLine(said.String(), err))
+			d.left = nil
 		}
 	}
 	return unproven, nil
@@ -262,10 +272,42 @@ func (d *downloading) download(ctx context.Context, a attempt, dir, what string)
 		Dir: dir, Stdout: &out, Stderr: a.log,
 	})
 	got, err := readDownloaded(&out, a.log)
+	var lacks *unfetched
+	if runErr != nil && errors.As(err, &lacks) {
+		lacks.err = runErr
+		return got, lacks
+	}
 	if runErr != nil {
 		return nil, runErr
 	}
 	return got, err
+}
+
+// An unfetched error names the modules that the go command could not fetch.
+type unfetched struct {
+	modules []downloaded
+	err     error
+}
+
+func (e *unfetched) Error() string { return e.err.Error() }
+func (e *unfetched) Unwrap() error { return e.err }
+
+// spare reports whether the build can do without: the module graph names many
+// modules of which no package is used, and a proxy need not have all of them.
+// Those have no sum of their zip in a tidy go.sum.
+func (e *unfetched) spare(sums map[string]string) bool {
+	if len(sums) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(e.modules, func(m downloaded) bool {
+		return m.Path == "" || m.Version == "" || sums[m.Path+" "+m.Version] != ""
+	})
+}
+
+// without notes a module that was left out.
+func (d *downloading) without(m downloaded) {
+	d.left = append(d.left, m.Path+" "+m.Version)
+	fmt.Fprintf(d.log, "left out, and in no go.sum: %s %s: %s\n", m.Path, m.Version, m.Error)
 }
 
 // gopath is the scratch GOPATH: what was fetched, and the databases' heads.
@@ -307,18 +349,20 @@ func (d *downloading) redirect(name string, text []byte) ([]byte, error) {
 
 // readDownloaded decodes the modules; their errors go to the log.
 func readDownloaded(r io.Reader, log io.Writer) ([]downloaded, error) {
-	var all []downloaded
-	var failed error
+	var all, failed []downloaded
 	for dec := json.NewDecoder(r); ; {
 		var m downloaded
 		if err := dec.Decode(&m); errors.Is(err, io.EOF) {
-			return all, failed
+			if len(failed) == 0 {
+				return all, nil
+			}
+			return all, &unfetched{failed, &engine.ExitError{Program: "go mod download", Code: 1}}
 		} else if err != nil {
 			return all, fmt.Errorf("read what go mod download printed: %w", err)
 		}
 		if m.Error != "" {
 			fmt.Fprintf(log, "%s %s: %s\n", m.Path, m.Version, m.Error)
-			failed = &engine.ExitError{Program: "go mod download", Code: 1}
+			failed = append(failed, m)
 		}
 		all = append(all, m)
 	}
