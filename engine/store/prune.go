@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -46,7 +47,7 @@ type PruneReport struct {
 // What is pinned stays. While a pin is damaged nothing is removed at all; the
 // error is then a *DamagedPin.
 func (s *Disk) Prune(ctx context.Context, o PruneOptions) (PruneReport, error) {
-	p := &pruner{s: s, o: o, pins: map[[sha256.Size]byte]bool{}, used: map[action.Digest]bool{}}
+	p := &pruner{s: s, o: o, pins: map[[sha256.Size]byte]bool{}, used: map[shortHash]struct{}{}}
 	for _, key := range o.Keep {
 		p.pins[key.Hash] = true
 	}
@@ -68,9 +69,27 @@ type pruner struct {
 	o      PruneOptions
 	report PruneReport
 	pins   map[[sha256.Size]byte]bool // keys to keep, by hash: an entry's name does not tell the size
-	used   map[action.Digest]bool     // blobs that a kept entry names
+	used   map[shortHash]struct{}     // blobs that a kept entry names
 	bytes  int64                      // of these and of the kept entries
 }
+
+// A shortHash is half of a blob's hash. Of a store of a million blobs all of
+// these are held at once. Two blobs that share one would both be kept, which
+// harms nothing.
+type shortHash [sha256.Size / 2]byte
+
+func short(d action.Digest) shortHash { return shortHash(d.Hash[:sha256.Size/2]) }
+
+// An ranked is what choosing needs of an entry, without its name and all that
+// the file system says of it: all entries are held at once.
+type ranked struct {
+	hash [sha256.Size]byte
+	used int64 // nanoseconds
+	size int64 // of the entry's file
+}
+
+// key is the entry's, without a size.
+func (e *ranked) key() action.Digest { return action.Digest{Hash: e.hash} }
 
 func (p *pruner) run(ctx context.Context) error {
 	keys, err := p.s.pinned()
@@ -96,47 +115,44 @@ func (p *pruner) run(ctx context.Context) error {
 			return nil
 		}
 		p.report.Temps++
-		return p.remove(x)
+		return p.remove(x.name, x.info.Size())
 	})
 }
 
 // entries returns all entries: those to keep first, then the latest used.
-func (p *pruner) entries(ctx context.Context) ([]stored, error) {
-	var list []stored
+func (p *pruner) entries(ctx context.Context) ([]ranked, error) {
+	var list []ranked
 	err := p.s.each(ctx, "ac", func(x stored) error {
-		list = append(list, x)
+		list = append(list, ranked{x.digest.Hash, x.info.ModTime().UnixNano(), x.info.Size()})
 		return nil
 	})
-	slices.SortStableFunc(list, func(x, y stored) int {
-		if kx, ky := p.pinned(x), p.pinned(y); kx != ky {
+	slices.SortStableFunc(list, func(x, y ranked) int {
+		if kx, ky := p.pins[x.hash], p.pins[y.hash]; kx != ky {
 			if kx {
 				return -1
 			}
 			return 1
 		}
-		return y.info.ModTime().Compare(x.info.ModTime())
+		return cmp.Compare(y.used, x.used)
 	})
 	return list, err
 }
 
-func (p *pruner) pinned(x stored) bool {
-	return p.pins[x.digest.Hash]
-}
-
 // choose removes the entries that are too old, cannot be a hit any more, or
 // are the first not to fit or come after it.
-func (p *pruner) choose(ctx context.Context, entries []stored) error {
+func (p *pruner) choose(ctx context.Context, entries []ranked) error {
 	full := false
-	for _, x := range entries {
-		pinned := p.pinned(x)
-		old := p.o.MaxAge > 0 && p.s.now().Sub(x.info.ModTime()) > p.o.MaxAge
+	for i := range entries {
+		x := &entries[i]
+		pinned := p.pins[x.hash]
+		old := p.o.MaxAge > 0 && p.s.now().Sub(time.Unix(0, x.used)) > p.o.MaxAge
 		if !pinned && (full || old) {
 			if err := p.drop(x); err != nil {
 				return err
 			}
 			continue
 		}
-		refs, err := p.references(ctx, x)
+		refs, err := p.references(ctx, x.key())
 		if err != nil {
 			return err
 		}
@@ -158,36 +174,36 @@ func (p *pruner) choose(ctx context.Context, entries []stored) error {
 	return nil
 }
 
-func (p *pruner) keep(x stored, refs []action.Digest, size int64) {
+func (p *pruner) keep(x *ranked, refs []action.Digest, size int64) {
 	for _, d := range refs {
-		p.used[d] = true
+		p.used[short(d)] = struct{}{}
 	}
 	p.bytes += size
 	p.report.KeptEntries++
-	p.report.KeptBytes += x.info.Size()
+	p.report.KeptBytes += x.size
 }
 
-func (p *pruner) drop(x stored) error {
+func (p *pruner) drop(x *ranked) error {
 	p.report.Entries++
-	return p.remove(x)
+	return p.remove(p.s.entryPath(x.key()), x.size)
 }
 
 // size is what keeping x takes beside what is kept already.
-func (p *pruner) size(x stored, refs []action.Digest) int64 {
-	n := x.info.Size()
+func (p *pruner) size(x *ranked, refs []action.Digest) int64 {
+	n := x.size
 	for _, d := range refs {
-		if !p.used[d] {
+		if _, used := p.used[short(d)]; !used {
 			n += d.Size
 		}
 	}
 	return n
 }
 
-// references returns what x names and, if they are stored, the Action and
-// Command that it is the result of, which explain shows. It is nil if x is
-// damaged or one of its blobs is gone.
-func (p *pruner) references(ctx context.Context, x stored) ([]action.Digest, error) {
-	r, _, err := p.s.readEntry(x.digest)
+// references returns what the entry names and, if they are stored, the Action and
+// Command that it is the result of, which explain shows. It is nil if it
+// is damaged or one of its blobs is gone.
+func (p *pruner) references(ctx context.Context, key action.Digest) ([]action.Digest, error) {
+	r, _, err := p.s.readEntry(key)
 	var damaged *action.Damaged
 	if errors.As(err, &damaged) || err == nil && r == nil {
 		return nil, nil
@@ -208,7 +224,7 @@ func (p *pruner) references(ctx context.Context, x stored) ([]action.Digest, err
 			return nil, nil
 		}
 	}
-	return append(refs, p.origin(ctx, x.digest)...), nil
+	return append(refs, p.origin(ctx, key)...), nil
 }
 
 // origin returns the digests of the Action with the given hash and of its
@@ -235,22 +251,22 @@ func (p *pruner) origin(ctx context.Context, key action.Digest) []action.Digest 
 
 func (p *pruner) blobs(ctx context.Context) error {
 	return p.s.each(ctx, "cas", func(x stored) error {
-		if p.used[x.digest] || p.s.now().Sub(changed(x.info)) < blobGrace {
+		if _, used := p.used[short(x.digest)]; used || p.s.now().Sub(changed(x.info)) < blobGrace {
 			p.report.KeptBlobs++
 			p.report.KeptBytes += x.info.Size()
 			return nil
 		}
 		p.report.Blobs++
-		return p.remove(x)
+		return p.remove(x.name, x.info.Size())
 	})
 }
 
-func (p *pruner) remove(x stored) error {
-	p.report.Bytes += x.info.Size()
+func (p *pruner) remove(name string, size int64) error {
+	p.report.Bytes += size
 	if p.o.DryRun {
 		return nil
 	}
-	if err := os.Remove(x.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil
