@@ -153,7 +153,9 @@ func openHost(t testing.TB, dir string) (*host, error) {
 	if h.store, err = store.Open(h.cache); err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { h.store.Close() })
+	if t != nil {
+		t.Cleanup(func() { h.store.Close() })
+	}
 	return h, nil
 }
 

@@ -621,3 +621,5 @@ func TestHostileVolume(t *testing.T) {
 		})
 	}
 }
+
+func errorsIsRefused(err error) bool { return errors.Is(err, ErrRefused) }

@@ -1,0 +1,55 @@
+package bundle
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/airbuild/airbuild/engine/sign"
+)
+
+// TestSkopeo holds that skopeo carries a bundle with its signatures, in all the
+// ways that it has without a registry.
+func TestSkopeo(t *testing.T) {
+	t.Parallel()
+	skopeo, err := exec.LookPath("skopeo")
+	if err != nil {
+		t.Skip("there is no skopeo here")
+	}
+	run := func(args ...string) []byte {
+		t.Helper()
+		out, err := exec.Command(skopeo, append([]string{"--insecure-policy"}, args...)...).Output()
+		if err != nil {
+			t.Fatalf("skopeo %v: %v", args, err)
+		}
+		return out
+	}
+	dir, k, x := t.TempDir(), testKey(t, 1), sample()
+	from, through := filepath.Join(dir, "from"), filepath.Join(dir, "through")
+	makeBundle(t, from, x.spec(1), CreateOptions{PackSize: 500000}, k)
+	b := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, from)
+	if got := run("inspect", "--raw", "--config", "oci:"+from+":yq"); !bytes.Equal(got, b.RootBytes()) {
+		t.Errorf("skopeo inspect --raw --config: %.200s", got)
+	}
+	manifest, err := os.ReadFile(filepath.Join(from, filepath.FromSlash(blobPath(b.wrapper.manifest))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run("inspect", "--raw", "oci:"+from+":yq"); !bytes.Equal(got, manifest) {
+		t.Errorf("skopeo inspect --raw: %.200s", got)
+	}
+	run("copy", "oci:"+from+":yq", "dir:"+through)
+	run("copy", "dir:"+through, "oci:"+filepath.Join(dir, "to")+":any")
+	run("copy", "oci:"+from+":yq", "oci-archive:"+filepath.Join(dir, "a.tar")+":yq")
+	run("copy", "oci-archive:"+filepath.Join(dir, "a.tar")+":yq", "oci:"+filepath.Join(dir, "again"))
+	for _, to := range []string{"to", "again"} {
+		c := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, to))
+		r, err := c.Verify(t.Context(), VerifyOptions{Deep: true})
+		if err != nil || !r.OK() || c.Digest() != b.Digest() || len(r.Custody) != 1 {
+			t.Errorf("%s: %+v, %v", to, r, err)
+		}
+		sameTree(t, filepath.Join(from, "blobs"), filepath.Join(dir, to, "blobs"))
+	}
+}
