@@ -110,7 +110,7 @@ func (a *app) root() *cobra.Command {
 	}
 	add("build", a.runCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand())
 	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand())
-	add("manage", a.cacheCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
+	add("manage", a.cacheCommand(), a.hostCommand(), a.doctorCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("manage")
 	root.InitDefaultHelpCmd()
 	return group(root)

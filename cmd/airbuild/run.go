@@ -103,6 +103,7 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 		return err
 	}
 	rec := ui.NewRecorder()
+	rec.Offline = s.app.offline
 	both := ui.Tee(sink)
 	if f.wantsFiles() {
 		both = ui.Tee(sink, rec)
@@ -177,7 +178,7 @@ func (f *runFlags) writeFiles(run *ui.Run, title string) error {
 func (a *app) sink() (s ui.Sink, js *ui.JSONSink) {
 	s = ui.New(ui.Config{
 		Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color),
-		Out: a.out, Err: a.err, LookupEnv: a.lookupEnv,
+		Out: a.out, Err: a.err, LookupEnv: a.lookupEnv, Offline: a.offline,
 	})
 	a.shown.Store(&s)
 	js, _ = s.(*ui.JSONSink)

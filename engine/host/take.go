@@ -108,7 +108,7 @@ func takeEnv(o Options) (Env, error) {
 		}
 		e.Names = append(e.Names, name)
 		if slices.Contains(o.Env, name) {
-			e.Values[name] = withoutPassword(value)
+			e.Values[name] = WithoutPassword(value)
 		}
 	}
 	slices.Sort(e.Names)
@@ -121,9 +121,9 @@ func takeEnv(o Options) (Env, error) {
 	return e, nil
 }
 
-// withoutPassword takes user and password out of the URLs in a list of them, as
+// WithoutPassword takes user and password out of the URLs in a list of them, as
 // GOPROXY may hold.
-func withoutPassword(value string) string {
+func WithoutPassword(value string) string {
 	if !strings.Contains(value, "@") {
 		return value
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/diagnose"
 )
 
 // JSONVersion is the version of the event schema in docs/output.md. It rises
@@ -37,7 +38,8 @@ type JSONSink struct {
 	ended   bool
 	closed  bool
 	errors  int
-	told    map[engine.StepID]int // bytes of a running step's log told as they came
+	diagnoser
+	told map[engine.StepID]int // bytes of a running step's log told as they came
 }
 
 // NewJSON returns a sink that writes to w; now gives the time of what is not
@@ -68,15 +70,17 @@ type jsonName struct {
 type jsonStep struct {
 	jsonHead
 	jsonName
-	Status     string       `json:"status"`
-	Key        string       `json:"key"`
-	Reason     string       `json:"reason,omitempty"`
-	Error      string       `json:"error,omitempty"`
-	DurationMS int64        `json:"duration_ms"`
-	SavedMS    int64        `json:"saved_ms,omitempty"`
-	Found      int          `json:"compile_hits,omitempty"`
-	Compiled   int          `json:"compile_misses,omitempty"`
-	Outputs    []jsonOutput `json:"outputs,omitempty"`
+	Status string `json:"status"`
+	Key    string `json:"key"`
+	Reason string `json:"reason,omitempty"`
+	Error  string `json:"error,omitempty"`
+	// Diagnosis is what the failure means.
+	Diagnosis  *diagnose.Diagnosis `json:"diagnosis,omitempty"`
+	DurationMS int64               `json:"duration_ms"`
+	SavedMS    int64               `json:"saved_ms,omitempty"`
+	Found      int                 `json:"compile_hits,omitempty"`
+	Compiled   int                 `json:"compile_misses,omitempty"`
+	Outputs    []jsonOutput        `json:"outputs,omitempty"`
 }
 
 type jsonOutput struct {
@@ -240,6 +244,9 @@ func (s *JSONSink) finished(e engine.Event) {
 		Status: e.Status.String(), Key: keyText(e.Key), Reason: e.Reason, Error: errText(e.Err),
 		DurationMS: e.Duration.Milliseconds(), SavedMS: e.Saved.Milliseconds(),
 		Found: e.Compiled.Hits, Compiled: e.Compiled.Misses,
+	}
+	if e.Status == engine.Failed {
+		l.Diagnosis = s.diagnoser.of(e.Step, e.Err, e.Log)
 	}
 	for _, o := range e.Outputs {
 		out := jsonOutput{Path: o.Path, Digest: keyText(o.Digest), Size: o.Size,

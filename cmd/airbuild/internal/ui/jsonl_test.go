@@ -89,6 +89,8 @@ func kindOf(v any) string {
 		return "boolean"
 	case []any:
 		return "array"
+	case map[string]any:
+		return "object"
 	}
 	return "other"
 }
@@ -104,6 +106,9 @@ func check(t *testing.T, fields map[string]*field, prefix string, object map[str
 		f.seen = true
 		if got := kindOf(v); got != f.kind {
 			t.Errorf("field %q is a %s, documented as %s", prefix+name, got, f.kind)
+		}
+		if o, ok := v.(map[string]any); ok && name != "details" { // whose names are free
+			check(t, fields, prefix+name+".", o)
 		}
 		if list, ok := v.([]any); ok {
 			for _, e := range list {
@@ -125,7 +130,8 @@ func TestJSONIsAsDocumented(t *testing.T) {
 	var b bytes.Buffer
 	s := NewJSON(&b, func() time.Time { return at(0) })
 	s.Diagnostic(Diagnostic{"warning", "An old word", "Use the new one.", "Airbuildfile", 3, 4})
-	events := append(stream()[:1:1], engine.Event{Kind: engine.StepFinished, Step: tidy, Status: engine.WouldRun, Reason: "not in the store"})
+	events := append(stream()[:1:1], engine.Event{Kind: engine.StepFinished, Step: tidy, Status: engine.WouldRun, Reason: "not in the store"},
+		engine.Event{Kind: engine.StepFinished, Step: tidy, Status: engine.Failed, Err: errors.New("exit 1"), Log: []byte("sh: 1: nosuch: not found\n")})
 	play(s, append(events, stream()[1:]...))
 
 	docs := documented(t)

@@ -124,7 +124,11 @@ func stepCase(r *Record) junitCase {
 	c := junitCase{Name: xmlText(r.Step.Name), Class: xmlText(r.Step.Stage)}
 	switch r.Status {
 	case engine.Failed:
-		c.Failure = &junitFailure{xmlText(r.Message()), xmlText(r.HumanLog())}
+		text := r.HumanLog()
+		if r.Diagnosis != nil {
+			text = strings.TrimRight(text, "\n") + "\n\n" + r.Diagnosis.Text() + "\n"
+		}
+		c.Failure = &junitFailure{xmlText(r.Message()), xmlText(text)}
 	case engine.Skipped, engine.Cancelled, engine.WouldRun, engine.Running:
 		c.Skipped = &junitSkipped{xmlText(strings.TrimSuffix(r.Status.String()+": "+r.Message(), ": "))}
 	case engine.Hit:

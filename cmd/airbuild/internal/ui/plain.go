@@ -15,19 +15,20 @@ import (
 // as a block when the step has ended. Around a block it puts the folding marks
 // of the CI system, if that has any.
 type plain struct {
-	mu     sync.Mutex
-	out    *bufio.Writer // flushed after every event
-	err    io.Writer
-	p      Palette
-	ci     CI
-	tally  tally
+	mu    sync.Mutex
+	out   *bufio.Writer // flushed after every event
+	err   io.Writer
+	p     Palette
+	ci    CI
+	tally tally
+	diagnoser
 	starts map[engine.StepID]time.Time
 	closed bool
 }
 
 func newPlain(c Config, d Detected) *plain {
 	return &plain{
-		out: bufio.NewWriter(c.Out), err: c.Err, p: d.Palette, ci: d.CI,
+		out: bufio.NewWriter(c.Out), err: c.Err, p: d.Palette, ci: d.CI, diagnoser: diagnoser{c.Offline},
 		starts: map[engine.StepID]time.Time{},
 	}
 }
@@ -113,17 +114,21 @@ func (s *plain) block(e engine.Event) {
 	log := lines(Clean(humanLog(e.Step.LogFormat, e.Log), s.p.On()))
 	head := ending(s.p, e)
 	failed := e.Status == engine.Failed
-	if len(log) == 0 {
+	diagnosis := s.diagnoser.lines(e, s.p)
+	if len(log)+len(diagnosis) == 0 {
 		fmt.Fprintln(s.out, head)
 	} else {
 		s.open(e, head, failed)
 		for _, l := range log {
 			fmt.Fprintf(s.out, "%s %s\n", s.p.Dim(OneLine(e.Step.Name)+" |"), s.harmless(l))
 		}
+		for _, l := range diagnosis {
+			fmt.Fprintf(s.out, "%s: %s\n", s.p.Bold(OneLine(e.Step.Name)), s.harmless(l))
+		}
 		s.shut(e, failed)
 	}
 	if failed && s.ci == GitHub {
-		fmt.Fprintln(s.out, githubError(e))
+		fmt.Fprintln(s.out, s.githubError(e))
 	}
 }
 
@@ -182,7 +187,7 @@ func sectionName(e engine.Event) string {
 }
 
 // githubError is an annotation at the stage's place in the Airbuildfile.
-func githubError(e engine.Event) string {
+func (s *plain) githubError(e engine.Event) string {
 	data := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	prop := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	where := ""
@@ -193,11 +198,14 @@ func githubError(e engine.Event) string {
 	if last, _ := tail(lines(Clean(humanLog(e.Step.LogFormat, e.Log), false)), 10); len(last) > 0 {
 		msg += "\n" + strings.Join(last, "\n")
 	}
+	if d := s.diagnoser.of(e.Step, e.Err, e.Log); d != nil {
+		msg += "\n" + d.Text()
+	}
 	return fmt.Sprintf("::error %stitle=%s::%s", where, prop.Replace(e.Step.Name+" failed"), data.Replace(msg))
 }
 
 func (s *plain) finish(sum *engine.Summary) {
 	s.out.WriteString(summaryText(sum, &s.tally, s.p))
 	s.out.Flush()
-	io.WriteString(s.err, rootCause(sum, s.p))
+	io.WriteString(s.err, rootCause(sum, s.diagnoser, s.p))
 }

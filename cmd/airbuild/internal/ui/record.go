@@ -6,6 +6,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/diagnose"
 )
 
 // A Record is what a run did with one step.
@@ -23,6 +24,8 @@ type Record struct {
 	Log      []byte
 	Outputs  []engine.Output
 	Compiled engine.Compiled
+	// Diagnosis is what a failure means, as far as it is known; nil otherwise.
+	Diagnosis *diagnose.Diagnosis
 }
 
 // CompiledText tells of the compile cache, or is empty if it was not used.
@@ -47,6 +50,7 @@ func (r *Record) Message() string {
 // A Recorder keeps what a run did, for those who tell it when it has ended.
 // It is a Sink whose Close does nothing.
 type Recorder struct {
+	Offline bool // the run has no network; set it before the first event
 	mu      sync.Mutex
 	run     Run
 	records map[engine.StepID]*Record
@@ -113,6 +117,9 @@ func (r *Recorder) finish(rec *Record, e engine.Event) {
 	rec.Status, rec.Key, rec.Err = e.Status, e.Key, e.Err
 	rec.Duration, rec.Saved = e.Duration, e.Saved
 	rec.Log, rec.Outputs, rec.Compiled = e.Log, e.Outputs, e.Compiled
+	if e.Status == engine.Failed {
+		rec.Diagnosis = diagnoser{r.Offline}.of(e.Step, e.Err, e.Log)
+	}
 	if e.Reason != "" {
 		rec.Reason = e.Reason
 	}

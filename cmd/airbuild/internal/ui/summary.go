@@ -196,8 +196,8 @@ func sizeChange(s sized) (text string, grew bool) {
 }
 
 // rootCause is the text that goes to Err last: the first failure, its place,
-// and the end of its log.
-func rootCause(s *engine.Summary, p Palette) string {
+// the end of its log and, where it is known, what it means.
+func rootCause(s *engine.Summary, d diagnoser, p Palette) string {
 	if len(s.Failures) == 0 {
 		return ""
 	}
@@ -216,6 +216,9 @@ func rootCause(s *engine.Summary, p Palette) string {
 		b.WriteString(p.Dim(fmt.Sprintf("  … %s before", Count(before, "line"))) + "\n")
 	}
 	for _, l := range last {
+		b.WriteString("  " + l + "\n")
+	}
+	for _, l := range diagnosisLines(d.of(f.Step, f.Err, f.Log), p) {
 		b.WriteString("  " + l + "\n")
 	}
 	if n := len(s.Failures) - 1; n > 0 {

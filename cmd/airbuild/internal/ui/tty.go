@@ -45,9 +45,10 @@ type tty struct {
 	total   int
 	start   time.Time
 	tally   tally
-	closed  bool
-	paused  bool
-	stop    chan struct{}
+	diagnoser
+	closed bool
+	paused bool
+	stop   chan struct{}
 }
 
 type runningStep struct {
@@ -58,7 +59,7 @@ type runningStep struct {
 }
 
 func newTTY(c Config, p Palette) *tty {
-	t := &tty{out: c.Out, err: c.Err, p: p, width: c.Width, now: c.Now, stop: make(chan struct{})}
+	t := &tty{out: c.Out, err: c.Err, p: p, width: c.Width, now: c.Now, diagnoser: diagnoser{c.Offline}, stop: make(chan struct{})}
 	go t.tick()
 	return t
 }
@@ -128,7 +129,7 @@ func (t *tty) OnEvent(e engine.Event) {
 		t.total = 0
 		t.pending.WriteString(summaryText(e.Summary, &t.tally, t.p))
 		t.frame(false)
-		io.WriteString(t.err, rootCause(e.Summary, t.p))
+		io.WriteString(t.err, rootCause(e.Summary, t.diagnoser, t.p))
 	}
 }
 
@@ -158,7 +159,7 @@ func (t *tty) ended(e engine.Event) {
 	if before > 0 {
 		t.line(t.p.Dim(fmt.Sprintf("  … %s before; --output plain shows all", Count(before, "line"))))
 	}
-	for _, l := range log {
+	for _, l := range append(log, t.diagnoser.lines(e, t.p)...) {
 		t.line("  " + l)
 	}
 }

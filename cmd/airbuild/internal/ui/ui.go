@@ -80,6 +80,7 @@ type Config struct {
 	// LookupEnv answers for CI, GITLAB_CI, GITHUB_ACTIONS, JENKINS_URL,
 	// NO_COLOR and TERM; nil means none is set.
 	LookupEnv func(string) (string, bool)
+	Offline   bool             // the run has no network: what mends a failure is then another thing
 	Width     int              // columns; 0 asks the terminal, 80 where there is none
 	Now       func() time.Time // nil means time.Now
 }
@@ -91,7 +92,9 @@ func New(c Config) Sink {
 	}
 	switch d := Detect(c); d.Mode {
 	case JSON:
-		return NewJSON(c.Out, c.Now)
+		s := NewJSON(c.Out, c.Now)
+		s.diagnoser.offline = c.Offline
+		return s
 	case TTY:
 		return newTTY(c, d.Palette)
 	default:

@@ -149,6 +149,8 @@ test | # ex.com/b
 test | b/b.go:3:1: undefined: x
 test | FAIL	ex.com/b [build failed]
 test | ok  	ex.com/c	0.010s
+test: cause: x, used in b/b.go line 3, is declared in no file that counts for this platform and these tags.
+test: fix: correct the name or declare it; if the file that has it is for another platform (_windows.go, go:build), add one for this; if it is generated, run that stage first
 sums: skipped, needs test, which failed
 upload: cancelled, test failed
   dist/app_darwin     1.0 MiB  new
@@ -173,6 +175,8 @@ failed: 6 steps: 2 hits, 1 ran, 1 failed, 1 skipped, 1 cancelled in 2.0s, saved 
   b/b.go:3:1: undefined: x
   FAIL	ex.com/b [build failed]
   ok  	ex.com/c	0.010s
+  cause: x, used in b/b.go line 3, is declared in no file that counts for this platform and these tags.
+  fix: correct the name or declare it; if the file that has it is for another platform (_windows.go, go:build), add one for this; if it is generated, run that stage first
 `
 	if got := errs.String(); got != wantErr {
 		t.Errorf("stderr:\n%s\nwant:\n%s", got, wantErr)

@@ -19,6 +19,8 @@ var page string
 // A row is a step in the page.
 type row struct {
 	Name, Type, Status, Took, Why, Key, Log, Compiled string
+	// Cause and Fix are the diagnosis of a failure.
+	Cause, Fix string
 	// Left and Width place the bar on the time line, in percent.
 	Left, Width string
 	Outputs     []output
@@ -80,6 +82,9 @@ func rowOf(r *ui.Record, start time.Time, whole time.Duration) row {
 	}
 	if !r.Key.IsZero() {
 		out.Key = r.Key.Hex()
+	}
+	if r.Diagnosis != nil {
+		out.Cause, out.Fix = r.Diagnosis.Cause, r.Diagnosis.Fix
 	}
 	if r.Step.Inner {
 		return out
