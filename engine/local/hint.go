@@ -62,10 +62,13 @@ func (j *job) say(format string, args ...any) {
 type undeclared struct{ project, input string }
 
 // missing matches lines in which programs say that there is no such file.
-var missing = regexp.MustCompile(`(?i)no such file|not found|cannot (find|open|read|stat|access|load)|can't (find|open|read|stat|load)|could not (find|open|read|load)|couldn't (find|open|read|load)|does ?n[o']t exist|unable to (find|open|read|load)|ENOENT|FileNotFound|failed to (find|open|read|load)|no matching files|no rule to make|permission denied|must be run from|no Go files`)
+//
+// It and named are compiled when a step has failed: at every start of airbuild
+// they would cost 0.2 ms.
+const missing = `(?i)no such file|not found|cannot (find|open|read|stat|access|load)|can't (find|open|read|stat|load)|could not (find|open|read|load)|couldn't (find|open|read|load)|does ?n[o']t exist|unable to (find|open|read|load)|ENOENT|FileNotFound|failed to (find|open|read|load)|no matching files|no rule to make|permission denied|must be run from|no Go files`
 
 // named matches what may be a path in such a line.
-var named = regexp.MustCompile(`[^\s'"` + "`" + `’‘“”()\[\]{}<>:,;=|*?]+`)
+const named = `[^\s'"` + "`" + `’‘“”()\[\]{}<>:,;=|*?]+`
 
 // hintLog is how much of the end of a log is looked at, bytes, and hintCount
 // how many files are told at most.
@@ -78,6 +81,7 @@ const (
 // programs said they missed.
 func (j *job) undeclared() []undeclared {
 	var out []undeclared
+	missing, named := regexp.MustCompile(missing), regexp.MustCompile(named)
 	for line := range bytes.Lines(j.log.tail(hintLog)) {
 		if !missing.Match(line) {
 			continue

@@ -476,7 +476,7 @@ func TestOrdinaryUser(t *testing.T) {
 		return // they are
 	}
 	newRig(t, &Host{}, Spec{})
-	dir, err := os.MkdirTemp("", "sandbox-user-")
+	dir, err := os.MkdirTemp("/tmp", "sandbox-user-") // where every user may go
 	if err != nil {
 		t.Fatal(err)
 	}
