@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
 // download is the stage type go_download.
@@ -264,6 +265,11 @@ func (d *downloading) download(ctx context.Context, a attempt, dir, what string)
 		return nil, err
 	}
 	gopath := d.gopath()
+	if o := d.cfg.Offline; o != nil && o.Carried != "" {
+		if err := proxytree.SeedHeads(o.Carried, gopath); err != nil {
+			return nil, err
+		}
+	}
 	env = slices.Concat(env, d.env, a.env)
 	env = append(env, "GOPATH="+gopath, "GOMODCACHE="+filepath.Join(gopath, "pkg", "mod"), "GOFLAGS=-modcacherw")
 	var out bytes.Buffer

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
 // NewLauncher returns the Launcher of the program "go": the project's
@@ -100,6 +101,11 @@ func (c *Config) environ(ctx context.Context, share engine.Share) ([]string, err
 	settings, err := c.userSettings(ctx, tc)
 	if err != nil {
 		return nil, err
+	}
+	if o := c.Offline; o != nil && o.Carried != "" && o.Home != "" {
+		if err := proxytree.SeedHeads(o.Carried, o.Home); err != nil {
+			return nil, err
+		}
 	}
 	env := append(c.hostEnv(tc), settings...)
 	env = append(env, "GOENV=off", "GOTELEMETRY=off", "GOTOOLCHAIN=local")

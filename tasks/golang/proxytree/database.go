@@ -95,8 +95,37 @@ type proofs struct {
 func openProofs(tree string, db Database) *proofs {
 	p := &proofs{db: db, dir: filepath.Join(tree, SumDBName, filepath.FromSlash(db.Name)), heads: map[string]*sumdb.Client{}}
 	p.ops = &fileOps{proofs: p}
+	// Records bear the head of when they were looked up; the tiles that were
+	// kept prove them in the newest.
+	if head, err := readSmall(filepath.Join(p.dir, "latest")); err == nil && treeHead(head) > 0 {
+		p.ops.latest = head
+	}
 	p.whole = sumdb.NewClient(p.ops)
 	return p
+}
+
+// SeedHeads tells a go command whose GOPATH this is the newest head of the
+// tree's databases, unless it knows a newer one: records are proven in that
+// head, not always in the older one that they bear.
+func SeedHeads(tree, gopath string) error {
+	names, err := Databases(tree)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		head, err := readSmall(filepath.Join(tree, SumDBName, filepath.FromSlash(name), "latest"))
+		if err != nil {
+			continue // the go command learns one from the records
+		}
+		to := filepath.Join(gopath, "pkg", "sumdb", filepath.FromSlash(name), "latest")
+		if have, err := readSmall(to); err == nil && treeHead(have) >= treeHead(head) {
+			continue
+		}
+		if err := writeFile(to, bytes.NewReader(head)); err != nil {
+			return fmt.Errorf("seed the head of %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // start gives the client of all records the newest head first: a record is
