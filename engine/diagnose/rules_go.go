@@ -207,7 +207,7 @@ func goRules() []rule {
 			kind: "go.undefined", has: []string{"undefined: "},
 			match:  `^(?P<file>[^\s:]+\.go):(?P<line>\d+)(?::\d+)?: undefined: (?P<name>\S+)$`,
 			cause:  "{name}, used in {file} line {line}, is declared in no file that counts for this platform and these tags.",
-			fix:    "declare it; if a file that has it is left out by its name (_windows.go) or a go:build line, add one for this platform; if it is generated, run that stage first",
+			fix:    "correct the name or declare it; if the file that has it is for another platform (_windows.go, go:build), add one for this; if it is generated, run that stage first",
 			refine: func(d map[string]string, _ Context) bool { return !strings.HasSuffix(d["name"], ".") },
 		},
 	}
