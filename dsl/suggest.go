@@ -18,6 +18,9 @@ func SuggestName(given string, known []string) string {
 			continue
 		}
 		d := levenshtein.Distance(strings.ToLower(given), strings.ToLower(name), nil)
+		if swapped(strings.ToLower(given), strings.ToLower(name)) {
+			d = 1
+		}
 		if d < bestDistance && d < len(name) {
 			best, bestDistance = name, d
 		}
@@ -25,8 +28,20 @@ func SuggestName(given string, known []string) string {
 	return best
 }
 
-// allowedDistance is how many edits still make a likely slip. Two letters that
-// changed places are two edits. A single letter is never near another.
+// swapped reports whether a and b differ by two letters beside each other that
+// changed places: the commonest slip, which otherwise is two edits.
+func swapped(a, b string) bool {
+	if len(a) != len(b) || a == b {
+		return false
+	}
+	i := 0
+	for a[i] == b[i] {
+		i++
+	}
+	return i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+}
+
+// allowedDistance is how many edits still make a likely slip. A single letter is never near another.
 func allowedDistance(name string) int {
 	switch n := len(name); {
 	case n < 2:

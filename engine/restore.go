@@ -10,7 +10,9 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/sourcegraph/conc/pool"
 
@@ -162,15 +164,46 @@ func (r *run) mkdir(p string) error {
 	if _, ok := r.madeDirs.Load(p); ok {
 		return nil
 	}
-	if err := r.within(p); err != nil {
+	err := r.within(p)
+	if errors.Is(err, syscall.ENOTDIR) && r.clearStale(p) {
+		err = r.within(p)
+	}
+	if err != nil {
 		return fmt.Errorf("make directory %w", err)
 	}
-	if err := os.MkdirAll(r.o.Workspace.Abs(p), 0o777); err != nil {
+	err = os.MkdirAll(r.o.Workspace.Abs(p), 0o777)
+	if err != nil && r.clearStale(p) {
+		err = os.MkdirAll(r.o.Workspace.Abs(p), 0o777)
+	}
+	if err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
 	r.o.Workspace.Forget(p)
 	r.madeDirs.Store(p, true)
 	return nil
+}
+
+// clearStale removes a file in dist that stands in the place of the directory p
+// or of one above it, if a pipeline put it there: what was the output "a" is
+// "a/b" now. It reports whether it did. A user's own file stays.
+func (r *run) clearStale(p string) bool {
+	w := r.o.Workspace
+	for ; underDist(w, p) && p != w.Dist(); p = path.Dir(p) {
+		info, err := os.Lstat(w.Abs(p))
+		if err != nil {
+			continue // not there, or below what is to go
+		}
+		if info.IsDir() {
+			return false
+		}
+		for _, made := range loadOutputs(filepath.Join(w.State(), outputsFile)).Pipelines {
+			if slices.Contains(made, p) {
+				return r.removeAll(p) == nil
+			}
+		}
+		return false
+	}
+	return false
 }
 
 // within refuses a path that a symbolic link leads out of the project: nothing

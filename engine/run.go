@@ -459,7 +459,7 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 		why, err := missed(err)
 		return nil, why, err
 	}
-	return &hit{made: m, log: log}, "", nil
+	return &hit{made: m, log: maskLog(log, p.Step)}, "", nil
 }
 
 // mend stores again what explains the key, if the store has lost it: a hit

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/airbuild/airbuild/engine/tree"
 )
@@ -29,7 +30,14 @@ type outputsRecord struct {
 // an earlier run of the same pipeline put there and this one did not make are
 // removed, also where a step failed or was stopped: an old file beside new
 // ones is worse than none. It returns what it removed.
-func (r *run) sweep() ([]string, error) {
+func (r *run) sweep() (removed []string, err error) {
+	lockErr := r.o.Workspace.Exclusive("outputs.lock", func() { removed, err = r.sweepAlone() })
+	return removed, errors.Join(err, lockErr)
+}
+
+// sweepAlone is sweep while no other process sweeps the same workspace: of two
+// pipelines that end together each keeps what the other recorded.
+func (r *run) sweepAlone() ([]string, error) {
 	w := r.o.Workspace
 	file := filepath.Join(w.State(), outputsFile)
 	rec := loadOutputs(file)
@@ -62,7 +70,7 @@ func (r *run) sweep() ([]string, error) {
 			removed = append(removed, p)
 			r.removeEmptyParents(p)
 		case info != nil && info.IsDir(): // there is something of the user's in it
-		case !errors.Is(err, fs.ErrNotExist):
+		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
 			errs = append(errs, fmt.Errorf("remove stale output: %w", err))
 		}
 	}

@@ -32,7 +32,8 @@ func (s *session) autoPrune(ctx context.Context) error {
 	}
 	first := errors.Is(err, os.ErrNotExist)
 	if err := os.WriteFile(stamp, []byte("The time of this file is when the cache was last pruned.\n"), 0o666); err != nil {
-		return fmt.Errorf("prune cache: %w", err)
+		s.notPruned(err)
+		return nil
 	}
 	if first {
 		return nil
@@ -49,5 +50,15 @@ func (s *session) autoPrune(ctx context.Context) error {
 	if r.Bytes > 0 {
 		fmt.Fprintf(s.app.err, "cache: removed %s that no run has used for long\n", ui.Bytes(r.Bytes))
 	}
+	if err != nil && ctx.Err() == nil {
+		s.notPruned(err)
+		return nil
+	}
 	return err
+}
+
+// notPruned tells why the cache was not pruned, which is no failure of the run
+// that is done.
+func (s *session) notPruned(err error) {
+	fmt.Fprintf(s.app.err, "notice: the cache was not pruned: %v\n", err)
 }

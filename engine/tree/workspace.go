@@ -138,6 +138,18 @@ func (w *Workspace) Alone(f func() error) (bool, error) {
 	return ok, errors.Join(err, w.users.RLock())
 }
 
+// Exclusive calls f while no other process is in an Exclusive of the same name
+// on this workspace; it waits for those that are. The name is a file's in the
+// state directory. f is not called if the lock cannot be had.
+func (w *Workspace) Exclusive(name string, f func()) error {
+	lock := flock.New(filepath.Join(w.state, name))
+	if err := lock.Lock(); err != nil {
+		return fmt.Errorf("lock %s: %w", name, errors.Join(err, lock.Close()))
+	}
+	f()
+	return lock.Close()
+}
+
 // Root returns the absolute path of the project.
 func (w *Workspace) Root() string { return w.root }
 
