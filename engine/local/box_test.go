@@ -142,7 +142,7 @@ func TestDeclaredTools(t *testing.T) {
 	if res, err := run("go\tgo1.26\ntool mytool\tsha256:0\n"); err != nil || string(res.StdoutRaw) != "fine\n" {
 		t.Errorf("declared: %v %+v", err, res)
 	}
-	if res, err := run(""); err != nil || res.ExitCode != 127 {
+	if res, err := run(""); err != nil || res.ExitCode != 127 || !strings.Contains(string(res.StdoutRaw), `tools = ["mytool"]`) {
 		t.Errorf("not declared: %v %+v", err, res)
 	}
 	if res, err := run("", "mytool"); err != nil || string(res.StdoutRaw) != "fine\n" {

@@ -81,7 +81,7 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 	if err == nil {
 		err = j.collect(ctx, res)
 	}
-	j.explain(err)
+	j.explain(ctx, err)
 	if ctx.Err() != nil {
 		j.log.finish() // shows what is held; the error that counts is ctx's
 		return nil, context.Cause(ctx)

@@ -2,10 +2,12 @@ package local
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -19,7 +21,7 @@ import (
 // explain ends the log with what the sandbox kept the step from, and if the
 // step failed with what would mend that. It comes below the programs' own
 // words, never instead of them.
-func (j *job) explain(err error) {
+func (j *job) explain(ctx context.Context, err error) {
 	var exit *engine.ExitError
 	failed := errors.As(err, &exit)
 	j.boxes.told.Lock()
@@ -37,8 +39,12 @@ func (j *job) explain(err error) {
 		j.say("the network is off for this step: %s", j.mend(attempts))
 	}
 	if failed && j.p.Step.Mode == engine.Staged {
-		for _, p := range j.undeclared() {
+		words := j.missed()
+		for _, p := range j.undeclared(words) {
 			j.say("%s is there in the project, and the step does not declare it: add it to the stage: inputs = [%q]", p.project, p.input)
+		}
+		for _, p := range j.hiddenPrograms(ctx, words) {
+			j.say("%s is on this host (%s), and the step does not declare it: add it to the stage: tools = [%q]", p.name, p.path, p.name)
 		}
 	}
 }
@@ -77,20 +83,55 @@ const (
 	hintCount = 5
 )
 
-// undeclared finds files and directories of the project in what the step's
-// programs said they missed.
-func (j *job) undeclared() []undeclared {
-	var out []undeclared
+// missed are the words of those lines of the log in which programs said that
+// something was not there.
+func (j *job) missed() []string {
+	var out []string
 	missing, named := regexp.MustCompile(missing), regexp.MustCompile(named)
 	for line := range bytes.Lines(j.log.tail(hintLog)) {
 		if !missing.Match(line) {
 			continue
 		}
 		for _, word := range named.FindAllString(string(line), -1) {
-			u, ok := j.lookUp(strings.TrimRight(word, ".!"))
-			if ok && !slices.Contains(out, u) && len(out) < hintCount {
-				out = append(out, u)
-			}
+			out = append(out, strings.TrimRight(word, ".!"))
+		}
+	}
+	return out
+}
+
+// undeclared are the files and directories of the project among words.
+func (j *job) undeclared(words []string) []undeclared {
+	var out []undeclared
+	for _, word := range words {
+		u, ok := j.lookUp(word)
+		if ok && !slices.Contains(out, u) && len(out) < hintCount {
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// A program of the host, by what it is called and where it is.
+type program struct{ name, path string }
+
+// hiddenPrograms are the programs on PATH among words that the sandbox did not
+// show.
+func (j *job) hiddenPrograms(ctx context.Context, words []string) []program {
+	if !j.boxes.hidden {
+		return nil
+	}
+	spec, err := j.spec(ctx)
+	if err != nil {
+		return nil
+	}
+	var out []program
+	slices.Sort(words)
+	for _, word := range slices.Compact(words) {
+		if strings.ContainsAny(word, `/\`) || len(out) == hintCount {
+			continue
+		}
+		if at, err := exec.LookPath(word); err == nil && filepath.IsAbs(at) && !spec.Shows(at, false) {
+			out = append(out, program{word, at})
 		}
 	}
 	return out
