@@ -54,26 +54,30 @@ func (j *job) openBox(ctx context.Context) (*sandbox.Box, error) {
 		j.worker = sandbox.Support{}.Worker(sandbox.Spec{Network: true})
 		return nil, nil
 	}
-	support := j.e.Sandbox.Support(ctx)
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	if n := support.Notice(); n != "" && j.p.Notice != nil {
-		j.e.saidNotice.Do(func() { j.p.Notice("sandbox: " + n) })
-	}
 	spec, err := j.spec(ctx)
 	if err != nil {
 		return nil, err
 	}
+	var box *sandbox.Box
+	if !spec.Network || j.e.Sandbox.Support(ctx).FilesHidden() {
+		box, err = j.e.Sandbox.Open(ctx, spec, j.blocked)
+	}
+	if ctx.Err() != nil {
+		if box != nil {
+			box.Close()
+		}
+		return nil, context.Cause(ctx)
+	}
+	if err != nil && !errors.Is(err, sandbox.ErrUnsupported) {
+		return nil, err
+	}
+	support := j.e.Sandbox.Support(ctx)
+	if n := support.Notice(); n != "" && j.p.Notice != nil {
+		j.e.saidNotice.Do(func() { j.p.Notice("sandbox: " + n) })
+	}
 	j.worker = support.Worker(spec)
-	if support.Method == sandbox.None || spec.Network && !support.FilesHidden() {
-		return nil, nil
-	}
-	box, err := j.e.Sandbox.Open(ctx, spec, j.blocked)
-	if err == nil {
-		j.boxes.hidden = view == sandbox.Declared && box.FilesHidden()
-	}
-	return box, err
+	j.boxes.hidden = box != nil && view == sandbox.Declared && box.FilesHidden()
+	return box, nil
 }
 
 func (j *job) view() sandbox.View {

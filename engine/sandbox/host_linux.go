@@ -75,6 +75,9 @@ func (h *Host) probe(ctx context.Context) (Support, start, error) {
 // any goroutine; it may be nil. Close must be called. With Method None there
 // is no sandbox, and the error is ErrUnsupported.
 func (h *Host) Open(ctx context.Context, s Spec, tell func(Attempt)) (*Box, error) {
+	if b := h.openFirst(ctx, s, tell); b != nil {
+		return b, nil
+	}
 	if h.Support(ctx).Method == None {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -89,6 +92,29 @@ func (h *Host) Open(ctx context.Context, s Spec, tell func(Attempt)) (*Box, erro
 		return nil, fmt.Errorf("make sandbox: %w", err)
 	}
 	return b, nil
+}
+
+// openFirst opens the first sandbox without asking what the host can do: where
+// it can do all, which is the rule, the answer costs as much as the sandbox. Nil
+// if that is known already, or if it did not work: then Support finds out why.
+func (h *Host) openFirst(ctx context.Context, s Spec, tell func(Attempt)) *Box {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.probed || h.Limit != None {
+		return nil
+	}
+	m := starts(h.Limit)[0]
+	m.network, m.declared = s.Network, s.View == Declared
+	b, ready, err := open(ctx, m, newSetup(m.method, s), tell)
+	if err != nil {
+		return nil
+	}
+	if s.Network {
+		return b // it cannot say whether attempts would be named
+	}
+	h.support = Support{Method: m.method, Named: ready.Named, Offline: offline()}
+	h.start, h.probed = m, true
+	return b
 }
 
 // A start is a way to start an init process.
