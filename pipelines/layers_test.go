@@ -45,6 +45,7 @@ var rooms = []room{
 	{dir: "engine/bundle/...", ours: "engine/bundle/... engine/action engine/store engine/sign", not: hclAndCty + " os/exec " + network},
 	{dir: "engine/relay", ours: "engine/action engine/store engine/bundle engine/sign", not: hclAndCty + " os/exec"},
 	{dir: "engine/sandbox", not: hclAndCty},
+	{dir: "engine/trace", not: hclAndCty + " " + network},
 	{dir: "engine/host/want", not: hclAndCty + " os os/... " + network},
 	{dir: "engine/host/...", ours: "engine/host/...", not: hclAndCty + " " + network},
 	{dir: "engine/diagnose", not: hclAndCty + " os/exec " + network},

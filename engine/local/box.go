@@ -97,6 +97,7 @@ func (j *job) spec(ctx context.Context) (sandbox.Spec, error) {
 	s.Dir, s.Tmp = filepath.Join(j.dir, "box"), own[1]
 	s.Write = append([]string{j.out}, own...)
 	s.Hide = append([]string{j.e.Workspace.Root()}, j.e.Hide...)
+	j.showTracer(&s)
 	for _, name := range j.programs() {
 		if r, ok := j.e.Reach[name]; ok {
 			read, write, err := r.Reach(ctx, j.p.Step)
@@ -171,7 +172,7 @@ var personal = [...]string{"HOME", "USERPROFILE", "XDG_CACHE_HOME", "XDG_CONFIG_
 var outOfReach = [...]string{"GOCACHEPROG"}
 
 // processInBox is process in a sandbox.
-func (j *job) processInBox(ctx context.Context, box *sandbox.Box, name string, extra []string, p *engine.Process) error {
+func (j *job) processInBox(ctx context.Context, box *sandbox.Box, name string, argv, extra []string, p *engine.Process) error {
 	if j.boxes.hidden {
 		extra = slices.DeleteFunc(slices.Clone(extra), func(v string) bool {
 			name, _, _ := strings.Cut(v, "=")
@@ -181,7 +182,7 @@ func (j *job) processInBox(ctx context.Context, box *sandbox.Box, name string, e
 	dir, env := j.surroundings(p, extra)
 	stdout, stderr := j.outputs(p)
 	err := box.Run(ctx, &sandbox.Cmd{
-		Path: name, Args: append([]string{p.Path}, p.Args...), Env: env, Dir: dir,
+		Path: name, Args: argv, Env: env, Dir: dir,
 		Stdin: p.Stdin, Stdout: stdout, Stderr: stderr, Grace: j.e.grace(),
 	})
 	if ctx.Err() != nil {

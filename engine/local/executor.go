@@ -49,6 +49,12 @@ type Executor struct {
 	Hide []string
 	// Reach says, by program, what a Staged step sees all the same.
 	Reach map[string]engine.Reacher
+	// Tracer, unless it is nil, runs the processes of steps under a program of
+	// its own.
+	Tracer Tracer
+	// Vary replaces variables of what every process gets and no key holds,
+	// "NAME=value": to show that nothing hangs on them. Nil otherwise.
+	Vary []string
 	// Grace is how long a process that was asked to stop may take before it
 	// is killed; zero means 5 s.
 	Grace time.Duration

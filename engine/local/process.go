@@ -36,11 +36,15 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	if err != nil {
 		return err
 	}
-	if box != nil {
-		return j.processInBox(ctx, box, name, extra, p)
+	name, argv, err := j.watch(name, append([]string{p.Path}, p.Args...))
+	if err != nil {
+		return err
 	}
-	cmd := exec.CommandContext(ctx, name, p.Args...)
-	cmd.Args[0] = p.Path
+	if box != nil {
+		return j.processInBox(ctx, box, name, argv, extra, p)
+	}
+	cmd := exec.CommandContext(ctx, name)
+	cmd.Args = argv
 	cmd.Dir, cmd.Env = j.surroundings(p, extra)
 	cmd.Stdin = p.Stdin
 	cmd.Stdout, cmd.Stderr = j.outputs(p)
@@ -177,7 +181,7 @@ func (j *job) baseEnv() []string {
 			env = append(env, v)
 		}
 	}
-	return env
+	return append(env, j.e.Vary...)
 }
 
 // dedupe keeps the last value of each variable.
