@@ -165,6 +165,9 @@ func (m *importer) look(ctx context.Context) error {
 	for _, name := range m.names {
 		files += len(m.b.index.part(name).files)
 	}
+	if err := m.checkPaths(); err != nil {
+		return err
+	}
 	progress := newMeter(m.o.Progress, PhaseCheck, 0, files)
 	for _, name := range m.names {
 		if err := m.lookAt(ctx, name, progress); err != nil {
@@ -172,6 +175,26 @@ func (m *importer) look(ctx context.Context) error {
 		}
 	}
 	progress.end()
+	return nil
+}
+
+// checkPaths refuses components that would write over each other.
+func (m *importer) checkPaths() error {
+	seen := map[Sink]map[string]action.Digest{}
+	for _, name := range m.names {
+		s := m.sinks[name]
+		merger, _ := s.(Merger)
+		if seen[s] == nil {
+			seen[s] = map[string]action.Digest{}
+		}
+		for _, f := range m.b.index.part(name).files {
+			d, ok := seen[s][f.Path]
+			if ok && d != f.Digest && (merger == nil || !merger.Merges(f.Path)) {
+				return refusef("component %s: another component has a file %q too, with other content, and both go to %s", name, f.Path, s.Dir())
+			}
+			seen[s][f.Path] = f.Digest
+		}
+	}
 	return nil
 }
 

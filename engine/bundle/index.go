@@ -168,6 +168,7 @@ func decodeIndex(b []byte) (*index, error) {
 type decoder struct {
 	rest string
 	err  error
+	dirs int // directories of the paths so far
 }
 
 func (d *decoder) fail(format string, args ...any) {
@@ -375,7 +376,8 @@ func (d *decoder) parts(x *index) {
 
 func (d *decoder) files(x *index, p *part, used bitmap) {
 	p.files = make([]File, d.count(maxFiles, leastFile))
-	seen := newNames()
+	seen := newNames(maxDirs - d.dirs)
+	defer func() { d.dirs += len(seen.dirs) }()
 	for i := range p.files {
 		f := &p.files[i]
 		f.Path = d.text(maxPath)

@@ -4,7 +4,7 @@ package bundle
 // All of it is small enough to be held in memory at once.
 const (
 	maxOCI         = 4 << 20   // bytes of index.json and of the OCI manifest
-	maxRoot        = 16 << 20  // bytes of the root manifest
+	maxRoot        = 8 << 20   // bytes of the root manifest
 	maxEnvelopes   = 16        // signature blobs of one bundle
 	maxCustody     = 16 << 20  // bytes of a custody log that is carried
 	maxIndex       = 256 << 20 // bytes of the index, decompressed
@@ -18,7 +18,8 @@ const (
 	maxPathElement = 255
 	maxMetadata    = 1 << 20 // bytes of one value
 	maxVolumes     = 9999
-	maxVolumeTable = 64 << 20
+	maxVolumeTable = 8 << 20
+	maxDirs        = 1 << 20 // directories of all paths of a bundle
 )
 
 // DefaultPackSize is how much content goes into one pack, in bytes before

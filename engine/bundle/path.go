@@ -80,12 +80,13 @@ func reservedOnWindows(e string) bool {
 // system that ignores case or normalises Unicode.
 type names struct {
 	fold cases.Caser
+	room int               // how many directories there may be
 	dirs map[string]string // folded to actual, as below
 	file map[string]string
 }
 
-func newNames() *names {
-	return &names{fold: cases.Fold(), dirs: map[string]string{}, file: map[string]string{}}
+func newNames(room int) *names {
+	return &names{fold: cases.Fold(), room: room, dirs: map[string]string{}, file: map[string]string{}}
 }
 
 // add refuses a path that collides with an earlier one.
@@ -116,6 +117,9 @@ func (n *names) addParents(p string) error {
 				return nil // so are its parents
 			}
 			return refusef("the directories %q and %q differ in nothing but case or form", other, dir)
+		}
+		if len(n.dirs) >= n.room {
+			return refusef("the paths have more than %d directories", maxDirs)
 		}
 		n.dirs[folded] = dir
 	}

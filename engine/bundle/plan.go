@@ -70,7 +70,7 @@ func (p *plan) sort(list []Component) error {
 }
 
 func checkFiles(c *Component) error {
-	seen := newNames()
+	seen := newNames(maxDirs)
 	for _, f := range c.Files {
 		if err := CheckPath(f.Path); err != nil {
 			return fmt.Errorf("it cannot be carried: %w. Rename it or leave it out", err)

@@ -33,6 +33,13 @@ type Sink interface {
 	Flush(ctx context.Context) error
 }
 
+// A Merger is a Sink that puts together files of one path that several
+// components or bundles have. Two components with one path and different
+// contents are refused by every other Sink.
+type Merger interface {
+	Merges(path string) bool
+}
+
 // A Holder is a Sink that finds contents by digest, whatever path they had.
 type Holder interface {
 	Holds(ctx context.Context, d action.Digest) (bool, error)

@@ -41,6 +41,8 @@ type DirSink struct {
 
 	mu   sync.Mutex // guards made; never held during I/O
 	made map[string]bool
+
+	merging sync.Mutex // held while a file is read, merged and written
 }
 
 // NewDirSink makes the directory and returns its sink, which must be closed.
@@ -212,6 +214,9 @@ func (s *DirSink) Put(ctx context.Context, f File, r io.Reader) error {
 	return nil
 }
 
+// Merges reports whether files of that path are merged.
+func (s *DirSink) Merges(path string) bool { return s.o.Merge != nil && s.o.Merge(path) != nil }
+
 // putMerged puts what is made of the file that is there and the one that comes.
 func (s *DirSink) putMerged(ctx context.Context, f File, r io.Reader, merge func(old, new []byte) ([]byte, error)) error {
 	if f.Digest.Size > maxMerge {
@@ -222,6 +227,8 @@ func (s *DirSink) putMerged(ctx context.Context, f File, r io.Reader, merge func
 		return err
 	}
 	text := b.Bytes()
+	s.merging.Lock()
+	defer s.merging.Unlock()
 	old, err := s.old(ctx, f)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -115,10 +116,30 @@ func (s *StoreSink) putResult(ctx context.Context, key action.Digest, f File, r 
 	if result.ExitCode != 0 {
 		return refusef("result %s is of an action that failed", f.Path)
 	}
+	if err := s.whole(ctx, result); err != nil {
+		return fmt.Errorf("put %s: %w", f.Path, err)
+	}
 	if err := s.store.PutResult(ctx, key, result); err != nil {
 		return fmt.Errorf("put %s: %w", f.Path, err)
 	}
 	return nil
+}
+
+// whole refuses a result that names what is not in the store.
+func (s *StoreSink) whole(ctx context.Context, r *action.Result) error {
+	refs, err := s.store.References(ctx, r)
+	var bad *action.Damaged
+	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
+		return refusef("it is a result of which a part is not carried: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	missing, err := s.store.Missing(ctx, refs)
+	if err == nil && len(missing) > 0 {
+		return refusef("it is a result of which %d blobs are not carried, sha256:%s first", len(missing), missing[0].Hex())
+	}
+	return err
 }
 
 // Open returns a blob or a result.
