@@ -100,7 +100,7 @@ var provocations = []provocation{
 	{kind: "tar.member-missing", needs: "tar", script: `tar -cf x.tar none/file`},
 	{kind: "upx.already-packed", needs: "upx gcc", script: `echo 'int main(void) { return 0; }' >m.c; gcc -static -o m m.c; upx -q m >/dev/null; upx -q m`},
 	{kind: "upx.cannot-pack", needs: "upx", script: `echo 'no program' >x; upx -q x`},
-	{kind: "docker.no-daemon", needs: "docker", script: `DOCKER_HOST="unix://$PWD/none.sock" docker ps`},
+	{kind: "docker.no-daemon", needs: "docker", script: `DOCKER_HOST=unix:///none.sock docker ps`},
 	{kind: "make.no-rule", needs: "make", script: `echo 'all: none.c' >Makefile; make all`},
 	{kind: "tls.clock", captured: "a host whose clock stood in 2019"},
 	{kind: "tls.unknown-authority", captured: "go mod download behind a proxy that opens connections"},

@@ -83,7 +83,7 @@ func goBuild(t *testing.T, dir, out string, env ...string) *exec.Cmd {
 func goCommand(dir string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command("go", args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOENV=off", "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOTELEMETRY=off")
+	cmd.Env = append(os.Environ(), "GOENV=off", "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOTELEMETRY=off", "GOCACHEPROG=")
 	cmd.Env = append(cmd.Env, env...)
 	return cmd
 }
