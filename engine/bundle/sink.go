@@ -8,7 +8,8 @@ import (
 )
 
 // A Sink takes the files of components in. Its methods may be called by many
-// goroutines, but never for one path at the same time.
+// goroutines, but never for one path at the same time. Sinks are compared with
+// ==: one that several components share is one to Import too.
 type Sink interface {
 	// ID names the sink and where it stores, so that an import that goes on
 	// notices that it is another one.
@@ -35,7 +36,8 @@ type Sink interface {
 
 // A Merger is a Sink that puts together files of one path that several
 // components or bundles have. Two components with one path and different
-// contents are refused by every other Sink.
+// contents are refused by every other Sink. Put may be called for such a path
+// by several goroutines.
 type Merger interface {
 	Merges(path string) bool
 }
