@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func (a *app) bundleCommand() *cobra.Command {
 			"packages and results, on media, signed and verified.",
 	}
 	c.AddCommand(a.bundleCreateCommand(), a.bundleInspectCommand(), a.bundleVerifyCommand(),
-		a.bundleImportCommand(), a.bundleDiffCommand(), a.bundleReceiptCommand(), a.bundleListCommand())
+		a.bundleImportCommand(), a.bundleDiffCommand(), a.bundleReceiptCommand(), a.bundleListCommand(), a.bundleCustodyCommand())
 	return group(c)
 }
 
@@ -101,8 +102,14 @@ func (a *app) bundleError(err error) error {
 		return &exitError{exitUnverified, fmt.Errorf("%w\nTo go back to it: --allow-older", err)}
 	case errors.Is(err, bundle.ErrBase):
 		return &exitError{exitUnverified, fmt.Errorf("%w\nMake a full bundle, or one with --since the receipt of this very host: airbuild bundle receipt", err)}
+	case errors.Is(err, bundle.ErrMissing):
+		return &exitError{exitUnverified, fmt.Errorf("%w\nBring what is missing and do the same again, with the folder or file of each disc: what was good is kept. The side that made the bundle has the same bytes again with the same command", err)}
 	case errors.Is(err, bundle.ErrRefused):
 		return &exitError{exitUnverified, err}
+	case errors.Is(err, fs.ErrNotExist):
+		return usageError("%w", err)
+	case errors.Is(err, bundle.ErrSpace):
+		return fmt.Errorf("%w\nMake space and do the same again: what was good is kept", err)
 	}
 	return err
 }

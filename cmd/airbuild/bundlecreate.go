@@ -2,16 +2,18 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/bmatcuk/doublestar/v4"
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
@@ -84,6 +86,24 @@ type creation struct {
 	made    map[engine.StepID]carry.Made
 	outputs []string
 	heads   map[string][]byte
+	hosts   []string
+	program map[string]string // airbuild for a host
+	extra   []carry.ExtraSpec
+	given   *givenVariables
+	told    createdBundle // for --output json
+}
+
+// A createdBundle is what bundle create tells at the end as JSON.
+type createdBundle struct {
+	Event string `json:"event"` // "bundle"
+	inspection
+	To        string   `json:"to"`
+	Volumes   []string `json:"volumes"` // names in To; none for a directory
+	Bootstrap string   `json:"bootstrap"`
+	// BootstrapSHA256 is what people tell each other.
+	BootstrapSHA256 string   `json:"bootstrap_sha256"`
+	Bytes           int64    `json:"bytes"` // of the bundle's blobs
+	Notes           []string `json:"notes"`
 }
 
 func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (err error) {
@@ -95,13 +115,18 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 			return usageError("--without %q: want one of %s", kind, strings.Join(carry.Kinds(), ", "))
 		}
 	}
+	c := &creation{f: f, made: map[engine.StepID]carry.Made{}}
 	sink, js := a.sink()
-	defer func() { err = endOutput(sink, err) }()
+	defer func() {
+		// After the run's own events, which the sink may still hold.
+		if err = endOutput(sink, err); err == nil && a.json() {
+			err = json.NewEncoder(a.out).Encode(c.told)
+		}
+	}()
 	p, err := a.load(ctx, js)
 	if err != nil {
 		return err
 	}
-	c := &creation{f: f, made: map[engine.StepID]carry.Made{}}
 	if err := c.choose(p, args); err != nil {
 		return err
 	}
@@ -109,10 +134,24 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 	if err := a.prepareCreation(ctx, c); err != nil {
 		return err
 	}
+	if err := c.contents(p.root); err != nil {
+		return err
+	}
+	if c.given, err = a.givenVariables(p, c.ids); err != nil {
+		return err
+	}
 	if c.session, err = a.open(p); err != nil {
 		return err
 	}
 	defer func() { err = firstError(err, c.close()) }()
+	if a.offline {
+		if err := c.refuseOffline(ctx, c.ids); err != nil {
+			return err
+		}
+	}
+	if err := a.refuseOpenHost(ctx); err != nil {
+		return err
+	}
 	if err := c.make(ctx, sink); err != nil {
 		return err
 	}
@@ -291,119 +330,173 @@ func (c *creation) steps() []carry.Made {
 	return out
 }
 
+// contents reads what of flags and block says what is carried.
+func (c *creation) contents(root string) error {
+	c.hosts, c.program = c.f.hosts, map[string]string{}
+	if b := c.block; b != nil {
+		if len(c.hosts) == 0 {
+			c.hosts = b.Hosts
+		}
+		maps.Copy(c.program, b.Airbuild)
+		for _, e := range b.Extra {
+			dir := filepath.FromSlash(e.Dir)
+			if !filepath.IsAbs(dir) {
+				dir = filepath.Join(root, dir)
+			}
+			c.extra = append(c.extra, carry.ExtraSpec{Name: e.Name, Dir: dir, Patterns: e.Patterns})
+		}
+	}
+	if len(c.hosts) == 0 {
+		c.hosts = []string{carry.ThisHost()}
+	}
+	for _, host := range c.hosts {
+		if err := carry.CheckHost(host); err != nil {
+			return usageError("--host: %w", err)
+		}
+	}
+	for _, s := range c.f.programs {
+		host, file, ok := strings.Cut(s, "=")
+		if !ok || file == "" {
+			return usageError("--airbuild %q: want OS/ARCH=FILE", s)
+		}
+		if !slices.Contains(c.hosts, host) {
+			return usageError("--airbuild %q: the bundle is for %s: name that host too, with --host", s, strings.Join(c.hosts, ", "))
+		}
+		abs, err := filepath.Abs(file)
+		if err != nil {
+			return err
+		}
+		if !exists(abs) {
+			return usageError("--airbuild %s: there is no %s", host, file)
+		}
+		c.program[host] = abs
+	}
+	for _, s := range c.f.extra {
+		name, pattern, ok := strings.Cut(s, "=")
+		if !ok || pattern == "" {
+			return usageError("--extra %q: want NAME=PATTERN", s)
+		}
+		if err := bundle.CheckComponentName(carry.Extra + "/" + name); err != nil {
+			return usageError("--extra %q: %w", s, err)
+		}
+		i := slices.IndexFunc(c.extra, func(e carry.ExtraSpec) bool { return e.Name == name })
+		if i < 0 {
+			i = len(c.extra)
+			c.extra = append(c.extra, carry.ExtraSpec{Name: name, Dir: root})
+		}
+		c.extra[i].Patterns = append(c.extra[i].Patterns, pattern)
+	}
+	for _, p := range c.f.exclude {
+		if !doublestar.ValidatePattern(p) {
+			return usageError("--exclude %q is no pattern", p)
+		}
+	}
+	return nil
+}
+
 // gathering says what goes into the bundle.
-func (c *creation) gathering() (carry.Gathering, error) {
+func (c *creation) gathering(scratch string) (carry.Gathering, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return carry.Gathering{}, fmt.Errorf("find airbuild's own program: %w", err)
 	}
 	g := carry.Gathering{
-		Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Store: c.store,
-		Made: c.steps(), Outputs: c.outputs, Hosts: c.f.hosts, Programs: map[string]string{}, Self: self,
-		Exclude: c.f.exclude, History: c.f.history, Without: c.f.without, Heads: c.heads,
+		Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Store: c.store, Scratch: scratch,
+		Made: c.steps(), Outputs: c.outputs, Hosts: c.hosts, Programs: c.program, Self: self,
+		Exclude: c.f.exclude, History: c.f.history, Extra: c.extra, Without: c.f.without, Heads: c.heads,
 	}
 	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {
 		g.Go = c.gocf
 	}
 	if b := c.block; b != nil {
-		if len(g.Hosts) == 0 {
-			g.Hosts = b.Hosts
-		}
-		maps.Copy(g.Programs, b.Airbuild)
 		g.Exclude = append(slices.Clone(b.Exclude), g.Exclude...)
 		g.History = g.History || b.History
-		for _, e := range b.Extra {
-			dir := filepath.FromSlash(e.Dir)
-			if !filepath.IsAbs(dir) {
-				dir = filepath.Join(c.root, dir)
-			}
-			g.Extra = append(g.Extra, carry.ExtraSpec{Name: e.Name, Dir: dir, Patterns: e.Patterns})
-		}
 	}
-	if len(g.Hosts) == 0 {
-		g.Hosts = []string{carry.ThisHost()}
+	if g.Heads == nil {
+		g.Heads, err = carry.LastHeads(c.store.Dir(), c.line)
 	}
-	for _, s := range c.f.programs {
-		host, file, ok := strings.Cut(s, "=")
-		if !ok {
-			return g, usageError("--airbuild %q: want OS/ARCH=FILE", s)
-		}
-		if file, err = filepath.Abs(file); err != nil {
-			return g, err
-		}
-		g.Programs[host] = file
-	}
-	for _, s := range c.f.extra {
-		name, pattern, ok := strings.Cut(s, "=")
-		if !ok {
-			return g, usageError("--extra %q: want NAME=PATTERN", s)
-		}
-		i := slices.IndexFunc(g.Extra, func(e carry.ExtraSpec) bool { return e.Name == name })
-		if i < 0 {
-			i = len(g.Extra)
-			g.Extra = append(g.Extra, carry.ExtraSpec{Name: name, Dir: c.root})
-		}
-		g.Extra[i].Patterns = append(g.Extra[i].Patterns, pattern)
-	}
-	return g, nil
+	return g, err
 }
 
 // write makes the bundle, rehearses it, signs it, and brings it to where it was
-// asked for.
+// asked for. Of two that make bundles of one line the second waits.
 func (c *creation) write(ctx context.Context) (err error) {
-	spec, err := c.gathering()
+	unlock, err := carry.LockLine(ctx, c.store.Dir(), c.line)
 	if err != nil {
 		return err
 	}
-	if spec.Heads == nil {
-		if spec.Heads, err = carry.LastHeads(c.store.Dir(), c.line); err != nil {
-			return err
-		}
+	defer func() { err = errors.Join(err, unlock()) }()
+	place := carry.MadeDir(c.store.Dir(), c.line)
+	scratch := filepath.Join(place, "scratch")
+	// Of a process that was killed.
+	if err := carry.Clear(scratch); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(scratch, 0o777); err != nil {
+		return fmt.Errorf("make bundle: %w", err)
+	}
+	defer func() { err = errors.Join(err, carry.Clear(scratch)) }()
+	spec, err := c.gathering(scratch)
+	if err != nil {
+		return err
 	}
 	g, err := carry.Gather(ctx, spec)
 	defer func() { err = errors.Join(err, g.Close()) }()
 	if err != nil {
 		return err
 	}
+	if len(c.keys) == 0 {
+		g.Notes = append(g.Notes, "nobody signs this bundle; the other side has to allow that: --sign KEY")
+	}
+	c.told.Notes = append([]string{}, g.Notes...)
 	for _, note := range g.Notes {
 		fmt.Fprintf(c.app.err, "note: %s\n", note)
-	}
-	if len(c.keys) == 0 {
-		fmt.Fprintf(c.app.err, "note: nobody signs this bundle; the other side has to allow that: --sign KEY\n")
 	}
 	to, err := filepath.Abs(c.f.to)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(to, 0o777); err != nil {
-		return fmt.Errorf("write bundle: %w", err)
-	}
 	dir := to
 	if c.volumes != pipelines.NoVolumes {
-		dir = carry.Carried(c.store.Dir(), "made", c.line)
-		if err := os.MkdirAll(dir, 0o777); err != nil {
+		dir = filepath.Join(place, "layout")
+	}
+	for _, d := range []string{to, dir} {
+		if err := os.MkdirAll(d, 0o777); err != nil {
 			return fmt.Errorf("write bundle: %w", err)
 		}
 	}
+	if err := c.seal(ctx, dir, dir != to, g); err != nil {
+		return err
+	}
+	return c.deliver(ctx, dir, to)
+}
+
+// seal makes the bundle in a directory, rehearses it and signs it.
+func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gathered) error {
 	m := c.app.newMeter()
-	defer m.end()
-	if _, err := bundle.Create(ctx, dir, c.spec(g), bundle.CreateOptions{
-		PackSize: packSize(c.volumes), Jobs: c.app.jobs, Progress: m.tell, Replace: c.f.replace || dir != to,
-	}); err != nil {
+	_, err := bundle.Create(ctx, dir, c.spec(g), bundle.CreateOptions{
+		PackSize: packSize(c.volumes), Jobs: c.app.jobs, Progress: m.tell, Replace: c.f.replace || ours,
+	})
+	m.end()
+	if err != nil {
 		return c.app.bundleError(err)
 	}
-	m.end()
 	meta, err := c.rehearse(ctx, dir, g)
 	if err != nil {
+		// What failed its rehearsal must not look like a bundle. The blobs stay,
+		// for the next attempt.
+		if rerr := os.Remove(filepath.Join(dir, "index.json")); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
 		return err
 	}
-	if _, err := bundle.Seal(ctx, dir, bundle.SealOptions{Metadata: meta, Keys: c.keys, Time: time.Now(), Actor: actor()}); err != nil {
+	// The time is the bundle's own, and not now: the same inputs give the same
+	// bytes. When it was written the log of this host tells.
+	_, err = bundle.Seal(ctx, dir, bundle.SealOptions{Metadata: meta, Keys: c.keys, Actor: actor()})
+	if err != nil {
 		return c.app.bundleError(err)
 	}
-	if err := carry.KeepHeads(c.store.Dir(), c.line, g.Heads); err != nil {
-		return err
-	}
-	return c.deliver(ctx, dir, to, m)
+	return carry.KeepHeads(c.store.Dir(), c.line, g.Heads)
 }
 
 // packSize is such that several packs fit into a volume.
@@ -417,17 +510,16 @@ func packSize(volume int64) int64 {
 // spec is what bundle.Create takes.
 func (c *creation) spec(g *carry.Gathered) bundle.Spec {
 	meta := map[string]string{"targets": strings.Join(c.targets, " "), "airbuild": readVersion().Version}
-	created := time.Unix(0, 0).UTC()
-	var sequence int64
-	if g.Source != nil {
-		created = g.Source.Info.Time.UTC()
-		sequence = created.Unix()
-		if g.Source.Info.Describe != "" {
-			meta["version"] = g.Source.Info.Describe
-		}
-		if g.Source.Info.Commit != "" {
-			meta["commit"] = g.Source.Info.Commit
-		}
+	maps.Copy(meta, c.given.metadata(c.app.environment))
+	if c.file != fileName {
+		meta["file"] = c.file
+	}
+	created := g.Info.Time.UTC()
+	if g.Info.Describe != "" {
+		meta["version"] = g.Info.Describe
+	}
+	if g.Info.Commit != "" {
+		meta["commit"] = g.Info.Commit
 	}
 	if g.Toolchain != "" {
 		meta["go"] = g.Toolchain
@@ -439,19 +531,28 @@ func (c *creation) spec(g *carry.Gathered) bundle.Spec {
 		meta["without"] = strings.Join(c.f.without, " ")
 	}
 	return bundle.Spec{
-		Name: c.line, Sequence: sequence, Created: created, Metadata: meta,
+		Name: c.line, Sequence: created.Unix(), Created: created, Metadata: meta,
 		Components: g.Components, Base: c.base,
 	}
 }
 
 // rehearse proves the bundle, and returns what it says of that.
 func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) (_ map[string]string, err error) {
+	none := func(why string) map[string]string { return map[string]string{"rehearsal": "none: " + why} }
 	switch {
 	case c.f.noRehearse:
-		return map[string]string{"rehearsal": "none"}, nil
+		return none("--no-rehearse"), nil
 	case c.base != nil:
 		// A delta is complete with its base only, which is at the receiver.
-		return map[string]string{"rehearsal": "none: a delta"}, nil
+		return none("a delta"), nil
+	case slices.Contains(c.f.without, carry.Source):
+		return none("without source"), nil
+	case slices.Contains(c.f.without, carry.Actions):
+		return none("without actions"), nil
+	}
+	hits, never := carry.Hits(c.plan.Graph, c.targets, c.ids)
+	if len(hits) == 0 {
+		return none("no step is ever stored"), nil
 	}
 	b, err := bundle.Open(ctx, bundle.Trust{AllowUnsigned: true}, dir)
 	if err != nil {
@@ -459,9 +560,19 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	r := carry.Rehearsal{
-		Bundle: b, Targets: c.targets, Dist: c.plan.Dist, Args: c.app.planArgs(),
-		Place:     filepath.Join(c.store.Dir(), ".airbuild-rehearsal-"+fmt.Sprint(os.Getpid())),
-		GoCarried: g.Toolchain != "",
+		Bundle: b, Targets: hits, Dist: c.plan.Dist, File: c.file, Environment: c.app.environment,
+		Vars: c.given.files, Env: c.given.env, Tell: c.app.err,
+		Place: filepath.Join(carry.MadeDir(c.store.Dir(), c.line), "rehearsal"),
+	}
+	if r.Self, err = os.Executable(); err != nil {
+		return nil, fmt.Errorf("find airbuild's own program: %w", err)
+	}
+	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {
+		tc, err := c.gocf.Toolchain()
+		if err != nil {
+			return nil, err
+		}
+		r.GoRoot = tc.Root
 	}
 	if !c.f.noRebuild {
 		r.Rebuild = carry.Rebuildable(c.steps())
@@ -471,15 +582,22 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	}
 	got, err := carry.Rehearse(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, c.app.bundleError(err)
 	}
 	if !got.OK() {
 		for _, m := range got.Missing {
 			fmt.Fprintf(c.app.err, "%s: %s\n", m.Step, m.Reason)
 		}
-		return nil, &exitError{exitFailed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run", got.Hits, got.Steps, len(got.Missing))}
+		return nil, &exitError{exitFailed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run.\nTo write it all the same, marked as not rehearsed: --no-rehearse", got.Hits, got.Steps, len(got.Missing))}
 	}
-	meta := map[string]string{"rehearsal": fmt.Sprintf("ok: %d of %d steps hit, %d made again", got.Hits, got.Steps, got.Rebuilt), "rehearsal-isolation": got.Isolation}
+	text := fmt.Sprintf("ok: %d of %d steps hit, %d made again", got.Hits, got.Steps, got.Rebuilt)
+	if never > 0 {
+		text += fmt.Sprintf(", %d never stored", never)
+	}
+	meta := map[string]string{"rehearsal": text, "rehearsal-isolation": got.Isolation}
+	if got.Lent != "" {
+		meta["rehearsal-lent"] = got.Lent // of the host that made the bundle
+	}
 	if !c.app.json() {
 		fmt.Fprintf(c.app.err, "rehearsed: %d steps, all hits; %d made again\n", got.Steps, got.Rebuilt)
 	}
@@ -488,7 +606,7 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 
 // deliver writes volumes if they are wanted, the bootstrap script, and says
 // what to do next.
-func (c *creation) deliver(ctx context.Context, dir, to string, m *meter) (err error) {
+func (c *creation) deliver(ctx context.Context, dir, to string) (err error) {
 	trust := bundle.Trust{AllowUnsigned: true}
 	for _, key := range c.keys {
 		trust.Keys = append(trust.Keys, key.Public())
@@ -497,35 +615,68 @@ func (c *creation) deliver(ctx context.Context, dir, to string, m *meter) (err e
 	if err != nil {
 		return c.app.bundleError(err)
 	}
-	closed := false
-	defer func() {
-		if !closed {
-			err = errors.Join(err, b.Close())
-		}
-	}()
-	var files []string
-	if dir != to {
-		if files, err = bundle.WriteVolumes(ctx, b, to, bundle.VolumeOptions{Size: c.volumes, Progress: m.tell}); err != nil {
-			return c.app.bundleError(err)
-		}
-		m.end()
-	}
-	script, err := carry.WriteBootstrap(b, to)
+	files, err := c.copyOut(ctx, b, dir, to)
+	err = errors.Join(err, b.Close())
 	if err != nil {
 		return err
 	}
-	if err := c.app.logCustody(ctx, c.store.Dir(), bundle.EventWritten, b, map[string]string{"to": to}, first(c.keys)); err != nil {
-		return err
-	}
-	if err := c.report(b, to, files, script); err != nil {
-		return err
-	}
-	closed = true
-	if err := b.Close(); err != nil {
+	if err := c.report(to, files); err != nil {
 		return err
 	}
 	if dir != to {
-		return os.RemoveAll(dir) // the volumes have it all
+		return carry.Clear(dir) // the volumes have it all
+	}
+	return nil
+}
+
+// copyOut writes what goes to the media.
+func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string) (files []string, err error) {
+	if dir != to {
+		if err := c.makeRoom(ctx, b, to); err != nil {
+			return nil, err
+		}
+		m := c.app.newMeter()
+		files, err = bundle.WriteVolumes(ctx, b, to, bundle.VolumeOptions{Size: c.volumes, Progress: m.tell})
+		m.end()
+		if err != nil {
+			return nil, c.app.bundleError(err)
+		}
+	}
+	script, err := carry.WriteBootstrap(b, to)
+	if err != nil {
+		return nil, err
+	}
+	c.told.Event, c.told.inspection = "bundle", c.app.inspect(b, false)
+	c.told.To, c.told.Bootstrap, c.told.Bytes, c.told.Volumes = to, filepath.Base(script), b.Root().Carried(), []string{}
+	for _, f := range files {
+		c.told.Volumes = append(c.told.Volumes, filepath.Base(f))
+	}
+	if c.told.BootstrapSHA256, err = sha256File(script); err != nil {
+		return nil, err
+	}
+	if !c.app.json() {
+		if err := c.app.writeInspection(b, false); err != nil {
+			return nil, err
+		}
+	}
+	details := map[string]string{"to": to, "rehearsal": b.Root().Metadata["rehearsal"]}
+	return files, c.app.logCustody(ctx, c.store.Dir(), bundle.EventWritten, b.Digest(), b.Root().Name, details, first(c.keys))
+}
+
+// makeRoom removes the volumes of another bundle of the line, if that is wanted:
+// a reader could not tell two sets apart.
+func (c *creation) makeRoom(ctx context.Context, b *bundle.Bundle, to string) error {
+	others, err := carry.OtherVolumes(ctx, b, to)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	if !c.f.replace {
+		return fmt.Errorf("write volumes: %s is of another bundle of %s.\nTo replace it: --replace", others[0], c.line)
+	}
+	for _, name := range others {
+		if err := os.Remove(name); err != nil {
+			return fmt.Errorf("replace volumes: %w", err)
+		}
 	}
 	return nil
 }
@@ -538,41 +689,15 @@ func first(keys []*sign.SecretKey) *sign.SecretKey {
 }
 
 // report says what was written.
-func (c *creation) report(b *bundle.Bundle, to string, files []string, script string) error {
+func (c *creation) report(to string, files []string) error {
 	if c.app.json() {
 		return nil
 	}
-	if err := c.app.writeInspection(b, false); err != nil {
-		return err
-	}
-	sum, err := sha256File(script)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.app.out, "\nwritten to %s:", to)
+	fmt.Fprintf(c.app.out, "\nwritten to %s:\n", to)
 	for _, f := range files {
-		fmt.Fprintf(c.app.out, " %s", filepath.Base(f))
+		fmt.Fprintf(c.app.out, "  %s\n", filepath.Base(f))
 	}
-	_, err = fmt.Fprintf(c.app.out, "\n%s  %s\n\non the other side: sh %s, or airbuild bundle import DIR\n", sum, carry.BootstrapName, carry.BootstrapName)
+	_, err := fmt.Fprintf(c.app.out, "  %s, SHA-256 %s\n\non the other side: sh %s, or airbuild bundle import DIR\n",
+		carry.BootstrapName, c.told.BootstrapSHA256, carry.BootstrapName)
 	return err
-}
-
-// logCustody adds an event to a cache's custody log.
-func (a *app) logCustody(ctx context.Context, cache, kind string, b *bundle.Bundle, details map[string]string, key *sign.SecretKey) error {
-	return bundle.AppendCustody(ctx, bundle.CustodyFile(cache), bundle.Event{
-		Kind: kind, Subject: b.Digest(), Name: b.Root().Name, Actor: actor(),
-		Time: time.Now().UTC().Format(time.RFC3339), Details: details,
-	}, key)
-}
-
-// planArgs are the flags that a run elsewhere needs to plan the same.
-func (a *app) planArgs() []string {
-	var args []string
-	for _, v := range a.vars {
-		args = append(args, "--var", v)
-	}
-	if a.environment != "" {
-		args = append(args, "--environment", a.environment)
-	}
-	return args
 }

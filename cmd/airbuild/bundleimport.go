@@ -4,26 +4,31 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/relay"
-	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
 // importFlags are the flags of bundle import.
 type importFlags struct {
 	sourceTo, artifactsTo         string
-	force, older                  bool
+	force, older, strictHost      bool
 	sign                          string
 	tokenFile, tlsCA, fingerprint string
 	trust                         trustFlags
@@ -49,6 +54,7 @@ func (a *app) bundleImportCommand() *cobra.Command {
 	fl.StringVar(&f.artifactsTo, "artifacts-to", "", "unpack what the targets made to `DIR`")
 	fl.BoolVar(&f.force, "force", false, "replace files there that somebody changed: the changes are lost")
 	fl.BoolVar(&f.older, "allow-older", false, "take a bundle although a newer one of the same name was imported")
+	fl.BoolVar(&f.strictHost, "strict-host", false, "with --source-to: end with exit code 3 if this host is not what the Airbuildfile's host block wants")
 	fl.StringVar(&f.sign, "sign", "", "sign the entry in the custody log with this `KEY` of the keyring")
 	fl.StringVar(&f.tokenFile, "token-file", "", "the `FILE` with the token that the relay wants")
 	fl.StringVar(&f.tlsCA, "tls-ca", "", "trust the certificates in this `FILE` (PEM) when fetching")
@@ -58,15 +64,12 @@ func (a *app) bundleImportCommand() *cobra.Command {
 }
 
 func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (err error) {
-	var key *sign.SecretKey
-	if f.sign != "" {
-		ring, err := a.keyring()
-		if err != nil {
-			return err
-		}
-		if key, err = ring.Secret(f.sign, a.keyPassword(ctx, f.sign)); err != nil {
-			return err
-		}
+	if f.strictHost && f.sourceTo == "" {
+		return usageError("--strict-host looks into the Airbuildfile: name a directory for the source with --source-to DIR.")
+	}
+	key, err := a.custodyKey(ctx, f.sign)
+	if err != nil {
+		return err
 	}
 	cache, err := a.cacheDir()
 	if err != nil {
@@ -74,10 +77,11 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	}
 	m := a.newMeter()
 	defer m.end()
-	paths, done, err := a.fetchBundle(ctx, cache, args, f, m)
+	paths, done, unlock, err := a.fetchBundle(ctx, cache, args, f, m)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	b, err := a.openBundle(ctx, &f.trust, paths...)
 	if err != nil {
 		return err
@@ -101,11 +105,110 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	if err := done(); err != nil {
 		return err
 	}
-	return a.checkOut(ctx, b, s, cache, f)
+	told := importedBundle{
+		Event: "imported", Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
+		Already: got.Already, Resumed: got.Resumed, Files: got.Files, Bytes: got.Bytes, Kept: got.Kept,
+		Unpacked: []unpackedComponent{}, Host: []host.Row{},
+	}
+	if err := a.checkOut(ctx, b, s, cache, f, &told); err != nil {
+		return err
+	}
+	if err := a.checkCarriedHost(ctx, b, f, &told); err != nil {
+		return err
+	}
+	return a.tellNext(b, f, &told)
+}
+
+// An importedBundle is what bundle import tells as JSON.
+type importedBundle struct {
+	Event    string              `json:"event"` // "imported"
+	Digest   string              `json:"digest"`
+	Name     string              `json:"name"`
+	Signers  []string            `json:"signers"` // key ids
+	Already  bool                `json:"already"`
+	Resumed  bool                `json:"resumed"`
+	Files    int                 `json:"files"`
+	Bytes    int64               `json:"bytes"`
+	Kept     int                 `json:"kept"`
+	Unpacked []unpackedComponent `json:"unpacked"`
+	Host     []host.Row          `json:"host"` // what does not fit
+	Run      string              `json:"run,omitempty"`
+	Needs    []string            `json:"needs,omitempty"` // what Run needs beside
+}
+
+type unpackedComponent struct {
+	Component string   `json:"component"`
+	Dir       string   `json:"dir"`
+	Files     int      `json:"files"`
+	Written   int      `json:"written"`
+	Removed   int      `json:"removed"`
+	Left      []string `json:"left"` // no longer part of it, and changed
+}
+
+// checkCarriedHost holds this host against the host block of the Airbuildfile
+// that came. What does not fit is a warning, or with --strict-host a refusal.
+func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
+	if f.sourceTo == "" {
+		return nil
+	}
+	name := b.Root().Metadata["file"]
+	if name == "" {
+		name = fileName
+	}
+	// What is wrong with the file, or which variables it lacks, its own run
+	// tells; here it is quiet.
+	quiet := &app{streams: streams{a.in, io.Discard, io.Discard}, flags: a.flags, lookupEnv: a.lookupEnv}
+	quiet.file = filepath.Join(f.sourceTo, filepath.Base(name))
+	p, err := quiet.load(ctx, nil)
+	if err != nil {
+		if f.strictHost {
+			return fmt.Errorf("check this host: %s does not plan here; try airbuild validate there: %w", quiet.file, err)
+		}
+		return ctx.Err()
+	}
+	if p.plan.Host == nil || p.plan.Host.Empty() {
+		return nil
+	}
+	fp, err := host.Take(ctx, a.wantedOptions(p.root, p.plan.Host))
+	if err != nil {
+		return fmt.Errorf("check this host: %w", err)
+	}
+	for _, r := range host.Check(p.plan.Host, fp) {
+		if r.Status != host.Mismatch {
+			continue
+		}
+		told.Host = append(told.Host, r)
+		if !a.json() {
+			fmt.Fprintf(a.err, "warning: this host does not fit: %s: wanted %s, found %s\n", r.What, r.Expected, r.Found)
+		}
+	}
+	if f.strictHost && len(told.Host) > 0 {
+		return &exitError{exitUnverified, fmt.Errorf("the bundle is imported, but this host is not what its Airbuildfile wants; see airbuild host check in %s", f.sourceTo)}
+	}
+	return nil
+}
+
+// tellNext says what can be done now.
+func (a *app) tellNext(b *bundle.Bundle, f *importFlags, told *importedBundle) error {
+	told.Run, told.Needs = runLine(b.Root().Metadata)
+	if a.json() {
+		return json.NewEncoder(a.out).Encode(told)
+	}
+	if f.sourceTo == "" {
+		return nil
+	}
+	for _, need := range told.Needs {
+		fmt.Fprintf(a.err, "note: %s\n", need)
+	}
+	_, err := fmt.Fprintf(a.out, "next: cd %s && %s\n", shellWord(f.sourceTo), told.Run)
+	return err
 }
 
 // reportImport says what came.
 func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported) error {
+	if a.json() {
+		return nil
+	}
 	what := fmt.Sprintf("%d files, %s; %d were here", got.Files, ui.Bytes(got.Bytes), got.Kept)
 	switch {
 	case got.Already:
@@ -118,7 +221,7 @@ func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported) error {
 }
 
 // checkOut unpacks what was asked for.
-func (a *app) checkOut(ctx context.Context, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags) error {
+func (a *app) checkOut(ctx context.Context, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, told *importedBundle) error {
 	for _, part := range []struct{ component, dir string }{{carry.Source, f.sourceTo}, {carry.Artifacts, f.artifactsTo}} {
 		if part.dir == "" {
 			continue
@@ -127,6 +230,10 @@ func (a *app) checkOut(ctx context.Context, b *bundle.Bundle, s *store.Disk, cac
 		if err != nil {
 			return a.bundleError(err)
 		}
+		told.Unpacked = append(told.Unpacked, unpackedComponent{part.component, part.dir, got.Files, got.Written, got.Removed, append([]string{}, got.Kept...)})
+		if a.json() {
+			continue
+		}
 		for _, p := range got.Kept {
 			fmt.Fprintf(a.err, "note: %s/%s is no longer part of it, and stays because it was changed\n", part.dir, p)
 		}
@@ -134,50 +241,79 @@ func (a *app) checkOut(ctx context.Context, b *bundle.Bundle, s *store.Disk, cac
 			return err
 		}
 	}
-	if f.sourceTo == "" {
-		return nil
-	}
-	_, err := fmt.Fprintf(a.out, "next: cd %s && airbuild run %s --offline\n", f.sourceTo, b.Root().Metadata["targets"])
-	return err
+	return nil
+}
+
+// isURL reports whether an argument is a relay's.
+func isURL(arg string) bool {
+	return strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://")
 }
 
 // fetchBundle downloads a bundle if it is a URL. done removes what was
-// downloaded, when it is imported.
-func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *importFlags, m *meter) (paths []string, done func() error, err error) {
+// downloaded, when it is imported; unlock lets others at it.
+func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *importFlags, m *meter) (paths []string, done, unlock func() error, err error) {
 	none := func() error { return nil }
-	if len(args) != 1 || !strings.HasPrefix(args[0], "http://") && !strings.HasPrefix(args[0], "https://") {
-		return args, none, nil
+	if !slices.ContainsFunc(args, isURL) {
+		return args, none, none, nil
+	}
+	if len(args) > 1 {
+		return nil, none, none, usageError("import takes paths, or one URL.")
 	}
 	if a.offline {
-		return nil, none, &exitError{exitOffline, errors.New("import: a URL needs the network, and --offline forbids it")}
+		return nil, none, none, &exitError{exitOffline, errors.New("import: a URL needs the network, and --offline forbids it")}
 	}
-	o := relay.FetchOptions{Fingerprint: f.fingerprint}
+	o, err := a.fetchOptions(f, m)
+	if err != nil {
+		return nil, none, none, err
+	}
+	sum := sha256.Sum256([]byte(args[0]))
+	dir := carry.Carried(cache, "fetched", hex.EncodeToString(sum[:8]))
+	if unlock, err = carry.LockFetch(ctx, dir); err != nil {
+		return nil, none, none, err
+	}
+	_, err = relay.Fetch(ctx, args[0], dir, o)
+	m.end()
+	if errors.Is(err, relay.ErrChanged) || errors.Is(err, relay.ErrDamaged) {
+		err = &exitError{exitUnverified, err}
+	}
+	if err != nil {
+		return nil, none, none, errors.Join(err, unlock())
+	}
+	return []string{dir}, func() error { return os.RemoveAll(dir) }, unlock, nil
+}
+
+// fetchOptions are the flags' and the host's.
+func (a *app) fetchOptions(f *importFlags, m *meter) (o relay.FetchOptions, err error) {
+	o.Fingerprint = f.fingerprint
 	if f.tokenFile != "" {
 		b, err := os.ReadFile(f.tokenFile)
 		if err != nil {
-			return nil, none, usageError("--token-file: %w", err)
+			return o, usageError("--token-file: %w", err)
 		}
 		o.Token = strings.TrimSpace(string(b))
 	}
 	if f.tlsCA != "" {
 		if o.CA, err = os.ReadFile(f.tlsCA); err != nil {
-			return nil, none, usageError("--tls-ca: %w", err)
+			return o, usageError("--tls-ca: %w", err)
 		}
 	}
 	o.Progress = func(p relay.Progress) {
 		m.tell(bundle.Progress{Phase: "fetch", Bytes: p.Done, Total: p.Total})
 	}
-	sum := sha256.Sum256([]byte(args[0]))
-	dir := carry.Carried(cache, "fetched", hex.EncodeToString(sum[:8]))
-	_, err = relay.Fetch(ctx, args[0], dir, o)
-	m.end()
-	if errors.Is(err, relay.ErrChanged) || errors.Is(err, relay.ErrDamaged) {
-		return nil, none, &exitError{exitUnverified, err}
+	o.Retry = func(err error, after time.Duration) {
+		m.end()
+		if !a.json() {
+			fmt.Fprintf(a.err, "%v; trying again in %s\n", err, after.Round(100*time.Millisecond))
+		}
 	}
-	if err != nil {
-		return nil, none, err
+	o.Free = func(dir string) (int64, error) {
+		d := host.TakeDisk(dir)
+		if d.Total == 0 {
+			return math.MaxInt64, nil // this system does not tell
+		}
+		return d.Free, nil
 	}
-	return []string{dir}, func() error { return os.RemoveAll(dir) }, nil
+	return o, nil
 }
 
 // sha256File is a file's SHA-256 in hexadecimal.

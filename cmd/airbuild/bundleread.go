@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -80,10 +82,7 @@ func (a *app) bundleInspect(ctx context.Context, t *trustFlags, files bool, path
 }
 
 func (a *app) inspect(b *bundle.Bundle, files bool) inspection {
-	in := inspection{Digest: b.Digest(), Root: b.Root(), Signers: []string{}}
-	for _, key := range b.Signers() {
-		in.Signers = append(in.Signers, key.ID().String())
-	}
+	in := inspection{Digest: b.Digest(), Root: b.Root(), Signers: signerIDs(b), Components: []inspectedComponent{}}
 	for _, c := range b.Root().Components {
 		ic := inspectedComponent{Name: c.Name, Files: c.Files, Bytes: c.Bytes, Carried: c.Carried, Metadata: c.Metadata}
 		if files {
@@ -162,7 +161,7 @@ func metadataText(m map[string]string) string {
 }
 
 func (a *app) bundleVerifyCommand() *cobra.Command {
-	trust, deep := &trustFlags{}, false
+	trust, deep, signer := &trustFlags{}, false, ""
 	c := &cobra.Command{
 		Use:   "verify PATH…",
 		Short: "Check signatures and every byte of a bundle",
@@ -170,14 +169,67 @@ func (a *app) bundleVerifyCommand() *cobra.Command {
 			"and digest. Ends with exit code 3 if something is wrong. Volumes may be checked one by one.",
 		Example: "  airbuild bundle verify /media/usb\n  airbuild bundle verify site-002-of-003.tar",
 		Args:    atLeastOne("the bundle"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.bundleVerify(c.Context(), trust, deep, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.bundleVerify(c.Context(), trust, deep, signer, args)
+		},
 	}
+	c.Flags().StringVar(&signer, "sign", "", "sign the entry in the custody log with this `KEY` of the keyring")
 	c.Flags().BoolVar(&deep, "deep", false, "unpack everything too, and hash every file")
 	trust.declare(c.Flags())
 	return c
 }
 
-func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, paths []string) (err error) {
+// A verification is what bundle verify tells as JSON.
+type verification struct {
+	OK      bool         `json:"ok"`
+	Digest  string       `json:"digest"`
+	Name    string       `json:"name"`
+	Signers []string     `json:"signers"` // key ids
+	Blobs   int          `json:"blobs"`
+	Bytes   int64        `json:"bytes"`
+	Damage  []toldDamage `json:"damage"`
+	Missing []string     `json:"missing"` // digests
+}
+
+type toldDamage struct {
+	File   string `json:"file"`
+	Offset int64  `json:"offset"` // -1: the whole file
+	Digest string `json:"digest,omitempty"`
+	Reason string `json:"reason"`
+	Lost   bool   `json:"lost"`
+}
+
+func (a *app) verification(b *bundle.Bundle, r *bundle.Report) verification {
+	v := verification{
+		OK: r.OK(), Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
+		Blobs: r.Blobs, Bytes: r.Bytes, Damage: []toldDamage{}, Missing: []string{},
+	}
+	for _, d := range r.Damage {
+		told := toldDamage{File: d.File, Offset: d.Offset, Reason: d.Reason, Lost: d.Lost}
+		if !d.Blob.IsZero() {
+			told.Digest = d.Blob.Hex()
+		}
+		v.Damage = append(v.Damage, told)
+	}
+	for _, d := range r.Missing {
+		v.Missing = append(v.Missing, d.Hex())
+	}
+	return v
+}
+
+func signerIDs(b *bundle.Bundle) []string {
+	ids := []string{}
+	for _, key := range b.Signers() {
+		ids = append(ids, key.ID().String())
+	}
+	return ids
+}
+
+func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer string, paths []string) (err error) {
+	key, err := a.custodyKey(ctx, signer)
+	if err != nil {
+		return err
+	}
 	b, err := a.openBundle(ctx, t, paths...)
 	if err != nil {
 		return err
@@ -189,14 +241,41 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, paths 
 	if err != nil {
 		return a.bundleError(err)
 	}
-	for _, d := range report.Damage {
-		fmt.Fprintf(a.err, "%s\n", d)
+	if a.json() {
+		if err := json.NewEncoder(a.out).Encode(a.verification(b, report)); err != nil {
+			return err
+		}
+	} else {
+		for _, d := range report.Damage {
+			fmt.Fprintf(a.err, "%s\n", d)
+		}
 	}
-	if !report.OK() {
+	if report.OK() {
+		a.logVerified(ctx, b, deep, key)
+	} else {
 		return &exitError{exitUnverified, fmt.Errorf("bundle %s: %d parts are damaged or missing", b.Root().Name, len(report.Damage)+len(report.Missing))}
+	}
+	if a.json() {
+		return nil
 	}
 	_, err = fmt.Fprintf(a.out, "ok: %s, %d blobs, %s, signed by %s\n", b.Root().Name, report.Blobs, ui.Bytes(report.Bytes), a.signedBy(b))
 	return err
+}
+
+// logVerified records that a bundle was verified here. That it cannot be
+// recorded makes the bundle no worse.
+func (a *app) logVerified(ctx context.Context, b *bundle.Bundle, deep bool, key *sign.SecretKey) {
+	cache, err := a.cacheDir()
+	if err == nil {
+		err = os.MkdirAll(carriedDir(cache), 0o777)
+	}
+	if err == nil {
+		details := map[string]string{"media": b.Media().Name(), "deep": fmt.Sprint(deep)}
+		err = a.logCustody(ctx, cache, bundle.EventVerified, b.Digest(), b.Root().Name, details, key)
+	}
+	if err != nil && !a.json() {
+		fmt.Fprintf(a.err, "note: the custody log has no entry of this: %v\n", err)
+	}
 }
 
 func (a *app) bundleDiffCommand() *cobra.Command {
@@ -226,6 +305,12 @@ func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths [
 	}
 	defer func() { err = firstError(err, after.Close()) }()
 	d := bundle.Diff(before, after)
+	if a.json() {
+		if err := json.NewEncoder(a.out).Encode(difference(d)); err != nil || len(d.Components) == 0 {
+			return err
+		}
+		return said(exitUnverified)
+	}
 	if len(d.Components) == 0 {
 		_, err := fmt.Fprintln(a.out, "no difference")
 		return err
@@ -236,6 +321,50 @@ func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths [
 		}
 	}
 	return said(exitUnverified)
+}
+
+// A toldDifference is what bundle diff tells as JSON.
+type toldDifference struct {
+	Components []toldComponent `json:"components"` // those that differ
+}
+
+type toldComponent struct {
+	Name     string     `json:"name"`
+	Added    bool       `json:"added"`
+	Removed  bool       `json:"removed"`
+	Metadata []string   `json:"metadata"` // names of values that differ
+	Files    []toldFile `json:"files"`
+}
+
+type toldFile struct {
+	Path string         `json:"path"`
+	Old  *inspectedFile `json:"old"` // null: added
+	New  *inspectedFile `json:"new"` // null: removed
+}
+
+func difference(d *bundle.Difference) toldDifference {
+	out := toldDifference{Components: []toldComponent{}}
+	for _, c := range d.Components {
+		told := toldComponent{Name: c.Name, Added: c.Added, Removed: c.Removed, Metadata: append([]string{}, c.Metadata...), Files: []toldFile{}}
+		for _, f := range c.Files {
+			t := toldFile{Old: inspected(f.Old), New: inspected(f.New)}
+			if f.New != nil {
+				t.Path = f.New.Path
+			} else {
+				t.Path = f.Old.Path
+			}
+			told.Files = append(told.Files, t)
+		}
+		out.Components = append(out.Components, told)
+	}
+	return out
+}
+
+func inspected(f *bundle.File) *inspectedFile {
+	if f == nil {
+		return nil
+	}
+	return &inspectedFile{f.Path, f.Digest.Hex(), f.Digest.Size}
 }
 
 // writeDifference lists the files of a component that differ. Those of the
@@ -304,6 +433,9 @@ func (a *app) bundleReceipt(ctx context.Context, s *store.Disk) (err error) {
 	if err != nil {
 		return a.bundleError(err)
 	}
+	if len(r.Bundles()) == 0 {
+		fmt.Fprintln(a.err, "note: nothing was imported here: a bundle for this receipt is a full one")
+	}
 	_, err = r.WriteTo(a.out)
 	return err
 }
@@ -329,7 +461,11 @@ func (a *app) bundleList() error {
 	if a.json() {
 		out := []inspection{}
 		for _, c := range all {
-			out = append(out, inspection{Digest: c.Digest, Root: c.Root, Signers: []string{}})
+			in := inspection{Digest: c.Digest, Root: c.Root, Signers: []string{}, Components: []inspectedComponent{}}
+			for _, rc := range c.Root.Components {
+				in.Components = append(in.Components, inspectedComponent{Name: rc.Name, Files: rc.Files, Bytes: rc.Bytes, Carried: rc.Carried, Metadata: rc.Metadata})
+			}
+			out = append(out, in)
 		}
 		return json.NewEncoder(a.out).Encode(out)
 	}

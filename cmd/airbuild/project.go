@@ -38,6 +38,7 @@ type project struct {
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
+	from   *source.Carried             // the imported bundle that the source came with, or nil
 }
 
 // findFile returns the project's root and the file's name in it: the file that
@@ -87,6 +88,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.from = from
 	offline, err := a.offlineGo(from)
 	if err != nil {
 		return nil, err

@@ -120,6 +120,9 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 			err = werr
 		}
 	}
+	if err == nil && !f.dryRun {
+		s.logRebuilt(ctx, sum, ids)
+	}
 	if err == nil && !f.dryRun && !sum.Interrupted {
 		err = s.autoPrune(ctx)
 	}

@@ -8,7 +8,8 @@
 #   --to DIR      where airbuild is put (default: ~/.local/bin)
 #   --cache DIR   airbuild's cache (default: airbuild's own)
 #   --trust FILE  trust this key first: the public key of who made the bundle
-#   -- …          further flags of `airbuild bundle import`, such as --source-to DIR
+#   -- …          further arguments of `airbuild bundle import`, such as --source-to DIR,
+#                 or the folders of further discs
 #
 # This script is not signed. It came with the bundle, whose digest is
 #   @DIGEST@
@@ -49,7 +50,7 @@ for program in sha256sum tar uname mktemp; do
 done
 [ "$to" != /.local/bin ] || fail 'HOME is not set; say where airbuild goes: --to DIR'
 
-media=$(cd "$(dirname "$0")" && pwd)
+media=$(CDPATH='' && cd -- "$(dirname -- "$0")" && pwd)
 
 case $(uname -s) in
   Linux) os=linux ;;
@@ -72,7 +73,9 @@ host=$os-$arch
 sum=
 path=
 while read -r name s _ p; do
-  [ "$name" = "$host" ] && sum=$s path=$p
+  if [ "$name" = "$host" ]; then
+    sum=$s path=$p
+  fi
 done <<END
 $programs
 END
@@ -80,7 +83,7 @@ END
 $programs"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/airbuild-bootstrap.XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
+trap 'rm -rf "$scratch" "$to/.airbuild.$$"' EXIT
 trap 'exit 1' HUP INT TERM
 
 # The program is in the layout, or in one of the volumes.

@@ -9,6 +9,7 @@ package carry
 
 import (
 	"cmp"
+	"fmt"
 	"runtime"
 	"slices"
 	"strings"
@@ -42,6 +43,18 @@ func splitHost(host string) (goos, goarch string) {
 
 // ThisHost is the system that this program runs on: "linux/amd64".
 func ThisHost() string { return runtime.GOOS + "/" + runtime.GOARCH }
+
+// CheckHost refuses what is no "os/arch".
+func CheckHost(host string) error {
+	goos, goarch, ok := strings.Cut(host, "/")
+	plain := func(s string) bool {
+		return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	}
+	if !ok || !plain(goos) || !plain(goarch) {
+		return fmt.Errorf("%q is no host: want OS/ARCH, such as linux/amd64", host)
+	}
+	return nil
+}
 
 // A Made is a step that was made or taken from the store, with its key.
 type Made struct {

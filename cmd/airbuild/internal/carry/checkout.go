@@ -18,6 +18,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -62,6 +63,9 @@ type checkoutRecord struct {
 	Bundle    string            `json:"bundle"`
 	Files     map[string]string `json:"files"` // path to SHA-256
 	Links     map[string]string `json:"links,omitempty"`
+	// Begun is what a checkout that did not come to its end was writing. Those
+	// files are nobody's changes either.
+	Begun map[string]string `json:"begun,omitempty"`
 }
 
 // maxRecord bounds what is read of a record, in bytes.
@@ -94,6 +98,11 @@ func CheckOut(ctx context.Context, b *bundle.Bundle, c Checkout) (_ *CheckedOut,
 		return nil, fmt.Errorf("unpack %s: %w", c.Component, err)
 	}
 	co := &checkout{Checkout: c, bundle: b, want: map[string]bundle.File{}, links: map[string]string{}}
+	unlock, err := lock(ctx, co.recordPath())
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", c.Component, err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if co.root, err = os.OpenRoot(c.Dir); err != nil {
 		return nil, fmt.Errorf("unpack %s: %w", c.Component, err)
 	}
@@ -119,6 +128,12 @@ func (c *checkout) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(write) > 0 {
+		// Whoever comes after a crash knows what is airbuild's own.
+		if err := c.begin(write); err != nil {
+			return err
+		}
+	}
 	if err := c.removeStale(); err != nil {
 		return err
 	}
@@ -131,6 +146,12 @@ func (c *checkout) run(ctx context.Context) error {
 		}
 	}
 	c.done.Files, c.done.Written = len(c.want)+len(c.links), len(write)
+	if c.Component == Source {
+		// From here on, runs there are offline ones.
+		if err := source.WriteCarried(c.Dir, source.Carried{Bundle: c.bundle.Digest(), Go: c.bundle.Root().Metadata["go"]}); err != nil {
+			return err
+		}
+	}
 	return c.writeRecord()
 }
 
@@ -233,12 +254,15 @@ func (c *checkout) compare() ([]string, error) {
 func (c *checkout) fileState(p, want string, executable bool) (same, mine bool, err error) {
 	fi, err := c.root.Lstat(p)
 	if errors.Is(err, fs.ErrNotExist) || isNotDir(err) {
-		// A file may be in the way of a folder: it is stale, or a conflict of
-		// its own when it cannot be removed.
-		return false, true, nil
+		mine, err := c.roomFor(p)
+		return false, mine, err
 	}
 	if err != nil {
 		return false, false, err
+	}
+	if fi.IsDir() {
+		mine, err := c.staleDir(p)
+		return false, mine, err
 	}
 	if fi.Mode()&fs.ModeSymlink != 0 {
 		have, err := c.root.Readlink(p)
@@ -252,7 +276,70 @@ func (c *checkout) fileState(p, want string, executable bool) (same, mine bool, 
 		return false, false, err
 	}
 	bit := fi.Mode()&0o111 != 0 == executable || !keepsModes
-	return have == want && bit, have == want || have == c.before.Files[p], nil
+	return have == want && bit, have == want || have == c.before.Files[p] || have == c.before.Begun[p], nil
+}
+
+// roomFor reports whether nothing of somebody else's is in the way of a path
+// that is not there: a file where it needs a folder.
+func (c *checkout) roomFor(p string) (bool, error) {
+	for dir := path.Dir(p); dir != "."; dir = path.Dir(dir) {
+		fi, err := c.root.Lstat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || isNotDir(err):
+			continue
+		case err != nil:
+			return false, err
+		case fi.IsDir():
+			return true, nil
+		case fi.Mode()&fs.ModeSymlink != 0:
+			return c.staleLink(dir), nil
+		case !fi.Mode().IsRegular():
+			return false, nil
+		}
+		have, err := c.hash(dir)
+		return have == c.before.Files[dir] && !c.wanted(dir), err
+	}
+	return true, nil
+}
+
+// staleLink reports whether a link is an earlier checkout's and goes.
+func (c *checkout) staleLink(p string) bool {
+	have, err := c.root.Readlink(p)
+	return err == nil && c.before.Links[p] == filepath.ToSlash(have) && !c.wanted(p)
+}
+
+// wanted reports whether the component has a file or link of that path.
+func (c *checkout) wanted(p string) bool {
+	_, file := c.want[p]
+	_, link := c.links[p]
+	return file || link
+}
+
+// staleDir reports whether all in a directory is an earlier checkout's and
+// goes, so that a file can take its place.
+func (c *checkout) staleDir(dir string) (bool, error) {
+	stale := true
+	err := fs.WalkDir(c.root.FS(), dir, func(p string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil || e.IsDir():
+			return err
+		case e.Type()&fs.ModeSymlink != 0:
+			stale = stale && c.staleLink(p)
+		case !e.Type().IsRegular():
+			stale = false
+		default:
+			have, err := c.hash(p)
+			if err != nil {
+				return err
+			}
+			stale = stale && have == c.before.Files[p] && !c.wanted(p)
+		}
+		if !stale {
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return stale, err
 }
 
 func (c *checkout) hash(p string) (string, error) {
@@ -383,13 +470,34 @@ func (c *checkout) readRecord() error {
 	return nil
 }
 
-// writeRecord is last: a checkout that was cut off leaves the record before,
-// and files of either, which both count as nobody's changes.
+// begin records what will be written. A checkout that is cut off leaves files
+// of the record before and of those, which both count as nobody's changes.
+func (c *checkout) begin(write []string) error {
+	r := c.before
+	r.Version, r.Dir, r.Component = 1, c.Dir, c.Component
+	begun := maps.Clone(r.Begun)
+	if begun == nil {
+		begun = map[string]string{}
+	}
+	for _, p := range write {
+		if f, ok := c.want[p]; ok {
+			begun[p] = f.Digest.Hex()
+		}
+	}
+	r.Begun = begun
+	return c.putRecord(r)
+}
+
+// writeRecord is last.
 func (c *checkout) writeRecord() error {
 	r := checkoutRecord{Version: 1, Dir: c.Dir, Component: c.Component, Bundle: c.bundle.Digest(), Files: map[string]string{}, Links: c.links}
 	for p, f := range c.want {
 		r.Files[p] = f.Digest.Hex()
 	}
+	return c.putRecord(r)
+}
+
+func (c *checkout) putRecord(r checkoutRecord) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/tasks/golang"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
@@ -34,7 +35,9 @@ type Gathering struct {
 	Without []string
 	// Heads are the signed heads of checksum databases that the receiver has.
 	Heads map[string][]byte
-	Log   io.Writer
+	// Scratch is a directory for temporary files, which are large.
+	Scratch string
+	Log     io.Writer
 }
 
 // An ExtraSpec is a component of further files. Dir is absolute.
@@ -47,7 +50,8 @@ type ExtraSpec struct {
 // it, and is called when the bundle is made.
 type Gathered struct {
 	Components []bundle.Component
-	Source     *SourceTree
+	Source     *SourceTree  // nil if it is left out
+	Info       *source.Info // of the source, carried or not
 	// Heads are those of the carried databases, for the next bundle.
 	Heads map[string][]byte
 	// Toolchain is the Go that is carried; empty for none.
@@ -72,6 +76,14 @@ func (g *Gathered) Close() error {
 // if there is an error.
 func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 	out := &gathering{Gathering: g}
+	if slices.Contains(g.Without, Source) {
+		// Without it the bundle would count as older than any other.
+		info, err := SourceInfo(ctx, g.Root)
+		if err != nil {
+			return &out.Gathered, err
+		}
+		out.Info = info
+	}
 	for _, part := range []struct {
 		kind string
 		do   func(context.Context) error
@@ -84,6 +96,9 @@ func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 		{Artifacts, out.artifacts},
 		{Extra, out.extra},
 	} {
+		if err := ctx.Err(); err != nil {
+			return &out.Gathered, err
+		}
 		if slices.Contains(g.Without, part.kind) {
 			continue
 		}
@@ -135,7 +150,7 @@ func (g *gathering) source(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.Source = t
+	g.Source, g.Info = t, t.Info
 	g.Components = append(g.Components, t.Component)
 	if t.Info.Dirty {
 		g.note("the source has changes that are not committed; they are carried, and it says so")
@@ -170,7 +185,7 @@ func (g *gathering) modules(ctx context.Context) error {
 	if g.Go == nil {
 		return nil
 	}
-	o := golang.Collection{Heads: g.Gathering.Heads, Scratch: g.Cache, Log: g.Log}
+	o := golang.Collection{Heads: g.Gathering.Heads, Scratch: g.Scratch, Log: g.Log}
 	if !slices.Contains(g.Without, Toolchain) {
 		tc, err := g.Go.Toolchain()
 		if err != nil {
@@ -185,7 +200,7 @@ func (g *gathering) modules(ctx context.Context) error {
 			o.Toolchains = append(o.Toolchains, proxytree.Toolchain{Version: tc.Version, Host: HostName(goos, goarch)})
 		}
 	}
-	dir, err := os.MkdirTemp(g.Cache, ".airbuild-modules-*")
+	dir, err := os.MkdirTemp(g.Scratch, "modules-*")
 	if err != nil {
 		return fmt.Errorf("collect modules: %w", err)
 	}
@@ -273,7 +288,7 @@ func Rebuildable(made []Made) []string {
 	var names []string
 	for _, m := range made {
 		if m.Step.Inner || m.Step.NoCache {
-			continue
+			continue // a deploy, for one, must not run in a rehearsal
 		}
 		switch m.Step.Type {
 		case "go_build", "go_vendor", "go_tidy", "go_download":
@@ -281,6 +296,29 @@ func Rebuildable(made []Made) []string {
 		}
 	}
 	return names
+}
+
+// Hits are those of targets' steps that a rehearsal can find in the store, as
+// targets of run. They are targets themselves unless some steps are never
+// stored: those, and what needs them, are left out, and counted.
+func Hits(g *engine.Graph, targets []string, ids []engine.StepID) (hits []string, never int) {
+	unstored := map[engine.StepID]bool{}
+	closure := g.Closure(ids) // needs come first
+	for _, id := range closure {
+		unstored[id] = g.Steps[id].NoCache || slices.ContainsFunc(g.Needs(id), func(n engine.StepID) bool { return unstored[n] })
+		if unstored[id] {
+			never++
+		}
+	}
+	if never == 0 {
+		return targets, 0
+	}
+	for _, id := range closure {
+		if !unstored[id] && !g.Steps[id].Inner {
+			hits = append(hits, g.Steps[id].Name)
+		}
+	}
+	return hits, never
 }
 
 // UsesGo reports whether one of the steps runs the go command.

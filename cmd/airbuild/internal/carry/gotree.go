@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path"
 	"path/filepath"
@@ -33,6 +34,7 @@ type goTree struct {
 	// bundle is what is imported; nil for a receipt, which only asks.
 	bundle *bundle.Bundle
 
+	// incoming is nil for a receipt.
 	incoming, proxy *bundle.DirSink
 	mu              sync.Mutex
 	merged          bool
@@ -44,15 +46,23 @@ func goComponent(name string) bool {
 	return kind == Modules || kind == SumDB || kind == Toolchain
 }
 
-func (t *goTree) incomingDir() string { return Carried(t.places.cache, "incoming") }
+// incomingRoot holds a directory for each bundle whose import is under way, or
+// was cut off: what another one left would not verify with this one's proofs.
+func (t *goTree) incomingRoot() string { return Carried(t.places.cache, "incoming") }
+
+func (t *goTree) incomingDir() string {
+	return filepath.Join(t.incomingRoot(), t.bundle.Digest()[:16])
+}
 
 func (t *goTree) sink(string) (bundle.Sink, error) {
 	if t.proxy != nil {
 		return t, nil
 	}
 	var err error
-	if t.incoming, err = bundle.NewDirSink(t.incomingDir(), bundle.DirOptions{}); err != nil {
-		return nil, err
+	if t.bundle != nil {
+		if t.incoming, err = bundle.NewDirSink(t.incomingDir(), bundle.DirOptions{}); err != nil {
+			return nil, err
+		}
 	}
 	t.proxy, err = bundle.NewDirSink(GoProxy(t.places.cache), bundle.DirOptions{})
 	return t, err
@@ -82,17 +92,29 @@ func grows(p string) bool {
 	return false
 }
 
+// Merges says which files several components may have with other contents.
+func (t *goTree) Merges(p string) bool { return grows(p) }
+
 func digests(f bundle.File) []action.Digest { return []action.Digest{f.Digest} }
 
-func (t *goTree) Has(ctx context.Context, f bundle.File, flushed bool) (bool, error) {
+// Has reads what is there, whatever an earlier import put: a module that was
+// damaged since then is mended by importing its bundle again.
+func (t *goTree) Has(ctx context.Context, f bundle.File, _ bool) (bool, error) {
+	return t.has(ctx, f, false)
+}
+
+// has looks at the size alone if what is there is known to be sound.
+func (t *goTree) has(ctx context.Context, f bundle.File, sound bool) (bool, error) {
 	if grows(f.Path) {
 		missing, err := t.places.store.Missing(ctx, digests(f))
 		return len(missing) == 0, err
 	}
-	if ok, err := t.incoming.Has(ctx, f, false); ok || err != nil {
-		return ok, err
+	if t.incoming != nil {
+		if ok, err := t.incoming.Has(ctx, f, sound); ok || err != nil {
+			return ok, err
+		}
 	}
-	return t.proxy.Has(ctx, f, false)
+	return t.proxy.Has(ctx, f, sound)
 }
 
 func (t *goTree) Put(ctx context.Context, f bundle.File, r io.Reader) error {
@@ -106,21 +128,30 @@ func (t *goTree) Open(ctx context.Context, f bundle.File) (io.ReadCloser, error)
 	if grows(f.Path) {
 		return t.places.store.Open(ctx, f.Digest)
 	}
-	if ok, err := t.incoming.Has(ctx, f, false); err != nil {
-		return nil, err
-	} else if ok {
-		return t.incoming.Open(ctx, f)
+	if t.incoming != nil {
+		if ok, err := t.incoming.Has(ctx, f, true); err != nil {
+			return nil, err
+		} else if ok {
+			return t.incoming.Open(ctx, f)
+		}
 	}
 	return t.proxy.Open(ctx, f)
 }
 
-// Flush is called when everything was put, once for each component that goes
-// here; the first call does all.
+// Flush is called after each pack. Once everything was put, it verifies the tree
+// and makes it a part of the one that Go uses.
 func (t *goTree) Flush(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.merged || t.bundle == nil {
 		return nil
+	}
+	whole, err := t.whole(ctx)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		return flush(t.places.cache)
 	}
 	if err := t.complete(ctx); err != nil {
 		return err
@@ -141,30 +172,53 @@ func (t *goTree) Flush(ctx context.Context) error {
 	if err := flush(t.places.cache); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(t.incomingDir()); err != nil {
-		return fmt.Errorf("clear %s: %w", t.incomingDir(), err)
+	// What imports left that were cut off goes too: they begin anew.
+	if err := os.RemoveAll(t.incomingRoot()); err != nil {
+		return fmt.Errorf("clear %s: %w", t.incomingRoot(), err)
 	}
 	t.merged = true
 	return nil
 }
 
+// files are those of the bundle that belong to the tree.
+func (t *goTree) files() iter.Seq[bundle.File] {
+	return func(yield func(bundle.File) bool) {
+		for _, c := range t.bundle.Root().Components {
+			if !goComponent(c.Name) {
+				continue
+			}
+			for f := range t.bundle.Files(c.Name) {
+				if !yield(f) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// whole reports whether every file of the tree is there. What was put is sound:
+// sinks store nothing else. So a look at the size is enough.
+func (t *goTree) whole(ctx context.Context) (bool, error) {
+	for f := range t.files() {
+		if ok, err := t.has(ctx, f, true); !ok || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // complete brings to the incoming tree what an earlier bundle brought, so that
 // it can be verified as the whole that it was where it was made.
 func (t *goTree) complete(ctx context.Context) error {
-	for _, c := range t.bundle.Root().Components {
-		if !goComponent(c.Name) {
+	for f := range t.files() {
+		if ok, err := t.incoming.Has(ctx, f, false); ok || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
-		for f := range t.bundle.Files(c.Name) {
-			if ok, err := t.incoming.Has(ctx, f, false); ok || err != nil {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			if err := t.bring(ctx, f); err != nil {
-				return fmt.Errorf("complete modules: %w", err)
-			}
+		if err := t.bring(ctx, f); err != nil {
+			return fmt.Errorf("complete modules: %w", err)
 		}
 	}
 	return nil

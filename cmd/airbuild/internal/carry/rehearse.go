@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,22 +28,35 @@ import (
 type Rehearsal struct {
 	Bundle *bundle.Bundle
 	// Place is a directory for it, which must be able to hold the bundle
-	// unpacked. It is made, and removed afterwards.
+	// unpacked. It is made anew, and removed afterwards.
 	Place string
 	// Targets are what must be hits: what the bundle is for.
 	Targets []string
 	// Rebuild are steps that are made once more without the store's results,
 	// by the carried toolchain from the carried modules. Empty: none.
 	Rebuild []string
-	// Dist is the output directory; Vars are flags that both runs get.
-	Dist string
-	Args []string
-	// GoCarried: the bundle has Go, and that of this host must not help.
-	GoCarried bool
+	Dist    string // the output directory
+	File    string // the Airbuildfile's name
+	// Environment is that of --environment, Vars and Env give variables their
+	// values: contents of files, and "NAME=VALUE". They may be secrets: files
+	// are private and are removed, and no argument holds them.
+	Environment string
+	Vars        []RehearsalVar
+	Env         []string
+	// Self is this host's airbuild and GoRoot its Go: they stand in where the
+	// bundle has none for this host, because it is for others. GoRoot is empty
+	// if the project needs no Go.
+	Self, GoRoot string
 	// Hide lists further directories of this host that must not help.
 	Hide []string
 	// Tell gets what the runs print to stderr, and a line a phase.
 	Tell io.Writer
+}
+
+// A RehearsalVar is a file of variables.
+type RehearsalVar struct {
+	Ext  string // ".hcl", ".json"
+	Text []byte
 }
 
 // A Rehearsed is the outcome.
@@ -53,6 +67,8 @@ type Rehearsed struct {
 	Missing []Missing
 	// Isolation says what kept the host away: "network=blocked inputs=declared".
 	Isolation string
+	// Lent says what of this host stood in: "airbuild go", or nothing.
+	Lent string
 }
 
 // A Missing is a step that the bundle does not carry.
@@ -64,6 +80,10 @@ func (r *Rehearsed) OK() bool { return len(r.Missing) == 0 && r.Steps > 0 }
 // Rehearse imports the bundle into an empty cache and runs its own airbuild
 // there.
 func Rehearse(ctx context.Context, r Rehearsal) (_ *Rehearsed, err error) {
+	// What a rehearsal left that was killed must not help this one.
+	if err := removeTree(r.Place); err != nil {
+		return nil, fmt.Errorf("rehearse: %w", err)
+	}
 	if err := os.MkdirAll(r.Place, 0o700); err != nil {
 		return nil, fmt.Errorf("rehearse: %w", err)
 	}
@@ -83,7 +103,11 @@ func Rehearse(ctx context.Context, r Rehearsal) (_ *Rehearsed, err error) {
 // A rehearsing is one at work.
 type rehearsing struct {
 	Rehearsal
-	out Rehearsed
+	program string // the airbuild that plays
+	path    string // $PATH
+	read    []string
+	args    []string // of both runs
+	out     Rehearsed
 }
 
 func (p *rehearsing) at(elem ...string) string {
@@ -97,6 +121,12 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 		}
 	}
 	if err := p.unpack(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.lend(); err != nil {
+		return nil, err
+	}
+	if err := p.variables(); err != nil {
 		return nil, err
 	}
 	host := &sandbox.Host{}
@@ -157,6 +187,67 @@ func (p *rehearsing) unpack(ctx context.Context) (err error) {
 	return err
 }
 
+// lend puts this host's airbuild and Go where the bundle has none for it.
+func (p *rehearsing) lend() error {
+	goos, goarch := splitHost(ThisHost())
+	host := HostName(goos, goarch)
+	root := p.Bundle.Root()
+	p.path = "/usr/bin:/bin:/usr/sbin:/sbin"
+	var lent []string
+	p.program = Carried(p.at("cache"), Airbuild, host, programName(goos))
+	if root.Component(Airbuild+"/"+host) == nil {
+		p.program = p.at("bin", programName(goos))
+		if err := copyFile(p.Self, p.program); err != nil {
+			return fmt.Errorf("lend airbuild: %w", err)
+		}
+		p.read = append(p.read, p.at("bin"))
+		lent = append(lent, "airbuild")
+	}
+	if root.Component(Toolchain+"/"+host) == nil && p.GoRoot != "" {
+		p.path = filepath.Join(p.GoRoot, "bin") + ":" + p.path
+		p.read = append(p.read, p.GoRoot)
+		lent = append(lent, "go")
+	}
+	p.out.Lent = strings.Join(lent, " ")
+	return nil
+}
+
+func copyFile(from, to string) (err error) {
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	r, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	w, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, r)
+	return errors.Join(err, w.Close())
+}
+
+// variables writes the files of variables, which nobody else can read.
+func (p *rehearsing) variables() error {
+	p.args = []string{"--offline", "--output", "json"}
+	if p.File != "" {
+		p.args = append(p.args, "--file", p.at("work", p.File))
+	}
+	if p.Environment != "" {
+		p.args = append(p.args, "--environment", p.Environment)
+	}
+	for i, v := range p.Vars {
+		name := p.at("home", fmt.Sprintf("vars-%d%s", i, v.Ext))
+		if err := os.WriteFile(name, v.Text, 0o600); err != nil {
+			return err
+		}
+		p.args = append(p.args, "--var-file", name)
+	}
+	return nil
+}
+
 // spec is the sandbox: the system's programs and libraries, and the rehearsal's
 // own place.
 func (p *rehearsing) spec() sandbox.Spec {
@@ -165,15 +256,13 @@ func (p *rehearsing) spec() sandbox.Spec {
 		Dir:   p.at("box"),
 		Write: []string{p.at("cache"), p.at("work"), p.at("home"), p.at("tmp")},
 		Tmp:   p.at("tmp"),
+		Read:  p.read,
 		Hide:  p.hidden(),
 	}
 }
 
 func (p *rehearsing) hidden() []string {
-	if !p.GoCarried {
-		return p.Hide
-	}
-	return append(ambientGo(), p.Hide...)
+	return append(slices.DeleteFunc(ambientGo(), func(dir string) bool { return slices.Contains(p.read, dir) }), p.Hide...)
 }
 
 // ambientGo are the places where a host has Go.
@@ -202,17 +291,15 @@ type played struct {
 
 // airbuild runs the carried airbuild in the box. That steps fail is no error.
 func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
-	goos, goarch := splitHost(ThisHost())
-	program := Carried(p.at("cache"), Airbuild, HostName(goos, goarch), programName(goos))
-	args = append([]string{program, "--offline", "--output", "json"}, append(args, p.Args...)...)
+	args = slices.Concat([]string{p.program}, args, p.args)
 	var events bytes.Buffer
 	said := &tail{}
 	cmd := &sandbox.Cmd{
-		Path: program, Args: args, Dir: p.at("work"), Grace: 5 * time.Second,
-		Env: []string{
-			"HOME=" + p.at("home"), "TMPDIR=" + p.at("tmp"), "PATH=/usr/bin:/bin:/usr/sbin:/sbin",
+		Path: p.program, Args: args, Dir: p.at("work"), Grace: 5 * time.Second,
+		Env: append([]string{
+			"HOME=" + p.at("home"), "TMPDIR=" + p.at("tmp"), "PATH=" + p.path,
 			"AIRBUILD_CACHE=" + p.at("cache"), "LANG=C.UTF-8", "TZ=UTC",
-		},
+		}, p.Env...),
 		Stdout: &events, Stderr: said,
 	}
 	err := box.Run(ctx, cmd)
@@ -309,13 +396,21 @@ func hashTree(dir string) (map[string]string, error) {
 	return sums, err
 }
 
+// Clear removes a directory of airbuild's own, if it is there.
+func Clear(dir string) error {
+	if err := removeTree(dir); err != nil {
+		return fmt.Errorf("clear %s: %w", dir, err)
+	}
+	return nil
+}
+
 // removeTree removes a directory in which some are read-only.
 func removeTree(dir string) error {
 	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
 		if err == nil && e.IsDir() {
 			return os.Chmod(name, 0o700)
 		}
-		return nil
+		return nil // what is not there, or cannot be read, RemoveAll tells
 	})
 	return errors.Join(err, os.RemoveAll(dir))
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/engine/store"
 )
 
 // linksFile lists the symbolic links of a source component, which holds files
@@ -57,7 +58,11 @@ func (t *SourceTree) Close() {
 // they are in the working tree, or all files where there is no git. A
 // source.json takes the place of git.
 func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
-	info, err := source.Read(ctx, spec.Root, []string{"commit", "short", "branch", "tag", "describe", "dirty", "time"}, source.Options{})
+	spec, err := spec.resolve()
+	if err != nil {
+		return nil, err
+	}
+	info, err := SourceInfo(ctx, spec.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +75,7 @@ func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
 		if t.Untracked, err = untracked(ctx, spec.Root); err != nil {
 			return nil, err
 		}
+		t.Untracked = slices.DeleteFunc(t.Untracked, spec.excluded)
 	} else if names, err = everything(spec); err != nil {
 		return nil, err
 	}
@@ -112,6 +118,30 @@ func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
 	return t, nil
 }
 
+// SourceInfo is the whole identity of the source at root.
+func SourceInfo(ctx context.Context, root string) (*source.Info, error) {
+	return source.Read(ctx, root, []string{"commit", "short", "branch", "tag", "describe", "dirty", "time"}, source.Options{})
+}
+
+// resolve checks the patterns, and takes symbolic links out of the directories:
+// the root may be one, and nothing below a link would be found.
+func (spec SourceSpec) resolve() (SourceSpec, error) {
+	for _, p := range spec.Exclude {
+		if !doublestar.ValidatePattern(p) {
+			return spec, fmt.Errorf("carry source: exclude: %q is no pattern", p)
+		}
+	}
+	root, err := filepath.EvalSymlinks(spec.Root)
+	if err != nil {
+		return spec, fmt.Errorf("carry source: %w", err)
+	}
+	spec.Root = root
+	if cache, err := filepath.EvalSymlinks(spec.Cache); err == nil {
+		spec.Cache = cache
+	}
+	return spec, nil
+}
+
 // inputs sorts names into files and links.
 func (spec SourceSpec) inputs(names []string) ([]bundle.Input, map[string]string, error) {
 	var files []bundle.Input
@@ -119,6 +149,9 @@ func (spec SourceSpec) inputs(names []string) ([]bundle.Input, map[string]string
 	for _, name := range names {
 		if spec.excluded(name) {
 			continue
+		}
+		if err := bundle.CheckPath(name); err != nil {
+			return nil, nil, fmt.Errorf("carry source: %w.\nRename the file, or leave it behind with --exclude", err)
 		}
 		abs := filepath.Join(spec.Root, filepath.FromSlash(name))
 		fi, err := os.Lstat(abs)
@@ -134,21 +167,25 @@ func (spec SourceSpec) inputs(names []string) ([]bundle.Input, map[string]string
 			}
 			target = filepath.ToSlash(target)
 			if err := checkLink(name, target); err != nil {
-				return nil, nil, fmt.Errorf("carry source: %w", err)
+				return nil, nil, fmt.Errorf("carry source: %w.\nMake it relative, or leave it behind with --exclude", err)
 			}
 			links[name] = target
 		case fi.Mode().IsRegular():
 			files = append(files, bundle.FileInput(name, abs, fi.Mode()&0o111 != 0))
 		case fi.IsDir(): // a submodule that is not there
 		default:
-			return nil, nil, fmt.Errorf("carry source: %s is neither file nor link; leave it out with exclude", name)
+			return nil, nil, fmt.Errorf("carry source: %s is neither file nor link; leave it behind with --exclude", name)
 		}
 	}
 	return files, links, nil
 }
 
 func (spec SourceSpec) excluded(name string) bool {
-	if name == source.FileName || name == linksFile || name == historyFile || within(name, spec.Dist) || within(name, ".git") {
+	if name == source.FileName || within(name, spec.Dist) || within(name, ".git") {
+		return true
+	}
+	// Airbuild's own: temporary files, and what an import left beside source.
+	if strings.HasPrefix(path.Base(name), store.TempPrefix) {
 		return true
 	}
 	if rel, err := filepath.Rel(spec.Root, spec.Cache); err == nil && within(name, filepath.ToSlash(rel)) {
@@ -165,10 +202,19 @@ func within(name, dir string) bool {
 	return dir != "" && dir != "." && (name == dir || strings.HasPrefix(name, dir+"/"))
 }
 
-// checkLink refuses links that lead out of the tree.
+// checkLink refuses links that lead out of the tree. A ".." behind a name is
+// refused too: the name may be a link, and where ".." leads then, no look at the
+// text can tell.
 func checkLink(name, target string) error {
 	if target == "" || path.IsAbs(target) || strings.ContainsAny(target, "\\\x00") || filepath.VolumeName(target) != "" {
 		return fmt.Errorf("%s is a link to %q, which is not relative: it would lead elsewhere on the other side", name, target)
+	}
+	down := false
+	for elem := range strings.SplitSeq(target, "/") {
+		if elem == ".." && down {
+			return fmt.Errorf("%s is a link to %q, which goes down and up again", name, target)
+		}
+		down = down || elem != ".." && elem != "." && elem != ""
 	}
 	to := path.Join(path.Dir(name), target)
 	if to == ".." || strings.HasPrefix(to, "../") || within(to, ".git") {
