@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"encoding/json"
-	"regexp"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -74,14 +73,16 @@ func descriptor(mediaType string, b RootBlob) oci.Descriptor {
 	return oci.Descriptor{MediaType: mediaType, Digest: digest.Digest(b.Digest), Size: b.Size}
 }
 
-var tag = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-
-// refName is the tag of a bundle in its layout.
+// refName is the tag of a bundle in its layout: its name, if that can be one.
 func refName(name string) string {
-	if tag.MatchString(name) {
-		return name
+	for i := range len(name) {
+		c := name[i]
+		word := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
+		if !word && (i == 0 || c != '.' && c != '-') {
+			return "bundle"
+		}
 	}
-	return "bundle"
+	return name
 }
 
 // decodeIndexJSON returns the image manifests that a layout's index.json names.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -58,16 +57,27 @@ func decodeVolumeTable(b []byte) (*volumeTable, error) {
 
 func volumeMark(n, of int) string { return fmt.Sprintf("volume-%03d-of-%03d", n, of) }
 
-var volumeMarks = regexp.MustCompile(`-([0-9]{3,4})-of-([0-9]{3,4})(?:\.tar)?$`)
-
-// volumeNumber returns the number in the name of a volume, or zero.
+// volumeNumber returns the number in a name such as "x-001-of-003.tar", or zero.
 func volumeNumber(name string) int {
-	m := volumeMarks.FindStringSubmatch(name)
-	if m == nil {
+	rest, of, ok := cutLast(strings.TrimSuffix(name, ".tar"), "-of-")
+	_, number, found := cutLast(rest, "-")
+	if !ok || !found || !isVolumeNumber(of) || !isVolumeNumber(number) {
 		return 0
 	}
-	n, _ := strconv.Atoi(m[1])
+	n, _ := strconv.Atoi(number)
 	return n
+}
+
+func cutLast(s, sep string) (before, after string, ok bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func isVolumeNumber(s string) bool {
+	return (len(s) == 3 || len(s) == 4) && strings.Trim(s, "0123456789") == ""
 }
 
 // looksLikeVolume reports whether a file begins like a volume.
