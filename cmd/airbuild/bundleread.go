@@ -179,8 +179,8 @@ func (a *app) bundleVerifyCommand() *cobra.Command {
 	return c
 }
 
-// A verification is what bundle verify tells as JSON.
-type verification struct {
+// A bundleReport is what bundle verify tells as JSON.
+type bundleReport struct {
 	OK      bool         `json:"ok"`
 	Digest  string       `json:"digest"`
 	Name    string       `json:"name"`
@@ -199,8 +199,8 @@ type toldDamage struct {
 	Lost   bool   `json:"lost"`
 }
 
-func (a *app) verification(b *bundle.Bundle, r *bundle.Report) verification {
-	v := verification{
+func (a *app) bundleReport(b *bundle.Bundle, r *bundle.Report) bundleReport {
+	v := bundleReport{
 		OK: r.OK(), Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
 		Blobs: r.Blobs, Bytes: r.Bytes, Damage: []toldDamage{}, Missing: []string{},
 	}
@@ -242,7 +242,7 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 		return a.bundleError(err)
 	}
 	if a.json() {
-		if err := json.NewEncoder(a.out).Encode(a.verification(b, report)); err != nil {
+		if err := json.NewEncoder(a.out).Encode(a.bundleReport(b, report)); err != nil {
 			return err
 		}
 	} else {
