@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -35,6 +36,8 @@ type project struct {
 	plan *pipelines.Plan
 	gocf *golang.Config
 	keys *sign.Config
+	// packages tells the tools of package stages which keys sign.
+	packages *linuxpkg.Config
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
@@ -95,6 +98,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	}
 	chosen := a.toolchains(p.env, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
+	p.packages = &linuxpkg.Config{}
 	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
 	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted
@@ -125,7 +129,7 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
 		},
-		Tasks:     pipelines.Tasks(p.gocf, p.keys),
+		Tasks:     pipelines.Tasks(p.gocf, p.keys, p.packages),
 		Version:   releaseOf(readVersion().Version),
 		Toolchain: toolchain,
 	}
@@ -157,6 +161,9 @@ func (a *app) variables() (map[string]string, error) {
 // in the workspace's state. Without git and without source.json there is none,
 // which is for the language to say.
 func (a *app) readGit(ctx context.Context, root string, attrs []string) (*dsl.Git, error) {
+	if i := a.source; i != nil {
+		return gitOf(i), nil
+	}
 	var o source.Options
 	if cache, err := a.cacheDir(); err == nil && !a.paranoid {
 		o.State = stateDir(cache, root)
@@ -165,10 +172,15 @@ func (a *app) readGit(ctx context.Context, root string, attrs []string) (*dsl.Gi
 	if err != nil {
 		return nil, err
 	}
+	return gitOf(info), nil
+}
+
+// gitOf is the identity of a source in the language's words.
+func gitOf(info *source.Info) *dsl.Git {
 	return &dsl.Git{
 		Commit: info.Commit, Short: info.Short, Branch: info.Branch, Tag: info.Tag,
 		Describe: info.Describe, Dirty: info.Dirty, Time: info.Time,
-	}, nil
+	}
 }
 
 // toolchains remembers the Go toolchain that the file asked for.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine/local"
+	"github.com/airbuild/airbuild/engine/source"
 )
 
 // streams are where a command reads and writes: data to out, errors to err.
@@ -29,7 +31,12 @@ type app struct {
 	flags
 	lookupEnv func(string) (string, bool)
 	boxes     sandboxing
-	shown     atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
+	// What differs for a run that shows that nothing hangs on it, or watches:
+	// see verify and audit.
+	vary   []string                // variables that steps get although no key holds them
+	tracer local.Tracer            // nil: none
+	source *source.Info            // instead of what git says; nil: ask
+	shown  atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
 }
 
 // flags are the flags that all commands share.
@@ -53,7 +60,11 @@ type flags struct {
 
 // run is the program without its process: it returns the exit code.
 func run(args []string, s streams) int {
-	a := &app{streams: s, lookupEnv: os.LookupEnv}
+	return (&app{streams: s, lookupEnv: os.LookupEnv}).main(args)
+}
+
+// main runs a command and returns the exit code.
+func (a *app) main(args []string) int {
 	ctx, stop := a.signals(context.Background())
 	defer stop()
 	root := a.root()
@@ -65,7 +76,7 @@ func run(args []string, s streams) int {
 	}
 	if show != nil {
 		p := ui.NewPalette(a.paintErrors())
-		fmt.Fprintf(s.err, "%s %s\n", p.Red("error:"), show)
+		fmt.Fprintf(a.err, "%s %s\n", p.Red("error:"), show)
 	}
 	return code
 }
@@ -108,7 +119,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("build", a.runCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand())
+	add("build", a.runCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand(), a.verifyCommand())
 	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand())
 	add("manage", a.cacheCommand(), a.hostCommand(), a.doctorCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("manage")

@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/airbuild/airbuild/engine/sandbox"
+	"github.com/airbuild/airbuild/engine/trace"
 )
 
 // The scripts in testdata/script are the specification of the program's
@@ -30,6 +31,7 @@ import (
 //	git-commit [-tag TAG]    commit all changes, a day after the last commit
 //	flip [-keep-time] FILE…  change one byte in the middle of each file; FILE may
 //	                         be a pattern that matches at least one
+//	random FILE SIZE         write bytes that do not compress, the same ones each time
 //	json FILE [-count N] COND…
 //	                         FILE ("stdout") holds JSON, one value a line, and one
 //	                         of them (or exactly N) meets all conditions: PATH=TEXT,
@@ -75,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"git-commit": cmdGitCommit,
 			"flip":       cmdFlip,
 			"json":       cmdJSON,
+			"random":     cmdRandom,
 			// relay_script_test.go describes these
 			"relay-start": relays.start,
 			"relay-stop":  relays.stop,
@@ -95,6 +98,7 @@ func hostCondition(name string) (bool, error) {
 
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	trace.Main()
 	if len(os.Args) > 1 && os.Args[1] == goCacheProg {
 		main() // the go command of a step that a test runs in this process
 	}

@@ -137,10 +137,12 @@ func (s *session) executor() (engine.Executor, error) {
 	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)}
 	e := engine.Executor(&local.Executor{
 		Store: s.store, Workspace: s.space, Scratch: scratch,
-		Tools:     pipelines.Tools(s.gocf, s.keys),
+		Tools:     pipelines.Tools(s.gocf, s.keys, s.packages),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 		Sandbox:   s.app.sandbox(),
+		Tracer:    s.app.tracer,
+		Vary:      s.app.vary,
 		Hide:      s.private(),
 		Reach:     map[string]engine.Reacher{"go": golang.NewReacher(s.gocf)},
 	})

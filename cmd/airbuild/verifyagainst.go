@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// A carriedFile is a file of --against.
+type carriedFile struct {
+	digest     action.Digest
+	executable bool
+	mode       bool // whether it can be run is known
+	used       bool
+	read       func(context.Context) ([]byte, error)
+}
+
+// artifacts is the component of a bundle that holds outputs.
+const artifacts = "artifacts"
+
+// openAgainst reads what --against names: a bundle, or a directory of files.
+func (v *verification) openAgainst(ctx context.Context) error {
+	if v.f.against == "" {
+		return nil
+	}
+	info, err := os.Stat(v.f.against)
+	if err != nil {
+		return usageError("--against: %w", err)
+	}
+	v.carried = map[string]carriedFile{}
+	if !info.IsDir() || exists(filepath.Join(v.f.against, "oci-layout")) || looksLikeMedia(v.f.against) {
+		return v.openBundleFiles(ctx)
+	}
+	return filepath.WalkDir(v.f.against, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		return v.addCarried(name)
+	})
+}
+
+// looksLikeMedia reports whether a directory holds bundles.
+func looksLikeMedia(dir string) bool {
+	for _, pattern := range []string{"*/oci-layout", "*.vol*.tar", "*-0001*.tar"} {
+		if found, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(found) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *verification) addCarried(name string) error {
+	rel, err := filepath.Rel(v.f.against, name)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return fmt.Errorf("read what was carried: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return fmt.Errorf("read what was carried: %w", err)
+	}
+	c := carriedFile{digest: action.Digest{Size: n}, executable: info.Mode()&0o111 != 0,
+		read: func(context.Context) ([]byte, error) { return os.ReadFile(name) }}
+	h.Sum(c.digest.Hash[:0])
+	v.carried[filepath.ToSlash(rel)] = c
+	return nil
+}
+
+func (v *verification) openBundleFiles(ctx context.Context) error {
+	b, err := v.app.openBundle(ctx, &v.f.trust, v.f.against)
+	if err != nil {
+		return err
+	}
+	if b.Root().Component(artifacts) == nil {
+		return errors.Join(usageError("--against %s: the bundle carries no artifacts to compare with", v.f.against), b.Close())
+	}
+	for f := range b.Files(artifacts) {
+		v.carried[f.Path] = carriedFile{digest: f.Digest, executable: f.Executable, mode: true, read: func(ctx context.Context) ([]byte, error) {
+			r, err := b.OpenFile(ctx, f)
+			if err != nil {
+				return nil, err
+			}
+			defer r.Close()
+			return io.ReadAll(r)
+		}}
+	}
+	v.bundle, v.against = b, "bundle "+b.Digest()
+	return nil
+}
+
+// compareCarried holds a step's outputs against the files that were carried. An
+// output that was not carried is not compared.
+func (v *verification) compareCarried(ctx context.Context, step *engine.Step, is map[string]outputFile, follows string) (stepVerdict, error) {
+	out := stepVerdict{Status: stepAbsent, Reason: "none of its outputs was carried"}
+	for _, p := range sortedKeys(is) {
+		name, c, ok := v.findCarried(p, is[p])
+		if !ok {
+			continue
+		}
+		c.used = true
+		v.carried[name] = c
+		file := outputFile{digest: c.digest, executable: c.executable, link: is[p].link}
+		if !c.mode {
+			file.executable = is[p].executable // media without modes are common
+		}
+		o, err := v.compareOutput(ctx, step, p, original{file, true, c.read}, is)
+		if err != nil {
+			return out, err
+		}
+		out.Outputs = append(out.Outputs, o)
+		if out.Status == stepAbsent {
+			out.Status, out.Reason = stepSame, ""
+		}
+		if !o.Same {
+			out.Status, out.Reason = stepDiffers, "its files are not those that were carried"
+			if follows != "" {
+				out.Status, out.Reason = stepFollows, "it was given what "+follows+" made"
+			}
+		}
+	}
+	return out, nil
+}
+
+// findCarried finds the file that an output was carried as: by its path in the
+// project, or below the output directory.
+func (v *verification) findCarried(p string, is outputFile) (string, carriedFile, bool) {
+	if is.link != "" {
+		return "", carriedFile{}, false
+	}
+	for _, name := range []string{p, strings.TrimPrefix(p, v.plan.Dist+"/"), path.Join(path.Base(v.plan.Dist), strings.TrimPrefix(p, v.plan.Dist+"/"))} {
+		if c, ok := v.carried[name]; ok {
+			return name, c, true
+		}
+	}
+	return "", carriedFile{}, false
+}
