@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -459,7 +460,7 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestRegistry(t *testing.T) {
-	all := Tasks(nil, &sign.Config{})
+	all := Tasks(nil, &sign.Config{}, &linuxpkg.Config{})
 	for _, name := range []string{
 		"archive", "checksum", "compress_binary", "exec", "go_build", "go_download", "go_generate",
 		"go_test", "go_tidy", "go_vendor", "go_vet", "sign", "template",
@@ -481,7 +482,7 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
-	if len(Tools(nil, &sign.Config{})) == 0 {
+	if len(Tools(nil, &sign.Config{}, &linuxpkg.Config{})) == 0 {
 		t.Error("no tools")
 	}
 }

@@ -10,17 +10,18 @@ import (
 	"github.com/airbuild/airbuild/tasks/checksum"
 	"github.com/airbuild/airbuild/tasks/compress"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/shell"
 	"github.com/airbuild/airbuild/tasks/sign"
 	"github.com/airbuild/airbuild/tasks/template"
 )
 
 // Tasks returns every stage type by its name.
-func Tasks(cfg *golang.Config, keys *sign.Config) map[string]tasks.Task {
+func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(),
-		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys),
+		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
 	) {
 		byType[t.Schema().Type] = t
 	}
@@ -29,11 +30,11 @@ func Tasks(cfg *golang.Config, keys *sign.Config) map[string]tasks.Task {
 
 // Tools returns every in-process tool that the stage types' steps name. The
 // Configs are those of Tasks.
-func Tools(cfg *golang.Config, keys *sign.Config) map[string]engine.Tool {
+func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(),
-		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys),
+		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
 	} {
 		maps.Copy(tools, leaf)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -44,7 +45,7 @@ func docTables() map[string]string {
 			tables[b.Type+": "+inner.Type] = blockTable(inner)
 		}
 	}
-	for name, t := range pipelines.Tasks(&golang.Config{}, &sign.Config{}) {
+	for name, t := range pipelines.Tasks(&golang.Config{}, &sign.Config{}, &linuxpkg.Config{}) {
 		tables[name] = "*" + t.Schema().Doc + "*\n\n" + schemaTable(t.Schema().Attrs)
 		addNested(name, t.Schema().Blocks)
 	}
