@@ -95,9 +95,6 @@ func grows(p string) bool {
 // Merges says which files several components may have with other contents.
 func (t *goTree) Merges(p string) bool { return grows(p) }
 
-// Merges says which files several components may have with other contents.
-func (t *goTree) Merges(p string) bool { return grows(p) }
-
 func digests(f bundle.File) []action.Digest { return []action.Digest{f.Digest} }
 
 // Has reads what is there, whatever an earlier import put: a module that was
