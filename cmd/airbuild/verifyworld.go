@@ -359,5 +359,8 @@ func (t clockTracer) Trace(_ *engine.Prepared, _, path string, argv []string) ([
 	return trace.Command(t.self, trace.Options{Clock: t.clock}, path, argv)
 }
 
+// Touch implements local.Tracer.
+func (clockTracer) Touch(*engine.Prepared, string, string, bool) {}
+
 // Reach implements local.Tracer.
 func (t clockTracer) Reach() (read, write []string) { return []string{t.self}, nil }

@@ -272,7 +272,7 @@ func (j *job) runTool(ctx context.Context, name string, args []string) error {
 		WorkDir: j.runDir(),
 		Log:     j.log,
 		Run:     j.process,
-		Place:   j.place(ctx),
+		Place:   j.watched(j.place(ctx)),
 	}
 	err := t.Run(ctx, call)
 	if err == nil || ctx.Err() != nil {

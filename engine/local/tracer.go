@@ -12,6 +12,9 @@ type Tracer interface {
 	// program's own name, for a step whose copy of the project is in dir: the
 	// place of a Staged step's inputs. An empty command runs it as it is.
 	Trace(p *engine.Prepared, dir, path string, argv []string) ([]string, error)
+	// Touch is told of a file that a tool of the step opens in airbuild's own
+	// process, or asks for, because its name came from the user.
+	Touch(p *engine.Prepared, dir, path string, write bool)
 	// Reach lists what the tracer itself reads and writes: a sandbox shows it.
 	Reach() (read, write []string)
 }
@@ -26,6 +29,20 @@ func (j *job) watch(path string, argv []string) (string, []string, error) {
 		return path, argv, err
 	}
 	return cmd[0], cmd, nil
+}
+
+// watched has the Tracer told of what a tool opens.
+func (j *job) watched(place func(string, bool) (string, bool)) func(string, bool) (string, bool) {
+	if j.e.Tracer == nil {
+		return place
+	}
+	return func(p string, write bool) (string, bool) {
+		j.e.Tracer.Touch(j.p, j.out, p, write)
+		if place == nil {
+			return p, true
+		}
+		return place(p, write)
+	}
 }
 
 // showTracer adds what the Tracer needs to a sandbox.

@@ -50,6 +50,9 @@ type Access struct {
 	// was written, is no input.
 	Found bool `json:"found,omitempty"`
 	Left  bool `json:"left,omitempty"` // it was there when the process ended
+	// By names the programs that did more than ask for it, as the kernel calls
+	// them, sorted.
+	By []string `json:"by,omitempty"`
 }
 
 // A Record is what was seen.
@@ -141,8 +144,15 @@ func join(all map[string]Access, a Access) Access {
 	return Access{
 		Path: a.Path, Read: a.Read || b.Read, Write: a.Write || b.Write, Exec: a.Exec || b.Exec,
 		Stat: a.Stat || b.Stat, Dir: a.Dir || b.Dir, Left: a.Left || b.Left,
-		Found: a.Found && b.Found,
+		Found: a.Found && b.Found, By: names(a.By, b.By),
 	}
+}
+
+// names joins two lists of names.
+func names(a, b []string) []string {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // write leaves a record in a directory: by rename, so that it is whole.

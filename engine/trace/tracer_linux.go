@@ -177,9 +177,9 @@ func (t *tracer) access(pid int, c fileCall, r sysCall) {
 		}
 	}
 	p = filepath.Clean(p)
-	t.note(p, c.kind, flags)
+	t.note(pid, p, c.kind, flags)
 	if end, err := filepath.EvalSymlinks(p); err == nil && end != p {
-		t.note(end, c.kind, flags)
+		t.note(pid, end, c.kind, flags)
 	}
 }
 
@@ -202,7 +202,7 @@ func (t *tracer) lose(why string) {
 
 // note adds what a call does. It runs before the call: what is there now is what
 // the call finds.
-func (t *tracer) note(p string, k kind, flags uint64) {
+func (t *tracer) note(pid int, p string, k kind, flags uint64) {
 	for _, dir := range [...]string{"/proc/", "/dev/", "/sys/"} {
 		if strings.HasPrefix(p, dir) {
 			return
@@ -217,22 +217,35 @@ func (t *tracer) note(p string, k kind, flags uint64) {
 		a = &Access{Path: p, Found: err == nil, Dir: err == nil && info.IsDir()}
 		t.seen[p] = a
 	}
+	if k == looks || k == follows || flags&unix.O_PATH != 0 && k != writes && k != runs {
+		a.Stat = true
+		return
+	}
+	if by := t.program(pid); by != "" && !slices.Contains(a.By, by) {
+		a.By = names(a.By, []string{by})
+	}
 	switch k {
 	case writes:
 		a.Write = true
-	case looks, follows:
-		a.Stat = true
 	case runs:
 		a.Exec = true
 	default:
-		if flags&unix.O_PATH != 0 {
-			a.Stat = true
-			return
-		}
 		mode := flags & unix.O_ACCMODE
 		a.Write = a.Write || mode != unix.O_RDONLY || flags&(unix.O_CREAT|unix.O_TRUNC) != 0
 		a.Read = a.Read || mode != unix.O_WRONLY && flags&unix.O_TRUNC == 0
 	}
+}
+
+// program is what the kernel calls a thread's program; "" if /proc is another's.
+func (t *tracer) program(pid int) string {
+	if !t.exact {
+		return ""
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return ""
+	}
+	return strings.ToValidUTF8(strings.TrimSuffix(string(b), "\n"), "?")
 }
 
 // record is what was seen.
