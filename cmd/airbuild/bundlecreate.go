@@ -504,7 +504,7 @@ func packSize(volume int64) int64 {
 	if volume == pipelines.NoVolumes || volume/4 > bundle.DefaultPackSize {
 		return bundle.DefaultPackSize
 	}
-	return max(volume/4, 1<<20)
+	return max(volume/4, 256<<10)
 }
 
 // spec is what bundle.Create takes.

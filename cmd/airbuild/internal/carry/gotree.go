@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path"
@@ -156,11 +157,14 @@ func (t *goTree) Flush(ctx context.Context) error {
 	if err := t.complete(ctx); err != nil {
 		return err
 	}
-	toolchains, err := t.verify(ctx)
+	report, err := t.verify(ctx)
 	if err != nil {
 		return err
 	}
-	if err := t.install(ctx, toolchains); err != nil {
+	if err := t.install(ctx, report.Toolchains()); err != nil {
+		return err
+	}
+	if err := t.mend(ctx, report); err != nil {
 		return err
 	}
 	if err := proxytree.Merge(ctx, GoProxy(t.places.cache), t.incomingDir()); err != nil {
@@ -243,9 +247,72 @@ func (t *goTree) bring(ctx context.Context, f bundle.File) error {
 	return t.incoming.Put(ctx, f, r)
 }
 
-// verify holds the incoming tree against its proofs, and returns the toolchains
-// in it. A module that nobody vouches for is refused.
-func (t *goTree) verify(ctx context.Context) ([]proxytree.Toolchain, error) {
+// mend takes files of the tree that Go uses away that were damaged since they
+// came: a verified one of the same module is at hand, and both were to have the
+// same sum. One that differs for another reason stays, and is refused.
+func (t *goTree) mend(ctx context.Context, report *proxytree.Report) error {
+	recorded, err := proxytree.TreeSums(GoProxy(t.places.cache))
+	if err != nil {
+		return fmt.Errorf("mend modules: %w", err)
+	}
+	for _, m := range report.Modules {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		for _, part := range []struct{ ext, sum, name string }{
+			{"zip", m.Sum, m.Path + " " + m.Version.Version}, {"mod", m.ModSum, m.Path + " " + m.Version.Version + "/go.mod"},
+		} {
+			if part.sum == "" || m.Evidence != proxytree.ByProof && recorded[part.name] != part.sum {
+				continue
+			}
+			rel, err := proxytree.RelPath(m.Version, part.ext)
+			if err != nil {
+				return fmt.Errorf("mend modules: %w", err)
+			}
+			if err := t.dropDamaged(rel); err != nil {
+				return fmt.Errorf("mend module %s: %w", m.Version, err)
+			}
+		}
+	}
+	return nil
+}
+
+// dropDamaged removes a file of the tree that Go uses if it is not the incoming
+// one.
+func (t *goTree) dropDamaged(rel string) error {
+	old := filepath.Join(GoProxy(t.places.cache), filepath.FromSlash(rel))
+	have, err := os.Stat(old)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	incoming := filepath.Join(t.incomingDir(), filepath.FromSlash(rel))
+	want, err := os.Stat(incoming)
+	if err != nil || os.SameFile(have, want) {
+		return err
+	}
+	same, err := sameContent(old, incoming)
+	if err != nil || same {
+		return err
+	}
+	return os.Remove(old)
+}
+
+// sameContent compares two files.
+func sameContent(a, b string) (bool, error) {
+	x, err := hashFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := hashFile(b)
+	return x == y, err
+}
+
+// verify holds the incoming tree against its proofs. A module that nobody
+// vouches for is refused.
+func (t *goTree) verify(ctx context.Context) (*proxytree.Report, error) {
 	report, err := proxytree.Verify(ctx, t.incomingDir(), proxytree.Options{})
 	if err != nil {
 		if proxytree.IsRefusal(err) {
@@ -258,7 +325,7 @@ func (t *goTree) verify(ctx context.Context) ([]proxytree.Toolchain, error) {
 			return nil, fmt.Errorf("%w: module %s: neither a proof nor a recorded sum says what it should be", bundle.ErrRefused, m.Version)
 		}
 	}
-	return report.Toolchains(), nil
+	return report, nil
 }
 
 // install unpacks the toolchains that run here.

@@ -380,20 +380,26 @@ func hashTree(dir string) (map[string]string, error) {
 		if !e.Type().IsRegular() {
 			return nil
 		}
-		f, err := os.Open(name)
+		rel, err := filepath.Rel(dir, name)
 		if err != nil {
 			return err
 		}
-		defer f.Close()
-		h := sha256.New()
-		if _, err := io.Copy(h, f); err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, name)
-		sums[filepath.ToSlash(rel)] = hex.EncodeToString(h.Sum(nil))
+		sums[filepath.ToSlash(rel)], err = hashFile(name)
 		return err
 	})
 	return sums, err
+}
+
+// hashFile is a file's SHA-256 in hexadecimal.
+func hashFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return hex.EncodeToString(h.Sum(nil)), err
 }
 
 // Clear removes a directory of airbuild's own, if it is there.
