@@ -1,0 +1,116 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A Commit is one entry of a Log.
+type Commit struct {
+	Hash    string // full, lower-case hexadecimal
+	Parents int    // more than one: a merge
+	Time    time.Time
+	Author  string
+	Email   string
+	Subject string
+	Body    string // without the subject; lines end in \n
+}
+
+// A Log is what happened between two revisions.
+type Log struct {
+	Since   string   // the tag or revision it begins behind; empty: the first commit
+	Until   string   // full hash of its last commit
+	Tag     string   // a tag of that commit; empty if there is none
+	Commits []Commit // newest first
+}
+
+// ErrNoHistory says that a source tree has no git repository, or one without
+// the commits that a log needs.
+var ErrNoHistory = errors.New("the history of the source is not here")
+
+// logFields are the placeholders of git log's format, in the order of Commit.
+const logFields = "%H%x00%P%x00%ct%x00%an%x00%ae%x00%s%x00%b%x00"
+
+// ReadLog reads the commits of the repository that dir is in, that until has
+// and since has not. An empty until is HEAD; an empty since is the nearest tag
+// before until, or the beginning if there is no tag. Revisions are anything
+// that git rev-parse takes. The answer hangs on the repository alone: no
+// mailmap, no replaced commits, no configuration.
+func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
+	if !exists(filepath.Join(dir, ".git")) && (exists(filepath.Join(dir, FileName)) || !inRepository(dir)) {
+		return nil, fmt.Errorf("read log: %w: there is no git repository", ErrNoHistory)
+	}
+	if until == "" {
+		until = "HEAD"
+	}
+	r, err := OpenRevision(ctx, dir, until)
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	g := r.git
+	if shallow, err := g.run(ctx, "rev-parse", "--is-shallow-repository"); err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	} else if shallow == "true" {
+		return nil, fmt.Errorf("read log: %w: this is a shallow clone; run git fetch --unshallow --tags", ErrNoHistory)
+	}
+	l := &Log{Since: since, Until: r.Commit}
+	if l.Tag, err = g.answer(ctx, "describe", "--tags", "--exact-match", r.Commit); err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	span := r.Commit
+	if since == "" {
+		if l.Since, err = g.answer(ctx, "describe", "--tags", "--abbrev=0", r.Commit+"^"); err != nil {
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+	}
+	if l.Since != "" {
+		from, err := OpenRevision(ctx, dir, l.Since)
+		if err != nil {
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+		span = from.Commit + ".." + span
+	}
+	out, err := g.run(ctx, "-c", "log.showSignature=false", "-c", "i18n.logOutputEncoding=UTF-8",
+		"log", "--no-color", "--no-mailmap", "--no-notes", "--no-show-signature", "--topo-order", "--format=tformat:"+logFields, span, "--")
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	l.Commits, err = parseLog(out)
+	return l, err
+}
+
+// answer is run, but that git finds nothing is an empty answer.
+func (g *git) answer(ctx context.Context, argv ...string) (string, error) {
+	out, err := g.run(ctx, argv...)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 128 {
+		return "", nil
+	}
+	return out, err
+}
+
+// parseLog reads what git log prints in the format of logFields.
+func parseLog(out string) (commits []Commit, err error) {
+	const fields = 7
+	parts := strings.Split(out, "\x00")
+	if len(parts)%fields != 1 {
+		return nil, fmt.Errorf("read log: git log gave %d fields", len(parts))
+	}
+	for ; len(parts) > fields; parts = parts[fields:] {
+		c := Commit{Hash: strings.TrimPrefix(parts[0], "\n"), Parents: len(strings.Fields(parts[1])),
+			Author: parts[3], Email: parts[4], Subject: parts[5], Body: parts[6]}
+		seconds, err := strconv.ParseInt(parts[2], 10, 64)
+		if err != nil || !isHash(c.Hash) {
+			return nil, fmt.Errorf("read log: git log gave commit %q of time %q", c.Hash, parts[2])
+		}
+		c.Time = time.Unix(seconds, 0).UTC()
+		commits = append(commits, c)
+	}
+	return commits, nil
+}
