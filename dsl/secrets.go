@@ -18,7 +18,7 @@ func (s *Scope) Secrets() []string { return s.secrets.all() }
 // them while expressions are evaluated, maybe by several goroutines.
 type secrets struct {
 	mu    sync.Mutex
-	texts []string // longest first
+	texts []string // longest first, those of one length sorted
 }
 
 func (s *secrets) all() []string {
@@ -39,7 +39,7 @@ func (s *secrets) keep(v cty.Value) {
 		}
 		return true, nil
 	})
-	slices.SortStableFunc(s.texts, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	slices.SortFunc(s.texts, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
 }
 
 // primitiveText is the text of a string or number. A bool is too common a

@@ -15,8 +15,14 @@ import (
 // failed means that a mistake was reported; poisoned that a value is unknown
 // because of a mistake that was reported elsewhere. Either way the stage is
 // left out of the plan.
+//
+// Several may read cells of one stage at once (ahead.go): what a cell's
+// expressions come to is written to nothing but the fields below.
 type bodyReader struct {
 	*planner
+	report   *report // the planner's, or of a twin alone
+	suspects *suspects
+
 	stage *stage
 	scope *scope
 	body  *hclsyntax.Body
@@ -149,6 +155,10 @@ func explainAll(diags hcl.Diagnostics, expr hcl.Expression, context *hcl.EvalCon
 		if d.Severity != hcl.DiagError || d.Subject == nil {
 			continue
 		}
+		if e := explainIndex(d); e != nil {
+			out[i] = e
+			continue
+		}
 		for _, t := range expr.Variables() {
 			if e := explain(t, context); e != nil && overlaps(*e.Subject, *d.Subject) {
 				out[i] = e
@@ -179,6 +189,11 @@ func explain(t hcl.Traversal, context *hcl.EvalContext) *hcl.Diagnostic {
 			return nil
 		}
 		if !plain.Type().HasAttribute(name) {
+			if _, index := step.(hcl.TraverseIndex); index {
+				if e := explainCell(plain, so, name, at); e != nil {
+					return e
+				}
+			}
 			return explainAttribute(plain, so, name, at)
 		}
 		v = plain.GetAttr(name)
@@ -197,6 +212,52 @@ func lookup(root string, context *hcl.EvalContext) (cty.Value, bool) {
 		}
 	}
 	return cty.NilVal, false
+}
+
+// explainIndex is explain for an index that is computed, or of several parts.
+func explainIndex(d *hcl.Diagnostic) *hcl.Diagnostic {
+	expr, ok := d.Expression.(*hclsyntax.IndexExpr)
+	if !ok || d.EvalContext == nil {
+		return nil
+	}
+	v, diags := expr.Collection.Value(d.EvalContext)
+	key, more := expr.Key.Value(d.EvalContext)
+	key, marks := key.Unmark()
+	text, plain := dsl.QuickText(key)
+	h, isStage := handleOf(v)
+	if diags.HasErrors() || more.HasErrors() || !plain || len(marks) > 0 || !isStage {
+		return nil
+	}
+	v, _ = v.Unmark()
+	return explainCell(v, h.String(), text, expr.Key.Range())
+}
+
+// explainCell says which cells a stage has instead of the one named: brackets
+// are for cells. It returns nil if v is no stage.
+func explainCell(v cty.Value, so, name string, at hcl.Range) *hcl.Diagnostic {
+	h, isStage := handleOf(v)
+	if !isStage || h.cell != nil {
+		return nil
+	}
+	var cells []string
+	for _, c := range h.cells() {
+		if c.key != "" {
+			cells = append(cells, c.key)
+		}
+	}
+	slices.Sort(cells)
+	detail := dsl.DidYouMean(name, cells)
+	switch {
+	case detail != "":
+	case len(cells) > 0:
+		detail = " It has " + listNames(cells) + "."
+	default:
+		detail = " It has none: its output is " + so + ".path."
+		if len(h.paths(at)) != 1 {
+			detail = " It has none: its outputs are " + so + ".paths."
+		}
+	}
+	return errorAt(at, "Unknown cell", "%s has no cell %q.%s", so, name, detail)
 }
 
 // explainAttribute says what a stage, a cell or each has instead of name.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -17,7 +18,10 @@ import (
 
 // A fakeTask has an attribute of every kind and makes one step, which claims
 // its outputs, or two if inner is set.
-type fakeTask struct{ seen *[]*tasks.Block }
+type fakeTask struct {
+	seen *[]*tasks.Block
+	mu   *sync.Mutex // guards seen
+}
 
 func (fakeTask) Schema() *tasks.Schema {
 	return &tasks.Schema{
@@ -48,7 +52,9 @@ func (fakeTask) Schema() *tasks.Schema {
 
 func (f fakeTask) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if f.seen != nil {
+		f.mu.Lock()
 		*f.seen = append(*f.seen, b)
+		f.mu.Unlock()
 	}
 	s := b.NewStep(engine.InProcess)
 	s.Command.Arguments = []string{"airbuild:make", "1", b.String("text")}
@@ -113,7 +119,7 @@ func (f *fixture) fs() fs.FS {
 func (f *fixture) load() (*Plan, hcl.Diagnostics) {
 	f.seen = nil
 	opts := f.opts
-	opts.Tasks = map[string]tasks.Task{"make": fakeTask{&f.seen}, "needy": needy{}}
+	opts.Tasks = map[string]tasks.Task{"make": fakeTask{&f.seen, &sync.Mutex{}}, "needy": needy{}}
 	for name, t := range f.opts.Tasks {
 		opts.Tasks[name] = t
 	}

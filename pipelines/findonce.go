@@ -1,5 +1,7 @@
 package pipelines
 
+import "sync"
+
 // findOnce makes a program's place be looked for once a plan: ten thousand
 // cells run the same few.
 func findOnce(find func(string) (string, error)) func(string) (string, error) {
@@ -10,8 +12,11 @@ func findOnce(find func(string) (string, error)) func(string) (string, error) {
 		path string
 		err  error
 	}
+	var mu sync.Mutex
 	found := map[string]place{}
 	return func(name string) (string, error) {
+		mu.Lock()
+		defer mu.Unlock()
 		p, ok := found[name]
 		if !ok {
 			p.path, p.err = find(name)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	version "github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2"
@@ -29,6 +30,7 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 		byName:  map[string]*stage{},
 		schemas: map[string]*tasks.Schema{},
 		looked:  map[string]bool{},
+		asking:  &sync.Mutex{},
 		project: opts.Project,
 	}
 	if p.project.Files == nil {
@@ -62,8 +64,9 @@ type planner struct {
 	pipelines  []*pipeline
 	outputs    map[string]owner // by project-relative path
 	made       map[string]owner // outputs of the first planning; nil during it
-	asked      map[string]bool  // what makes was asked, and last said
-	suspects   map[suspect]bool
+	asked      map[string]bool  // what makes was asked, and last said; under asking
+	asking     *sync.Mutex
+	suspects   *suspects
 
 	incomplete bool // a file could not be read: names may be missing
 	anyBroken  bool // a stage was left out
@@ -219,7 +222,7 @@ func (p *planner) planAll() {
 func (p *planner) reset() {
 	p.plan.Graph, p.plan.Stages, p.plan.Pipelines = &engine.Graph{}, nil, nil
 	p.pipelines, p.anyBroken = nil, false
-	p.outputs, p.suspects, p.asked = map[string]owner{}, map[suspect]bool{}, map[string]bool{}
+	p.outputs, p.suspects, p.asked = map[string]owner{}, &suspects{}, map[string]bool{}
 	for _, s := range p.stages {
 		s.refs, s.broken, s.cells, s.value = nil, s.clashes, nil, cty.NilVal
 		s.planned = &Stage{Name: s.decl.Name, Type: s.decl.Type, Range: s.decl.Range}
@@ -227,8 +230,11 @@ func (p *planner) reset() {
 	}
 }
 
-// makes is Project.Makes: what is known so far.
+// makes is Project.Makes: what is known so far. The outputs are not written
+// to while tasks that may ask plan.
 func (p *planner) makes(name string) bool {
+	p.asking.Lock()
+	defer p.asking.Unlock()
 	_, known := p.made[name]
 	if !known {
 		_, known = p.outputs[name]

@@ -113,6 +113,9 @@ func (b *bodyReader) metaNamesCell() bool {
 
 // get decodes a meta-argument by a kind.
 func (m *metaReader) get(name string, kind tasks.Kind) decoded {
+	if m.body.Attributes[name] == nil {
+		return decoded{} // most stages have few of them
+	}
 	return m.getFrom(m.body, &tasks.Attr{Name: name, Kind: kind})
 }
 
@@ -282,7 +285,7 @@ func (m *metaReader) inputPattern(d *decoder, e element, bare string, negative b
 	if err != nil {
 		m.fail(errorAt(e.at, "Pattern not expanded", "%s.", err))
 	} else if !found {
-		m.suspects[suspect{full, e.at, m.stage, aPattern}] = true
+		m.suspects.add(full, suspicion{e.at, m.stage, aPattern})
 	}
 }
 

@@ -1,7 +1,6 @@
 package pipelines
 
 import (
-	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -76,58 +75,47 @@ func outputRange(s *stage) hcl.Range {
 	return s.decl.Range
 }
 
-// A suspect is a path that a user wrote out. When all outputs are known it is
-// checked whether a stage makes it, and if not, whether it is there.
-type suspect struct {
-	path string
-	at   hcl.Range
-	by   *stage
-	kind suspectKind
-}
-
-type suspectKind uint8
-
-const (
-	aPath    suspectKind = iota
-	aText                // a string that is no path by its kind: it need not exist
-	aPattern             // one that matches nothing yet
-)
-
 func (b *bodyReader) suspectPath(full string, e element) {
-	b.suspects[suspect{full, e.at, b.stage, aPath}] = true
+	b.suspects.add(full, suspicion{e.at, b.stage, aPath})
 }
 
 // suspectText notes strings that name a place in dist.
 func (b *bodyReader) suspectText(e element) {
 	if len(e.refs) == 0 && !e.sensitive && strings.HasPrefix(e.text, b.project.Dist+"/") {
-		b.suspects[suspect{path.Clean(e.text), e.at, b.stage, aText}] = true
+		b.suspects.add(path.Clean(e.text), suspicion{e.at, b.stage, aText})
 	}
 }
 
 // checkSuspects reports written-out paths that should be references, and
 // those that do not exist.
 func (p *planner) checkSuspects() {
-	suspects := slices.SortedFunc(maps.Keys(p.suspects), func(a, b suspect) int {
-		return cmp.Or(cmp.Compare(a.at.Filename, b.at.Filename), cmp.Compare(a.at.Start.Byte, b.at.Start.Byte), cmp.Compare(a.path, b.path))
-	})
-	for _, s := range suspects {
-		if s.kind == aPattern {
-			p.checkPattern(s)
-			continue
+	for s, paths := range p.suspects.sorted() {
+		if s.kind == aPath {
+			p.files.lookAt(paths)
 		}
-		if o, ok := p.makerOf(s); ok {
-			p.report.add(errorAt(s.at, "Output of another stage", "%s is made by %s: write %s, so that it is there first.",
-				s.path, StepName(o.stage.decl.Name, o.cell.key), referenceTo(o, s.path)))
-			continue
+		for _, name := range paths {
+			p.checkSuspect(suspect{s, name})
 		}
-		if s.kind != aPath || p.files.has(s.path) {
-			continue
-		}
-		if !p.files.fsys.hides(s.path) {
-			p.report.add(errorAt(s.at, "File not found", "There is no file or directory %q in the project.%s", s.path, p.files.nearFile(s.path)))
-		} else if !p.incomplete && !p.anyBroken {
-			p.report.add(errorAt(s.at, "File not found", "No stage makes %q, and what lies in %s is no source.", s.path, p.project.Dist))
-		}
+	}
+}
+
+func (p *planner) checkSuspect(s suspect) {
+	if s.kind == aPattern {
+		p.checkPattern(s)
+		return
+	}
+	if o, ok := p.makerOf(s); ok {
+		p.report.add(errorAt(s.at, "Output of another stage", "%s is made by %s: write %s, so that it is there first.",
+			s.path, StepName(o.stage.decl.Name, o.cell.key), referenceTo(o, s.path)))
+		return
+	}
+	if s.kind != aPath || p.files.has(s.path) {
+		return
+	}
+	if !p.files.fsys.hides(s.path) {
+		p.report.add(errorAt(s.at, "File not found", "There is no file or directory %q in the project.%s", s.path, p.files.nearFile(s.path)))
+	} else if !p.incomplete && !p.anyBroken {
+		p.report.add(errorAt(s.at, "File not found", "No stage makes %q, and what lies in %s is no source.", s.path, p.project.Dist))
 	}
 }
 

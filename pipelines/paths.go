@@ -3,7 +3,6 @@ package pipelines
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -248,121 +246,4 @@ func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
 		out[i] = tasks.PathValue{Path: m, Range: e.at}
 	}
 	return out, true
-}
-
-// A projectFiles looks things up in the project and remembers what it saw, so
-// that a thousand cells cost one look.
-type projectFiles struct {
-	fsys  visibleFS
-	globs map[string]globResult
-	known map[string]bool
-}
-
-type globResult struct {
-	matches []string
-	err     error
-}
-
-func newProjectFiles(fsys fs.FS, dist string) *projectFiles {
-	return &projectFiles{
-		fsys:  visibleFS{fsys, dist},
-		globs: map[string]globResult{},
-		known: map[string]bool{},
-	}
-}
-
-// has reports whether there is a source of that name, file or directory. What
-// lies in dist was made, and counts only as an output.
-func (f *projectFiles) has(name string) bool {
-	return !f.fsys.hides(name) && f.exists(name)
-}
-
-// exists reports whether there is a file or directory of that name.
-func (f *projectFiles) exists(name string) bool {
-	if known, ok := f.known[name]; ok {
-		return known
-	}
-	_, err := fs.Stat(f.fsys, name)
-	f.known[name] = err == nil
-	return err == nil
-}
-
-// glob returns the files that a pattern names, sorted.
-func (f *projectFiles) glob(pattern string) ([]string, error) {
-	if r, ok := f.globs[pattern]; ok {
-		return r.matches, r.err
-	}
-	var r globResult
-	if !doublestar.ValidatePattern(pattern) {
-		r.err = doublestar.ErrBadPattern
-	} else {
-		r.matches, r.err = doublestar.Glob(f.fsys, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
-		slices.Sort(r.matches)
-	}
-	f.globs[pattern] = r
-	return r.matches, r.err
-}
-
-// matchesAny reports whether a pattern names any file; it stops at the first.
-func (f *projectFiles) matchesAny(pattern string) (bool, error) {
-	if r, ok := f.globs[pattern]; ok {
-		return len(r.matches) > 0, r.err
-	}
-	if !doublestar.ValidatePattern(pattern) {
-		return false, doublestar.ErrBadPattern
-	}
-	found := false
-	err := doublestar.GlobWalk(f.fsys, pattern, func(string, fs.DirEntry) error {
-		found = true
-		return fs.SkipAll
-	}, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
-	if found {
-		f.globs[pattern] = globResult{matches: []string{""}}
-		return true, nil
-	}
-	return false, err
-}
-
-// siblings are the names beside a path, for suggestions.
-func (f *projectFiles) siblings(name string) []string {
-	entries, err := fs.ReadDir(f.fsys, path.Dir(name))
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
-// A visibleFS is the project without what no pattern may name: the output
-// directory and .git.
-type visibleFS struct {
-	fs.FS
-	dist string
-}
-
-// ReadDir implements fs.ReadDirFS.
-func (v visibleFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	if v.hides(name) {
-		return nil, nil
-	}
-	entries, err := fs.ReadDir(v.FS, name)
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return v.hides(path.Join(name, e.Name())) }), err
-}
-
-func (v visibleFS) hides(name string) bool {
-	return name == ".git" || name == v.dist || strings.HasPrefix(name, ".git/") || strings.HasPrefix(name, v.dist+"/")
-}
-
-// Stat implements fs.StatFS.
-func (v visibleFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(v.FS, name) }
-
-// nearFile is a suggestion for a file that is not there.
-func (f *projectFiles) nearFile(name string) string {
-	if near := dsl.SuggestName(path.Base(name), f.siblings(name)); near != "" {
-		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(name), near))
-	}
-	return ""
 }

@@ -18,7 +18,8 @@ import (
 // what it refers to, the stage is broken and has neither.
 func (p *planner) planStage(s *stage) {
 	b := &bodyReader{
-		planner: p, stage: s, scope: s.scope, body: s.decl.Body,
+		planner: p, report: &p.report, suspects: p.suspects,
+		stage: s, scope: s.scope, body: s.decl.Body,
 		shared: map[*hclsyntax.Attribute]decoded{},
 		byCell: map[*hclsyntax.Attribute]bool{},
 		wrong:  map[hcl.Expression]bool{},
@@ -85,6 +86,30 @@ func (b *bodyReader) planCells() {
 		b.values(bodies, b.readMeta().meta.Dir)
 		return
 	}
+	ready := b.readCells(cells, bodies)
+	if b.unusable() {
+		return
+	}
+	b.stage.cells = cells
+	b.plan.Graph.Steps = slices.Grow(b.plan.Graph.Steps, len(ready))
+	for some := range slices.Chunk(ready, cellsAhead) {
+		ahead := b.planAhead(some, labels)
+		for i := range some {
+			r := &some[i]
+			b.report.cell = r.cell
+			if b.stage.planned.Description == "" {
+				b.stage.planned.Description = r.meta.description
+			}
+			if ahead[i].block.First != engine.StepID(len(b.plan.Graph.Steps)) {
+				ahead[i] = b.planCell(r, labels, engine.StepID(len(b.plan.Graph.Steps)))
+			}
+			b.takeSteps(r, &ahead[i])
+		}
+	}
+}
+
+// readSome reads cells one after the other; those that when drops are left out.
+func (b *bodyReader) readSome(cells []*cell, bodies []leafBody) []readyCell {
 	ready := make([]readyCell, 0, len(cells))
 	for _, c := range cells {
 		b.enter(c)
@@ -94,18 +119,7 @@ func (b *bodyReader) planCells() {
 		m := b.readMeta()
 		ready = append(ready, readyCell{c, m, b.values(bodies, m.meta.Dir)})
 	}
-	if b.unusable() {
-		return
-	}
-	b.stage.cells = cells
-	b.plan.Graph.Steps = slices.Grow(b.plan.Graph.Steps, len(ready))
-	for _, r := range ready {
-		b.report.cell = r.cell
-		if b.stage.planned.Description == "" {
-			b.stage.planned.Description = r.meta.description
-		}
-		b.steps(r, labels)
-	}
+	return ready
 }
 
 // knownCells finds the stage's cells and reports whether that went well,
@@ -157,12 +171,26 @@ func (b *bodyReader) whenHolds() bool {
 	return !d.set || d.value.Cty.True()
 }
 
-// steps lets the task plan one cell and takes its steps into the graph.
-func (b *bodyReader) steps(r readyCell, labels map[string][]string) {
-	block := b.block(r, labels)
-	steps, diags := b.stage.task.Plan(block)
-	b.report.add(diags...)
-	if diags.HasErrors() {
+// A plannedCell is what the task made of a cell. It holds if block.First is the
+// id that the first step gets.
+type plannedCell struct {
+	block *tasks.Block
+	steps []engine.Step
+	diags hcl.Diagnostics
+}
+
+// planCell lets the task plan one cell.
+func (b *bodyReader) planCell(r *readyCell, labels map[string][]string, first engine.StepID) plannedCell {
+	p := plannedCell{block: b.block(r, labels, first)}
+	p.steps, p.diags = b.stage.task.Plan(p.block)
+	return p
+}
+
+// takeSteps takes the steps of a cell into the graph.
+func (b *bodyReader) takeSteps(r *readyCell, p *plannedCell) {
+	block, steps := p.block, p.steps
+	b.report.add(p.diags...)
+	if p.diags.HasErrors() {
 		b.failed = true
 		return
 	}
@@ -247,14 +275,14 @@ func refSteps(refs []tasks.Ref) []engine.StepID {
 }
 
 // block is what the task gets.
-func (b *bodyReader) block(r readyCell, labels map[string][]string) *tasks.Block {
+func (b *bodyReader) block(r *readyCell, labels map[string][]string, first engine.StepID) *tasks.Block {
 	s := b.stage.decl
 	return &tasks.Block{
 		Type: s.Type, Name: s.Name,
 		Cell:        r.key,
 		StepName:    StepName(s.Name, r.key),
 		Description: r.meta.description,
-		First:       engine.StepID(len(b.plan.Graph.Steps)),
+		First:       first,
 		Meta:        r.meta.meta,
 		Platform:    r.platform,
 		Project:     &b.project,

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -24,14 +25,16 @@ import (
 const rootVar = "AIRBUILD_ROOT"
 
 // Tasks returns the stage types of this package.
-func Tasks() []tasks.Task { return []tasks.Task{task{}} }
+func Tasks() []tasks.Task { return []tasks.Task{&task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
 func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
 
-type task struct{}
+// A task plans scripts with parsers that it has used before: each has a buffer
+// of its own, which ten thousand cells need not make.
+type task struct{ parsers sync.Pool }
 
-func (task) Schema() *tasks.Schema {
+func (*task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "exec",
 		Doc:  "Runs a command or a shell script that sees its declared inputs only.",
@@ -44,8 +47,8 @@ func (task) Schema() *tasks.Schema {
 	}
 }
 
-func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
-	p := planner{b: b, step: b.NewStep(engine.Staged)}
+func (t *task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	p := planner{b: b, parsers: &t.parsers, step: b.NewStep(engine.Staged)}
 	if b.Meta.SandboxMode == "workspace" {
 		p.step.Mode = engine.Workspace
 	}
@@ -71,6 +74,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 // A planner collects one step and what is wrong with it.
 type planner struct {
 	b        *tasks.Block
+	parsers  *sync.Pool // of *syntax.Parser
 	step     engine.Step
 	programs tasks.Programs
 	diags    hcl.Diagnostics

@@ -24,7 +24,12 @@ func (p *planner) script() {
 	for _, out := range p.b.Strings("outputs") {
 		p.step.Command.Arguments = append(p.step.Command.Arguments, strings.TrimSuffix(out, "/"))
 	}
-	file, err := parse(text)
+	parser, ok := p.parsers.Get().(*syntax.Parser)
+	if !ok {
+		parser = newParser()
+	}
+	file, err := parser.Parse(strings.NewReader(text), scriptName)
+	p.parsers.Put(parser)
 	if err != nil {
 		p.syntaxError(err)
 		return
@@ -36,8 +41,13 @@ func (p *planner) script() {
 
 // parse reads a script in the dialect that the interpreter speaks.
 func parse(text string) (*syntax.File, error) {
-	return syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "script")
+	return newParser().Parse(strings.NewReader(text), scriptName)
 }
+
+func newParser() *syntax.Parser { return syntax.NewParser(syntax.Variant(syntax.LangBash)) }
+
+// scriptName stands for the script in messages.
+const scriptName = "script"
 
 func (p *planner) syntaxError(err error) {
 	line, message := 1, err.Error()

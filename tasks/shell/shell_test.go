@@ -78,7 +78,7 @@ func TestCommand(t *testing.T) {
 				v.Refs = []tasks.Ref{{Step: 3, Path: "dist/gen"}}
 				b.Values["command"] = v
 			}
-			s := tasktest.Step(t, task{}, b)
+			s := tasktest.Step(t, &task{}, b)
 			if got := fmt.Sprintf("%q", s.Command.Arguments); got != tt.argv {
 				t.Errorf("argv %s, want %s", got, tt.argv)
 			}
@@ -110,7 +110,7 @@ func reverse(s string) string {
 func TestWorkspace(t *testing.T) {
 	b := block(map[string]any{"command": []string{"jq"}})
 	b.Meta.SandboxMode = "workspace"
-	if s := tasktest.Step(t, task{}, b); s.Mode != engine.Workspace {
+	if s := tasktest.Step(t, &task{}, b); s.Mode != engine.Workspace {
 		t.Errorf("mode %v", s.Mode)
 	}
 }
@@ -131,20 +131,20 @@ func TestMistakes(t *testing.T) {
 		{map[string]any{"script": "echo (\n"}, "line 1 of the script"},
 		{map[string]any{"script": "echo\nif true; then\necho"}, "line 2 of the script"},
 	} {
-		tasktest.WantError(t, task{}, block(tt.attrs), tt.words)
+		tasktest.WantError(t, &task{}, block(tt.attrs), tt.words)
 	}
 	for _, attrs := range []map[string]any{
 		{"command": []string{"jqq"}},
 		{"command": []string{"jq"}, "tools": []string{"jqq"}},
 		{"script": "echo\njqq ."},
 	} {
-		tasktest.WantMissing(t, task{}, block(attrs), `program "jqq" not found`)
+		tasktest.WantMissing(t, &task{}, block(attrs), `program "jqq" not found`)
 	}
 	b := block(map[string]any{"script": "echo hunter2"})
 	v := b.Values["script"]
 	v.Sensitive = true
 	b.Values["script"] = v
-	tasktest.WantError(t, task{}, b, "Sensitive value")
+	tasktest.WantError(t, &task{}, b, "Sensitive value")
 }
 
 func TestFindCalls(t *testing.T) {
@@ -176,7 +176,7 @@ func TestFindCalls(t *testing.T) {
 
 func TestScriptPlan(t *testing.T) {
 	b := block(map[string]any{"script": "command -v zstd || jq .\r\n./gen.sh; ./made", "outputs": []string{"out/", "b"}})
-	s := tasktest.Step(t, task{}, b)
+	s := tasktest.Step(t, &task{}, b)
 	if got := fmt.Sprintf("%q", s.Command.Arguments); got != `["airbuild:sh" "1" "command -v zstd || jq .\n./gen.sh; ./made" "out" "b"]` {
 		t.Error(got)
 	}
@@ -199,7 +199,7 @@ func TestScriptLine(t *testing.T) {
 	v := b.Values["script"]
 	v.Range = attr.Expr.Range()
 	b.Values["script"] = v
-	tasktest.WantMissing(t, task{}, b, `Airbuildfile:4: program "jqq" not found`)
+	tasktest.WantMissing(t, &task{}, b, `Airbuildfile:4: program "jqq" not found`)
 	r := scriptLine(b, 2)
 	if got := src[r.Start.Byte:r.End.Byte]; got != "jqq ." || r.Start.Line != 4 || r.Start.Column != 5 {
 		t.Errorf("%v: %q", r, got)

@@ -1,0 +1,211 @@
+package pipelines
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/airbuild/airbuild/dsl"
+)
+
+// A projectFiles looks things up in the project and remembers what it saw, so
+// that a thousand cells cost one look.
+type projectFiles struct {
+	fsys visibleFS
+
+	mu    sync.Mutex // guards what follows; not held while the disk is looked at
+	globs map[string]globResult
+	some  map[string]bool // whether a pattern names any file
+	known map[string]bool
+}
+
+type globResult struct {
+	matches []string
+	err     error
+}
+
+func newProjectFiles(fsys fs.FS, dist string) *projectFiles {
+	return &projectFiles{
+		fsys:  visibleFS{fsys, dist},
+		globs: map[string]globResult{},
+		some:  map[string]bool{},
+		known: map[string]bool{},
+	}
+}
+
+// has reports whether there is a source of that name, file or directory. What
+// lies in dist was made, and counts only as an output.
+func (f *projectFiles) has(name string) bool {
+	return !f.fsys.hides(name) && f.exists(name)
+}
+
+// exists reports whether there is a file or directory of that name.
+func (f *projectFiles) exists(name string) bool {
+	f.mu.Lock()
+	known, ok := f.known[name]
+	f.mu.Unlock()
+	if ok {
+		return known
+	}
+	_, err := fs.Stat(f.fsys, name)
+	f.mu.Lock()
+	f.known[name] = err == nil
+	f.mu.Unlock()
+	return err == nil
+}
+
+// manySiblings are so many names of one directory that it is read as a whole.
+const manySiblings = 64
+
+// lookAt finds out which of many names there are, faster than one by one: a
+// directory that holds many of them is read. What exists has to find out of
+// the others is left to it.
+func (f *projectFiles) lookAt(names []string) {
+	if len(names) < manySiblings {
+		return
+	}
+	wanted := map[string]map[string]bool{} // by directory, then by name
+	for _, name := range names {
+		dir := path.Dir(name)
+		if wanted[dir] == nil {
+			wanted[dir] = map[string]bool{}
+		}
+		wanted[dir][path.Base(name)] = true
+	}
+	for dir, some := range wanted {
+		if len(some) >= manySiblings {
+			f.readSome(dir, some)
+		}
+	}
+}
+
+// readSome notes the wanted files and directories that dir has. It stops where
+// looking for each would have been faster, and knows nothing of links, which
+// may lead nowhere.
+func (f *projectFiles) readSome(dir string, wanted map[string]bool) {
+	file, err := f.fsys.Open(dir)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	list, ok := file.(fs.ReadDirFile)
+	for read := 0; ok && read <= 4*len(wanted); {
+		entries, err := list.ReadDir(1024)
+		read += len(entries)
+		f.mu.Lock()
+		for _, e := range entries {
+			if wanted[e.Name()] && (e.IsDir() || e.Type().IsRegular()) {
+				f.known[path.Join(dir, e.Name())] = true
+			}
+		}
+		f.mu.Unlock()
+		if err != nil || len(entries) == 0 {
+			return
+		}
+	}
+}
+
+// glob returns the files that a pattern names, sorted.
+func (f *projectFiles) glob(pattern string) ([]string, error) {
+	r, ok := f.globbed(pattern)
+	if ok {
+		return r.matches, r.err
+	}
+	if !doublestar.ValidatePattern(pattern) {
+		r.err = doublestar.ErrBadPattern
+	} else {
+		r.matches, r.err = doublestar.Glob(f.fsys, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
+		slices.Sort(r.matches)
+	}
+	f.keep(pattern, r)
+	return r.matches, r.err
+}
+
+func (f *projectFiles) globbed(pattern string) (globResult, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, ok := f.globs[pattern]
+	return r, ok
+}
+
+func (f *projectFiles) keep(pattern string, r globResult) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.globs[pattern] = r
+}
+
+// matchesAny reports whether a pattern names any file; it stops at the first.
+func (f *projectFiles) matchesAny(pattern string) (bool, error) {
+	if r, ok := f.globbed(pattern); ok {
+		return len(r.matches) > 0, r.err
+	}
+	f.mu.Lock()
+	found := f.some[pattern]
+	f.mu.Unlock()
+	if found {
+		return true, nil
+	}
+	if !doublestar.ValidatePattern(pattern) {
+		return false, doublestar.ErrBadPattern
+	}
+	err := doublestar.GlobWalk(f.fsys, pattern, func(string, fs.DirEntry) error {
+		found = true
+		return fs.SkipAll
+	}, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
+	if found {
+		f.mu.Lock()
+		f.some[pattern] = true
+		f.mu.Unlock()
+		return true, nil
+	}
+	return false, err
+}
+
+// siblings are the names beside a path, for suggestions.
+func (f *projectFiles) siblings(name string) []string {
+	entries, err := fs.ReadDir(f.fsys, path.Dir(name))
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// A visibleFS is the project without what no pattern may name: the output
+// directory and .git.
+type visibleFS struct {
+	fs.FS
+	dist string
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (v visibleFS) ReadDir(name string) ([]fs.DirEntry, error) {
+	if v.hides(name) {
+		return nil, nil
+	}
+	entries, err := fs.ReadDir(v.FS, name)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return v.hides(path.Join(name, e.Name())) }), err
+}
+
+func (v visibleFS) hides(name string) bool {
+	return name == ".git" || name == v.dist || strings.HasPrefix(name, ".git/") || strings.HasPrefix(name, v.dist+"/")
+}
+
+// Stat implements fs.StatFS.
+func (v visibleFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(v.FS, name) }
+
+// nearFile is a suggestion for a file that is not there.
+func (f *projectFiles) nearFile(name string) string {
+	if near := dsl.SuggestName(path.Base(name), f.siblings(name)); near != "" {
+		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(name), near))
+	}
+	return ""
+}
