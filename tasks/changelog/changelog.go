@@ -1,0 +1,208 @@
+// Package changelog holds the stage type changelog: what happened between two
+// tags, from git.
+//
+// Which commits there are is found when the step is looked up, and becomes an
+// input of the step: so the key hangs on the commits, and on nothing else of
+// the repository. The tool sorts them into groups and writes them down.
+package changelog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// toolName and toolVersion begin the command. The version changes when the
+// bytes that the tool writes for a spec change.
+const (
+	toolName    = "changelog"
+	toolVersion = "1"
+)
+
+// Forms of a changelog, as users write them.
+const (
+	markdown = "markdown"
+	plain    = "plain"
+	chglog   = "chglog"
+)
+
+// commitsFile is where the commits are in the step's input root.
+const commitsFile = ".airbuild/commits.json"
+
+// Tasks returns the stage types of this package.
+func Tasks() []tasks.Task { return []tasks.Task{task{}} }
+
+// Tools returns its in-process tools by name, without the "airbuild:" prefix.
+func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+
+type task struct{}
+
+func (task) Schema() *tasks.Schema {
+	return &tasks.Schema{
+		Type: "changelog",
+		Doc:  "Writes what changed between two tags, from the commits in git.",
+		Attrs: []tasks.Attr{
+			{Name: "since", Kind: tasks.String, Default: "the nearest tag before until", Doc: "Tag or commit to begin behind."},
+			{Name: "until", Kind: tasks.String, Default: "HEAD", Doc: "Tag or commit to end with."},
+			{Name: "format", Kind: tasks.String, Enum: []string{markdown, plain, chglog}, Default: markdown, Doc: "`chglog` is the YAML that a `package` stage takes as its changelog."},
+			{Name: "output", Kind: tasks.Output, Default: "CHANGELOG.md, changelog.txt or changelog.yml, by format", Doc: "File to write."},
+			{Name: "title", Kind: tasks.String, Default: "Changelog", Doc: "Heading of the whole; empty for none."},
+			{Name: "version", Kind: tasks.String, Default: "the tag that it ends with", Doc: "Version that the changes are of; `chglog` needs one."},
+			{Name: "include", Kind: tasks.Strings, Doc: "Regular expressions: only commits whose subject matches one are listed."},
+			{Name: "exclude", Kind: tasks.Strings, Doc: "Regular expressions: commits whose subject matches one are left out."},
+			{Name: "merges", Kind: tasks.Bool, Default: "false", Doc: "Lists merge commits too."},
+			{Name: "groups", Kind: tasks.String, Enum: []string{"none", "conventional"}, Default: "none", Doc: "`conventional` sorts by the types of Conventional Commits: breaking changes, features, fixes, performance, others. Groups of one's own are `group` blocks."},
+			{Name: "sort", Kind: tasks.String, Enum: []string{"newest", "oldest", "subject"}, Default: "newest", Doc: "Order within a group."},
+			{Name: "abbrev", Kind: tasks.Number, Default: "7", Doc: "Digits of the commit to show: 0 for none, 40 or more for all."},
+			{Name: "authors", Kind: tasks.Bool, Default: "false", Doc: "Shows who wrote each commit."},
+			{Name: "link", Kind: tasks.String, Doc: "URL of a commit, with `{commit}` where its hash goes; markdown."},
+		},
+		Blocks: []tasks.Nested{{Type: "group", Labels: []string{"title"}, Doc: "A group of commits. A commit is in the first that matches; the rest comes last.", Attrs: []tasks.Attr{
+			{Name: "match", Kind: tasks.String, Required: true, Doc: "Regular expression that subjects match."},
+		}}},
+	}
+}
+
+// A spec is what the tool is told, in the order of its JSON.
+type spec struct {
+	Format  string   `json:"format"`
+	Output  string   `json:"output"`
+	Title   string   `json:"title,omitempty"`
+	Version string   `json:"version,omitempty"`
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+	Merges  bool     `json:"merges,omitempty"`
+	Groups  []group  `json:"groups,omitempty"`
+	Sort    string   `json:"sort"`
+	Abbrev  int      `json:"abbrev"`
+	Authors bool     `json:"authors,omitempty"`
+	Link    string   `json:"link,omitempty"`
+}
+
+// A group is a heading and what is below it. Body looks into the bodies too.
+type group struct {
+	Title string `json:"title"`
+	Match string `json:"match"`
+	Body  string `json:"body,omitempty"`
+}
+
+// conventional are the groups of Conventional Commits.
+var conventional = [...]group{
+	{Title: "Breaking changes", Match: `^[a-zA-Z]+(\([^)]*\))?!:`, Body: `(?m)^BREAKING[ -]CHANGE:`},
+	{Title: "Features", Match: `(?i)^feat(\([^)]*\))?:`},
+	{Title: "Fixes", Match: `(?i)^fix(\([^)]*\))?:`},
+	{Title: "Performance", Match: `(?i)^perf(\([^)]*\))?:`},
+}
+
+func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
+	sp := spec{
+		Format: b.StringOr("format", markdown), Title: b.StringOr("title", "Changelog"), Version: b.String("version"),
+		Include: b.Strings("include"), Exclude: b.Strings("exclude"), Merges: b.Bool("merges", false),
+		Sort: b.StringOr("sort", "newest"), Abbrev: b.Int("abbrev", 7), Authors: b.Bool("authors", false), Link: b.String("link"),
+	}
+	sp.Output = b.DistPath(b.StringOr("output", map[string]string{markdown: "CHANGELOG.md", plain: "changelog.txt", chglog: "changelog.yml"}[sp.Format]))
+	diags := planGroups(b, &sp)
+	diags = append(diags, check(b, &sp)...)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	s := b.NewStep(engine.InProcess)
+	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
+		tasks.AddRefs(&s, b.Values[name].Refs)
+	}
+	s.Lister = lister{place: place(b.Range), since: b.String("since"), until: b.String("until")}
+	tasks.SetOutputs(&s, []string{sp.Output}, nil)
+	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
+		return nil, append(diags, b.Error("", "Changelog cannot be described", err.Error()))
+	}
+	return []engine.Step{s}, diags
+}
+
+func planGroups(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
+	if b.String("groups") == "conventional" {
+		sp.Groups = slices.Clone(conventional[:])
+	}
+	for _, label := range b.Labels["group"] {
+		attr := "group." + label + ".match"
+		if b.String("groups") == "conventional" {
+			diags = append(diags, b.Error(attr, "Two kinds of groups", "groups has groups of its own. Remove groups, or the blocks."))
+		}
+		sp.Groups = append(sp.Groups, group{Title: label, Match: b.String(attr)})
+		diags = append(diags, compiles(b, attr, b.String(attr))...)
+	}
+	return diags
+}
+
+func compiles(b *tasks.Block, attr, expr string) hcl.Diagnostics {
+	if _, err := regexp.Compile(expr); err != nil {
+		return hcl.Diagnostics{b.Error(attr, "Not a regular expression", fmt.Sprintf("%v.", err))}
+	}
+	return nil
+}
+
+func check(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
+	for _, attr := range []string{"include", "exclude"} {
+		for _, expr := range b.Strings(attr) {
+			diags = append(diags, compiles(b, attr, expr)...)
+		}
+	}
+	for _, attr := range []string{"since", "until"} {
+		if v := b.String(attr); b.Has(attr) && (v == "" || strings.HasPrefix(v, "-") || strings.ContainsAny(v, " \t\n\x00")) {
+			diags = append(diags, b.Error(attr, "Not a tag", fmt.Sprintf("%q is no tag and no commit.", v)))
+		}
+	}
+	for _, attr := range []string{"title", "version", "link"} {
+		if strings.ContainsAny(b.String(attr), "\r\n") {
+			diags = append(diags, b.Error(attr, "More than one line", attr+" is one line."))
+		}
+	}
+	if b.Has("abbrev") && sp.Abbrev < 0 {
+		diags = append(diags, b.Error("abbrev", "Not a number of digits", "abbrev is 0 or more."))
+	}
+	if sp.Link != "" && (!strings.Contains(sp.Link, "{commit}") || sp.Format != markdown) {
+		diags = append(diags, b.Error("link", "Not the link of a commit", `Want a URL with {commit} in it, and format = "markdown".`))
+	}
+	return diags
+}
+
+func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
+
+// A lister asks git for the commits.
+type lister struct{ place, since, until string }
+
+// List implements engine.Lister.
+func (l lister) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	log, err := source.ReadLog(ctx, files.Root(), l.since, l.until)
+	switch {
+	case errors.Is(err, source.ErrNoHistory):
+		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog is made of commits: in a bundle they come along with history = true", l.place, err)
+	case err != nil:
+		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
+	}
+	b, err := json.Marshal(log)
+	if err != nil {
+		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
+	}
+	return engine.Listing{
+		Inputs: []engine.Input{engine.TextInput(commitsFile, b)},
+		Notes:  []string{fmt.Sprintf("listed by git: %d commits since %s", len(log.Commits), orBeginning(log.Since))},
+	}, nil
+}
+
+func orBeginning(since string) string {
+	if since == "" {
+		return "the beginning"
+	}
+	return since
+}
