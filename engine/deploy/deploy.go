@@ -1,0 +1,288 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Request is a version to deploy.
+type Request struct {
+	Version  string
+	Artifact Artifact
+	Digest   string // of the artifact, for the audit log
+	Files    []File // rendered
+	Plan     Plan
+	Keep     int // how many releases stay, with current and previous; zero: DefaultKeep
+}
+
+// An Outcome is what became of a Deploy or Rollback.
+type Outcome struct {
+	Release  string // that was asked for
+	Serves   string // that serves now
+	Previous string // that would be gone back to
+	Changed  bool   // false: it served already, and is healthy
+	// Back is the release that was gone back to because Release failed.
+	Back string
+}
+
+// Deploy installs a version, makes it serve, and checks it; if it is not
+// healthy the last good one serves again, and is checked too. With an error the
+// Outcome says what serves. A deploy that is interrupted goes back as well.
+func Deploy(ctx context.Context, t Target, q Request) (Outcome, error) {
+	if err := CheckVersion(q.Version); err != nil {
+		return Outcome{}, fmt.Errorf("deploy: %w", err)
+	}
+	r, err := open(t)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.close()
+	if err := r.repair(ctx); err != nil {
+		return r.outcome(""), err
+	}
+	rel, err := r.install(ctx, &q)
+	if err != nil {
+		return r.outcome(""), errors.Join(err, r.record(Failed, &Release{Version: q.Version, Artifact: q.Digest}, err))
+	}
+	out, err := r.take(ctx, rel)
+	if err != nil {
+		return out, err
+	}
+	return out, r.prune(q.Keep)
+}
+
+// take makes an installed release serve, unless it does and is healthy.
+func (r *room) take(ctx context.Context, rel *Release) (Outcome, error) {
+	serves, _, err := r.pointers.release(current)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if serves == rel.ID && rel.Good {
+		_, slot, _ := r.pointers.release(current)
+		if err := r.check(ctx, rel, slot); err == nil {
+			r.say("%s serves already", rel.ID)
+			out := r.outcome(rel.ID)
+			return out, r.record(Deployed, rel, errors.New("it served already"))
+		} else if ctx.Err() != nil {
+			return r.outcome(rel.ID), ctx.Err()
+		}
+	}
+	changed, err := r.activate(ctx, opDeploy, rel)
+	out := r.outcome(rel.ID)
+	out.Changed = changed
+	if err != nil && out.Serves != rel.ID {
+		out.Back = out.Serves
+	}
+	return out, err
+}
+
+// outcome is how things stand now.
+func (r *room) outcome(asked string) Outcome {
+	serves, _, _ := r.pointers.release(current)
+	return Outcome{Release: asked, Serves: serves, Previous: r.state.lastGood(serves)}
+}
+
+// install puts a release together and gives it its name.
+func (r *room) install(ctx context.Context, q *Request) (*Release, error) {
+	dir, sum, err := r.assemble(ctx, q)
+	if dir != "" {
+		defer os.RemoveAll(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	rel := &Release{
+		Format: formatVersion, Version: q.Version, Digest: sum, Artifact: q.Digest,
+		Environment: r.Environment, Installed: r.Now().UTC(), Plan: q.Plan,
+	}
+	there, err := r.name(rel)
+	if err != nil {
+		return nil, err
+	}
+	if there {
+		r.say("%s is installed already", rel.ID)
+		if old, err := r.release(rel.ID); err == nil {
+			rel.Good = old.Good
+		}
+	}
+	if err := r.saveRelease(rel); err != nil || there {
+		return rel, err
+	}
+	if err := os.Rename(dir, r.dir(rel.ID)); err != nil {
+		return nil, fmt.Errorf("install %s: %w", rel.ID, err)
+	}
+	r.say("%s is installed", rel.ID)
+	return rel, syncDir(r.dir(""))
+}
+
+// assemble fills a directory below tmp, and returns its digest.
+func (r *room) assemble(ctx context.Context, q *Request) (dir, sum string, err error) {
+	if dir, err = os.MkdirTemp(r.tmp, "release-"); err != nil {
+		return "", "", fmt.Errorf("install: %w", err)
+	}
+	if err = os.Chmod(dir, 0o755); err != nil {
+		return dir, "", err
+	}
+	if err = r.fill(ctx, dir, q); err != nil {
+		return dir, "", err
+	}
+	sum, err = digest(dir, true)
+	return dir, sum, err
+}
+
+// name gives a release its id, and reports whether it is installed already. A
+// directory of that name whose content was changed is left alone, because it
+// may serve, and the release gets another name.
+func (r *room) name(rel *Release) (there bool, err error) {
+	base := rel.Version + "-" + rel.Digest[:12]
+	for n := 1; ; n++ {
+		rel.ID = base
+		if n > 1 {
+			rel.ID = fmt.Sprintf("%s~%d", base, n)
+		}
+		if _, err := os.Lstat(r.dir(rel.ID)); errors.Is(err, os.ErrNotExist) {
+			return false, nil
+		} else if err != nil {
+			return false, err
+		}
+		if sum, err := digest(r.dir(rel.ID), false); err == nil && sum == rel.Digest {
+			return true, nil
+		}
+		r.say("%s was changed after it was installed, and is not used", rel.ID)
+	}
+}
+
+// Rollback makes an earlier release serve: the one that was good before the
+// current one, or the one named to.
+func Rollback(ctx context.Context, t Target, to string) (Outcome, error) {
+	r, err := open(t)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer r.close()
+	if err := r.repair(ctx); err != nil {
+		return r.outcome(""), err
+	}
+	serves, _, err := r.pointers.release(current)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if to == "" {
+		if to = r.state.lastGood(serves); to == "" {
+			return r.outcome(""), fmt.Errorf("roll back: there is no earlier good release in %s", r.Root)
+		}
+	}
+	if to == serves {
+		return r.outcome(to), fmt.Errorf("roll back: %s serves already", to)
+	}
+	rel, err := r.release(to)
+	if err != nil {
+		return r.outcome(to), fmt.Errorf("roll back: %w; installed are: %s", err, r.installed())
+	}
+	if sum, err := digest(r.dir(to), false); err != nil || sum != rel.Digest {
+		return r.outcome(to), fmt.Errorf("roll back: %s was changed after it was installed; deploy that version again", to)
+	}
+	changed, err := r.activate(ctx, opRollback, rel)
+	out := r.outcome(to)
+	out.Changed = changed
+	return out, err
+}
+
+func (r *room) installed() string {
+	all, _ := r.releases()
+	var ids []string
+	for _, rel := range all {
+		ids = append(ids, rel.ID)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// prune removes the oldest releases over keep: never one that serves, that
+// would be gone back to, or that a slot holds.
+func (r *room) prune(keep int) error {
+	if keep <= 0 {
+		keep = DefaultKeep
+	}
+	needed := map[string]bool{}
+	for _, name := range []string{current, blue, green} {
+		id, _, err := r.pointers.release(name)
+		if err != nil {
+			return err
+		}
+		needed[id] = true
+		if name == current {
+			needed[r.state.lastGood(id)] = true
+		}
+	}
+	all, err := r.releases()
+	if err != nil {
+		return err
+	}
+	for i, rel := range all {
+		if len(all)-i <= keep || needed[rel.ID] {
+			continue
+		}
+		if err := r.removeRelease(rel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeRelease takes a release out of the way before its files go: a crash in
+// between leaves them below tmp, which the next one clears.
+func (r *room) removeRelease(rel *Release) error {
+	r.state.Served = slices.DeleteFunc(r.state.Served, func(id string) bool { return id == rel.ID })
+	if err := r.saveState(); err != nil {
+		return err
+	}
+	if err := r.record(Removed, rel, nil); err != nil {
+		return err
+	}
+	gone := filepath.Join(r.tmp, rel.ID)
+	if err := os.Rename(r.dir(rel.ID), gone); err != nil {
+		return fmt.Errorf("remove release %s: %w", rel.ID, err)
+	}
+	if err := remove(r.private("releases", rel.ID+".json")); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(gone); err != nil {
+		return fmt.Errorf("remove release %s: %w", rel.ID, err)
+	}
+	r.say("%s is removed: it was one too many", rel.ID)
+	return nil
+}
+
+// DryRun says what Deploy would do, and changes nothing.
+func DryRun(ctx context.Context, t Target, q Request) (Outcome, error) {
+	if err := CheckVersion(q.Version); err != nil {
+		return Outcome{}, fmt.Errorf("deploy: %w", err)
+	}
+	r, err := look(t)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := r.readState(); err != nil {
+		return Outcome{}, err
+	}
+	if r.tmp, err = os.MkdirTemp("", "airbuild-deploy-"); err != nil {
+		return Outcome{}, err
+	}
+	defer os.RemoveAll(r.tmp)
+	_, sum, err := r.assemble(ctx, &q)
+	if err != nil {
+		return Outcome{}, err
+	}
+	rel := &Release{Version: q.Version, Digest: sum}
+	if _, err := r.name(rel); err != nil {
+		return Outcome{}, err
+	}
+	out := r.outcome(rel.ID)
+	out.Changed = out.Serves != rel.ID
+	return out, nil
+}

@@ -1,0 +1,69 @@
+package deploy
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// digest is that of an installed tree: SHA-256 over one line a file, link and
+// directory, sorted by name: kind or permission bits, name in quotes, SHA-256
+// of the content or the link's target in quotes. With sync, directories are
+// made to last on the way.
+func digest(dir string, sync bool) (string, error) {
+	sum := sha256.New()
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		switch {
+		case d.IsDir():
+			if rel != "." {
+				fmt.Fprintf(sum, "dir %q\n", rel)
+			}
+			if sync {
+				return syncDir(name)
+			}
+			return nil
+		case d.Type()&fs.ModeSymlink != 0:
+			target, err := os.Readlink(name)
+			fmt.Fprintf(sum, "link %q %q\n", rel, filepath.ToSlash(target))
+			return err
+		}
+		return digestFile(sum, name, rel)
+	})
+	if err != nil {
+		return "", fmt.Errorf("read release %s: %w", dir, err)
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+func digestFile(sum io.Writer, name, rel string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", rel)
+	}
+	content := sha256.New()
+	if _, err := io.Copy(content, f); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(sum, "%o %q %x\n", info.Mode().Perm(), rel, content.Sum(nil))
+	return err
+}

@@ -1,0 +1,238 @@
+package deploy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// ErrBusy is what errors wrap that say that another deploy has the root.
+var ErrBusy = errors.New("another deploy is under way")
+
+// A Target is a root and who works on it.
+type Target struct {
+	Root        string // absolute
+	Name        string // the stage; another stage's root is refused
+	Environment string // the chosen one, for records; may be empty
+	Who         string // for records; empty: Whoami
+	// Env is the environment of commands, nil for this process's.
+	Env []string
+	// Mask are texts that records and the log must not show.
+	Mask []string
+	Log  io.Writer        // nil: nothing is told
+	Now  func() time.Time // nil: time.Now
+	// PointerFiles: files stand for links. Always so on Windows.
+	PointerFiles bool
+}
+
+// Whoami is the user of this process at this host, and who called sudo.
+func Whoami() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		name = u.Username
+	}
+	if by := os.Getenv("SUDO_USER"); by != "" && by != name {
+		name += " (sudo by " + by + ")"
+	}
+	if host, err := os.Hostname(); err == nil {
+		name += "@" + host
+	}
+	return name
+}
+
+// A room is a root that this process has locked.
+type room struct {
+	Target
+	pointers
+	state state
+	lock  *flock.Flock
+	tmp   string // where releases are put together
+}
+
+// open locks the root, made if it is not there, and ends what a crash left
+// half done. The caller closes the room.
+func open(t Target) (_ *room, err error) {
+	r, err := look(t)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.make(); err != nil {
+		return nil, err
+	}
+	if err := r.takeLock(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			r.close()
+		}
+	}()
+	if err := r.readState(); err != nil {
+		return nil, err
+	}
+	return r, r.clean()
+}
+
+// look is a room that is not locked, for reading.
+func look(t Target) (*room, error) {
+	t.Root = filepath.Clean(t.Root)
+	if !filepath.IsAbs(t.Root) {
+		return nil, fmt.Errorf("open %s: the root of a deploy is an absolute path", t.Root)
+	}
+	if t.Log == nil {
+		t.Log = io.Discard
+	}
+	if t.Now == nil {
+		t.Now = time.Now
+	}
+	if t.Who == "" {
+		t.Who = Whoami()
+	}
+	r := &room{Target: t, pointers: pointers{t.Root, t.PointerFiles || runtime.GOOS == "windows"}}
+	r.tmp = r.private("tmp")
+	return r, nil
+}
+
+func (r *room) readState() error {
+	known, err := readJSON(r.private("state.json"), &r.state)
+	switch {
+	case err != nil:
+		return err
+	case !known:
+		r.state = state{Format: formatVersion, Name: r.Name}
+	case r.state.Name != r.Name:
+		return fmt.Errorf("open %s: it is the root of the deploy %q, not of %q; give each its own root", r.Root, r.state.Name, r.Name)
+	}
+	return nil
+}
+
+// clean removes what an interrupted installation left.
+func (r *room) clean() error {
+	if err := os.RemoveAll(r.tmp); err != nil {
+		return err
+	}
+	return os.Mkdir(r.tmp, 0o755)
+}
+
+// make makes the root's directories, and refuses to take over somebody else's.
+func (r *room) make() error {
+	_, err := os.Lstat(r.private())
+	ours := err == nil // and made first, so that a crash below does not matter
+	for _, name := range []string{releasesDir, current, blue, green} {
+		if _, err := os.Lstat(filepath.Join(r.Root, name)); err == nil && !ours {
+			return fmt.Errorf("open %s: there is a %q that no deploy of airbuild made; choose another root, or move it away", r.Root, name)
+		}
+	}
+	for _, dir := range []string{"", privateDir, releasesDir, privateDir + "/releases", privateDir + "/tmp"} {
+		dir = filepath.Join(r.Root, filepath.FromSlash(dir))
+		err := os.Mkdir(dir, 0o755)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			continue
+		case errors.Is(err, fs.ErrNotExist): // the root's parent
+			err = os.MkdirAll(dir, 0o755)
+		}
+		if err == nil {
+			err = os.Chmod(dir, 0o755) // whatever the umask is
+		}
+		if err != nil {
+			return fmt.Errorf("make the root of a deploy: %w", err)
+		}
+	}
+	return nil
+}
+
+// takeLock locks the root for this process. The system frees the lock of a
+// process that dies, so that a lock is never stale.
+func (r *room) takeLock() error {
+	r.lock = flock.New(r.private("lock"), flock.SetPermissions(0o644))
+	ok, err := r.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", r.Root, err)
+	}
+	if ok {
+		return os.WriteFile(r.private("holder"), fmt.Appendf(nil, "%s, process %d, since %s\n", r.Who, os.Getpid(), r.Now().UTC().Format(time.RFC3339)), 0o644)
+	}
+	by, _ := os.ReadFile(r.private("holder"))
+	return fmt.Errorf("lock %s: %w (%s); wait until it is over", r.Root, ErrBusy, strings.TrimSpace(string(by)))
+}
+
+func (r *room) close() {
+	_ = remove(r.private("holder"))
+	_ = r.lock.Close() // frees the lock whatever it says
+}
+
+// private is the place of a file of our own.
+func (r *room) private(elem ...string) string {
+	return filepath.Join(append([]string{r.Root, privateDir}, elem...)...)
+}
+
+func (r *room) journalFile() string { return r.private("journal.json") }
+
+// dir is where a release is.
+func (r *room) dir(id string) string { return filepath.Join(r.Root, releasesDir, id) }
+
+func (r *room) say(format string, args ...any) {
+	fmt.Fprintln(r.Log, r.hide(fmt.Sprintf(format, args...)))
+}
+
+// hide takes secrets out of a text.
+func (r *room) hide(text string) string {
+	for _, secret := range r.Mask {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+	}
+	return text
+}
+
+func (r *room) saveState() error { return writeJSON(r.private("state.json"), &r.state) }
+
+func (r *room) saveRelease(rel *Release) error {
+	return writeJSON(r.private("releases", rel.ID+".json"), rel)
+}
+
+// release reads the record of a release that is installed.
+func (r *room) release(id string) (*Release, error) {
+	if err := checkID(id); err != nil {
+		return nil, err
+	}
+	var rel Release
+	ok, err := readJSON(r.private("releases", id+".json"), &rel)
+	if err != nil {
+		return nil, err
+	}
+	if info, serr := os.Stat(r.dir(id)); !ok || serr != nil || !info.IsDir() {
+		return nil, fmt.Errorf("release %s is not installed in %s", id, r.Root)
+	}
+	return &rel, nil
+}
+
+// releases are all installed releases, the oldest first.
+func (r *room) releases() ([]*Release, error) {
+	entries, err := os.ReadDir(filepath.Join(r.Root, releasesDir))
+	if err != nil {
+		return nil, err
+	}
+	var all []*Release
+	for _, e := range entries {
+		if !e.IsDir() || checkID(e.Name()) != nil {
+			continue
+		}
+		if rel, err := r.release(e.Name()); err == nil {
+			all = append(all, rel)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Release) int { return a.Installed.Compare(b.Installed) })
+	return all, nil
+}
