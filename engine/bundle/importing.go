@@ -24,7 +24,10 @@ func importBundle(ctx context.Context, b *Bundle, o ImportOptions) (*Imported, e
 	if o.Time.IsZero() {
 		o.Time = time.Now()
 	}
-	m := &importer{b: b, o: o, done: &Imported{Digest: b.Digest()}}
+	kept := openSpool(b.media, o.Cache, b.Digest())
+	x := *b
+	x.media = kept
+	m := &importer{b: &x, spool: kept, o: o, done: &Imported{Digest: b.Digest()}}
 	if err := m.run(ctx); err != nil {
 		return nil, fmt.Errorf("import bundle %s: %w", b.media.Name(), err)
 	}
@@ -43,6 +46,7 @@ type importer struct {
 	o        ImportOptions
 	carried  []Carried
 	journal  *journal
+	spool    *spool            // the media of b, and what was kept of it
 	earlier  map[string]string // which sink took which component, if the bundle was imported before
 	imported bool              // it was
 	names    []string          // of the components that are wanted
@@ -72,7 +76,7 @@ func (m *importer) run(ctx context.Context) (err error) {
 	}
 	if m.imported && m.missing() == 0 {
 		m.done.Already = true
-		return m.journal.close(true)
+		return errors.Join(m.journal.close(true), m.spool.clear())
 	}
 	if err := m.check(ctx); err != nil {
 		return err
@@ -81,6 +85,9 @@ func (m *importer) run(ctx context.Context) (err error) {
 		return err
 	}
 	err = m.take(ctx)
+	if err == nil {
+		err = m.spool.clear()
+	}
 	return errors.Join(err, m.journal.close(err == nil))
 }
 
@@ -341,15 +348,31 @@ func (m *importer) copyContents(ctx context.Context) error {
 		return err
 	}
 	e.meter.end()
+	bad := oneOfEach(e.bad)
 	var errs []error
-	for i, d := range e.bad {
+	for i, d := range bad {
 		if i == maxErrors {
-			errs = append(errs, refusef("and %d more", len(e.bad)-i))
+			errs = append(errs, refusef("and %d more", len(bad)-i))
 			break
 		}
 		errs = append(errs, d)
 	}
-	return errors.Join(append(errs, e.errs...)...)
+	return errors.Join(append(append(errs, e.errs...), m.keepCut(ctx, e.bad))...)
+}
+
+// oneOfEach leaves one mention of each volume that is not there.
+func oneOfEach(bad []*Damage) []*Damage {
+	var out []*Damage
+	told := map[string]bool{}
+	for _, d := range bad {
+		key := d.File + "\x00" + d.Reason
+		if d.Lost && told[key] {
+			continue
+		}
+		told[key] = d.Lost
+		out = append(out, d)
+	}
+	return out
 }
 
 // copyOthers puts contents that are blobs of their own, or here already.
