@@ -241,6 +241,9 @@ func (c *creation) volumeSize() (int64, error) {
 		if err != nil {
 			return 0, usageError("--volume-size: %w", err)
 		}
+		if n < 1<<20 {
+			return 0, usageError("--volume-size %s: volumes have at least 1 MiB.", text)
+		}
 		return n, nil
 	case c.block != nil && c.block.VolumeSize != 0:
 		return c.block.VolumeSize, nil
