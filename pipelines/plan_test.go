@@ -460,7 +460,7 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestRegistry(t *testing.T) {
-	all := Tasks(nil, &sign.Config{}, &linuxpkg.Config{})
+	all := Tasks(nil, &sign.Config{}, &linuxpkg.Config{}, &Outward{})
 	for _, name := range []string{
 		"archive", "checksum", "compress_binary", "exec", "go_build", "go_download", "go_generate",
 		"go_test", "go_tidy", "go_vendor", "go_vet", "sign", "template",
@@ -482,7 +482,7 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
-	if len(Tools(nil, &sign.Config{}, &linuxpkg.Config{})) == 0 {
+	if len(Tools(nil, &sign.Config{}, &linuxpkg.Config{}, &Outward{})) == 0 {
 		t.Error("no tools")
 	}
 }

@@ -13,7 +13,7 @@ import (
 // real plans a project with the stage types that airbuild has.
 func real(files map[string]string) *fixture {
 	f := &fixture{files: files}
-	f.opts.Tasks = Tasks(&golang.Config{LookupEnv: func(string) (string, bool) { return "", false }}, &sign.Config{}, &linuxpkg.Config{})
+	f.opts.Tasks = Tasks(&golang.Config{LookupEnv: func(string) (string, bool) { return "", false }}, &sign.Config{}, &linuxpkg.Config{}, &Outward{})
 	f.opts.Inputs.Git = noGit
 	f.opts.Project.FindTool = func(name string) (string, error) { return "", fmt.Errorf("%s is not on PATH", name) }
 	f.opts.Project.HostOS, f.opts.Project.HostArch = "linux", "amd64"

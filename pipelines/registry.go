@@ -9,6 +9,7 @@ import (
 	"github.com/airbuild/airbuild/tasks/archive"
 	"github.com/airbuild/airbuild/tasks/checksum"
 	"github.com/airbuild/airbuild/tasks/compress"
+	"github.com/airbuild/airbuild/tasks/deploy"
 	"github.com/airbuild/airbuild/tasks/golang"
 	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/shell"
@@ -17,12 +18,18 @@ import (
 )
 
 // Tasks returns every stage type by its name.
-func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config) map[string]tasks.Task {
+// Outward holds the settings of stage types whose work lies outside the project.
+type Outward struct {
+	Deploy deploy.Config
+}
+
+func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out *Outward) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(),
 		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
 	) {
+		oci.Tasks(), deploy.Tasks(&out.Deploy),
 		byType[t.Schema().Type] = t
 	}
 	return byType
@@ -30,12 +37,13 @@ func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config) map
 
 // Tools returns every in-process tool that the stage types' steps name. The
 // Configs are those of Tasks.
-func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config) map[string]engine.Tool {
+func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out *Outward) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(),
 		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
 	} {
+		oci.Tools(), deploy.Tools(&out.Deploy),
 		maps.Copy(tools, leaf)
 	}
 	return tools

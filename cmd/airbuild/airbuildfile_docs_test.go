@@ -45,7 +45,7 @@ func docTables() map[string]string {
 			tables[b.Type+": "+inner.Type] = blockTable(inner)
 		}
 	}
-	for name, t := range pipelines.Tasks(&golang.Config{}, &sign.Config{}, &linuxpkg.Config{}) {
+	for name, t := range pipelines.Tasks(&golang.Config{}, &sign.Config{}, &linuxpkg.Config{}, &pipelines.Outward{}) {
 		tables[name] = "*" + t.Schema().Doc + "*\n\n" + schemaTable(t.Schema().Attrs)
 		addNested(name, t.Schema().Blocks)
 	}

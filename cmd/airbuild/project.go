@@ -38,6 +38,7 @@ type project struct {
 	keys *sign.Config
 	// packages tells the tools of package stages which keys sign.
 	packages *linuxpkg.Config
+	outward  *pipelines.Outward
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
@@ -99,6 +100,9 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	chosen := a.toolchains(p.env, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
 	p.packages = &linuxpkg.Config{}
+	p.outward = &pipelines.Outward{}
+	p.outward.Deploy.Environment = a.environment
+	p.outward.Deploy.DryRun = a.dryDeploy
 	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
 	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted
@@ -129,7 +133,7 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
 		},
-		Tasks:     pipelines.Tasks(p.gocf, p.keys, p.packages),
+		Tasks:     pipelines.Tasks(p.gocf, p.keys, p.packages, p.outward),
 		Version:   releaseOf(readVersion().Version),
 		Toolchain: toolchain,
 	}

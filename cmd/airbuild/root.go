@@ -54,6 +54,10 @@ type flags struct {
 	output      string
 	color       string
 	cache       string
+	// yes is set by run's flag: stages may send things out.
+	yes bool
+	// dryDeploy is set by deploy's flag: its stages leave their roots alone.
+	dryDeploy bool
 	// compileCache is "on", "off" or, for the default, empty.
 	compileCache string
 }
@@ -119,7 +123,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("build", a.runCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand(), a.verifyCommand())
+	add("build", a.runCommand(), a.deployCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand(), a.verifyCommand(), a.auditCommand())
 	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand())
 	add("manage", a.cacheCommand(), a.hostCommand(), a.doctorCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("manage")

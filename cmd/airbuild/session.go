@@ -137,7 +137,7 @@ func (s *session) executor() (engine.Executor, error) {
 	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)}
 	e := engine.Executor(&local.Executor{
 		Store: s.store, Workspace: s.space, Scratch: scratch,
-		Tools:     pipelines.Tools(s.gocf, s.keys, s.packages),
+		Tools:     pipelines.Tools(s.gocf, s.keys, s.packages, s.outward),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 		Sandbox:   s.app.sandbox(),

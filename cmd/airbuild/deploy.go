@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/deploy"
+	deploytask "github.com/airbuild/airbuild/tasks/deploy"
+)
+
+func (a *app) deployCommand() *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use:   "deploy NAME",
+		Short: "Install a version on this host, and go back if it is not healthy",
+		Long: "Make what the deploy stage NAME needs, install it as a version below the stage's root,\n" +
+			"switch to it at once, and check it. If it is not healthy the last good version serves\n" +
+			"again, and the command ends with exit code 1.",
+		Example: "  airbuild deploy site --environment prod\n  airbuild deploy status site --environment prod\n  airbuild deploy rollback site --environment prod",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return exactArgs(1, "the name of a deploy stage, or one of status, rollback and history")(c, args)
+		},
+		ValidArgsFunction: a.completeStages(deploytask.Type),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.Help()
+			}
+			a.dryDeploy = dryRun
+			return a.deploy(c.Context(), args[0])
+		},
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "make what is needed and say what would be deployed; change nothing at the root")
+	a.boxes.declare(c.Flags())
+	c.AddCommand(a.deployStatusCommand(), a.deployRollbackCommand(), a.deployHistoryCommand())
+	return c
+}
+
+func (a *app) deployStatusCommand() *cobra.Command {
+	check := false
+	c := &cobra.Command{
+		Use:   "status NAME",
+		Short: "Show which version serves, and which are installed",
+		Long: "Show which version serves, and which are installed. A deploy that was cut off by a crash\n" +
+			"is ended first: the version that it left serving is checked, or the one before serves\n" +
+			"again.",
+		Args:              exactArgs(1, "the name of a deploy stage"),
+		ValidArgsFunction: a.completeStages(deploytask.Type),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.deployStatus(c.Context(), args[0], check)
+		},
+	}
+	c.Flags().BoolVar(&check, "check", false, "run the health check of the version that serves; if it fails, end with exit code 1")
+	return c
+}
+
+func (a *app) deployRollbackCommand() *cobra.Command {
+	to := ""
+	c := &cobra.Command{
+		Use:   "rollback NAME",
+		Short: "Go back to the version that was good before",
+		Long: "Go back to the version that was good before, with its own hooks and health check. If\n" +
+			"that is not healthy now, what served stays.",
+		Args:              exactArgs(1, "the name of a deploy stage"),
+		ValidArgsFunction: a.completeStages(deploytask.Type),
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.deployRollback(c.Context(), args[0], to)
+		},
+	}
+	c.Flags().StringVar(&to, "to", "", "go to `RELEASE`, which status lists")
+	return c
+}
+
+func (a *app) deployHistoryCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "history NAME",
+		Short: "Show what was deployed, by whom, and what came of it",
+		Long: "Show what was deployed, by whom, and what came of it. Ends with exit code 3 if the audit\n" +
+			"log was changed after it was written.",
+		Args:              exactArgs(1, "the name of a deploy stage"),
+		ValidArgsFunction: a.completeStages(deploytask.Type),
+		RunE:              func(c *cobra.Command, args []string) error { return a.deployHistory(c.Context(), args[0]) },
+	}
+}
+
+func (a *app) deploy(ctx context.Context, name string) error {
+	return a.runSteps(ctx, deploytask.Type, []string{name}, &runFlags{}, func(p *project, ids []engine.StepID) {
+		if a.json() {
+			return
+		}
+		for _, id := range ids {
+			step := p.plan.Graph.Steps[id].Name
+			out, ok := p.outward.Deploy.Outcome(step)
+			if !ok || out.Release == "" {
+				continue
+			}
+			fmt.Fprintf(a.err, "%s: %s\n", step, deployText(out, a.dryDeploy))
+		}
+	})
+}
+
+func deployText(o deploy.Outcome, dry bool) string {
+	switch {
+	case dry && !o.Changed:
+		return o.Release + " serves already"
+	case dry && o.Serves == "":
+		return o.Release + " would be the first version"
+	case dry:
+		return fmt.Sprintf("%s would follow %s", o.Release, o.Serves)
+	case o.Back != "":
+		return fmt.Sprintf("%s failed; %s serves again", o.Release, o.Back)
+	case o.Serves == o.Release && o.Previous != "":
+		return fmt.Sprintf("%s serves; before it was %s", o.Release, o.Previous)
+	case o.Serves == "":
+		return "nothing serves"
+	}
+	return o.Serves + " serves"
+}
+
+// deployTarget is the root of a deploy stage, with its commands' output on err.
+func (a *app) deployTarget(ctx context.Context, name string) (deploy.Target, error) {
+	p, err := a.load(ctx, nil)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	step, err := p.oneStepOf(deploytask.Type, name)
+	if err != nil {
+		return deploy.Target{}, err
+	}
+	t, err := p.outward.Deploy.TargetOf(step)
+	t.Log = a.err
+	return t, err
+}
+
+func (a *app) deployStatus(ctx context.Context, name string, check bool) error {
+	t, err := a.deployTarget(ctx, name)
+	if err != nil {
+		return err
+	}
+	rep, err := deploy.Status(ctx, t, check)
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		err = json.NewEncoder(a.out).Encode(rep)
+	} else {
+		err = a.showDeploy(rep)
+	}
+	return firstError(err, rep.Healthy)
+}
+
+func (a *app) showDeploy(rep *deploy.Report) error {
+	if rep.Busy != "" {
+		fmt.Fprintf(a.err, "%s\n", ui.OneLine(rep.Busy))
+	}
+	return a.writeTable(func(w io.Writer) {
+		fmt.Fprintf(w, "deploy\t%s\nroot\t%s\n", rep.Name, rep.Root)
+		fmt.Fprintf(w, "serves\t%s\nbefore\t%s\n", orDash(rep.Serves), orDash(rep.Previous))
+		if rep.Slot != "" {
+			fmt.Fprintf(w, "slot\t%s\n", rep.Slot)
+		}
+		for _, r := range rep.Releases {
+			state := "good"
+			if !r.Good {
+				state = "not good"
+			}
+			fmt.Fprintf(w, "installed\t%s\t%s\t%s\t%s\n", r.ID, r.Installed.UTC().Format(time.RFC3339), orDash(r.Environment), state)
+		}
+	})
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return ui.OneLine(s)
+}
+
+func (a *app) deployRollback(ctx context.Context, name, to string) error {
+	t, err := a.deployTarget(ctx, name)
+	if err != nil {
+		return err
+	}
+	out, err := deploy.Rollback(ctx, t, to)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(a.out, "%s: %s serves\n", name, out.Serves)
+	return err
+}
+
+func (a *app) deployHistory(ctx context.Context, name string) error {
+	t, err := a.deployTarget(ctx, name)
+	if err != nil {
+		return err
+	}
+	entries, err := deploy.History(t.Root)
+	if errors.Is(err, deploy.ErrBroken) {
+		return &exitError{exitUnverified, err}
+	}
+	if err != nil {
+		return err
+	}
+	if a.json() {
+		e := json.NewEncoder(a.out)
+		for _, entry := range entries {
+			if err := e.Encode(entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return a.writeTable(func(w io.Writer) {
+		for _, e := range entries {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Result, orDash(e.Release), orDash(e.Environment), ui.OneLine(e.Who), ui.OneLine(e.Detail))
+		}
+	})
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine"
+)
+
+// stepsOf are the steps of stages of one type, by the names of stages or cells.
+func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {
+	all := map[string][]engine.StepID{}
+	var known []string
+	for _, s := range p.plan.Stages {
+		if s.Type != typ {
+			continue
+		}
+		known = append(known, s.Name)
+		for _, c := range s.Cells {
+			all[s.Name] = append(all[s.Name], c.Step)
+			if c.Key != "" {
+				all[p.plan.Graph.Steps[c.Step].Name] = []engine.StepID{c.Step}
+			}
+		}
+	}
+	if len(known) == 0 {
+		return nil, usageError("%s has no stage of type %s", p.file, typ)
+	}
+	if len(names) == 0 {
+		names = known
+	}
+	var ids []engine.StepID
+	for _, name := range names {
+		found, ok := all[name]
+		if !ok {
+			if hint := dsl.DidYouMean(name, known); hint != "" {
+				return nil, usageError("there is no %s stage %q.%s", typ, name, hint)
+			}
+			return nil, usageError("there is no %s stage %q. There are: %s.", typ, name, strings.Join(known, ", "))
+		}
+		ids = append(ids, found...)
+	}
+	return ids, nil
+}
+
+// oneStepOf is the only step of a stage of one type.
+func (p *project) oneStepOf(typ, name string) (*engine.Step, error) {
+	ids, err := p.stepsOf(typ, []string{name})
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) != 1 {
+		return nil, usageError("%s has %d cells; name one of: %s", name, len(ids), stepNames(p.plan.Graph, ids))
+	}
+	return &p.plan.Graph.Steps[ids[0]], nil
+}
+
+// runSteps runs the steps of stages of one type, and what they need.
+func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFlags, after func(*project, []engine.StepID)) (err error) {
+	sink, js := a.sink()
+	defer func() { err = endOutput(sink, err) }()
+	p, err := a.load(ctx, js)
+	if err != nil {
+		return err
+	}
+	ids, err := p.stepsOf(typ, names)
+	if err != nil {
+		return err
+	}
+	s, err := a.open(p)
+	if err != nil {
+		return err
+	}
+	defer func() { err = firstError(err, s.close()) }()
+	err = s.run(ctx, ids, "", f, sink)
+	if after != nil {
+		after(p, ids)
+	}
+	return err
+}
+
+// completeStages offers the stages of one type.
+func (a *app) completeStages(typ string) cobra.CompletionFunc {
+	return func(c *cobra.Command, _ []string, prefix string) (names []string, _ cobra.ShellCompDirective) {
+		quiet := &app{flags: a.flags, lookupEnv: a.lookupEnv}
+		quiet.in, quiet.out, quiet.err = a.in, io.Discard, io.Discard
+		if quiet.prepare() != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		p, err := quiet.load(c.Context(), nil)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, s := range p.plan.Stages {
+			if s.Type == typ && strings.HasPrefix(s.Name, prefix) {
+				names = append(names, fmt.Sprintf("%s\t%s", s.Name, s.Description))
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
