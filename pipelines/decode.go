@@ -294,6 +294,8 @@ func (d *decoder) kind(v cty.Value) bool {
 		return d.paths(v)
 	case tasks.StageRef:
 		return d.stageRef(v)
+	case tasks.StageRefs:
+		return d.stageRefs(v)
 	}
 	d.out.Cty, _ = v.UnmarkDeep()
 	if !d.out.Cty.IsWhollyKnown() {
@@ -535,10 +537,27 @@ func (d *decoder) stageRef(v cty.Value) bool {
 	sv := tasks.StageValue{Name: h.stage.decl.Name, Type: h.stage.decl.Type, Range: d.out.Range}
 	for _, c := range h.cells() {
 		sv.Steps = append(sv.Steps, tasks.StepOutputs{
-			ID: c.step, Cell: c.key, Outputs: c.outputs, Step: &d.b.plan.Graph.Steps[c.step],
+			ID: c.step, Cell: c.key, Outputs: c.outputs, Step: &d.b.plan.Graph.Steps[c.step], Platform: c.platform,
 		})
 	}
 	// A stage that `when` left out is as good as null.
-	d.out.Stages = []tasks.StageValue{sv}
+	d.out.Stages = append(d.out.Stages, sv)
 	return len(sv.Steps) > 0
+}
+
+// stageRefs takes a list of stages. Those that `when` left out are passed over.
+func (d *decoder) stageRefs(v cty.Value) bool {
+	if _, one := handleOf(v); one {
+		return d.stageRef(v)
+	}
+	if !isList(v) {
+		d.b.fail(errorAt(d.at, "Wrong type", "%q is a list of stages, as in [stage.NAME], not %s.", d.attr.Name, describe(v)))
+		return false
+	}
+	any := false
+	for _, e := range elementsOf(v) {
+		any = d.stageRef(e) || any
+	}
+	d.out.Cty = cty.StringVal("")
+	return any
 }

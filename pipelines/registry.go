@@ -7,29 +7,32 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/archive"
+	"github.com/airbuild/airbuild/tasks/changelog"
 	"github.com/airbuild/airbuild/tasks/checksum"
 	"github.com/airbuild/airbuild/tasks/compress"
 	"github.com/airbuild/airbuild/tasks/deploy"
 	"github.com/airbuild/airbuild/tasks/golang"
 	"github.com/airbuild/airbuild/tasks/linuxpkg"
+	"github.com/airbuild/airbuild/tasks/manifest"
+	"github.com/airbuild/airbuild/tasks/oci"
 	"github.com/airbuild/airbuild/tasks/shell"
 	"github.com/airbuild/airbuild/tasks/sign"
 	"github.com/airbuild/airbuild/tasks/template"
 )
 
-// Tasks returns every stage type by its name.
 // Outward holds the settings of stage types whose work lies outside the project.
 type Outward struct {
 	Deploy deploy.Config
 }
 
+// Tasks returns every stage type by its name.
 func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out *Outward) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
-		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(),
+		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
 		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
-	) {
 		oci.Tasks(), deploy.Tasks(&out.Deploy),
+	) {
 		byType[t.Schema().Type] = t
 	}
 	return byType
@@ -40,10 +43,10 @@ func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out *Outward) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
-		golang.Tools(cfg), archive.Tools(), checksum.Tools(),
+		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),
 		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
-	} {
 		oci.Tools(), deploy.Tools(&out.Deploy),
+	} {
 		maps.Copy(tools, leaf)
 	}
 	return tools

@@ -84,7 +84,8 @@ func (b *Block) Cty(name string) cty.Value { return b.Values[name].Cty }
 // Paths returns a Path or Paths attribute with its patterns expanded.
 func (b *Block) Paths(name string) []PathValue { return b.Values[name].Paths }
 
-// Stages returns what a StageRef attribute refers to: one element, or none.
+// Stages returns what a StageRef attribute refers to: one element, or none; of
+// a StageRefs attribute one element for each.
 func (b *Block) Stages(name string) []StageValue { return b.Values[name].Stages }
 
 // RangeOf returns where an attribute's expression stands, or the stage's

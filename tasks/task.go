@@ -15,8 +15,9 @@ import (
 )
 
 // A Task is a stage type. Plan is pure: it reads at most through the Block,
-// touches nothing, and is called once a cell. The last step returned is the
-// one that others refer to; earlier ones are Inner.
+// touches nothing, and is called for each cell, maybe more than once and by
+// several goroutines. The last step returned is the one that others refer to;
+// earlier ones are Inner.
 type Task interface {
 	Schema() *Schema
 	Plan(*Block) ([]engine.Step, hcl.Diagnostics)
@@ -37,6 +38,7 @@ const (
 	Output    // an output path, relative to dist/ or to the stage's dir (Attr.InDir)
 	Outputs   // a list of those
 	StageRef  // a reference to a stage or a cell
+	StageRefs // a list of those; a single one is taken as a list of one
 	Any       // any value, checked by the task
 )
 
@@ -98,6 +100,8 @@ type StepOutputs struct {
 	Cell    string
 	Outputs []string
 	Step    *engine.Step // as planned; read only
+	// Platform is the cell's; nil if it has none.
+	Platform *Platform
 }
 
 // Meta is what every stage has, evaluated for one cell.
@@ -139,6 +143,9 @@ type Project struct {
 	// Makes reports whether a stage of the file makes a project-relative path,
 	// so that what is there now says nothing of what will be; nil: unknown.
 	Makes func(path string) bool
+	// Confirmed: the user allowed this run to send things out, with --yes or
+	// because it runs in CI.
+	Confirmed bool
 	// Host is the machine that plans and runs.
 	HostOS, HostArch string
 }

@@ -106,6 +106,8 @@ func kindText(a tasks.Attr) string {
 		return "output in " + under
 	case tasks.Outputs:
 		return "list of outputs in " + under
+	case tasks.StageRefs:
+		return "stages"
 	case tasks.StageRef:
 		return "stage"
 	}
@@ -266,16 +268,19 @@ func docsProject(t *testing.T) *sample {
 	t.Helper()
 	from := t.TempDir()
 	files := map[string]string{
-		"go.mod":           "module example.com/root\n\ngo 1.26.0\n",
-		"main.go":          "package main\n\nfunc main() {}\n",
-		"cmd/app/main.go":  "package main\n\nfunc main() {}\n",
-		"cmd/tool/main.go": "package main\n\nfunc main() {}\n",
-		"LICENSE":          "Free.\n",
-		"README.md":        "# app\n",
-		"docs/manual.md":   "# Manual\n",
-		"api/app.proto":    "syntax = \"proto3\";\n",
-		"app.conf.tmpl":    "host = ${host}\n%{ if debug }log = debug\n%{ endif }",
-		"build/common.hcl": "variable \"owner\" {\n  default = \"us\"\n}\n",
+		"go.mod":                  "module example.com/root\n\ngo 1.26.0\n",
+		"main.go":                 "package main\n\nfunc main() {}\n",
+		"cmd/app/main.go":         "package main\n\nfunc main() {}\n",
+		"cmd/tool/main.go":        "package main\n\nfunc main() {}\n",
+		"LICENSE":                 "Free.\n",
+		"README.md":               "# app\n",
+		"docs/manual.md":          "# Manual\n",
+		"bin/amd64/app":           "app\n",
+		"bin/arm64/app":           "app\n",
+		"bases/static/index.json": "{}\n",
+		"api/app.proto":           "syntax = \"proto3\";\n",
+		"app.conf.tmpl":           "host = ${host}\n%{ if debug }log = debug\n%{ endif }",
+		"build/common.hcl":        "variable \"owner\" {\n  default = \"us\"\n}\n",
 		"source.json": `{"version": 1, "commit": "0123456789abcdef0123456789abcdef01234567", "branch": "main",
 			"tag": "v1.2.0", "describe": "v1.2.0", "dirty": false, "time": "2026-01-31T12:00:00Z"}`,
 	}

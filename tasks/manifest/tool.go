@@ -1,0 +1,137 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// formatVersion is the version of both files.
+const formatVersion = 1
+
+// A metadata is metadata.json, version 1.
+type metadata struct {
+	Version     int               `json:"format_version"`
+	ProjectName string            `json:"project_name"`
+	Release     string            `json:"version,omitempty"`
+	Tag         string            `json:"tag,omitempty"`
+	Commit      string            `json:"commit,omitempty"`
+	Date        string            `json:"date,omitempty"` // of the commit, RFC 3339
+	Extra       map[string]string `json:"extra,omitempty"`
+}
+
+// An artifacts is artifacts.json, version 1.
+type artifacts struct {
+	Version   int        `json:"format_version"`
+	Artifacts []artifact `json:"artifacts"`
+}
+
+// An artifact is one file, or the sum of a directory.
+type artifact struct {
+	Name    string `json:"name"`
+	Path    string `json:"path"` // relative to the folder of artifacts.json
+	Type    string `json:"type"`
+	Stage   string `json:"stage"`
+	Cell    string `json:"cell,omitempty"`
+	OS      string `json:"os,omitempty"`
+	Arch    string `json:"arch,omitempty"`
+	Variant string `json:"variant,omitempty"`
+	Size    int64  `json:"size"`
+	SHA256  string `json:"sha256"`
+}
+
+// A tool writes both files.
+type tool struct{}
+
+func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
+	var sp spec
+	if err := tasks.ReadSpec(call, &sp); err != nil {
+		return err
+	}
+	m := metadata{Version: formatVersion, ProjectName: sp.Name, Release: sp.Version, Tag: sp.Tag, Commit: sp.Commit, Date: sp.Date}
+	for _, e := range sp.Extra {
+		if m.Extra == nil {
+			m.Extra = map[string]string{}
+		}
+		m.Extra[e.Name] = e.Value
+	}
+	all := artifacts{Version: formatVersion}
+	for _, made := range sp.Made {
+		found, err := describe(ctx, call.In, &made, path.Dir(sp.Artifacts))
+		if err != nil {
+			return fmt.Errorf("describe %s: %w", made.Path, err)
+		}
+		all.Artifacts = append(all.Artifacts, found...)
+	}
+	if err := write(call.Dir, sp.Metadata, m); err != nil {
+		return err
+	}
+	return write(call.Dir, sp.Artifacts, all)
+}
+
+// describe reads an output; of a directory every file below it.
+func describe(ctx context.Context, in fs.FS, m *made, base string) (list []artifact, err error) {
+	err = fs.WalkDir(in, m.Path, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		size, sum, err := digest(in, p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(filepath.FromSlash(base), filepath.FromSlash(p))
+		if err != nil {
+			return err
+		}
+		list = append(list, artifact{
+			Name: path.Base(p), Path: filepath.ToSlash(rel), Type: m.Type, Stage: m.Stage, Cell: m.Cell,
+			OS: m.OS, Arch: m.Arch, Variant: m.Variant, Size: size, SHA256: sum,
+		})
+		return nil
+	})
+	return list, err
+}
+
+func digest(in fs.FS, name string) (int64, string, error) {
+	f, err := in.Open(name)
+	if err != nil {
+		return 0, "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return n, hex.EncodeToString(h.Sum(nil)), err
+}
+
+func write(dir, name string, v any) error {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", strings.Repeat(" ", 2))
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	file := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
