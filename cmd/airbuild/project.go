@@ -132,11 +132,19 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 		Project: tasks.Project{
 			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
+			Confirmed: a.confirmed(),
 		},
 		Tasks:     pipelines.Tasks(p.gocf, p.keys, p.packages, p.outward),
 		Version:   releaseOf(readVersion().Version),
 		Toolchain: toolchain,
 	}
+}
+
+// confirmed reports whether stages may send things out: the user said so, or
+// this is CI, where somebody decided it by what starts the job.
+func (a *app) confirmed() bool {
+	ci, _ := a.lookupEnv("CI")
+	return a.yes || ci != "" && ci != "false" && ci != "0"
 }
 
 // releaseOf is the release that a version names, for required_version; "" for a

@@ -35,6 +35,7 @@ func (a *app) runCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.SortFlags = false
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would run, and run nothing")
+	fl.BoolVar(&a.yes, "yes", false, "let stages send things out, such as oci_push; in CI (the variable CI is set) they may without it")
 	fl.BoolVar(&f.force, "force", false, "run everything, whatever is in the cache")
 	a.boxes.declare(fl)
 	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
