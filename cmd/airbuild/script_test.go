@@ -86,14 +86,20 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// hostCondition knows one condition of scripts: "attempts-named", that this host's
-// sandbox names who tries to reach the network. It does not where these tests
-// run in a sandbox themselves.
+// hostCondition knows conditions of scripts: "attempts-named", that this host's
+// sandbox names who tries to reach the network (it does not where these tests
+// run in a sandbox themselves); "processes-traced", that processes can be watched;
+// "namespaces", that a process can be another user on another host.
 func hostCondition(name string) (bool, error) {
-	if name != "attempts-named" {
-		return false, fmt.Errorf("there is no condition %q", name)
+	switch name {
+	case "attempts-named":
+		return (&sandbox.Host{}).Support(context.Background()).Named, nil
+	case "processes-traced":
+		return trace.Supported(context.Background()) == nil, nil
+	case "namespaces":
+		return (&sandbox.Host{}).Support(context.Background()).Method == sandbox.Namespaces, nil
 	}
-	return (&sandbox.Host{}).Support(context.Background()).Named, nil
+	return false, fmt.Errorf("there is no condition %q", name)
 }
 
 func TestMain(m *testing.M) {

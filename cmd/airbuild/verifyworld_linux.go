@@ -34,7 +34,8 @@ func (v *verification) confine(ctx context.Context, w *world) {
 
 // canConfine tries it.
 func canConfine(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", "version")
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Args = []string{os.Args[0], "version"}
 	cmd.SysProcAttr = confinement()
 	return cmd.Run()
 }
