@@ -47,7 +47,7 @@ func (task) Schema() *tasks.Schema {
 		Doc:  "Packs files into a tar or zip file with the same bytes every time.",
 		Attrs: []tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "What goes in: a stage's output lies under its base name, a file of the project under its path relative to the stage's `dir`; directories with all that is below them."},
-			{Name: "format", Kind: tasks.String, Enum: formatNames(), Default: "tar.gz", Doc: "Kind of archive."},
+			{Name: "format", Kind: tasks.String, Enum: formatNames(), Default: "tar.gz", Doc: "Kind of archive; `binary` is none, but the one file as it is, under the output's name."},
 			{Name: "output", Kind: tasks.Output, Default: "the first file's base name where a cell packs another stage's output, else the stage's name with the cell; then the format", Doc: "File to write."},
 			{Name: "wrap_directory", Kind: tasks.String, Doc: "Directory inside the archive that holds everything."},
 			{Name: "strip_prefix", Kind: tasks.String, Doc: "Leading directory to take off the names of the project's files."},
@@ -80,14 +80,17 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s := b.NewStep(engine.InProcess)
 	sp := spec{Format: b.StringOr("format", "tar.gz")}
 	var diags hcl.Diagnostics
-	for _, plan := range []func(*tasks.Block, *spec) hcl.Diagnostics{planEntries, planLevel, planTime, planMode} {
+	for _, plan := range []func(*tasks.Block, *spec) hcl.Diagnostics{planEntries, planLevel, planTime, planMode, planBinary} {
 		diags = append(diags, plan(b, &sp)...)
 	}
 	if diags.HasErrors() {
 		return nil, diags
 	}
 	tasks.AddPaths(&s, b.Paths("files"))
-	sp.Output = b.DistPath(b.StringOr("output", defaultOutput(b)+"."+sp.Format))
+	sp.Output = b.DistPath(b.StringOr("output", defaultOutput(b)+ending(b, sp.Format)))
+	if sp.Format == binary && sp.Output == b.Paths("files")[0].Path {
+		return nil, append(diags, b.Error("files", "Copy onto itself", sp.Output+" is there already. Set output, or publish the binary without an archive stage."))
+	}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("", "Archive cannot be described", err.Error()))
@@ -108,6 +111,17 @@ func defaultOutput(b *tasks.Block) string {
 	return b.Name + "_" + strings.NewReplacer("/", "_", ",", "_", " ", "_", "\\", "_", ":", "_").Replace(b.Cell)
 }
 
+// ending is what is put behind the name of an archive, or of a program.
+func ending(b *tasks.Block, format string) string {
+	if format != binary {
+		return "." + format
+	}
+	if strings.HasSuffix(b.Paths("files")[0].Path, ".exe") {
+		return ".exe"
+	}
+	return ""
+}
+
 func planLevel(b *tasks.Block, sp *spec) hcl.Diagnostics {
 	f := formats[sp.Format]
 	sp.Level = b.Int("level", f.level)
@@ -115,7 +129,7 @@ func planLevel(b *tasks.Block, sp *spec) hcl.Diagnostics {
 		return nil
 	}
 	if f.max == 0 {
-		return hcl.Diagnostics{b.Error("level", "Nothing to compress", "A plain tar file has no compression level. Remove level, or choose another format.")}
+		return hcl.Diagnostics{b.Error("level", "Nothing to compress", sp.Format+" has no compression level. Remove level, or choose another format.")}
 	}
 	if sp.Level < f.min || sp.Level > f.max {
 		return hcl.Diagnostics{b.Error("level", "Level out of range", fmt.Sprintf("%s takes levels from %d to %d.", sp.Format, f.min, f.max))}
@@ -154,6 +168,23 @@ func planMode(b *tasks.Block, sp *spec) hcl.Diagnostics {
 	}
 	sp.Mode = fmt.Sprintf("%04o", m)
 	return nil
+}
+
+// planBinary refuses what makes sense in an archive only.
+func planBinary(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
+	if sp.Format != binary {
+		return nil
+	}
+	if len(sp.Entries) > 1 {
+		diags = append(diags, b.Error("files", "Several files, and no archive", `format = "binary" is for one file. Use for_each, or another format.`))
+	}
+	for _, attr := range []string{"wrap_directory", "strip_prefix", "flat", "rename", "mtime"} {
+		if b.Has(attr) {
+			diags = append(diags, b.Error(attr, "Nothing to name", attr+` is about what is in an archive, and format = "binary" makes none. Remove it; output names the file.`))
+		}
+	}
+	sp.Time = 0 // a file of its own has the time of its making
+	return diags
 }
 
 func formatNames() []string { return slices.Clone(formatOrder[:]) }

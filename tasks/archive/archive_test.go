@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -85,6 +86,9 @@ var frozen = map[string]string{
 
 func TestFormats(t *testing.T) {
 	for _, format := range formatOrder {
+		if format == binary {
+			continue // no archive
+		}
 		t.Run(format, func(t *testing.T) {
 			first := build(t, sampleBlock(format), sample())
 			if got := filepath.Base(first); got != "yq_linux."+format {
@@ -361,5 +365,40 @@ func TestSpec(t *testing.T) {
 	}
 	if len(s.Inputs) != 1 || s.Inputs[0].Step != 7 {
 		t.Errorf("inputs %+v", s.Inputs)
+	}
+}
+
+func TestBinary(t *testing.T) {
+	in := fstest.MapFS{"dist/app.exe": {Data: []byte("app"), Mode: 0o755}, "docs/a.md": {Data: []byte("a"), Mode: 0o644}}
+	b := tasktest.Block("archive", "plain", in)
+	b.Cell = "windows/amd64"
+	tasktest.Set(b, "files", tasktest.Made("dist/app.exe"))
+	tasktest.Set(b, "format", "binary")
+	tasktest.WantError(t, task{}, b, "Copy onto itself")
+	tasktest.Set(b, "output", "app_1.2_windows.exe")
+	s := tasktest.Step(t, task{}, b)
+	dir, _, err := tasktest.Run(t, Tools(), s, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "dist", "app_1.2_windows.exe")
+	info, err := os.Stat(name)
+	if err != nil || info.Mode()&0o111 == 0 && runtime.GOOS != "windows" {
+		t.Errorf("%v, %v", info, err)
+	}
+	if got, err := os.ReadFile(name); string(got) != "app" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	tasktest.Set(b, "wrap_directory", "x")
+	tasktest.WantError(t, task{}, b, "Nothing to name")
+	tasktest.Set(b, "files", tasktest.Made("dist/app.exe", "dist/b"))
+	tasktest.WantError(t, task{}, b, "Several files")
+	b = tasktest.Block("archive", "plain", in)
+	tasktest.Set(b, "files", tasktest.Files("docs"))
+	tasktest.Set(b, "format", "binary")
+	if s := tasktest.Step(t, task{}, b); s.Command.OutputPaths[0] != "dist/plain" {
+		t.Errorf("outputs %v", s.Command.OutputPaths)
+	} else if _, _, err := tasktest.Run(t, Tools(), s, fstest.MapFS{"docs/a": {}, "docs/b": {}}); err == nil {
+		t.Error("a directory was copied")
 	}
 }

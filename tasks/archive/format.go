@@ -21,7 +21,10 @@ type format struct {
 }
 
 // formatOrder is the order in which formats are offered.
-var formatOrder = [...]string{"tar.gz", "tar.zst", "tar.xz", "zip", "tar"}
+var formatOrder = [...]string{"tar.gz", "tar.zst", "tar.xz", "zip", "tar", binary}
+
+// binary is no archive: the one file as it is, under the name of a release.
+const binary = "binary"
 
 var formats = map[string]format{
 	"tar.gz":  {1, 9, 6, tarWith(newGzip)},
@@ -29,6 +32,7 @@ var formats = map[string]format{
 	"tar.xz":  {0, 9, 6, tarWith(newXz)},
 	"tar":     {0, 0, 0, tarWith(func(w io.Writer, _ int) (io.WriteCloser, error) { return nopCloser{w}, nil })},
 	"zip":     {0, 9, 6, newZip},
+	binary:    {},
 }
 
 // newGzip writes a header without name and time (which is a zero in the

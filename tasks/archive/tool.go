@@ -3,6 +3,7 @@ package archive
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -33,7 +34,12 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := setModes(members, sp.Mode); err != nil {
 		return err
 	}
-	if err := write(ctx, call, &sp, members); err != nil {
+	if sp.Format == binary {
+		err = copyBinary(ctx, call, &sp, members)
+	} else {
+		err = write(ctx, call, &sp, members)
+	}
+	if err != nil {
 		return fmt.Errorf("write archive %s: %w", sp.Output, err)
 	}
 	return nil
@@ -177,6 +183,28 @@ func write(ctx context.Context, call *engine.ToolCall, sp *spec, members []membe
 		return err
 	}
 	return buf.Flush()
+}
+
+// copyBinary writes the one file as it is.
+func copyBinary(ctx context.Context, call *engine.ToolCall, sp *spec, members []member) (err error) {
+	if len(members) != 1 || !members[0].mode.IsRegular() {
+		return errors.New("want one file: a directory or a link is for an archive")
+	}
+	m := members[0]
+	in, err := call.In.Open(m.path)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := create(filepath.Join(call.Dir, filepath.FromSlash(sp.Output)))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if _, err := io.Copy(out, &ctxReader{ctx: ctx, r: in}); err != nil {
+		return err
+	}
+	return out.Chmod(m.mode.Perm())
 }
 
 func create(name string) (*os.File, error) {
