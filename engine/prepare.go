@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/hmac"
@@ -81,12 +80,20 @@ func salt(facts []Fact) []byte {
 	slices.SortFunc(facts, func(a, b Fact) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Value, b.Value))
 	})
-	clean := strings.NewReplacer("\t", " ", "\n", " ")
-	var b bytes.Buffer
+	var b []byte
 	for _, f := range slices.Compact(facts) {
-		fmt.Fprintf(&b, "%s\t%s\n", clean.Replace(f.Name), clean.Replace(f.Value))
+		b = append(append(b, oneLine(f.Name)...), '\t')
+		b = append(append(b, oneLine(f.Value)...), '\n')
 	}
-	return b.Bytes()
+	return b
+}
+
+// oneLine is a text with blanks for the characters that part lines of a salt.
+func oneLine(s string) string {
+	if !strings.ContainsAny(s, "\t\n") {
+		return s
+	}
+	return strings.NewReplacer("\t", " ", "\n", " ").Replace(s)
 }
 
 // addInput puts one declared input into the tree.
@@ -240,6 +247,11 @@ func (r *run) expand(ctx context.Context, s *Step, res *action.Result) (*made, e
 func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
 	if res.ExitCode != 0 {
 		return &action.Damaged{What: "entry", Digest: key, Reason: "it records a failure"}
+	}
+	if len(res.OutputFiles) == 1 && len(res.OutputDirectories)+len(res.OutputSymlinks) == 0 && len(s.Command.OutputPaths) == 1 {
+		if p := s.Command.OutputPaths[0]; res.OutputFiles[0].Path == p && localPath(path.Join(s.Command.WorkingDirectory, p)) {
+			return nil // as most steps are
+		}
 	}
 	named := map[string]bool{}
 	check := func(p string) error {

@@ -84,7 +84,8 @@ type run struct {
 	started  []time.Time
 	toPrep   queue
 	toExec   queue
-	preps    int            // workers that prepare
+	preps    int            // steps that are looked up
+	lookers  int            // workers that look up
 	slots    int            // job slots in use
 	memory   int64          // what the running steps declare, in bytes
 	groups   map[string]int // how many of each group run
@@ -213,14 +214,10 @@ func (r *run) checkEnd() {
 // dispatch starts whatever may start now: look-ups freely, work while there
 // are job slots.
 func (r *run) dispatch(ctx context.Context, workers *pool.Pool) {
-	for r.toPrep.Len() > 0 && r.preps < 2*runtime.GOMAXPROCS(0) {
-		id := heap.Pop(&r.toPrep).(StepID)
-		if why := r.unknown(id); why != "" {
-			r.finishStep(id, WouldRun, &Event{Reason: why})
-			continue
+	for r.toPrep.Len() > 0 && r.lookers < 2*runtime.GOMAXPROCS(0) {
+		if ids := r.nextLooks(); len(ids) > 0 {
+			r.look(ctx, workers, ids)
 		}
-		r.preps++
-		r.start(ctx, workers, id, r.lookUp, func() { r.preps-- })
 	}
 	for r.toExec.Len() > 0 {
 		id := r.next()
@@ -316,25 +313,29 @@ func (r *run) share() Share {
 	return Share{CPU: max(1, runtime.GOMAXPROCS(0)/rivals)}
 }
 
-// start runs f on a worker and calls done, then what f returned, on the owner.
-// A panic in f is the step's failure, told like any other: the owner waits for
-// exactly one message from every worker.
+// start runs f on a worker and calls done, then what f returned, on the owner:
+// the owner waits for exactly one message from every worker.
 func (r *run) start(ctx context.Context, workers *pool.Pool, id StepID, f func(context.Context, StepID) func(), done func()) {
 	r.flying++
 	workers.Go(func() {
-		var then func()
-		var caught panics.Catcher
-		caught.Try(func() { then = f(ctx, id) })
-		if p := caught.Recovered(); p != nil {
-			err := p.AsError()
-			then = func() { r.fail(id, err, nil) }
-		}
+		then := r.caught(ctx, id, f)
 		r.msgs <- func() {
 			r.flying--
 			done()
 			then()
 		}
 	})
+}
+
+// caught calls f. A panic in f is the step's failure, told like any other.
+func (r *run) caught(ctx context.Context, id StepID, f func(context.Context, StepID) func()) (then func()) {
+	var caught panics.Catcher
+	caught.Try(func() { then = f(ctx, id) })
+	if p := caught.Recovered(); p != nil {
+		err := p.AsError()
+		return func() { r.fail(id, err, nil) }
+	}
+	return then
 }
 
 // unknown says why a dry run cannot look a step up, or "".
@@ -515,6 +516,9 @@ func missed(err error) (string, error) {
 
 // hit ends a step whose result was in the store. Owner.
 func (r *run) hit(p *Prepared, h *hit) {
+	if !r.o.DryRun { // then Explain wants them
+		p.Inputs, p.listing = nil, Listing{} // much, for ten thousand steps
+	}
 	r.prepared[p.ID] = p
 	r.setMade(p, h.made)
 	if r.o.DryRun && !p.Step.Inner {

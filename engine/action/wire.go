@@ -125,8 +125,11 @@ func decode(message string, b []byte, take func(*field) error) error {
 		return fmt.Errorf("decode %s: %d bytes are more than a message may have", message, len(b))
 	}
 	var seen uint64
+	var f field // one for all: take keeps none
 	for len(b) > 0 {
-		f, rest, err := nextField(b)
+		var rest []byte
+		var err error
+		f, rest, err = nextField(b)
 		if err != nil {
 			return fmt.Errorf("decode %s: %w", message, err)
 		}

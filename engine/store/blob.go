@@ -24,10 +24,7 @@ const smallBlob = 32 << 10
 // is renamed into cas when it is whole; nothing is left behind on failure.
 func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
 	r = &contextReader{ctx, r}
-	head, ok := s.heads.Get().(*[smallBlob]byte)
-	if !ok {
-		head = new([smallBlob]byte)
-	}
+	head := s.head()
 	defer s.heads.Put(head)
 	n, err := io.ReadFull(r, head[:])
 	switch err {
@@ -37,6 +34,14 @@ func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
 		return s.PutBytes(ctx, head[:n])
 	}
 	return action.Digest{}, fmt.Errorf("put blob: %w", err)
+}
+
+// head returns a buffer that is to be put into s.heads again.
+func (s *Disk) head() *[smallBlob]byte {
+	if head, ok := s.heads.Get().(*[smallBlob]byte); ok {
+		return head
+	}
+	return new([smallBlob]byte)
 }
 
 // PutBytes stores b. If the store has it already nothing is written.

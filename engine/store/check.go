@@ -114,13 +114,13 @@ const (
 )
 
 func (s *Disk) glance(d action.Digest) (blobState, error) {
-	info, err := os.Lstat(s.blobPath(d))
+	l, err := lookAt(s.blobPath(d))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return absent, nil
 	case err != nil:
 		return absent, err
-	case info.Mode().IsRegular() && info.Size() == d.Size && s.trusts(d, info.ModTime()):
+	case l.regular && l.size == d.Size && s.trusts(d, l.mtime):
 		return verified, nil
 	}
 	return unverified, nil

@@ -40,11 +40,16 @@ func (s *Disk) Result(ctx context.Context, key action.Digest) (*action.Result, e
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r, info, err := s.readEntry(key)
-	if r == nil || err != nil {
-		return nil, err
+	r, used, ok := s.readSmallEntry(key)
+	if !ok {
+		var info fs.FileInfo
+		var err error
+		if r, info, err = s.readEntry(key); r == nil || err != nil {
+			return nil, err
+		}
+		used = info.ModTime()
 	}
-	if age := s.now().Sub(info.ModTime()); age > touchEvery || age < -touchEvery {
+	if age := s.now().Sub(used); age > touchEvery || age < -touchEvery {
 		// Not being able to costs the entry its place in the order of use.
 		_ = os.Chtimes(s.entryPath(key), time.Time{}, s.now())
 	}
@@ -74,6 +79,19 @@ func (s *Disk) readEntry(key action.Digest) (*action.Result, fs.FileInfo, error)
 		return nil, nil, s.damagedEntry(key, info, err.Error())
 	}
 	return r, info, nil
+}
+
+// readSmallEntry reads an entry that is small and as it should be, as nearly all
+// are, and when it was last used. What any other is is for readEntry to say.
+func (s *Disk) readSmallEntry(key action.Digest) (r *action.Result, used time.Time, ok bool) {
+	buf := s.head()
+	defer s.heads.Put(buf)
+	b, l, ok := readSmall(s.entryPath(key), buf[:])
+	if !ok {
+		return nil, used, false
+	}
+	r, err := decodeEntry(key, b) // which copies
+	return r, l.mtime, err == nil
 }
 
 func (s *Disk) damagedEntry(key action.Digest, info fs.FileInfo, reason string) error {

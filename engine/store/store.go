@@ -45,7 +45,7 @@ type Disk struct {
 
 	users *flock.Flock // held shared from Open to Close, exclusively by Prune
 	locks locks
-	heads sync.Pool // of *[smallBlob]byte, for Put
+	heads sync.Pool // of *[smallBlob]byte, see head
 
 	mu      sync.Mutex // guards what follows; never held during I/O
 	known   map[action.Digest]time.Time

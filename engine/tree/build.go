@@ -96,7 +96,7 @@ type node struct {
 }
 
 func newNode() *node {
-	return &node{leaves: map[string]struct{}{}, dirs: map[string]*node{}}
+	return &node{leaves: map[string]struct{}{}} // most have no directories
 }
 
 // parent returns the directory that holds p, made if need be, and p's name.
@@ -125,6 +125,9 @@ func (n *node) child(name, p string) (*node, error) {
 	c := n.dirs[name]
 	if c == nil {
 		c = newNode()
+		if n.dirs == nil {
+			n.dirs = map[string]*node{}
+		}
 		n.dirs[name] = c
 	}
 	return c, nil

@@ -245,21 +245,22 @@ func (w *Workspace) lookup(p string) (Entry, error) {
 // read looks at the file itself, with the stat index.
 func (w *Workspace) read(p string) (Entry, error) {
 	abs := w.place(path.Clean(p))
-	info, err := w.lstat(abs)
+	w.looks.Add(1)
+	st, err := lstat(abs)
 	if err != nil {
 		return Entry{}, err
 	}
+	mode := fs.FileMode(st.Mode)
 	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
+	case mode&fs.ModeSymlink != 0:
 		target, err := os.Readlink(abs)
-		return Entry{IsLink: true, Link: filepath.ToSlash(target), stat: statOf(info)}, err
-	case info.IsDir():
+		return Entry{IsLink: true, Link: filepath.ToSlash(target), stat: st}, err
+	case mode.IsDir():
 		return Entry{}, &fs.PathError{Op: "read", Path: p, Err: errIsDir}
-	case !info.Mode().IsRegular():
+	case !mode.IsRegular():
 		return Entry{}, &fs.PathError{Op: "read", Path: p, Err: errors.New("neither a file, a link nor a directory")}
 	}
-	st := statOf(info)
-	exe := info.Mode()&0o111 != 0
+	exe := mode&0o111 != 0
 	if d, ok := w.index.lookup(p, st); ok && !w.Paranoid {
 		return Entry{Digest: d, Executable: exe, stat: st}, nil
 	}
@@ -503,14 +504,9 @@ func (w *Workspace) isDir(p string) (bool, error) {
 	if w.pretendedDir(p) {
 		return true, nil
 	}
-	info, err := w.lstat(w.place(path.Clean(p)))
-	return err == nil && info.IsDir(), err
-}
-
-// lstat is os.Lstat, counted.
-func (w *Workspace) lstat(name string) (fs.FileInfo, error) {
 	w.looks.Add(1)
-	return os.Lstat(name)
+	st, err := lstat(w.place(path.Clean(p)))
+	return err == nil && fs.FileMode(st.Mode).IsDir(), err
 }
 
 func (w *Workspace) addFile(b *Inputs, p, to string) error {
