@@ -275,6 +275,8 @@ func docsProject(t *testing.T) *sample {
 		"LICENSE":                 "Free.\n",
 		"README.md":               "# app\n",
 		"docs/manual.md":          "# Manual\n",
+		"packaging/app.conf":      "port = 80\n",
+		"packaging/app.service":   "[Service]\nExecStart=/usr/bin/app\n",
 		"bin/amd64/app":           "app\n",
 		"bin/arm64/app":           "app\n",
 		"bases/static/index.json": "{}\n",

@@ -59,8 +59,8 @@ func (task) Schema() *tasks.Schema {
 			{Name: "output", Kind: tasks.Output, Default: "CHANGELOG.md, changelog.txt or changelog.yml, by format", Doc: "File to write."},
 			{Name: "title", Kind: tasks.String, Default: "Changelog", Doc: "Heading of the whole; empty for none."},
 			{Name: "version", Kind: tasks.String, Default: "the tag that it ends with", Doc: "Version that the changes are of; `chglog` needs one."},
-			{Name: "include", Kind: tasks.Strings, Doc: "Regular expressions: only commits whose subject matches one are listed."},
-			{Name: "exclude", Kind: tasks.Strings, Doc: "Regular expressions: commits whose subject matches one are left out."},
+			{Name: "only", Kind: tasks.Strings, Doc: "Regular expressions: only commits whose subject matches one are listed."},
+			{Name: "skip", Kind: tasks.Strings, Doc: "Regular expressions: commits whose subject matches one are left out."},
 			{Name: "merges", Kind: tasks.Bool, Default: "false", Doc: "Lists merge commits too."},
 			{Name: "groups", Kind: tasks.String, Enum: []string{"none", "conventional"}, Default: "none", Doc: "`conventional` sorts by the types of Conventional Commits: breaking changes, features, fixes, performance, others. Groups of one's own are `group` blocks."},
 			{Name: "sort", Kind: tasks.String, Enum: []string{"newest", "oldest", "subject"}, Default: "newest", Doc: "Order within a group."},
@@ -80,8 +80,8 @@ type spec struct {
 	Output  string   `json:"output"`
 	Title   string   `json:"title,omitempty"`
 	Version string   `json:"version,omitempty"`
-	Include []string `json:"include,omitempty"`
-	Exclude []string `json:"exclude,omitempty"`
+	Only    []string `json:"only,omitempty"`
+	Skip    []string `json:"skip,omitempty"`
 	Merges  bool     `json:"merges,omitempty"`
 	Groups  []group  `json:"groups,omitempty"`
 	Sort    string   `json:"sort"`
@@ -108,7 +108,7 @@ var conventional = [...]group{
 func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	sp := spec{
 		Format: b.StringOr("format", markdown), Title: b.StringOr("title", "Changelog"), Version: b.String("version"),
-		Include: b.Strings("include"), Exclude: b.Strings("exclude"), Merges: b.Bool("merges", false),
+		Only: b.Strings("only"), Skip: b.Strings("skip"), Merges: b.Bool("merges", false),
 		Sort: b.StringOr("sort", "newest"), Abbrev: b.Int("abbrev", 7), Authors: b.Bool("authors", false), Link: b.String("link"),
 	}
 	sp.Output = b.DistPath(b.StringOr("output", map[string]string{markdown: "CHANGELOG.md", plain: "changelog.txt", chglog: "changelog.yml"}[sp.Format]))
@@ -152,7 +152,7 @@ func compiles(b *tasks.Block, attr, expr string) hcl.Diagnostics {
 }
 
 func check(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
-	for _, attr := range []string{"include", "exclude"} {
+	for _, attr := range []string{"only", "skip"} {
 		for _, expr := range b.Strings(attr) {
 			diags = append(diags, compiles(b, attr, expr)...)
 		}

@@ -57,14 +57,14 @@ func TestForms(t *testing.T) {
 		want  string
 	}{
 		"markdown": {nil, "# Changelog\n\n## v1.1.0\n\n- docs: a\\_b (aaaaaaa)\n- fix(ui): two (ccccccc)\n- feat!: away (ddddddd)\n- feat: one (eeeeeee)\n- chore: tidy (fffffff)\n"},
-		"conventional": {map[string]any{"groups": "conventional", "abbrev": 0, "exclude": []string{"^docs:"}, "title": "News"},
+		"conventional": {map[string]any{"groups": "conventional", "abbrev": 0, "skip": []string{"^docs:"}, "title": "News"},
 			"# News\n\n## v1.1.0\n\n### Breaking changes\n\n- feat!: away\n- chore: tidy\n\n### Features\n\n- feat: one\n\n### Fixes\n\n- fix(ui): two\n"},
-		"plain": {map[string]any{"format": "plain", "include": []string{"^fix", "^Merge"}, "merges": true, "sort": "oldest", "authors": true, "version": "2"},
+		"plain": {map[string]any{"format": "plain", "only": []string{"^fix", "^Merge"}, "merges": true, "sort": "oldest", "authors": true, "version": "2"},
 			"Changelog\n=========\n\n2\n-\n\n- fix(ui): two (ccccccc), Ann \"A\"\n- Merge x (bbbbbbb), Ann \"A\"\n"},
-		"link": {map[string]any{"include": []string{"one"}, "abbrev": 3, "link": "https://example.com/{commit}", "title": ""},
+		"link": {map[string]any{"only": []string{"one"}, "abbrev": 3, "link": "https://example.com/{commit}", "title": ""},
 			"## v1.1.0\n\n- feat: one ([eee](https://example.com/" + strings.Repeat("e", 40) + "))\n"},
-		"nothing": {map[string]any{"include": []string{"none"}, "title": ""}, "## v1.1.0\n\nNo changes.\n"},
-		"chglog": {map[string]any{"format": "chglog", "include": []string{"one", "two"}, "sort": "subject", "abbrev": 0},
+		"nothing": {map[string]any{"only": []string{"none"}, "title": ""}, "## v1.1.0\n\nNo changes.\n"},
+		"chglog": {map[string]any{"format": "chglog", "only": []string{"one", "two"}, "sort": "subject", "abbrev": 0},
 			"- semver: \"1.1.0\"\n  date: 2023-11-14T22:13:18Z\n  packager: \"Ann \\\"A\\\" \\u003cann@example.com\\u003e\"\n  changes:\n    - note: \"feat: one\"\n    - note: \"fix(ui): two\"\n"},
 	} {
 		b := block()
@@ -82,7 +82,7 @@ func TestForms(t *testing.T) {
 		t.Errorf("%v\n%s", err, got)
 	}
 	tasktest.Set(b, "format", "chglog")
-	tasktest.Set(b, "include", []string{"none"})
+	tasktest.Set(b, "only", []string{"none"})
 	if got, err := run(t, b); err == nil {
 		t.Errorf("an empty changelog: %s", got)
 	}
@@ -93,13 +93,13 @@ func TestMistakes(t *testing.T) {
 		value any
 		want  string
 	}{
-		"include": {[]string{"("}, "Not a regular expression"},
-		"exclude": {[]string{"a", "["}, "Not a regular expression"},
-		"since":   {"--all", "Not a tag"},
-		"until":   {"", "Not a tag"},
-		"title":   {"a\nb", "More than one line"},
-		"abbrev":  {-1, "Not a number of digits"},
-		"link":    {"https://example.com", "Not the link of a commit"},
+		"only":   {[]string{"("}, "Not a regular expression"},
+		"skip":   {[]string{"a", "["}, "Not a regular expression"},
+		"since":  {"--all", "Not a tag"},
+		"until":  {"", "Not a tag"},
+		"title":  {"a\nb", "More than one line"},
+		"abbrev": {-1, "Not a number of digits"},
+		"link":   {"https://example.com", "Not the link of a commit"},
 	} {
 		b := block()
 		tasktest.Set(b, attr, tt.value)

@@ -75,11 +75,11 @@ func render(sp *spec, log *source.Log) (string, error) {
 
 // choose leaves out merges and what the filters do not want.
 func choose(sp *spec, commits []source.Commit) ([]source.Commit, error) {
-	include, err := compile(sp.Include)
+	include, err := compile(sp.Only)
 	if err != nil {
 		return nil, err
 	}
-	exclude, err := compile(sp.Exclude)
+	exclude, err := compile(sp.Skip)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +221,7 @@ func renderChglog(sp *spec, log *source.Log, sections []section) (string, error)
 		}
 	}
 	if len(notes) == 0 {
-		return "", errors.New("there are no commits to list: look at since, include and exclude")
+		return "", errors.New("there are no commits to list: look at since, only and skip")
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "- semver: %s\n  date: %s\n  packager: %s\n  changes:\n", strconv.QuoteToASCII(strings.TrimPrefix(version, "v")), when.UTC().Format(time.RFC3339), quote(packager))
