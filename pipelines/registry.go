@@ -6,6 +6,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/approval"
 	"github.com/airbuild/airbuild/tasks/archive"
 	"github.com/airbuild/airbuild/tasks/changelog"
 	"github.com/airbuild/airbuild/tasks/checksum"
@@ -22,7 +23,8 @@ import (
 
 // Outward holds the settings of stage types whose work lies outside the project.
 type Outward struct {
-	Deploy deploy.Config
+	Deploy   deploy.Config
+	Approval approval.Config
 }
 
 // Tasks returns every stage type by its name.
@@ -31,7 +33,7 @@ func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
 		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
-		oci.Tasks(), deploy.Tasks(&out.Deploy),
+		oci.Tasks(), deploy.Tasks(&out.Deploy), approval.Tasks(&out.Approval),
 	) {
 		byType[t.Schema().Type] = t
 	}
@@ -45,7 +47,7 @@ func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),
 		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
-		oci.Tools(), deploy.Tools(&out.Deploy),
+		oci.Tools(), deploy.Tools(&out.Deploy), approval.Tools(&out.Approval),
 	} {
 		maps.Copy(tools, leaf)
 	}

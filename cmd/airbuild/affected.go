@@ -115,7 +115,7 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	wanted := map[string]string{}
 	old := &project{root: s.root, file: s.file, env: s.env}
 	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root, Offline: s.gocf.Offline}
-	old.keys, old.packages, old.outward = &sign.Config{}, &linuxpkg.Config{}, &pipelines.Outward{}
+	old.keys, old.packages, old.outward = &sign.Config{}, &linuxpkg.Config{}, s.app.outward()
 	o := s.app.planOptions(ctx, old, vars, func(name, version string) error {
 		wanted[name] = version
 		return nil

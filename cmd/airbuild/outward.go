@@ -10,7 +10,16 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines"
 )
+
+// outward are the settings of stages whose work lies outside the project.
+func (a *app) outward() *pipelines.Outward {
+	o := &pipelines.Outward{}
+	o.Deploy.Environment, o.Deploy.DryRun = a.environment, a.dryDeploy
+	o.Approval.Environment = a.environment
+	return o
+}
 
 // stepsOf are the steps of stages of one type, by the names of stages or cells.
 func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {

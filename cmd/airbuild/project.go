@@ -100,9 +100,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	chosen := a.toolchains(p.env, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
 	p.packages = &linuxpkg.Config{}
-	p.outward = &pipelines.Outward{}
-	p.outward.Deploy.Environment = a.environment
-	p.outward.Deploy.DryRun = a.dryDeploy
+	p.outward = a.outward()
 	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
 	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted

@@ -1,0 +1,264 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// A Config is what gates need beside their stages, and what their plans tell
+// their tool. One Config serves the Tasks and the Tools of one run.
+type Config struct {
+	Environment string           // the chosen one: approvals are for it alone
+	Now         func() time.Time // nil: time.Now
+
+	mu    sync.Mutex
+	plans map[string][]Approver // by step
+}
+
+// An Approver is somebody whose approvals count.
+type Approver struct {
+	Name string // as the stage has it
+	Key  sign.PublicKey
+}
+
+// A lister finds the keys of names.
+type lister struct {
+	cfg       *Config
+	gate      Gate
+	approvers []approver
+}
+
+// List implements engine.Lister.
+func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
+	found, err := l.resolve()
+	if err != nil {
+		return engine.Listing{}, err
+	}
+	l.cfg.mu.Lock()
+	defer l.cfg.mu.Unlock()
+	if l.cfg.plans == nil {
+		l.cfg.plans = map[string][]Approver{}
+	}
+	l.cfg.plans[l.gate.Step] = found
+	var listing engine.Listing
+	for _, a := range found {
+		listing.Facts = append(listing.Facts, engine.Fact{Name: "approver " + a.Name, Value: a.Key.String()})
+	}
+	slices.SortFunc(listing.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
+	return listing, nil
+}
+
+func (l *lister) resolve() (found []Approver, err error) {
+	for _, a := range l.approvers {
+		key := a.key
+		if key.IsZero() {
+			e, err := sign.OpenKeyring(a.ring).Find(a.text)
+			if errors.Is(err, sign.ErrNoKey) {
+				return nil, fmt.Errorf("%s: the keyring %s has no key of the approver %q; trust it with: airbuild key trust FILE --name %s", a.at, a.ring, a.text, a.text)
+			}
+			if err == nil && e.Key.IsZero() {
+				err = e.Err
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: approver %q: %w", a.at, a.text, err)
+			}
+			key = e.Key
+		}
+		if i := slices.IndexFunc(found, func(o Approver) bool { return o.Key.SameKey(key) }); i >= 0 {
+			return nil, fmt.Errorf("%s: the approvers %q and %q have one key; one person counts once", a.at, found[i].Name, a.text)
+		}
+		found = append(found, Approver{a.text, key})
+	}
+	return found, nil
+}
+
+// GateOf is what a step of this package wants, and who may approve.
+func GateOf(s *engine.Step) (Gate, []Approver, error) {
+	l, ok := s.Lister.(*lister)
+	if !ok {
+		return Gate{}, nil, fmt.Errorf("%s is no approval", s.Name)
+	}
+	found, err := l.resolve()
+	return l.gate, found, err
+}
+
+// A tool opens the gate, or says what is missing.
+type tool struct{ cfg *Config }
+
+func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
+	var g Gate
+	if err := tasks.ReadSpec(call, &g); err != nil {
+		return err
+	}
+	t.cfg.mu.Lock()
+	approvers, ok := t.cfg.plans[g.Step]
+	t.cfg.mu.Unlock()
+	if !ok {
+		return errors.New("who may approve was not looked up before") // the engine lists before it runs
+	}
+	now := time.Now
+	if t.cfg.Now != nil {
+		now = t.cfg.Now
+	}
+	subjects, err := g.Subjects(ctx, call.In)
+	if err != nil {
+		return err
+	}
+	voices, err := g.Voices(call.In, approvers, subjects, now())
+	if err != nil {
+		return fmt.Errorf("read approvals: %w", err)
+	}
+	counted := Counted(voices)
+	for _, v := range counted {
+		fmt.Fprintf(call.Log, "approved by %s (key %s) at %s%s\n", v.Approver, v.Key.ID(), v.Approval.Time.Format(time.RFC3339), quoted(v.Approval.Comment))
+	}
+	if len(counted) < g.Threshold {
+		return errors.New(g.refusal(approvers, subjects, voices, counted))
+	}
+	record, err := compactJSON(g.record(subjects, counted))
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(call.Dir, filepath.FromSlash(g.Output))
+	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	return os.WriteFile(name, append(record, '\n'), 0o666)
+}
+
+func quoted(comment string) string {
+	if comment == "" {
+		return ""
+	}
+	return fmt.Sprintf(": %q", comment)
+}
+
+// Counted are the approvals that count, one for each approver, the latest, in
+// the order of their names.
+func Counted(voices []Voice) []Voice {
+	latest := map[string]Voice{}
+	for _, v := range voices {
+		if old, ok := latest[v.Approver]; v.Err == nil && (!ok || old.Approval.Time.Before(v.Approval.Time)) {
+			latest[v.Approver] = v
+		}
+	}
+	var all []Voice
+	for _, v := range latest {
+		all = append(all, v)
+	}
+	slices.SortFunc(all, func(a, b Voice) int { return strings.Compare(a.Approver, b.Approver) })
+	return all
+}
+
+// refusal says what is missing, and what to do.
+func (g *Gate) refusal(approvers []Approver, subjects []sign.Subject, voices, counted []Voice) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "not approved: %d of %d approvals", len(counted), g.Threshold)
+	for _, v := range voices {
+		if v.Err != nil {
+			fmt.Fprintf(&b, "\n  %s does not count: %v", v.Place, v.Err)
+		}
+	}
+	var open []string
+	for _, a := range approvers {
+		if !slices.ContainsFunc(counted, func(v Voice) bool { return v.Approver == a.Name }) {
+			open = append(open, a.Name)
+		}
+	}
+	fmt.Fprintf(&b, "\n  may still approve: %s", strings.Join(open, ", "))
+	for i, s := range subjects {
+		if i == 10 {
+			fmt.Fprintf(&b, "\n  and %d more files", len(subjects)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s  %s", s.Digest["sha256"], s.Name)
+	}
+	env := ""
+	if g.Environment != "" {
+		env = " --environment " + g.Environment
+	}
+	fmt.Fprintf(&b, "\nTo approve these files: airbuild approve %s%s --sign KEY", g.Stage, env)
+	return b.String()
+}
+
+// A record is the output: who approved what. Fields stand in this order.
+type record struct {
+	Format      int        `json:"format"`
+	Project     string     `json:"project"`
+	Stage       string     `json:"stage"`
+	Environment string     `json:"environment,omitempty"`
+	Threshold   int        `json:"threshold"`
+	Files       []approved `json:"files"`
+	Approvals   []consent  `json:"approvals"`
+}
+
+type approved struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
+type consent struct {
+	Approver string     `json:"approver"` // as the stage lists them
+	Key      string     `json:"key"`      // the public key
+	Name     string     `json:"name"`     // what they call themselves
+	Time     time.Time  `json:"time"`
+	Expires  *time.Time `json:"expires,omitempty"`
+	Comment  string     `json:"comment,omitempty"`
+}
+
+func (g *Gate) record(subjects []sign.Subject, counted []Voice) record {
+	r := record{Format: 1, Project: g.Project, Stage: g.Stage, Environment: g.Environment, Threshold: g.Threshold}
+	for _, s := range subjects {
+		r.Files = append(r.Files, approved{s.Name, s.Digest["sha256"]})
+	}
+	for _, v := range counted {
+		r.Approvals = append(r.Approvals, consent{v.Approver, v.Key.String(), v.Approval.Approver, v.Approval.Time.UTC(), v.Approval.Expires, v.Approval.Comment})
+	}
+	return r
+}
+
+// Keep returns the path that a key's approval is kept under, and the content of
+// that file with the approval in it: in the place of an older one by the key,
+// if the file has several. read reads a file of the project.
+func (g *Gate) Keep(key sign.PublicKey, envelope []byte, read func(name string) ([]byte, error)) (name string, content []byte, err error) {
+	if g.Dir {
+		name = g.File + "/" + strings.ToLower(key.ID().String())
+		if g.Environment != "" {
+			name += "." + fileName(g.Environment)
+		}
+		return name + ".json", envelope, nil
+	}
+	old, err := read(g.File)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", nil, err
+	}
+	for line := range strings.Lines(string(old)) {
+		if e, err := sign.ParseEnvelope([]byte(line)); err == nil && g.replaces(e, key) || strings.TrimSpace(line) == "" {
+			continue
+		}
+		content = append(content, strings.TrimRight(line, "\n")+"\n"...)
+	}
+	return g.File, append(content, envelope...), nil
+}
+
+// replaces reports whether an older approval is by the key and for the same
+// environment.
+func (g *Gate) replaces(e *sign.Envelope, key sign.PublicKey) bool {
+	if _, err := e.Verify(1, key); err != nil {
+		return false
+	}
+	var a Approval
+	st, err := e.Statement()
+	return err == nil && st != nil && jsonInto(st.Predicate, &a) && a.Environment == g.Environment && a.Stage == g.Stage
+}
