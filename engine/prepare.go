@@ -3,9 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +52,7 @@ func (r *run) keyed(id StepID, k *known, t *tree.Tree) *Prepared {
 	s := &r.g.Steps[id]
 	facts := slices.Concat(s.Facts, k.facts)
 	for _, v := range s.Secrets {
-		facts = append(facts, Fact{Name: "secret " + v.Name, Value: secretHash(v)})
+		facts = append(facts, Fact{Name: "secret " + v.Name, Value: r.o.secretHash(v)})
 	}
 	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: k.notes}
 	p.Action = action.Action{
@@ -65,14 +63,6 @@ func (r *run) keyed(id StepID, k *known, t *tree.Tree) *Prepared {
 	}
 	p.Key = action.Of(p.Action.Marshal())
 	return p
-}
-
-// secretHash stands for a secret in a key: a change of the value changes the
-// key, and the value cannot be read from it.
-func secretHash(v action.EnvVar) string {
-	h := hmac.New(sha256.New, []byte("airbuild secret v1 "+v.Name))
-	h.Write([]byte(v.Value))
-	return "hmac-sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
 // salt writes facts in the form that keys hold: sorted "name<TAB>value" lines.

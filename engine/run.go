@@ -35,6 +35,10 @@ type Options struct {
 	// ForceSteps are steps that are run although the store has their results;
 	// what they need is taken from it.
 	ForceSteps map[StepID]bool
+	// SecretSalt makes the hashes that stand for secrets in keys impossible to
+	// guess for those who do not have it. Hosts that are to find each other's
+	// results of steps with secrets need the same. Empty for none.
+	SecretSalt []byte
 	// Program identifies this very program: what another remembered of the
 	// workspace is not relied on, because it may have looked otherwise. Empty
 	// remembers nothing.
@@ -43,6 +47,8 @@ type Options struct {
 	// that the next run of it knows what is stale. Empty for single targets.
 	Pipeline string
 	OnEvent  func(Event) // called in order, from one goroutine; may be nil
+
+	hashes *secretHashes
 }
 
 // A Locker is a Store that lets one process at a time do an action. While it
@@ -116,6 +122,7 @@ func Run(ctx context.Context, g *Graph, targets []StepID, o Options) (*Summary, 
 }
 
 func newRun(g *Graph, targets []StepID, o Options) *run {
+	o.hashes = &secretHashes{}
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}

@@ -56,6 +56,7 @@ type session struct {
 	store   *store.Disk
 	space   *tree.Workspace
 	scratch *local.Scratch
+	salt    []byte // see secretSalt
 }
 
 // open opens the store and the workspace of p.
@@ -65,6 +66,9 @@ func (a *app) open(p *project) (_ *session, err error) {
 		return nil, err
 	}
 	s := &session{project: p, app: a}
+	if s.salt, err = a.secretSalt(p); err != nil {
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -100,7 +104,7 @@ func (s *session) options() engine.Options {
 	return engine.Options{
 		Store: s.store, Workspace: s.space,
 		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing, Program: programStamp(),
-		Memory: s.memory(),
+		Memory: s.memory(), SecretSalt: s.salt,
 	}
 }
 

@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -20,8 +21,9 @@ type logFile struct {
 	mu      sync.Mutex
 	file    *os.File
 	live    io.Writer
-	secrets [][]byte // the longest first
-	hold    []byte   // the end of what came, which may be the start of a secret
+	secrets [][]byte  // the longest first
+	begins  [256]bool // whether one begins with the byte
+	hold    []byte    // the end of what came, which may be the start of a secret
 	size    int64
 	err     error
 }
@@ -41,17 +43,18 @@ func newLog(name string, live io.Writer, s *engine.Step) (*logFile, error) {
 	for _, m := range s.Mask {
 		l.hide(m)
 	}
-	slices.SortFunc(l.secrets, func(a, b []byte) int { return len(b) - len(a) })
+	slices.SortFunc(l.secrets, func(a, b []byte) int { return cmp.Or(len(b)-len(a), bytes.Compare(a, b)) })
+	l.secrets = slices.CompactFunc(l.secrets, bytes.Equal)
+	for _, s := range l.secrets {
+		l.begins[s[0]] = true
+	}
 	return l, nil
 }
 
-// hide masks a text and each of its lines. Texts of one or two letters would
-// mask half the log and are no secrets.
+// hide masks a text in all its forms.
 func (l *logFile) hide(text string) {
-	for _, part := range append([][]byte{[]byte(text)}, bytes.Split([]byte(text), []byte("\n"))...) {
-		if len(part) > 2 {
-			l.secrets = append(l.secrets, bytes.Clone(part))
-		}
+	for _, form := range engine.SecretForms(text) {
+		l.secrets = append(l.secrets, []byte(form))
 	}
 }
 
@@ -92,6 +95,9 @@ func (l *logFile) mask(end bool) {
 // secretAt returns the length of the longest secret at the start of b, and
 // whether b may be the start of a longer one.
 func (l *logFile) secretAt(b []byte) (n int, more bool) {
+	if !l.begins[b[0]] {
+		return 0, false
+	}
 	for _, s := range l.secrets {
 		switch {
 		case bytes.HasPrefix(b, s):
