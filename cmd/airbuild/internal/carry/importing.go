@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,11 @@ func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *bundle.Impor
 	places.goTree = &goTree{places: places, bundle: b}
 	o := i.Options
 	o.Cache, o.Sink = i.Cache, places.Sink
+	// A project without dependencies has an empty tree: none at all would mean
+	// that modules have to come from elsewhere.
+	if err := os.MkdirAll(GoProxy(i.Cache), 0o777); err != nil {
+		return nil, fmt.Errorf("make the tree of modules: %w", err)
+	}
 	done, err := bundle.Import(ctx, b, o)
 	if err != nil {
 		return nil, err
