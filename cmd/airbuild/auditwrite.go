@@ -9,14 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 )
 
@@ -119,17 +118,22 @@ func editStage(src []byte, kind, stage, attr, add, remove string) ([]byte, error
 		return nil, errNoStage
 	}
 	out, err := editList(src, block, attr, add, remove)
-	if err == nil && bytes.Equal(hclwrite.Format(src), src) {
-		out = hclwrite.Format(out)
+	if err != nil {
+		return nil, err
 	}
-	return out, err
+	if same, diags := dsl.Format(src, "Airbuildfile"); !diags.HasErrors() && bytes.Equal(same, src) {
+		if formatted, diags := dsl.Format(out, "Airbuildfile"); !diags.HasErrors() {
+			out = formatted
+		}
+	}
+	return out, nil
 }
 
 func editList(src []byte, block *hclsyntax.Block, attr, add, remove string) ([]byte, error) {
 	splice := func(from, to int, text string) []byte {
 		return slices.Concat(src[:from], []byte(text), src[to:])
 	}
-	quoted := quoteHCL(add)
+	quoted := dsl.Quote(add)
 	a := block.Body.Attributes[attr]
 	if a == nil {
 		if remove != "" {
@@ -221,9 +225,4 @@ func elementRange(src []byte, list *hclsyntax.TupleConsExpr, at int) (from, to i
 		from = list.Exprs[at-1].Range().End.Byte
 	}
 	return from, to
-}
-
-// quoteHCL is a text as HCL writes it.
-func quoteHCL(text string) string {
-	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(strconv.Quote(text))
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/hashicorp/hcl/v2/json"
 	"github.com/zclconf/go-cty/cty"
 
@@ -50,13 +49,13 @@ func (a *app) givenVariables(p *project, ids []engine.StepID) (*givenVariables, 
 		}
 		g.files = append(g.files, carry.RehearsalVar{Ext: filepath.Ext(name), Text: text})
 	}
-	last := hclwrite.NewEmptyFile()
+	var last strings.Builder
 	for _, v := range sortedVariables(p) {
 		text, flag := vars[v.Name]
 		env, value := a.variableEnv(v)
 		switch {
 		case flag:
-			setText(last.Body(), v, text)
+			setText(&last, v, text)
 		case inFiles[v.Name]:
 		case env != "":
 			g.env = append(g.env, env+"="+value)
@@ -70,7 +69,7 @@ func (a *app) givenVariables(p *project, ids []engine.StepID) (*givenVariables, 
 		}
 	}
 	if len(vars) > 0 {
-		g.files = append(g.files, carry.RehearsalVar{Ext: ".hcl", Text: last.Bytes()})
+		g.files = append(g.files, carry.RehearsalVar{Ext: ".hcl", Text: []byte(last.String())})
 	}
 	a.passedEnv(p, ids, g)
 	return g, nil
@@ -101,12 +100,11 @@ func (a *app) variableEnv(v *dsl.Variable) (name, value string) {
 
 // setText writes a value that came as text the way that a file has it: text for
 // what takes text, an expression for lists and maps.
-func setText(body *hclwrite.Body, v *dsl.Variable, text string) {
+func setText(file *strings.Builder, v *dsl.Variable, text string) {
 	if v.Type == cty.DynamicPseudoType || v.Type.IsPrimitiveType() {
-		body.SetAttributeValue(v.Name, cty.StringVal(text))
-		return
+		text = dsl.Quote(text)
 	}
-	body.SetAttributeRaw(v.Name, hclwrite.Tokens{{Type: hclsyntax.TokenIdent, Bytes: []byte(text)}})
+	fmt.Fprintf(file, "%s = %s\n", v.Name, text)
 }
 
 // assigned are the names that a file of variables gives values to. What is

@@ -1,18 +1,49 @@
 package main
 
-// heapFloor is memory that is never written to, so that it takes none of the
-// machine's. The collector counts it as live, and so does not start before
-// twice as much has been allocated: most commands end without a collection, and
-// a plan of ten thousand steps needs two instead of eight.
-const heapFloor = 32 << 20
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+)
 
-// newHeapFloor returns the floor. It holds while the slice is reachable. Whoever
-// sets GOGC or GOMEMLIMIT decides alone.
-func newHeapFloor(lookupEnv func(string) (string, bool)) []byte {
-	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+// heapStart is how much is allocated, in bytes, before the first collection of
+// garbage: most commands end without one. heapRoom is what may be allocated
+// from one collection to the next beside as much as was found in use: a plan of
+// ten thousand steps needs two collections instead of eight.
+const (
+	heapStart = 64 << 20
+	heapRoom  = 32 << 20
+)
+
+// leastHeap is when Go collects first with GOGC=100.
+const leastHeap = 4 << 20
+
+// paceCollections sets the collector so. Whoever sets GOGC or GOMEMLIMIT
+// decides alone.
+func paceCollections(lookupEnv func(string) (string, bool)) {
+	for _, name := range [...]string{"GOGC", "GOMEMLIMIT"} {
 		if _, set := lookupEnv(name); set {
-			return nil
+			return
 		}
 	}
-	return make([]byte, heapFloor)
+	debug.SetGCPercent(100 * heapStart / leastHeap)
+	afterCollection(func() {
+		live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+		metrics.Read(live)
+		used := uint64(leastHeap)
+		if live[0].Value.Kind() == metrics.KindUint64 {
+			used = max(used, live[0].Value.Uint64())
+		}
+		debug.SetGCPercent(int(100 * (used + heapRoom) / used))
+	})
+}
+
+// afterCollection calls f after every collection: each finds a small thing that
+// nobody holds, and another is made for the next.
+func afterCollection(f func()) {
+	type mark struct{ _ [2]*int }
+	runtime.SetFinalizer(&mark{}, func(*mark) {
+		f()
+		afterCollection(f)
+	})
 }

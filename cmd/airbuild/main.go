@@ -3,7 +3,6 @@ package main
 
 import (
 	"os"
-	"runtime"
 
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/trace"
@@ -15,12 +14,10 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == goCacheProg {
 		os.Exit(serveGo(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	floor := newHeapFloor(os.LookupEnv)
+	paceCollections(os.LookupEnv)
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	if len(os.Args) == 2 && os.Args[1] == rebuildArg {
 		os.Exit(rebuildElsewhere(s))
 	}
-	code := run(os.Args[1:], s)
-	runtime.KeepAlive(floor)
-	os.Exit(code)
+	os.Exit(run(os.Args[1:], s))
 }

@@ -16,7 +16,8 @@ import (
 // of the CI system, if that has any.
 type plain struct {
 	mu    sync.Mutex
-	out   *bufio.Writer // flushed after every event
+	out   *bufio.Writer // flushed after every event; after hits, soon
+	soon  *time.Timer   // flushes; nil while nothing waits for it
 	err   io.Writer
 	p     Palette
 	ci    CI
@@ -37,7 +38,34 @@ func (s *plain) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	if s.soon != nil {
+		s.soon.Stop()
+	}
 	return s.out.Flush()
+}
+
+// flushSoon is how long the line of a hit may wait for those of others: ten
+// thousand of them come in half a second.
+const flushSoon = 50 * time.Millisecond
+
+// flush writes what there is; what hits say, with what comes soon.
+func (s *plain) flush(e engine.Event) {
+	if e.Kind == engine.StepFinished && e.Status == engine.Hit {
+		if s.soon == nil {
+			s.soon = time.AfterFunc(flushSoon, s.flushNow)
+		}
+		return
+	}
+	s.out.Flush()
+}
+
+func (s *plain) flushNow() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.soon = nil
+	if !s.closed {
+		s.out.Flush()
+	}
 }
 
 func (s *plain) OnEvent(e engine.Event) {
@@ -66,7 +94,7 @@ func (s *plain) OnEvent(e engine.Event) {
 		s.finish(e.Summary)
 	}
 	if e.Kind != engine.StepOutput {
-		s.out.Flush()
+		s.flush(e)
 	}
 }
 
