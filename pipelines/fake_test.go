@@ -214,6 +214,11 @@ func stubs() map[string]tasks.Task {
 		{name: "archive", attrs: []tasks.Attr{
 			{Name: "format", Kind: tasks.String}, {Name: "output", Kind: tasks.Output}, {Name: "files", Kind: tasks.Paths},
 		}},
+		{name: "package", attrs: []tasks.Attr{
+			{Name: "format", Kind: tasks.Strings}, {Name: "name", Kind: tasks.String}, {Name: "version", Kind: tasks.String},
+			{Name: "summary", Kind: tasks.String}, {Name: "maintainer", Kind: tasks.String}, {Name: "license", Kind: tasks.String},
+			{Name: "license_file", Kind: tasks.Path}, {Name: "lintian_overrides", Kind: tasks.Strings}, {Name: "binaries", Kind: tasks.Paths},
+		}},
 		{name: "checksum", attrs: []tasks.Attr{{Name: "files", Kind: tasks.Paths}}},
 	}
 	byType := map[string]tasks.Task{}

@@ -1,5 +1,5 @@
 # go_release: everything that a Go project publishes. Binaries for each
-# platform, an archive of each, and one list of checksums, in dist/.
+# platform, an archive of each, Linux packages, one list of checksums, in dist/.
 #
 #   pipeline "release" {
 #     use       = "go_release"
@@ -48,6 +48,30 @@ variable "strip" {
   description = "Whether to leave out symbol tables and debug information"
 }
 
+variable "linux_packages" {
+  type        = list(string)
+  default     = []
+  description = "Kinds of Linux package to make of each binary for Linux: deb, rpm, apk, archlinux"
+}
+
+variable "maintainer" {
+  type        = string
+  default     = ""
+  description = "Name and address of who looks after the packages; a deb needs it"
+}
+
+variable "license" {
+  type        = string
+  default     = ""
+  description = "SPDX expression of the licence, for the packages; an rpm needs it"
+}
+
+variable "summary" {
+  type        = string
+  default     = "A program written in Go"
+  description = "What the packages say of themselves, in one line"
+}
+
 include "go_check.hcl" {}
 
 locals {
@@ -87,9 +111,24 @@ stage "archive" "archives" {
   files       = concat([each.path], flatten([for p in var.files : glob(p)]))
 }
 
+stage "package" "packages" {
+  description       = "Packages for Linux"
+  for_each          = stage.bin
+  when              = each.os == "linux" && length(var.linux_packages) > 0
+  format            = var.linux_packages
+  name              = each.cmd
+  version           = var.version
+  summary           = var.summary
+  maintainer        = var.maintainer == "" ? null : var.maintainer
+  license           = var.license == "" ? null : var.license
+  license_file      = length(glob("LICENSE")) > 0 ? "LICENSE" : null
+  lintian_overrides = ["statically-linked-binary", "no-manual-page"]
+  binaries          = [each.path]
+}
+
 stage "checksum" "sums" {
   description = "SHA-256 of what is published"
-  files       = stage.archives.paths
+  files       = concat(stage.archives.paths, stage.packages.paths)
 }
 
 pipeline "go_release" {
