@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -57,10 +58,24 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+// BenchmarkLoadCold is the same with nothing remembered: every file is read and
+// parsed.
+func BenchmarkLoadCold(b *testing.B) {
+	q := newQuery(b, filepath.Join(goSetting(b, "GOROOT"), "src", "cmd"), "linux/amd64", "./go")
+	q.Project, q.Std = q.Dir, true
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := Load(q, Disk{}, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // indexed is a Source as a stat index gives it: one lstat a file that has not
 // changed.
 type indexed struct {
 	Disk
+	mu      sync.Mutex
 	digests map[string]string
 }
 
@@ -68,6 +83,8 @@ func (s *indexed) Digest(name string) (string, error) {
 	if _, err := os.Lstat(name); err != nil {
 		return "", err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	d, ok := s.digests[name]
 	if !ok {
 		var err error

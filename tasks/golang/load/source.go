@@ -10,7 +10,8 @@ import (
 )
 
 // A Source is where files are read. All paths are absolute. An error that is
-// fs.ErrNotExist says that there is no such thing; any other ends the Load.
+// fs.ErrNotExist says that there is no such thing; any other ends the Load. A
+// Source is used by several goroutines at once.
 type Source interface {
 	// ReadDir returns the entries of a directory, sorted by name; links are
 	// not followed.
@@ -149,14 +150,24 @@ func (f *files) read(dir string, sources bool) ([]entry, error) {
 		return nil, unsure("cannot read a directory: %v", err)
 	}
 	out := make([]entry, len(list))
+	var scan []int
 	for i, e := range list {
 		out[i] = entry{name: e.Name(), kind: kindOf(e.Type())}
 		if sources && out[i].kind == isFile && sourceExt(ext(out[i].name)) && !hidden(out[i].name) {
-			fact, err := f.scan(join(dir, out[i].name), "")
-			if err != nil {
-				return nil, err
-			}
+			scan = append(scan, i)
+		}
+	}
+	errs := make([]error, len(list))
+	atOnce(scan, func(i int) {
+		fact, err := f.scan(join(dir, out[i].name), "")
+		if err == nil {
 			out[i].fact = string(encodeFact(fact))
+		}
+		errs[i] = err
+	})
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
 		}
 	}
 	f.dirs[dir] = out

@@ -75,8 +75,9 @@ func (l *loader) readSources(dir string) (*sources, error) {
 		return nil, unsure("no directory %s", dir)
 	}
 	s := &sources{dir: dir}
+	known := l.readAhead(dir, list)
 	for i := range list {
-		if err := l.addFile(s, &list[i]); err != nil {
+		if err := l.addFile(s, &list[i], known[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -95,8 +96,30 @@ func (l *loader) readSources(dir string) (*sources, error) {
 	return s, nil
 }
 
-// addFile sorts one file in.
-func (l *loader) addFile(s *sources, e *entry) error {
+// readAhead finds out what the source files of a directory say, on all
+// processors. What it could not, it leaves out: addFile has the words for it.
+func (l *loader) readAhead(dir string, list []entry) []*fact {
+	known := make([]*fact, len(list))
+	var read []int
+	for i := range list {
+		e := &list[i]
+		if e.kind != isFile || e.fact != "" || hidden(e.name) || !sourceExt(ext(e.name)) {
+			continue
+		}
+		if ok, err := l.tags.fileName(e.name); ok && err == nil {
+			read = append(read, i)
+		}
+	}
+	atOnce(read, func(i int) {
+		if f, err := l.files.factOf(dir, &list[i]); err == nil {
+			known[i] = f
+		}
+	})
+	return known
+}
+
+// addFile sorts one file in. known is what it says, or nil.
+func (l *loader) addFile(s *sources, e *entry, known *fact) error {
 	ext := ext(e.name)
 	list := s.listFor(ext)
 	if e.kind == isDir || hidden(e.name) || ext != ".go" && list == nil {
@@ -116,8 +139,10 @@ func (l *loader) addFile(s *sources, e *entry) error {
 	}
 	f := &fact{}
 	if ok && ext != ".syso" {
-		if f, err = l.files.factOf(s.dir, e); err != nil {
-			return err
+		if f = known; f == nil {
+			if f, err = l.files.factOf(s.dir, e); err != nil {
+				return err
+			}
 		}
 		if f.bad != "" {
 			return unsure("%s: %s", join(s.dir, e.name), f.bad)
