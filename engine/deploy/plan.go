@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -83,12 +84,12 @@ var placeholders = [...]string{"artifact", "current", "environment", "port", "re
 // Placeholders are what commands and URLs may hold in braces.
 func Placeholders() []string { return slices.Clone(placeholders[:]) }
 
-var placeholder = regexp.MustCompile(`\{([a-z_]+)\}`)
+var placeholder = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\{([a-z_]+)\}`) })
 
 // UnknownPlaceholder returns a word in braces that is none of Placeholders, or
 // nothing.
 func UnknownPlaceholder(text string) string {
-	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
+	for _, m := range placeholder().FindAllStringSubmatch(text, -1) {
 		if !slices.Contains(placeholders[:], m[1]) {
 			return m[1]
 		}
@@ -100,7 +101,7 @@ func UnknownPlaceholder(text string) string {
 type words map[string]string
 
 func (w words) fill(text string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(s string) string {
+	return placeholder().ReplaceAllStringFunc(text, func(s string) string {
 		if v, ok := w[s[1:len(s)-1]]; ok {
 			return v
 		}
@@ -124,11 +125,13 @@ func (w words) env() (env []string) {
 	return env
 }
 
-var versionForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]{0,199}$`)
+var versionForm = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]{0,199}$`)
+})
 
 // CheckVersion refuses what cannot be a part of a directory's name everywhere.
 func CheckVersion(v string) error {
-	if !versionForm.MatchString(v) || strings.HasSuffix(v, ".") {
+	if !versionForm().MatchString(v) || strings.HasSuffix(v, ".") {
 		return fmt.Errorf("version %q: want 1 to 200 letters, digits, and . _ + ~ -, with a letter or digit in front and no dot at the end", v)
 	}
 	return nil
