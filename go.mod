@@ -31,7 +31,12 @@ require (
 	mvdan.cc/sh/v3 v3.14.1
 )
 
-require gotest.tools/v3 v3.5.2 // indirect
+require (
+	github.com/CycloneDX/cyclonedx-go v0.12.0 // indirect
+	github.com/google/licensecheck v0.3.1 // indirect
+	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
+	gotest.tools/v3 v3.5.2 // indirect
+)
 
 require (
 	dario.cat/mergo v1.0.2 // indirect

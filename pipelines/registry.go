@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/manifest"
 	"github.com/airbuild/airbuild/tasks/oci"
+	"github.com/airbuild/airbuild/tasks/sbom"
 	"github.com/airbuild/airbuild/tasks/shell"
 	"github.com/airbuild/airbuild/tasks/sign"
 	"github.com/airbuild/airbuild/tasks/template"
@@ -33,7 +34,7 @@ func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
 		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
-		oci.Tasks(), deploy.Tasks(&out.Deploy), approval.Tasks(&out.Approval),
+		oci.Tasks(), sbom.Tasks(), deploy.Tasks(&out.Deploy), approval.Tasks(&out.Approval),
 	) {
 		byType[t.Schema().Type] = t
 	}
@@ -47,7 +48,7 @@ func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),
 		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
-		oci.Tools(), deploy.Tools(&out.Deploy), approval.Tools(&out.Approval),
+		oci.Tools(), sbom.Tools(), deploy.Tools(&out.Deploy), approval.Tools(&out.Approval),
 	} {
 		maps.Copy(tools, leaf)
 	}

@@ -143,6 +143,9 @@ type Project struct {
 	// Makes reports whether a stage of the file makes a project-relative path,
 	// so that what is there now says nothing of what will be; nil: unknown.
 	Makes func(path string) bool
+	// GoModules are directories that Go modules may lie in beside the user's
+	// module cache: module caches and GOPROXY trees, absolute.
+	GoModules []string
 	// Confirmed: the user allowed this run to send things out, with --yes or
 	// because it runs in CI.
 	Confirmed bool

@@ -130,7 +130,7 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 		Project: tasks.Project{
 			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
-			Confirmed: a.confirmed(),
+			Confirmed: a.confirmed(), GoModules: p.gocf.ModuleDirs(),
 		},
 		Tasks:     pipelines.Tasks(p.gocf, p.keys, p.packages, p.outward),
 		Version:   releaseOf(readVersion().Version),

@@ -67,6 +67,18 @@ func (o *Offline) trees() []string {
 	return dirs
 }
 
+// ModuleDirs are directories that an offline run may have modules in: a module
+// cache and GOPROXY trees.
+func (c *Config) ModuleDirs() (dirs []string) {
+	if c.Offline == nil {
+		return nil
+	}
+	if c.Offline.Home != "" {
+		dirs = append(dirs, filepath.Join(c.Offline.Home, "mod"))
+	}
+	return append(dirs, c.Offline.trees()...)
+}
+
 // lookup answers for the variables that an offline run decides; mine is false
 // for all others, which host answers.
 func (o *Offline) lookup(name string, host func(string) (string, bool)) (value string, set, mine bool) {
