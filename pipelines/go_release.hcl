@@ -68,7 +68,7 @@ variable "license" {
 
 variable "summary" {
   type        = string
-  default     = "A program written in Go"
+  default     = "program written in Go"
   description = "What the packages say of themselves, in one line"
 }
 
