@@ -161,7 +161,7 @@ func hintParameters(module *dsl.Module, diags hcl.Diagnostics) {
 // wantsTime reports whether a stage stamps the source's time into its output.
 func (p *planner) wantsTime() bool {
 	stamps := func(s *dsl.Stage) bool {
-		return slices.Contains([]string{"archive", "sign", "package", "oci_image", "sbom", "metadata"}, s.Type)
+		return slices.Contains([]string{"archive", "sign", "package", "oci_image", "sbom", "metadata", "publish"}, s.Type)
 	}
 	return slices.ContainsFunc(p.plan.Module.Stages, stamps) ||
 		slices.ContainsFunc(p.uses, func(u *use) bool { return slices.ContainsFunc(u.module.Stages, stamps) })

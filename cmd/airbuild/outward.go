@@ -18,6 +18,7 @@ func (a *app) outward() *pipelines.Outward {
 	o := &pipelines.Outward{}
 	o.Deploy.Environment, o.Deploy.DryRun = a.environment, a.dryDeploy
 	o.Approval.Environment = a.environment
+	o.Publish.DryRun = a.dryPublish
 	return o
 }
 

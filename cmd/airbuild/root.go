@@ -58,6 +58,8 @@ type flags struct {
 	yes bool
 	// dryDeploy is set by deploy's flag: its stages leave their roots alone.
 	dryDeploy bool
+	// dryPublish is set by publish's flag.
+	dryPublish bool
 	// compileCache is "on", "off" or, for the default, empty.
 	compileCache string
 }
@@ -123,7 +125,7 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("build", a.runCommand(), a.deployCommand(), a.approveCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand(), a.verifyCommand(), a.auditCommand())
+	add("build", a.runCommand(), a.deployCommand(), a.approveCommand(), a.publishCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand(), a.verifyCommand(), a.auditCommand())
 	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand())
 	add("manage", a.cacheCommand(), a.hostCommand(), a.doctorCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("manage")

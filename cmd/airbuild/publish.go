@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	publishtask "github.com/airbuild/airbuild/tasks/publish"
+)
+
+func (a *app) publishCommand() *cobra.Command {
+	dryRun := false
+	c := &cobra.Command{
+		Use:   "publish [NAME…]",
+		Short: "Bring what was made to where others fetch it",
+		Long: "Make what the publish stages NAME need, and publish it: into directories, to servers by\n" +
+			"HTTP PUT, into a tree that serves as GOPROXY. Without a name: all publish stages. What\n" +
+			"is there already is left alone, so that an interrupted run goes on where it was.",
+		Example:           "  airbuild publish --dry-run\n  airbuild publish mirror --yes",
+		ValidArgsFunction: a.completeStages(publishtask.Type),
+		RunE: func(c *cobra.Command, args []string) error {
+			a.dryPublish = dryRun
+			return a.publish(c.Context(), args)
+		},
+	}
+	fl := c.Flags()
+	fl.BoolVar(&a.yes, "yes", false, "send it, without this only in CI (where $CI is set)")
+	fl.BoolVar(&dryRun, "dry-run", false, "make what is needed and say what would be published; publish nothing")
+	a.boxes.declare(fl)
+	return c
+}
+
+func (a *app) publish(ctx context.Context, names []string) error {
+	if a.offline {
+		return a.refusePublish(ctx, names)
+	}
+	if !a.confirmed() && !a.dryPublish {
+		return usageError("publish sends files to others; say --yes. To look first: --dry-run")
+	}
+	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
+}
+
+// refusePublish publishes offline what needs no network, and nothing if one of
+// the stages does.
+func (a *app) refusePublish(ctx context.Context, names []string) error {
+	p, err := a.load(ctx, nil)
+	if err != nil {
+		return err
+	}
+	ids, err := p.stepsOf(publishtask.Type, names)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if s := &p.plan.Graph.Steps[id]; s.Network {
+			return &exitError{exitOffline, fmt.Errorf("%s publishes over the network, and this run is offline; carry the files to a host that has one", s.Name)}
+		}
+	}
+	if !a.confirmed() && !a.dryPublish {
+		return usageError("publish sends files to others; say --yes. To look first: --dry-run")
+	}
+	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
+}

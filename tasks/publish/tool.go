@@ -1,0 +1,306 @@
+package publish
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/textproto"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/airbuild/airbuild/engine"
+	publishing "github.com/airbuild/airbuild/engine/publish"
+	"github.com/airbuild/airbuild/tasks"
+)
+
+// A Config is what publishing needs beside its stages, and what their plans
+// tell their tool. One Config serves the Tasks and the Tools of one run.
+type Config struct {
+	DryRun bool // say what would be published, and publish nothing
+
+	mu     sync.Mutex
+	states map[string]found // by step
+}
+
+// found is what a step's look-up tells its tool.
+type found struct {
+	state string   // the workspace's private directory
+	files []string // of the module, project-relative
+}
+
+// A lister finds the files of the module.
+type lister struct {
+	cfg    *Config
+	step   string
+	dist   string
+	module *mod
+}
+
+// List implements engine.Lister.
+func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	f := found{state: files.State()}
+	var listing engine.Listing
+	if l.module != nil {
+		names, err := moduleFiles(ctx, files.Root(), l.module.Dir, l.dist)
+		if err != nil {
+			return listing, fmt.Errorf("find the files of module %s: %w", l.module.Path, err)
+		}
+		f.files = names
+		for _, name := range names {
+			listing.Inputs = append(listing.Inputs, engine.FileInput(name))
+		}
+	}
+	l.cfg.mu.Lock()
+	defer l.cfg.mu.Unlock()
+	if l.cfg.states == nil {
+		l.cfg.states = map[string]found{}
+	}
+	l.cfg.states[l.step] = f
+	return listing, nil
+}
+
+// moduleFiles are the files that a module is made of: in a git checkout those
+// that git tracks, as the go command would take them from there.
+func moduleFiles(ctx context.Context, root, dir, dist string) ([]string, error) {
+	at := filepath.Join(root, filepath.FromSlash(dir))
+	git := func(args ...string) (string, error) {
+		c := exec.CommandContext(ctx, "git", args...)
+		c.Dir = at
+		out, err := c.Output()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			err = fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(exit.Stderr)))
+		}
+		return string(out), err
+	}
+	if !inGit(at) {
+		return allFiles(root, dir, dist)
+	}
+	dirty, err := git("status", "--porcelain", "--untracked-files=no", "--", ".")
+	if err != nil {
+		return nil, err
+	}
+	if dirty != "" {
+		return nil, fmt.Errorf("tracked files have changes that are in no commit:\n%s\ncommit them first: a published version never changes", strings.TrimRight(dirty, "\n"))
+	}
+	out, err := git("ls-files", "-z", "--", ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for name := range strings.SplitSeq(out, "\x00") {
+		if name != "" && regular(filepath.Join(at, filepath.FromSlash(name))) {
+			names = append(names, path.Join(dir, name))
+		}
+	}
+	return names, nil
+}
+
+// inGit reports whether a directory is in a git checkout.
+func inGit(dir string) bool {
+	for {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return true
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			return false
+		}
+		dir = up
+	}
+}
+
+// allFiles are those of a source that came without git: all but outputs and
+// what tools put there.
+func allFiles(root, dir, dist string) (names []string, err error) {
+	fsys := os.DirFS(root)
+	err = fs.WalkDir(fsys, dir, func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != dir && (strings.HasPrefix(d.Name(), ".") || name == dist):
+			return fs.SkipDir
+		case d.Type().IsRegular():
+			names = append(names, name)
+		}
+		return nil
+	})
+	return names, err
+}
+
+func regular(name string) bool {
+	info, err := os.Lstat(name)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// A tool publishes.
+type tool struct{ cfg *Config }
+
+func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
+	var sp spec
+	if err := tasks.ReadSpec(call, &sp); err != nil {
+		return err
+	}
+	if !sp.Confirmed && !t.cfg.DryRun {
+		return fmt.Errorf("publish: this would send files to %s, and nobody said yes; run airbuild publish %s --yes (in CI that is not needed), or look first with --dry-run", strings.Join(sp.places(), ", "), sp.Step)
+	}
+	t.cfg.mu.Lock()
+	f, ok := t.cfg.states[sp.Step]
+	t.cfg.mu.Unlock()
+	if !ok {
+		return errors.New("what to publish was not looked up before") // the engine lists before it runs
+	}
+	ledger, err := publishing.OpenLedger(filepath.Join(f.state, "published.jsonl"))
+	if err != nil {
+		return err
+	}
+	targets, err := sp.targets(call, t.cfg.DryRun, ledger)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	items, err := sp.items(ctx, call.In)
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	for _, target := range targets {
+		for _, item := range items {
+			r, err := target.Publish(ctx, item)
+			if err != nil {
+				return err
+			}
+			if err := tell(call.Log, r); err != nil {
+				return err
+			}
+			if _, local := target.(*publishing.Directory); local && !t.cfg.DryRun {
+				if err := ledger.Note(item, r.Place); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if sp.Module == nil {
+		return nil
+	}
+	return sp.Module.publish(ctx, call, f.files, t.cfg.DryRun)
+}
+
+func tell(w io.Writer, r publishing.Result) error {
+	_, err := fmt.Fprintf(w, "%s %s\n", r.Status, r.Place)
+	return err
+}
+
+// places are where things go, for people.
+func (sp *spec) places() (places []string) {
+	for _, p := range []string{sp.Directory, sp.URL} {
+		if p != "" {
+			places = append(places, p)
+		}
+	}
+	if sp.Module != nil {
+		places = append(places, sp.Module.Directory)
+	}
+	return places
+}
+
+func (sp *spec) targets(call *engine.ToolCall, dry bool, ledger *publishing.Ledger) (targets []publishing.Target, err error) {
+	o := publishing.Options{Overwrite: sp.Overwrite, DryRun: dry}
+	if sp.Directory != "" {
+		if err := tasks.CheckHostDirectory(sp.Directory); err != nil {
+			return nil, err
+		}
+		targets = append(targets, &publishing.Directory{Path: sp.Directory, Options: o})
+	}
+	if sp.URL == "" {
+		return targets, nil
+	}
+	h := &publishing.HTTP{URL: sp.URL, Blind: sp.Blind, Known: ledger.Known, Note: ledger.Note, Options: o}
+	if h.Header, err = sp.header(call.Env); err != nil {
+		return nil, err
+	}
+	if sp.CA != "" {
+		if h.Roots, err = fs.ReadFile(call.In, sp.CA); err != nil {
+			return nil, err
+		}
+	}
+	return append(targets, h), nil
+}
+
+// header is what shows the server who publishes.
+func (sp *spec) header(env []string) (map[string][]string, error) {
+	value := func(name string) (string, error) {
+		for _, e := range env {
+			if v, ok := strings.CutPrefix(e, name+"="); ok && v != "" {
+				return v, nil
+			}
+		}
+		return "", fmt.Errorf("the variable %s is not set; it holds the credentials for %s", name, sp.URL)
+	}
+	switch {
+	case sp.TokenEnv != "":
+		token, err := value(sp.TokenEnv)
+		if err != nil {
+			return nil, err
+		}
+		if textproto.CanonicalMIMEHeaderKey(sp.Header) == "Authorization" {
+			token = "Bearer " + token
+		}
+		return map[string][]string{textproto.CanonicalMIMEHeaderKey(sp.Header): {token}}, nil
+	case sp.PasswordEnv != "":
+		password, err := value(sp.PasswordEnv)
+		if err != nil {
+			return nil, err
+		}
+		basic := base64.StdEncoding.EncodeToString([]byte(sp.Username + ":" + password))
+		return map[string][]string{"Authorization": {"Basic " + basic}}, nil
+	}
+	return nil, nil
+}
+
+// items are all files, those of directories too, sorted by their names at the
+// target.
+func (sp *spec) items(ctx context.Context, in fs.FS) (items []publishing.Item, err error) {
+	for _, file := range sp.Files {
+		err := fs.WalkDir(in, file, func(name string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir():
+				return nil
+			case d.Type()&fs.ModeSymlink != 0:
+				return fmt.Errorf("%s is a link, which cannot be published; put what it points to in its place", name)
+			}
+			item, err := publishing.NewItem(ctx, targetName(sp.Dist, file)+strings.TrimPrefix(name, file), func() (io.ReadCloser, error) { return in.Open(name) })
+			items = append(items, item)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(items, func(a, b publishing.Item) int { return strings.Compare(a.Name, b.Name) })
+	return items, nil
+}
+
+func (m *mod) publish(ctx context.Context, call *engine.ToolCall, files []string, dry bool) error {
+	if err := tasks.CheckHostDirectory(m.Directory); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	version := publishing.Module{Path: m.Path, Version: m.Version, FS: call.In, Dir: m.Dir, Files: files}
+	if m.Time != 0 {
+		version.Time = time.Unix(m.Time, 0)
+	}
+	results, err := publishing.PublishModule(ctx, publishing.Directory{Path: m.Directory, Options: publishing.Options{DryRun: dry}}, version)
+	for _, r := range results {
+		err = errors.Join(err, tell(call.Log, r))
+	}
+	return err
+}
