@@ -51,7 +51,7 @@ func (v *verification) openAgainst(ctx context.Context) error {
 
 // looksLikeMedia reports whether a directory holds bundles.
 func looksLikeMedia(dir string) bool {
-	for _, pattern := range []string{"*/oci-layout", "*.vol*.tar", "*-0001*.tar"} {
+	for _, pattern := range []string{"*/oci-layout", "*-[0-9]*-of-[0-9]*.tar"} {
 		if found, err := filepath.Glob(filepath.Join(dir, pattern)); err == nil && len(found) > 0 {
 			return true
 		}
