@@ -11,8 +11,10 @@ import (
 
 // BenchmarkLoad is one program for one platform with everything remembered:
 // reading the facts and answering. cmd/go is all standard library, of which
-// what lies in cmd may change; airbuild is listed without it. The metric "ratio" is the median of the time
-// of go list -deps -json over Load's, measured in turn.
+// what lies in cmd may change; airbuild is listed without it. The metric "ratio"
+// is the median of the time of go list -deps -json over Load's, measured in
+// turn, "least-ms" the shortest Load: what the machine's other work adds is not
+// in it.
 func BenchmarkLoad(b *testing.B) {
 	self, err := filepath.Abs("../../..")
 	if err != nil {
@@ -37,7 +39,11 @@ func BenchmarkLoad(b *testing.B) {
 				b.Fatal(err)
 			}
 			index := &indexed{digests: map[string]string{}}
+			if _, err := Load(q, index, OpenFacts(path)); err != nil { // which hashes
+				b.Fatal(err)
+			}
 			var ratios []float64
+			least := time.Hour
 			b.ReportAllocs()
 			for b.Loop() {
 				t0 := time.Now()
@@ -45,6 +51,7 @@ func BenchmarkLoad(b *testing.B) {
 					b.Fatal(err)
 				}
 				t1 := time.Now()
+				least = min(least, t1.Sub(t0))
 				b.StopTimer()
 				if _, err := goList(b, q); err != nil {
 					b.Fatal(err)
@@ -54,6 +61,7 @@ func BenchmarkLoad(b *testing.B) {
 			}
 			slices.Sort(ratios)
 			b.ReportMetric(ratios[len(ratios)/2], "ratio")
+			b.ReportMetric(float64(least.Microseconds())/1e3, "least-ms")
 		})
 	}
 }
