@@ -140,17 +140,18 @@ type packer struct {
 
 // pack writes one pack and sets what its blocks are. It returns its digest.
 func (k *packer) pack(ctx context.Context, n int, w io.Writer) (action.Digest, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	first, end := k.p.x.blocksOf(n)
 	if k.src == nil || k.at != k.p.x.blocks[first].start {
 		k.close()
+		// Not this pack's context: a content that goes on in the next pack stays
+		// open, and its reader may heed the context that it was opened with.
 		k.src = &rawReader{ctx: ctx, p: k.p}
 		if err := k.src.seek(k.p.x.blocks[first].start); err != nil {
 			return action.Digest{}, err
 		}
 	}
-	k.src.ctx = ctx
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	work := make(chan *packed)
 	order := make(chan *packed, 2*k.jobs)
 	var workers sync.WaitGroup
