@@ -223,7 +223,7 @@ func TestExamplesOfTheDocsAreRight(t *testing.T) {
 	}
 	quick := []string{"exec", "template", "archive", "checksum", "sign"}
 	ran := 0
-	for _, name := range []string{"README.md", "docs/airbuildfile.md"} {
+	for _, name := range []string{"README.md", "docs/airbuildfile.md", "docs/deploy.md"} {
 		b, err := os.ReadFile(docsFile(name))
 		if err != nil {
 			t.Fatal(err)
@@ -273,6 +273,9 @@ func docsProject(t *testing.T) *sample {
 		"cmd/app/main.go":         "package main\n\nfunc main() {}\n",
 		"cmd/tool/main.go":        "package main\n\nfunc main() {}\n",
 		"LICENSE":                 "Free.\n",
+		"vendor.deb":              "",
+		"static/index.html":       "hello\n",
+		"deploy/app.conf.tmpl":    "host = ${host}\n",
 		"README.md":               "# app\n",
 		"docs/manual.md":          "# Manual\n",
 		"packaging/app.conf":      "port = 80\n",
