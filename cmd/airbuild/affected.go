@@ -19,8 +19,6 @@ import (
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks/golang"
-	"github.com/airbuild/airbuild/tasks/linuxpkg"
-	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 // affectedUsage is the text of --affected, which several commands have.
@@ -115,7 +113,7 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	wanted := map[string]string{}
 	old := &project{root: s.root, file: s.file, env: s.env}
 	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root, Offline: s.gocf.Offline}
-	old.keys, old.packages, old.outward = &sign.Config{}, &linuxpkg.Config{}, s.app.outward()
+	s.app.configure(old)
 	o := s.app.planOptions(ctx, old, vars, func(name, version string) error {
 		wanted[name] = version
 		return nil

@@ -156,6 +156,7 @@ func (d *doctor) project() {
 	p := &project{root: root, file: name, wanted: map[string]string{}, env: d.lookupEnv}
 	chosen := &toolchains{env: p.env}
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
+	d.configure(p)
 	var toolchain error
 	plan, diags := pipelines.Load(os.DirFS(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string) error {
 		if err := chosen.resolve(name, wanted); err != nil {

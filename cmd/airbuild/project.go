@@ -99,9 +99,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	}
 	chosen := a.toolchains(p.env, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
-	p.packages = &linuxpkg.Config{}
-	p.outward = a.outward()
-	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
+	a.configure(p)
 	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted
 		return chosen.resolve(name, wanted)
@@ -117,6 +115,12 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 		}
 	}
 	return p, err
+}
+
+// configure gives p what its stage types other than Go's take from outside.
+func (a *app) configure(p *project) {
+	p.packages, p.outward = &linuxpkg.Config{}, a.outward()
+	p.keys = &sign.Config{Password: func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }}
 }
 
 // planOptions are those of planning p from its folder.
