@@ -78,7 +78,7 @@ type Health struct {
 	Timeout  time.Duration `json:"timeout,omitempty"`  // nanoseconds; zero: 10 s
 }
 
-// Placeholders are the words in braces that commands and URLs may hold.
+// placeholders are the words in braces that commands and URLs may hold.
 var placeholders = [...]string{"artifact", "current", "environment", "port", "release", "root", "slot", "version"}
 
 // Placeholders are what commands and URLs may hold in braces.
