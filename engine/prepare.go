@@ -26,7 +26,7 @@ func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Pr
 	var listing Listing
 	if s.Lister != nil {
 		var err error
-		if listing, err = s.Lister.List(ctx, workspaceFiles{w}); err != nil {
+		if listing, err = s.Lister.List(ctx, stepFiles{workspaceFiles{w}, r, id}); err != nil {
 			return nil, err
 		}
 		inputs = slices.Concat(inputs, listing.Inputs)

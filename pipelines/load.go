@@ -53,7 +53,8 @@ type planner struct {
 	files   *projectFiles
 	report  report
 
-	user       *scope // of the Airbuildfile
+	written    map[string][]byte // the Airbuildfile and what it includes
+	user       *scope            // of the Airbuildfile
 	scopes     []*scope
 	uses       []*use
 	stages     []*stage // in source order
@@ -123,9 +124,11 @@ func (p *planner) evaluate() {
 	in := p.opts.Inputs
 	in.Git = remember(in.Git)
 	in.WantTime = in.WantTime || p.wantsTime()
+	p.written = maps.Clone(module.Sources)
 	p.user = p.evalModule(module, &in, &scope{dir: path.Dir(module.Name)})
 	maps.Copy(p.plan.Sources, module.Sources) // the variable files
 	p.project.Source = tasks.Source{Time: p.user.Time, Epoch: p.user.Epoch}
+	p.project.Recipe = p.recipe(in.Git)
 	p.project.Functions = p.user.context.Functions
 	p.project.Makes = p.makes
 	p.addStages(module.Stages, p.user)

@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/manifest"
 	"github.com/airbuild/airbuild/tasks/oci"
+	"github.com/airbuild/airbuild/tasks/provenance"
 	"github.com/airbuild/airbuild/tasks/publish"
 	"github.com/airbuild/airbuild/tasks/sbom"
 	"github.com/airbuild/airbuild/tasks/shell"
@@ -36,7 +37,7 @@ func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
 		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
-		oci.Tasks(), sbom.Tasks(), deploy.Tasks(&out.Deploy), approval.Tasks(&out.Approval), publish.Tasks(&out.Publish),
+		oci.Tasks(), sbom.Tasks(), provenance.Tasks(keys), deploy.Tasks(&out.Deploy), approval.Tasks(&out.Approval), publish.Tasks(&out.Publish),
 	) {
 		byType[t.Schema().Type] = t
 	}
@@ -50,7 +51,7 @@ func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),
 		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
-		oci.Tools(), sbom.Tools(), deploy.Tools(&out.Deploy), approval.Tools(&out.Approval), publish.Tools(&out.Publish),
+		oci.Tools(), sbom.Tools(), provenance.Tools(keys), deploy.Tools(&out.Deploy), approval.Tools(&out.Approval), publish.Tools(&out.Publish),
 	} {
 		maps.Copy(tools, leaf)
 	}

@@ -143,6 +143,9 @@ type Project struct {
 	// Makes reports whether a stage of the file makes a project-relative path,
 	// so that what is there now says nothing of what will be; nil: unknown.
 	Makes func(path string) bool
+	// Recipe says what the plan came from, for stages that state it; nil if
+	// none does.
+	Recipe *Recipe
 	// GoModules are directories that Go modules may lie in beside the user's
 	// module cache: module caches and GOPROXY trees, absolute.
 	GoModules []string
@@ -152,6 +155,20 @@ type Project struct {
 	// Host is the machine that plans and runs.
 	HostOS, HostArch string
 }
+
+// A Recipe is what a plan came from.
+type Recipe struct {
+	Files     []RecipeFile // the Airbuildfile, then what it includes by name
+	Variables []Variable   // by name; without sensitive ones
+	Commit    string       // empty where it is not known
+	Dirty     bool         // the sources had changes beside it
+}
+
+// A RecipeFile is an Airbuildfile or one that is included, project-relative.
+type RecipeFile struct{ Name, SHA256 string }
+
+// A Variable is one of the user's with its value as JSON.
+type Variable struct{ Name, Value string }
 
 // Source is the source's identity: of git, or of source.json.
 type Source struct {

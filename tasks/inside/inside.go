@@ -15,6 +15,7 @@ import (
 	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -68,6 +69,9 @@ type File struct {
 	Size   int64
 	Dir    bool
 	Image  bool // a container image
+	// Bases are the digests of the images that it was made from, as its
+	// manifests say, sorted: "sha256:…".
+	Bases []string
 }
 
 // Find looks into a file or directory. What cannot be unpacked although it
@@ -91,6 +95,8 @@ func Find(ctx context.Context, in fs.FS, name string) (*File, error) {
 		return strings.Compare(a.Path+"\x00"+a.Platform()+"\x00"+a.SHA256, b.Path+"\x00"+b.Platform()+"\x00"+b.SHA256)
 	})
 	out.Image = s.image
+	slices.Sort(s.bases)
+	out.Bases = slices.Compact(s.bases)
 	out.Programs = slices.CompactFunc(s.found, func(a, b Program) bool { return a.Path == b.Path && a.SHA256 == b.SHA256 })
 	return out, nil
 }
@@ -100,6 +106,7 @@ type search struct {
 	left  int64 // bytes that may still be unpacked
 	found []Program
 	image bool
+	bases []string
 }
 
 func (s *search) dir(in fs.FS, name string) error {
@@ -196,6 +203,8 @@ func (s *search) look(at string, r io.Reader, depth int) error {
 		return s.unpacked(at, z, err, depth)
 	case is("PK\x03\x04"):
 		return s.zip(at, b, depth)
+	case is("{") && depth > 0:
+		return s.manifest(b)
 	case is("!<arch>\n"):
 		return s.ar(at, b, depth)
 	case len(head) == 512 && string(head[257:262]) == "ustar":
@@ -241,6 +250,26 @@ func (s *search) program(at string, r io.Reader) error {
 	}
 	sum := sha256.Sum256(b)
 	s.found = append(s.found, Program{Path: at, SHA256: hex.EncodeToString(sum[:]), Size: int64(len(b)), Info: info})
+	return nil
+}
+
+// maxManifest bounds what may be an image's manifest, in bytes.
+const maxManifest = 4 << 20
+
+// manifest notes the base of an image, if r is a manifest that names one.
+func (s *search) manifest(r io.Reader) error {
+	b, err := io.ReadAll(io.LimitReader(r, maxManifest))
+	if err != nil {
+		return err
+	}
+	var m struct{ Annotations map[string]string }
+	if json.Unmarshal(b, &m) != nil {
+		return nil
+	}
+	hash, ok := strings.CutPrefix(m.Annotations["org.opencontainers.image.base.digest"], "sha256:")
+	if ok && len(hash) == 64 && strings.Trim(hash, "0123456789abcdef") == "" {
+		s.bases = append(s.bases, "sha256:"+hash)
+	}
 	return nil
 }
 

@@ -51,16 +51,12 @@ func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "sign",
 		Doc:  "Signs files with an ed25519 key.",
-		Attrs: []tasks.Attr{
+		Attrs: slices.Insert([]tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to sign. The signature of each is put beside it, or into dist for a file of the project."},
 			{Name: "format", Kind: tasks.Strings, Enum: []string{minisign, dsse}, Default: minisign, Doc: "Forms of signatures: `minisign` writes `FILE.minisig`, `dsse` writes `FILE.dsse.json`."},
-			{Name: "key", Kind: tasks.String, Doc: "Name of a key of the keyring (`airbuild key new`)."},
-			{Name: "key_file", Kind: tasks.String, Doc: "File of a secret key; it may be outside the project. The public key is looked for beside it."},
-			{Name: "key_env", Kind: tasks.String, Doc: "Name of an environment variable that holds the text of a secret key. Neither its value nor a hash of it is kept."},
-			{Name: "public_key", Kind: tasks.String, Default: "that of the secret key", Doc: "The public key: its text (`RWQ…`) or a file of the project. Signatures by another key are refused, and hosts without the secret key take signatures from the cache."},
 			{Name: "comment", Kind: tasks.String, Default: "the file's name and source.time", Doc: "Comment that is signed too: one line."},
 			{Name: "payload_type", Kind: tasks.String, Default: "a statement of the file's SHA-256", Doc: "Puts the file itself into the DSSE envelope, as a payload of this media type."},
-		},
+		}, 2, KeyAttrs()...),
 	}
 }
 

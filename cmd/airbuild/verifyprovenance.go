@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/tasks/provenance"
+)
+
+// A provenanceFlags are the flags of verify-provenance alone.
+type provenanceFlags struct {
+	keys      []string
+	threshold int
+	unsigned  bool
+	builder   string
+	source    string
+	commit    string
+}
+
+func (a *app) verifyProvenanceCommand() *cobra.Command {
+	f := &provenanceFlags{}
+	c := &cobra.Command{
+		Use:   "verify-provenance STATEMENT FILE…",
+		Short: "Check how files were made",
+		Long: "Check that a statement of provenance is genuine and about each of the files, by their\n" +
+			"content; an image may be a directory in OCI layout. Without --key it is to be signed by a\n" +
+			"key of the keyring. Ends with exit code 3 if something does not verify.",
+		Example: "  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz\n  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz --key site.pub --commit 0123abc",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) < 2 {
+				return usageError("%s wants a statement and files: %s", c.CommandPath(), c.UseLine())
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.verifyProvenance(c.Context(), args[0], args[1:], f)
+		},
+	}
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.StringArrayVar(&f.keys, "key", nil, "a public `KEY`: a file, a key's text, or a name or id of the keyring; may be repeated")
+	fl.IntVar(&f.threshold, "threshold", 1, "want signatures by `N` keys")
+	fl.BoolVar(&f.unsigned, "allow-unsigned", false, "take a statement that nobody signed: it proves nothing but that the files are those")
+	fl.StringVar(&f.builder, "builder", "", "want this builder, a `URI`")
+	fl.StringVar(&f.source, "source", "", "want this repository, a `URI`")
+	fl.StringVar(&f.commit, "commit", "", "want this `COMMIT`, or one that begins so, without changes beside it")
+	return c
+}
+
+// A stated is a statement that was checked.
+type stated struct {
+	OK      bool     `json:"ok"`
+	Keys    []string `json:"keys"`  // ids
+	Names   []string `json:"names"` // what the keyring calls them
+	Builder string   `json:"builder"`
+	Source  string   `json:"source"`
+	Commit  string   `json:"commit"`
+	Dirty   bool     `json:"dirty"`
+	Actions int      `json:"actions"`
+	Files   []string `json:"files"` // those that it is about
+}
+
+func (a *app) verifyProvenance(ctx context.Context, statement string, files []string, f *provenanceFlags) error {
+	if f.threshold < 1 {
+		return usageError("--threshold %d: want a number from 1", f.threshold)
+	}
+	if f.commit != "" && len(f.commit) < 7 {
+		return usageError("--commit %s: want at least 7 digits of it", f.commit)
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	policy := provenance.Policy{Threshold: f.threshold, Unsigned: f.unsigned, Builder: f.builder, Source: f.source, Commit: f.commit}
+	if !f.unsigned || len(f.keys) > 0 {
+		if policy.Keys, err = signatureKeys(ring, f.keys); err != nil {
+			return err
+		}
+	}
+	s, err := openStatement(statement, policy)
+	if err != nil {
+		return &exitError{signatureCode(err), fmt.Errorf("%s: %w", statement, err)}
+	}
+	out := reportOf(s, ring)
+	var first error
+	for _, name := range files {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err := s.Covers(name); err != nil {
+			fmt.Fprintf(a.err, "%s: %s\n", ui.OneLine(name), ui.OneLine(err.Error()))
+			if code := signatureCode(err); first == nil || code == exitUnverified {
+				first = said(code)
+			}
+			continue
+		}
+		out.Files = append(out.Files, name)
+	}
+	out.OK = first == nil
+	if a.json() {
+		err = a.writeJSON(out)
+	} else {
+		err = a.writeStated(out)
+	}
+	return firstError(first, err)
+}
+
+func openStatement(name string, o provenance.Policy) (*provenance.Statement, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, provenance.MaxStatement+1))
+	if err != nil {
+		return nil, err
+	}
+	return provenance.Open(text, o)
+}
+
+func reportOf(s *provenance.Statement, ring *sign.Keyring) *stated {
+	b := &s.Predicate.BuildDefinition
+	out := &stated{
+		Builder: s.Predicate.RunDetails.Builder.ID, Dirty: b.ExternalParameters.Dirty, Actions: len(b.InternalParameters.Actions),
+		Keys: []string{}, Names: []string{}, Files: []string{},
+	}
+	out.Source, out.Commit = s.Source()
+	for _, k := range s.SignedBy {
+		out.Keys = append(out.Keys, k.ID().String())
+		out.Names = append(out.Names, ring.Name(k))
+	}
+	return out
+}
+
+func (a *app) writeStated(s *stated) error {
+	by := "nobody signed it"
+	if len(s.Names) > 0 {
+		by = "signed by " + strings.Join(s.Names, ", ")
+	}
+	from := "of an unknown commit"
+	if s.Commit != "" {
+		from = "of commit " + s.Commit
+	}
+	if s.Dirty {
+		from += " with changes"
+	}
+	for _, name := range s.Files {
+		if _, err := fmt.Fprintln(a.out, ui.OneLine(fmt.Sprintf("%s: built by %s %s in %d steps (%s)", name, s.Builder, from, s.Actions, by))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
