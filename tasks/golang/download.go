@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/mod/modfile"
+	modpath "golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
@@ -320,26 +321,21 @@ func (d *downloading) without(m downloaded) {
 func (d *downloading) gopath() string { return filepath.Join(d.dir, "gopath") }
 
 // redirect makes the replacements outside the project of a go.mod or go.work
-// absolute, since its copy lies elsewhere.
+// absolute, since its copy lies elsewhere, and lets the modules of a workspace
+// stand in for each other.
 func (d *downloading) redirect(name string, text []byte) ([]byte, error) {
 	dirs, err := outsideDirs(d.cfg.Root, name, text)
-	if err != nil || len(dirs) == 0 {
+	if err != nil {
 		return text, err
 	}
-	if d.cfg.Root == "" {
+	if len(dirs) > 0 && d.cfg.Root == "" {
 		return nil, errors.New("find a replacement outside the project: the project's root is not configured")
 	}
 	if path.Base(name) == "go.work" {
-		f, err := modfile.ParseWork(name, text, nil)
-		if err != nil {
-			return nil, err
-		}
-		for mod, dir := range dirs {
-			if err := f.AddReplace(mod, "", filepath.ToSlash(dir), ""); err != nil {
-				return nil, err
-			}
-		}
-		return modfile.Format(f.Syntax), nil
+		return d.redirectWork(name, text, dirs)
+	}
+	if len(dirs) == 0 {
+		return text, nil
 	}
 	f, err := modfile.Parse(name, text, nil)
 	if err != nil {
@@ -351,6 +347,59 @@ func (d *downloading) redirect(name string, text []byte) ([]byte, error) {
 		}
 	}
 	return f.Format()
+}
+
+func (d *downloading) redirectWork(name string, text []byte, dirs map[string]string) ([]byte, error) {
+	f, err := modfile.ParseWork(name, text, nil)
+	if err != nil {
+		return nil, err
+	}
+	for mod, dir := range dirs {
+		if err := f.AddReplace(mod, "", filepath.ToSlash(dir), ""); err != nil {
+			return nil, err
+		}
+	}
+	for _, r := range d.siblings(path.Dir(name), f) {
+		if err := f.AddReplace(r.Old.Path, r.Old.Version, r.New.Path, ""); err != nil {
+			return nil, err
+		}
+	}
+	return modfile.Format(f.Syntax), nil
+}
+
+// siblings are replacements for the versions of each other that the modules of
+// a workspace require. A build takes the workspace's own modules whatever is
+// required; `go mod download all` asks for the versions all the same, and they
+// may never have been published. Modules that cannot be read are left to the go
+// command to report.
+func (d *downloading) siblings(dir string, work *modfile.WorkFile) []modfile.Replace {
+	used := map[string]string{} // module to its directory, as the go.work has it
+	var mods []*modfile.File
+	for _, use := range work.Use {
+		file := path.Join(dir, use.Path, "go.mod")
+		if !fs.ValidPath(file) {
+			continue
+		}
+		text, err := fs.ReadFile(d.in, file)
+		if err != nil {
+			continue
+		}
+		mod, err := modfile.ParseLax(file, text, nil)
+		if err != nil || mod.Module == nil {
+			continue
+		}
+		used[mod.Module.Mod.Path] = use.Path
+		mods = append(mods, mod)
+	}
+	var out []modfile.Replace
+	for _, mod := range mods {
+		for _, r := range mod.Require {
+			if at, ok := used[r.Mod.Path]; ok {
+				out = append(out, modfile.Replace{Old: r.Mod, New: modpath.Version{Path: at}})
+			}
+		}
+	}
+	return out
 }
 
 // readDownloaded decodes the modules; their errors go to the log.
