@@ -52,21 +52,13 @@ type audit struct {
 func (a *app) audit(ctx context.Context, args []string, write bool) (err error) {
 	sink, js := a.sideSink()
 	defer func() { err = endOutput(sink, err) }()
-	p, err := a.load(ctx, js)
-	if err != nil {
-		return err
-	}
-	ids, _, err := p.targets(args)
-	if err != nil {
-		return err
-	}
-	s, err := a.open(p)
+	s, ids, _, err := a.openTargets(ctx, js, args)
 	if err != nil {
 		return err
 	}
 	defer func() { err = firstError(err, s.close()) }()
 	// With files to compare with, only what is taken as recorded is made first.
-	v := &verification{session: s, f: &verifyFlags{}, ids: p.plan.Graph.Closure(ids), left: map[engine.StepID]string{},
+	v := &verification{session: s, f: &verifyFlags{}, ids: s.plan.Graph.Closure(ids), left: map[engine.StepID]string{},
 		keys: map[engine.StepID]action.Digest{}, carried: map[string]carriedFile{}}
 	defer func() { err = firstError(err, v.end()) }()
 	u := &audit{verification: v}

@@ -31,15 +31,7 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 		sink, js = a.sink()
 		defer func() { err = endOutput(sink, err) }()
 	}
-	p, err := a.load(ctx, js)
-	if err != nil {
-		return err
-	}
-	ids, _, err := p.targets(args)
-	if err != nil {
-		return err
-	}
-	s, err := a.open(p)
+	s, ids, _, err := a.openTargets(ctx, js, args)
 	if err != nil {
 		return err
 	}
@@ -57,13 +49,13 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 		o.OnEvent = js.OnEvent
 	}
 	check := s.checkDryRun(ctx, &o)
-	sum, err := engine.Run(ctx, p.plan.Graph, ids, o)
+	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
 	if err != nil {
 		return err
 	}
 	if js == nil {
 		pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.lookupEnv}).Palette
-		if _, err := fmt.Fprint(a.out, table.text(p.plan.Graph.Closure(ids), sum, pal)); err != nil {
+		if _, err := fmt.Fprint(a.out, table.text(s.plan.Graph.Closure(ids), sum, pal)); err != nil {
 			return err
 		}
 	}

@@ -56,15 +56,7 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 	}
 	sink, js := a.sink()
 	defer func() { err = endOutput(sink, err) }()
-	p, err := a.load(ctx, js)
-	if err != nil {
-		return err
-	}
-	ids, name, err := p.targets(args)
-	if err != nil {
-		return err
-	}
-	s, err := a.open(p)
+	s, ids, name, err := a.openTargets(ctx, js, args)
 	if err != nil {
 		return err
 	}
@@ -77,8 +69,8 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 	}
 	if part.Of > 1 {
 		var left []engine.StepID
-		if ids, left = part.Select(p.plan.Graph, ids); len(left) > 0 {
-			fmt.Fprintf(a.err, "left for a run without --shard: %s\n", stepNames(p.plan.Graph, left))
+		if ids, left = part.Select(s.plan.Graph, ids); len(left) > 0 {
+			fmt.Fprintf(a.err, "left for a run without --shard: %s\n", stepNames(s.plan.Graph, left))
 		}
 		name = ""
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/local"
@@ -83,6 +85,21 @@ func (a *app) open(p *project) (_ *session, err error) {
 	s.space.IgnoreCache(cache)
 	s.store.Paranoid, s.space.Paranoid = a.paranoid, a.paranoid
 	return s, nil
+}
+
+// openTargets loads the project, finds the steps that the arguments ask for, with
+// the pipeline's name if it is exactly one, and opens what running them needs.
+func (a *app) openTargets(ctx context.Context, js *ui.JSONSink, args []string) (*session, []engine.StepID, string, error) {
+	p, err := a.load(ctx, js)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	ids, name, err := p.targets(args)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	s, err := a.open(p)
+	return s, ids, name, err
 }
 
 func (s *session) close() error {

@@ -95,20 +95,12 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 	if err != nil {
 		return err
 	}
-	p, err := a.load(ctx, js)
-	if err != nil {
-		return err
-	}
-	ids, _, err := p.targets(args)
-	if err != nil {
-		return err
-	}
-	s, err := a.open(p)
+	s, ids, _, err := a.openTargets(ctx, js, args)
 	if err != nil {
 		return err
 	}
 	defer func() { err = firstError(err, s.close()) }()
-	v := &verification{session: s, f: f, ids: p.plan.Graph.Closure(ids), left: map[engine.StepID]string{}, keys: map[engine.StepID]action.Digest{}}
+	v := &verification{session: s, f: f, ids: s.plan.Graph.Closure(ids), left: map[engine.StepID]string{}, keys: map[engine.StepID]action.Digest{}}
 	defer func() { err = firstError(err, v.end()) }()
 	if err := v.openAgainst(ctx); err != nil {
 		return err

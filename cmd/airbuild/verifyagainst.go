@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -73,14 +72,12 @@ func (v *verification) addCarried(name string) error {
 	if err != nil {
 		return err
 	}
-	h := sha256.New()
-	n, err := io.Copy(h, f)
+	d, err := action.OfReader(f)
 	if err != nil {
 		return fmt.Errorf("read what was carried: %w", err)
 	}
-	c := carriedFile{digest: action.Digest{Size: n}, executable: info.Mode()&0o111 != 0,
+	c := carriedFile{digest: d, executable: info.Mode()&0o111 != 0,
 		read: func(context.Context) ([]byte, error) { return os.ReadFile(name) }}
-	h.Sum(c.digest.Hash[:0])
 	v.carried[filepath.ToSlash(rel)] = c
 	return nil
 }

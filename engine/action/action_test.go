@@ -3,8 +3,10 @@ package action_test
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	. "github.com/airbuild/airbuild/engine/action"
@@ -542,5 +545,18 @@ func BenchmarkMarshalDirectory(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		d.Marshal()
+	}
+}
+
+func TestOfReader(t *testing.T) {
+	for _, text := range []string{"", "abc", strings.Repeat("x", 100_000)} {
+		got, err := OfReader(strings.NewReader(text))
+		if err != nil || got != Of([]byte(text)) {
+			t.Errorf("%d bytes: %v, %v, want %v", len(text), got, err, Of([]byte(text)))
+		}
+	}
+	broken := errors.New("broken")
+	if _, err := OfReader(io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(broken))); !errors.Is(err, broken) {
+		t.Errorf("a reader that breaks: %v", err)
 	}
 }

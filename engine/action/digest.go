@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 )
@@ -41,6 +42,15 @@ func ParseHash(s string) (h [sha256.Size]byte, err error) {
 		return h, fmt.Errorf("hash %q: %w", s, err)
 	}
 	return h, nil
+}
+
+// OfReader returns the digest of all that r gives.
+func OfReader(r io.Reader) (Digest, error) {
+	h := sha256.New()
+	n, err := io.Copy(h, r)
+	d := Digest{Size: n}
+	h.Sum(d.Hash[:0])
+	return d, err
 }
 
 // ParseDigest parses what String writes.

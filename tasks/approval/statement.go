@@ -3,18 +3,16 @@ package approval
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -76,11 +74,8 @@ func fileSum(in fs.FS, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(sum.Sum(nil)), nil
+	d, err := action.OfReader(f)
+	return d.Hex(), err
 }
 
 // Sign makes the envelope that says that the key's owner approves the files.

@@ -2,12 +2,9 @@ package deploy
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -17,6 +14,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	deploying "github.com/airbuild/airbuild/engine/deploy"
 	"github.com/airbuild/airbuild/tasks"
 )
@@ -169,9 +167,9 @@ func artifactDigest(ctx context.Context, in fs.FS, name string) (string, error) 
 		return "", err
 	}
 	defer f.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
+	d, err := action.OfReader(f)
+	if err != nil {
 		return "", err
 	}
-	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), ctx.Err()
+	return "sha256:" + d.Hex(), ctx.Err()
 }

@@ -3,11 +3,8 @@ package manifest
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -113,9 +111,8 @@ func digest(in fs.FS, name string) (int64, string, error) {
 		return 0, "", err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	return n, hex.EncodeToString(h.Sum(nil)), err
+	d, err := action.OfReader(f)
+	return d.Size, d.Hex(), err
 }
 
 func write(dir, name string, v any) error {

@@ -3,8 +3,6 @@ package provenance
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	signing "github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/inside"
@@ -166,11 +165,8 @@ func hashFile(in fs.FS, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	d, err := action.OfReader(f)
+	return d.Hex(), err
 }
 
 // maxIndex bounds the index of an image that is read, in bytes.

@@ -348,11 +348,8 @@ func (c *checkout) hash(p string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	d, err := action.OfReader(f)
+	return d.Hex(), err
 }
 
 // removeStale removes what an earlier checkout left and this one does not have.
