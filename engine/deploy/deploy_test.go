@@ -260,6 +260,18 @@ func TestBusy(t *testing.T) {
 	mustDeploy(t, target, aVersion("1.0", Plan{}))
 }
 
+// What a killed process was about to start holds its lock for a moment longer.
+func TestBusyMoment(t *testing.T) {
+	target := aTarget(t)
+	r, err := open(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := time.AfterFunc(lockGrace/10, r.close)
+	defer free.Stop()
+	mustDeploy(t, target, aVersion("1.0", Plan{}))
+}
+
 func TestForeignRoots(t *testing.T) {
 	target := aTarget(t)
 	mustDeploy(t, target, aVersion("1.0", Plan{}))

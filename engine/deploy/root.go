@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -152,12 +153,19 @@ func (r *room) make() error {
 	return nil
 }
 
+// lockGrace is how long a lock is waited for before it counts as taken. A
+// process that is killed while it starts a program leaves the lock's descriptor
+// to that program until it is loaded, which closes it.
+const lockGrace = 500 * time.Millisecond
+
 // takeLock locks the root for this process. The system frees the lock of a
 // process that dies, so that a lock is never stale.
 func (r *room) takeLock() error {
 	r.lock = flock.New(r.private("lock"), flock.SetPermissions(0o644))
-	ok, err := r.lock.TryLock()
-	if err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), lockGrace)
+	defer cancel()
+	ok, err := r.lock.TryLockContext(ctx, 10*time.Millisecond)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("lock %s: %w", r.Root, err)
 	}
 	if ok {
