@@ -448,6 +448,8 @@ func testKill(t *testing.T, strategy string) {
 	if n := l.failed["kills"]; n > 0 {
 		t.Errorf("%d of the reads failed; the first: %v", n, l.first["kills"])
 	}
+	// Whatever the kills have left, the next deploy works, and the way back.
+	mustDeploy(t, target, appVersion("last", "200", plan))
 	if _, err := Rollback(t.Context(), target, ""); err != nil {
 		t.Error(err)
 	}
