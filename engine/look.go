@@ -55,6 +55,7 @@ func (r *run) look(ctx context.Context, workers *pool.Pool, ids []StepID) {
 	r.flying++
 	r.lookers++
 	r.preps += len(ids)
+	r.looks = append(r.looks, ids)
 	workers.Go(func() {
 		begin := time.Now()
 		then := make([]func(), 0, len(ids))
@@ -68,6 +69,7 @@ func (r *run) look(ctx context.Context, workers *pool.Pool, ids []StepID) {
 			r.flying--
 			r.lookers--
 			r.preps -= len(ids)
+			r.looks = slices.DeleteFunc(r.looks, func(other []StepID) bool { return &other[0] == &ids[0] })
 			for _, id := range ids[len(then):] {
 				heap.Push(&r.toPrep, id)
 			}
@@ -76,4 +78,17 @@ func (r *run) look(ctx context.Context, workers *pool.Pool, ids []StepID) {
 			}
 		}
 	})
+}
+
+// outweighed reports whether a step that is looked up now takes so much longer
+// than this one that it is to have the free slot, should it be no hit.
+func (r *run) outweighed(id StepID) bool {
+	for _, ids := range r.looks {
+		for _, other := range ids {
+			if r.weight[other] > 2*r.weight[id] {
+				return true
+			}
+		}
+	}
+	return false
 }

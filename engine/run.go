@@ -86,11 +86,12 @@ type run struct {
 	prepared []*Prepared
 	reason   []string    // why it is no hit
 	past     [][]outcome // what history says of it; read by workers
-	weight   []int64     // milliseconds to the end of the graph, by what history says
+	weight   []int64     // milliseconds to the end of the graph, by what is expected
 	started  []time.Time
 	toPrep   queue
 	toExec   queue
 	preps    int            // steps that are looked up
+	looks    [][]StepID     // the same, by worker
 	lookers  int            // workers that look up
 	slots    int            // job slots in use
 	memory   int64          // what the running steps declare, in bytes
@@ -144,15 +145,11 @@ func newRun(g *Graph, targets []StepID, o Options) *run {
 		}
 	}
 	for _, id := range slices.Backward(r.steps) {
-		own := int64(100)
 		r.past[id] = r.hist.steps[g.Steps[id].Name]
-		if n := len(r.past[id]); n > 0 {
-			own = max(1, r.past[id][n-1].MS)
-		}
 		for _, b := range r.blocks[id] {
 			r.weight[id] = max(r.weight[id], r.weight[b])
 		}
-		r.weight[id] += own
+		r.weight[id] += r.expected(id)
 	}
 	r.toPrep.weight, r.toExec.weight = r.weight, r.weight
 	for _, id := range r.steps {
@@ -161,6 +158,18 @@ func newRun(g *Graph, targets []StepID, o Options) *run {
 		}
 	}
 	return r
+}
+
+// expected is how long a step may take, in milliseconds: what its last run took,
+// or what its type says.
+func (r *run) expected(id StepID) int64 {
+	if past := r.past[id]; len(past) > 0 {
+		return max(1, past[len(past)-1].MS)
+	}
+	if estimate := r.g.Steps[id].Estimate; estimate > 0 {
+		return max(1, estimate.Milliseconds())
+	}
+	return 100
 }
 
 // set is the only place where a step's status changes.
@@ -281,6 +290,9 @@ func (r *run) fits(id StepID) bool {
 // keep the other waiting. -1 means to wait.
 func (r *run) next() StepID {
 	best := r.first(func(StepID) bool { return true })
+	if best >= 0 && r.outweighed(best) {
+		return -1
+	}
 	if best >= 0 && !r.fits(best) {
 		return r.first(func(id StepID) bool { return r.g.Steps[id].Memory == 0 })
 	}

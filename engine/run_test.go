@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -499,6 +500,33 @@ func TestOutputThroughLinkOutOfProject(t *testing.T) {
 	if list, _ := os.ReadDir(outside); len(list) != 0 {
 		t.Errorf("written outside: %v", list)
 	}
+}
+
+func TestLongestFirst(t *testing.T) {
+	b := newBench(t)
+	b.opts.Jobs = 1
+	root := b.step("root", engine.FileInput("in.txt"))
+	for _, name := range []string{"a", "b", "c"} {
+		b.step(name, b.from(root))
+	}
+	b.graph.Steps[2].Estimate = 20 * time.Second // b
+	b.graph.Steps[3].Estimate = time.Minute      // c
+	b.run()
+	b.want("done root first run here", "done c first run here", "done b first run here", "done a first run here")
+
+	// What a step took last counts more than what was thought.
+	history := b.read(".state/history")
+	for name, ms := range map[string]int{"a": 300_000, "b": 60_000, "c": 1_000} {
+		line := regexp.MustCompile(`("step":"` + name + `",.*"ms":)\d+`)
+		if !line.MatchString(history) {
+			t.Fatalf("no line of %s in:\n%s", name, history)
+		}
+		history = line.ReplaceAllString(history, fmt.Sprintf("${1}%d", ms))
+	}
+	b.write(".state/history", history)
+	b.write("in.txt", "two")
+	b.run()
+	b.want("done root in.txt changed", "done a dist/root changed", "done b dist/root changed", "done c dist/root changed")
 }
 
 func TestJobsBound(t *testing.T) {

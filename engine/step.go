@@ -59,8 +59,11 @@ type Step struct {
 	Retries int           // further tries after a failure
 	CPU     int           // job slots it takes; zero means one
 	Memory  int64         // bytes it needs, so that no more run at once than fit; zero: not told
-	Network bool
-	NoCache bool // never looked up, never stored
+	// Estimate is how long the step may take, to schedule by while no run of
+	// it is remembered. Only the order of sizes matters. Zero: a moment.
+	Estimate time.Duration
+	Network  bool
+	NoCache  bool // never looked up, never stored
 	// Group names what the step shares with others through a cache of its
 	// program's own (the packages compiled for one target): while one of a
 	// group runs for the first time, others wait if there is something else

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -94,7 +95,17 @@ func newStep(b *tasks.Block, m *module, cfg *Config) engine.Step {
 	s.Command.WorkingDirectory = b.WorkingDirectory()
 	setWork(&s, m)
 	s.Lister = listers{identity{cfg}}
+	s.Estimate = estimates[b.Type]
 	return s
+}
+
+// estimates are what the go command takes for some ten thousand lines, nothing
+// of them compiled. Tests come first of what may start: they take longest, and
+// whatever is built meanwhile does not wait for them.
+var estimates = map[string]time.Duration{
+	"go_test":  2 * time.Minute,
+	"go_build": 20 * time.Second,
+	"go_vet":   10 * time.Second,
 }
 
 // setWork shuts out a go.work that does not govern, such as one above the
