@@ -84,6 +84,7 @@ func TopLevelSchema() []BlockDoc {
 			Attrs: []AttrDoc{
 				{Name: "description", Type: "string", Doc: "What the pipeline is for, shown by list."},
 				{Name: "stages", Type: "list of stages", Doc: "The stages to run, with all that they need."},
+				{Name: "notice", Type: "string", Doc: "What a run of it says at its end, whatever came out of it; nothing if it is empty or null."},
 				{Name: "use", Type: "string", Doc: "The name of a ready-made pipeline; the other attributes are its parameters."},
 			},
 		},

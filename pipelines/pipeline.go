@@ -68,7 +68,7 @@ func (p *planner) useOf(decl *dsl.Pipeline) *use {
 func (p *planner) pipelineReferences(l *pipeline, has func(string) bool, names []string) {
 	var own hclsyntax.Body
 	own.Attributes = hclsyntax.Attributes{}
-	for _, name := range [...]string{"stages", "description"} {
+	for _, name := range [...]string{"stages", "description", "notice"} {
 		if attr := l.decl.Body.Attributes[name]; attr != nil {
 			own.Attributes[name] = attr
 		}
@@ -96,7 +96,7 @@ func (p *planner) planPipeline(l *pipeline) {
 	}
 	if attr := l.decl.Body.Attributes["description"]; attr != nil {
 		if v, ok := p.pipelineValue(l, attr, context); ok {
-			p.describePipeline(l, v, attr.Expr.Range())
+			l.planned.Description = p.shownText(attr, v)
 		}
 	}
 	if attr := l.decl.Body.Attributes["stages"]; attr != nil {
@@ -104,20 +104,29 @@ func (p *planner) planPipeline(l *pipeline) {
 			p.takeStages(l, attr.Expr, v)
 		}
 	}
+	if attr := l.decl.Body.Attributes["notice"]; attr != nil {
+		if v, ok := p.pipelineValue(l, attr, context); ok {
+			l.planned.addNotice(p.shownText(attr, v))
+		}
+	}
 	slices.Sort(l.planned.Steps)
 	l.planned.Steps = slices.Compact(l.planned.Steps)
 }
 
-func (p *planner) describePipeline(l *pipeline, v cty.Value, at hcl.Range) {
+// shownText is the string of an attribute that users are shown; "" after a
+// mistake.
+func (p *planner) shownText(attr *hclsyntax.Attribute, v cty.Value) string {
+	at := attr.Expr.Range()
 	switch {
 	case v.Type() != cty.String:
-		p.report.add(errorAt(at, "Wrong type", "\"description\" is a string, not %s.", describe(v)))
+		p.report.add(errorAt(at, "Wrong type", "%q is a string, not %s.", attr.Name, describe(v)))
 	case v.HasMark(dsl.Sensitive):
-		p.report.add(errorAt(at, "Sensitive value shown", "\"description\" would show it: use a value that is not sensitive."))
+		p.report.add(errorAt(at, "Sensitive value shown", "%q would show it: use a value that is not sensitive.", attr.Name))
 	default:
 		v, _ = v.Unmark()
-		l.planned.Description = v.AsString()
+		return v.AsString()
 	}
+	return ""
 }
 
 // checkPipelineBody reports what does not belong in the block. Parameters are
@@ -226,11 +235,20 @@ func (l *pipeline) take(part *pipeline) {
 	for _, name := range part.planned.Stages {
 		l.planned.addStage(name)
 	}
+	for _, text := range part.planned.Notices {
+		l.planned.addNotice(text)
+	}
 }
 
 func (l *Pipeline) addStage(name string) {
 	if !slices.Contains(l.Stages, name) {
 		l.Stages = append(l.Stages, name)
+	}
+}
+
+func (l *Pipeline) addNotice(text string) {
+	if text != "" && !slices.Contains(l.Notices, text) {
+		l.Notices = append(l.Notices, text)
 	}
 }
 

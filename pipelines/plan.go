@@ -72,6 +72,7 @@ type Pipeline struct {
 	Steps             []engine.StepID // what it asks for, sorted; their needs are not listed
 	Stages            []string        // names, as listed
 	Use               string          // the ready-made pipeline it takes; "" if none
+	Notices           []string        // what a run of it says at its end, those of its parts first
 	Range             hcl.Range
 }
 

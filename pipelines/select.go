@@ -42,6 +42,25 @@ func (p *Plan) Select(targets []string) (steps []engine.StepID, names []string, 
 	return slices.Compact(steps), names, nil
 }
 
+// Notices are what the pipelines among the targets say at the end of a run, each
+// once. Targets are as for Select, which says what is wrong with them.
+func (p *Plan) Notices(targets []string) []string {
+	if len(targets) == 0 {
+		if name, err := p.defaultTarget(); err == nil {
+			targets = []string{name}
+		}
+	}
+	var said Pipeline
+	for _, name := range targets {
+		if l := p.Pipeline(name); l != nil {
+			for _, text := range l.Notices {
+				said.addNotice(text)
+			}
+		}
+	}
+	return said.Notices
+}
+
 func (p *Plan) defaultTarget() (string, error) {
 	switch {
 	case p.Pipeline(defaultPipeline) != nil:

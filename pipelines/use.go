@@ -21,7 +21,7 @@ type use struct {
 }
 
 // reserved are the attributes of a pipeline that are no parameters.
-var reserved = [...]string{"description", "stages", "use"}
+var reserved = [...]string{"description", "notice", "stages", "use"}
 
 // findUse loads what a pipeline's use names; nil if it has none or it cannot
 // be had.

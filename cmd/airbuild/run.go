@@ -61,6 +61,7 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 		return err
 	}
 	defer func() { err = firstError(err, s.close()) }()
+	s.notices = s.plan.Notices(args)
 	if f.affected != "" {
 		if ids, err = s.affectedSince(ctx, f.affected, ids); err != nil {
 			return err
@@ -101,7 +102,7 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 	if f.wantsFiles() {
 		both = ui.Tee(sink, rec)
 	}
-	o.OnEvent = both.OnEvent
+	o.OnEvent = s.withNotices(both.OnEvent)
 	check := s.checkDryRun(ctx, &o)
 	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
 	if sum != nil && f.wantsFiles() {
@@ -126,6 +127,18 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 		return err
 	}
 	return outcome(sum)
+}
+
+// withNotices tells the notices before the end of the run, where they are read.
+func (s *session) withNotices(tell func(engine.Event)) func(engine.Event) {
+	return func(e engine.Event) {
+		if e.Kind == engine.RunFinished {
+			for _, text := range s.notices {
+				tell(engine.Event{Kind: engine.Notice, Time: e.Time, Reason: text})
+			}
+		}
+		tell(e)
+	}
 }
 
 // outcome is the exit code of a run whose failures have been shown.

@@ -59,6 +59,8 @@ type session struct {
 	space   *tree.Workspace
 	scratch *local.Scratch
 	salt    []byte // see secretSalt
+	// notices are what a run says at its end.
+	notices []string
 }
 
 // open opens the store and the workspace of p.
