@@ -89,13 +89,17 @@ func TestScripts(t *testing.T) {
 // hostCondition knows conditions of scripts: "attempts-named", that this host's
 // sandbox names who tries to reach the network (it does not where these tests
 // run in a sandbox themselves); "processes-traced", that processes can be watched;
-// "namespaces", that a process can be another user on another host.
+// "namespaces", that a process can be another user on another host; "root", that this
+// process is the host's root, and not that of a user namespace.
 func hostCondition(name string) (bool, error) {
 	switch name {
 	case "attempts-named":
 		return (&sandbox.Host{}).Support(context.Background()).Named, nil
 	case "processes-traced":
 		return trace.Supported(context.Background()) == nil, nil
+	case "root":
+		ids, err := os.ReadFile("/proc/self/uid_map")
+		return err == nil && os.Geteuid() == 0 && slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"}), nil
 	case "namespaces":
 		return (&sandbox.Host{}).Support(context.Background()).Method == sandbox.Namespaces, nil
 	}
