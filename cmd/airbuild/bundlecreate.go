@@ -90,7 +90,8 @@ type creation struct {
 	program map[string]string // airbuild for a host
 	extra   []carry.ExtraSpec
 	given   *givenVariables
-	told    createdBundle // for --output json
+	named   map[string]sign.PublicKey // see namedKeys
+	told    createdBundle             // for --output json
 }
 
 // A createdBundle is what bundle create tells at the end as JSON.
@@ -443,6 +444,9 @@ func (c *creation) write(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if c.named, err = c.namedKeys(); err != nil {
+		return err
+	}
 	g, err := carry.Gather(ctx, spec)
 	defer func() { err = errors.Join(err, g.Close()) }()
 	if err != nil {
@@ -530,6 +534,9 @@ func (c *creation) spec(g *carry.Gathered) bundle.Spec {
 	if c.block != nil && c.block.Description != "" {
 		meta["description"] = c.block.Description
 	}
+	if told := toldKeys(c.named); told != "" {
+		meta["keys"] = told
+	}
 	if len(c.f.without) > 0 {
 		meta["without"] = strings.Join(c.f.without, " ")
 	}
@@ -564,7 +571,7 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	defer func() { err = errors.Join(err, b.Close()) }()
 	r := carry.Rehearsal{
 		Bundle: b, Targets: hits, Dist: c.plan.Dist, File: c.file, Environment: c.app.environment,
-		Vars: c.given.files, Env: c.given.env, Tell: c.app.err,
+		Vars: c.given.files, Env: c.given.env, Keys: c.named, Tell: c.app.err,
 		Place: filepath.Join(carry.MadeDir(c.store.Dir(), c.line), "rehearsal"),
 	}
 	if r.Self, err = os.Executable(); err != nil {

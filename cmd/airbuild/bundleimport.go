@@ -192,6 +192,9 @@ func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importF
 // tellNext says what can be done now.
 func (a *app) tellNext(b *bundle.Bundle, f *importFlags, told *importedBundle) error {
 	told.Run, told.Needs = runLine(b.Root().Metadata)
+	if ring, err := a.keyring(); err == nil {
+		told.Needs = append(told.Needs, lackingKeys(ring, b.Root().Metadata["keys"])...)
+	}
 	if a.json() {
 		return json.NewEncoder(a.out).Encode(told)
 	}

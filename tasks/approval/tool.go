@@ -59,6 +59,16 @@ func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 	return listing, nil
 }
 
+// KeyNames implements tasks.KeyNamer.
+func (l *lister) KeyNames() (names []string) {
+	for _, a := range l.approvers {
+		if a.key.IsZero() {
+			names = append(names, a.text)
+		}
+	}
+	return names
+}
+
 func (l *lister) resolve() (found []Approver, err error) {
 	for _, a := range l.approvers {
 		key := a.key

@@ -191,6 +191,14 @@ type lister struct {
 	key    engine.Lister // nil if the statement is not signed
 }
 
+// KeyNames implements tasks.KeyNamer.
+func (l *lister) KeyNames() []string {
+	if n, ok := l.key.(tasks.KeyNamer); ok {
+		return n.KeyNames()
+	}
+	return nil
+}
+
 // List implements engine.Lister.
 func (l *lister) List(ctx context.Context, files engine.Files) (out engine.Listing, err error) {
 	if l.key != nil {

@@ -89,6 +89,14 @@ type lister struct {
 	output  string            // the step's first, which is no other step's
 }
 
+// KeyNames implements tasks.KeyNamer. With public_key nothing is looked up.
+func (l *lister) KeyNames() []string {
+	if l.from.kind != fromKeyring || !l.public.IsZero() {
+		return nil
+	}
+	return []string{l.from.name}
+}
+
 // List implements engine.Lister.
 func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 	public, err := l.public, error(nil)
@@ -137,7 +145,7 @@ func (s source) public() (signing.PublicKey, error) {
 func (s source) publicOfRing() (signing.PublicKey, error) {
 	e, err := signing.OpenKeyring(s.dir).Find(s.name)
 	if errors.Is(err, signing.ErrNoKey) {
-		return signing.PublicKey{}, fmt.Errorf("the keyring %s has no key %q; make it with: airbuild key new %s", s.dir, s.name, s.name)
+		return signing.PublicKey{}, fmt.Errorf("the keyring %s has no key %q; to sign, make it: airbuild key new %s; to take signatures from the cache, trust its public half: airbuild key trust FILE --name %s", s.dir, s.name, s.name, s.name)
 	}
 	if err == nil && e.Key.IsZero() {
 		err = e.Err

@@ -234,7 +234,7 @@ func TestNoKey(t *testing.T) {
 		attrs map[string]any
 		words string
 	}{
-		"keyring":   {map[string]any{"key": "gone"}, `Airbuildfile:2: the keyring ` + ring.Dir() + ` has no key "gone"; make it with: airbuild key new gone`},
+		"keyring":   {map[string]any{"key": "gone"}, `Airbuildfile:2: the keyring ` + ring.Dir() + ` has no key "gone"; to sign, make it: airbuild key new gone`},
 		"file":      {map[string]any{"key_file": "gone.key"}, "there is no key file "},
 		"env":       {map[string]any{"key_env": "GONE"}, "the variable GONE is not set"},
 		"no key":    {map[string]any{"key_env": "NOISE"}, "the variable NOISE: this is no secret key"},

@@ -18,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sandbox"
+	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -42,6 +43,8 @@ type Rehearsal struct {
 	Environment string
 	Vars        []RehearsalVar
 	Env         []string
+	// Keys are public keys that the other side is to trust, by their names.
+	Keys map[string]sign.PublicKey
 	// Self is this host's airbuild and GoRoot its Go: they stand in where the
 	// bundle has none for this host, because it is for others. GoRoot is empty
 	// if the project needs no Go.
@@ -127,6 +130,11 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 	}
 	if err := p.variables(); err != nil {
 		return nil, err
+	}
+	for name, key := range p.Keys {
+		if err := sign.OpenKeyring(p.at("home", "keys")).Trust(name, key, false); err != nil {
+			return nil, err
+		}
 	}
 	host := &sandbox.Host{}
 	spec := p.spec()
@@ -297,7 +305,7 @@ func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []stri
 		Path: p.program, Args: args, Dir: p.at("work"), Grace: 5 * time.Second,
 		Env: append([]string{
 			"HOME=" + p.at("home"), "TMPDIR=" + p.at("tmp"), "PATH=" + p.path,
-			"AIRBUILD_CACHE=" + p.at("cache"), "LANG=C.UTF-8", "TZ=UTC",
+			"AIRBUILD_CACHE=" + p.at("cache"), "AIRBUILD_KEYS=" + p.at("home", "keys"), "LANG=C.UTF-8", "TZ=UTC",
 		}, p.Env...),
 		Stdout: &events, Stderr: said,
 	}

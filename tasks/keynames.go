@@ -1,0 +1,18 @@
+package tasks
+
+import "github.com/airbuild/airbuild/engine"
+
+// A KeyNamer is a Lister that looks public keys up by their names in the
+// keyring. A host without one of them cannot take the step's result from the
+// cache: who carries results elsewhere has to say which keys belong to them.
+type KeyNamer interface {
+	KeyNames() []string
+}
+
+// KeyNames are the names of the keys in the keyring that a step looks up.
+func KeyNames(s *engine.Step) []string {
+	if n, ok := s.Lister.(KeyNamer); ok {
+		return n.KeyNames()
+	}
+	return nil
+}
