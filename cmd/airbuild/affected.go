@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -127,8 +128,8 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	if i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError }); i >= 0 {
 		return nil, fmt.Sprintf("the %s of %s cannot be planned: %s", s.file, rev, diags[i].Summary), nil
 	}
-	if past.unknown != "" {
-		return nil, past.unknown + " is not known to git, and is read to plan", nil
+	if name := past.unknown(plan.Graph); name != "" {
+		return nil, name + " is not known to git, and is read to plan", nil
 	}
 	for name, version := range s.wanted {
 		if before, ok := wanted[name]; ok && before != version {
@@ -174,18 +175,45 @@ type pastFiles struct {
 	past, now fs.FS
 	added     map[string]bool // paths that were not there
 
-	mu      sync.Mutex
-	unknown string // a file that git ignores and that was opened
+	mu     sync.Mutex
+	opened map[string]bool // those that git ignores
 }
 
 func newPastFiles(past fs.FS, root, prefix string, changes []source.Change) *pastFiles {
-	f := &pastFiles{past: past, now: os.DirFS(root), added: map[string]bool{}}
+	f := &pastFiles{past: past, now: os.DirFS(root), added: map[string]bool{}, opened: map[string]bool{}}
 	for _, c := range changes {
 		if rel, err := filepath.Rel(filepath.FromSlash(prefix), filepath.FromSlash(c.Path)); err == nil && c.Added {
 			f.added[filepath.ToSlash(rel)] = true
 		}
 	}
 	return f
+}
+
+// unknown returns a file that git ignores and that the plan hangs on, or "". The
+// modules.txt of a vendor directory that a step of the plan fills is none: it is
+// looked at before it is known that a stage makes it, and not believed.
+func (f *pastFiles) unknown(g *engine.Graph) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(f.opened)) {
+		if path.Base(name) != "modules.txt" || !fills(g, path.Dir(name)) {
+			return name
+		}
+	}
+	return ""
+}
+
+// fills reports whether a step of g makes a project-relative path.
+func fills(g *engine.Graph, name string) bool {
+	for id := range g.Steps {
+		c := &g.Steps[id].Command
+		for _, o := range c.OutputPaths {
+			if path.Join(c.WorkingDirectory, o) == name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ignored reports whether err says that a file was not there, and it is one that
@@ -210,7 +238,7 @@ func (f *pastFiles) Open(name string) (fs.File, error) {
 		return file, err
 	}
 	f.mu.Lock()
-	f.unknown = name
+	f.opened[name] = true
 	f.mu.Unlock()
 	return f.now.Open(name)
 }
