@@ -16,3 +16,19 @@ func KeyNames(s *engine.Step) []string {
 	}
 	return nil
 }
+
+// A SecretUser is a Lister of a step that needs a secret to run, but not to be
+// taken from the cache.
+type SecretUser interface {
+	// Lacking names the secret, if this host does not have it.
+	Lacking() string
+}
+
+// LackingSecret names the secret that a step needs to run and that this host
+// does not have; "" if there is none.
+func LackingSecret(s *engine.Step) string {
+	if u, ok := s.Lister.(SecretUser); ok {
+		return u.Lacking()
+	}
+	return ""
+}

@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // verifyFlags are the flags of verify.
@@ -169,6 +170,10 @@ func (v *verification) leaveOut() {
 			v.left[id] = "it is never cached (cache = false)"
 		case s.Network:
 			v.left[id] = "it may use the network; its recorded result is taken"
+		default:
+			if secret := tasks.LackingSecret(s); secret != "" {
+				v.left[id] = "this host does not have the secret of " + secret + "; its recorded result is taken where what it signs is the same"
+			}
 		}
 		if v.taken(id) {
 			continue
@@ -184,7 +189,7 @@ func (v *verification) leaveOut() {
 // taken reports whether the second build takes a step's recorded result.
 func (v *verification) taken(id engine.StepID) bool {
 	s := &v.plan.Graph.Steps[id]
-	return s.Network && !s.NoCache && s.Type != "deploy"
+	return (s.Network || tasks.LackingSecret(s) != "") && !s.NoCache && s.Type != "deploy"
 }
 
 // reference makes sure that there is something to compare with: what is not

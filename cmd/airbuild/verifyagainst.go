@@ -137,6 +137,26 @@ func (v *verification) compareCarried(ctx context.Context, step *engine.Step, is
 	return out, nil
 }
 
+// passOver marks what was carried of a step that is left out: it is not compared,
+// but neither is it unknown.
+func (v *verification) passOver(ctx context.Context, id engine.StepID) error {
+	key, ok := v.keys[id]
+	if v.carried == nil || !ok {
+		return nil
+	}
+	was, err := outputsOf(ctx, v.store, key)
+	if err != nil {
+		return err
+	}
+	for p, f := range was {
+		if name, c, ok := v.findCarried(p, f); ok {
+			c.used = true
+			v.carried[name] = c
+		}
+	}
+	return nil
+}
+
 // findCarried finds the file that an output was carried as: by its path in the
 // project, or below the output directory.
 func (v *verification) findCarried(p string, is outputFile) (string, carriedFile, bool) {

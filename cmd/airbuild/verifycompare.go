@@ -109,7 +109,7 @@ func (v *verification) compare(ctx context.Context) error {
 func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad map[engine.StepID]bool) (stepVerdict, error) {
 	step := &v.plan.Graph.Steps[id]
 	if why, ok := v.left[id]; ok {
-		return stepVerdict{Status: stepLeft, Reason: why}, nil
+		return stepVerdict{Status: stepLeft, Reason: why}, v.passOver(ctx, id)
 	}
 	made, ok := v.made[step.Name]
 	follows := v.follows(id, bad)

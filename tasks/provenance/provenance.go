@@ -199,6 +199,14 @@ func (l *lister) KeyNames() []string {
 	return nil
 }
 
+// Lacking implements tasks.SecretUser.
+func (l *lister) Lacking() string {
+	if u, ok := l.key.(tasks.SecretUser); ok {
+		return u.Lacking()
+	}
+	return ""
+}
+
 // List implements engine.Lister.
 func (l *lister) List(ctx context.Context, files engine.Files) (out engine.Listing, err error) {
 	if l.key != nil {

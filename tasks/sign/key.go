@@ -97,6 +97,26 @@ func (l *lister) KeyNames() []string {
 	return []string{l.from.name}
 }
 
+// Lacking implements tasks.SecretUser.
+func (l *lister) Lacking() string {
+	name := ""
+	switch l.from.kind {
+	case fromKeyring:
+		name = signing.OpenKeyring(l.from.dir).SecretPath(l.from.name)
+	case fromFile:
+		name = l.from.name
+	default:
+		if l.from.value() == "" {
+			return fmt.Sprint(l.from)
+		}
+		return ""
+	}
+	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Sprint(l.from)
+	}
+	return ""
+}
+
 // List implements engine.Lister.
 func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 	public, err := l.public, error(nil)
