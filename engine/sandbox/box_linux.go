@@ -42,7 +42,9 @@ func open(ctx context.Context, m start, u *setup, tell func(Attempt)) (*Box, rep
 	}
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{os.Args[0], initArg}
-	cmd.Env = []string{"GODEBUG=", "GOTRACEBACK=none"}
+	// One processor is enough for one that waits, and spares it the threads of
+	// the others when it starts.
+	cmd.Env = []string{"GODEBUG=", "GOTRACEBACK=none", "GOMAXPROCS=1"}
 	cmd.Dir = "/"
 	cmd.Stderr = os.Stderr
 	cmd.ExtraFiles = []*os.File{theirs}

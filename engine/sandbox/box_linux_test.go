@@ -16,6 +16,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // The test binary is three programs more: an init process, a client that is
@@ -44,6 +47,12 @@ func client(what, arg string) {
 				_, err = c.WriteTo([]byte("x"), to)
 			}
 		}
+	case "sendmsg", "sendmmsg":
+		err = sendMessage(what, arg)
+	case "ring":
+		if _, _, e := unix.Syscall(unix.SYS_IO_URING_SETUP, 8, uintptr(unsafe.Pointer(&[120]byte{})), 0); e != 0 {
+			err = e
+		}
 	case "loopback":
 		err = echo(arg)
 	}
@@ -52,6 +61,41 @@ func client(what, arg string) {
 		os.Exit(7)
 	}
 	os.Exit(0)
+}
+
+// sendMessage sends two datagrams: the first to this host, the second to addr.
+func sendMessage(call, addr string) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	to, err := net.ResolveUDPAddr("udp4", addr)
+	if err != nil {
+		return err
+	}
+	here := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9}
+	there := &unix.SockaddrInet4{Addr: [4]byte(to.IP.To4()), Port: to.Port}
+	if call == "sendmsg" {
+		return errors.Join(unix.Sendmsg(fd, []byte("x"), nil, here, 0), unix.Sendmsg(fd, []byte("x"), nil, there, 0))
+	}
+	var names [2]unix.RawSockaddrInet4
+	data := unix.Iovec{Base: new(byte), Len: 1}
+	var messages [2]struct {
+		header unix.Msghdr
+		sent   uint32
+	}
+	for i, a := range []*unix.SockaddrInet4{here, there} {
+		names[i] = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: a.Addr, Port: uint16(a.Port<<8 | a.Port>>8)}
+		messages[i].header = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&names[i])), Namelen: unix.SizeofSockaddrInet4, Iov: &data, Iovlen: 1}
+	}
+	n, _, e := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&messages)), 2, 0, 0, 0)
+	if e != 0 {
+		return e
+	}
+	if n != 1 { // the error of the second is the next call's
+		return fmt.Errorf("%d of 2 messages were sent", n)
+	}
+	return unix.Sendmsg(fd, []byte("x"), nil, there, 0)
 }
 
 func echo(addr string) error {
@@ -159,6 +203,8 @@ func TestNetworkIsOffAndNamed(t *testing.T) {
 		{"dial", "192.0.2.7:8080", "unreachable", "connect 192.0.2.7:8080"},
 		{"dial", "[2001:db8::7]:443", "", "connect [2001:db8::7]:443"},
 		{"send", "192.0.2.8:53", "unreachable", "send 192.0.2.8:53"},
+		{"sendmsg", "192.0.2.9:53", "unreachable", "send 192.0.2.9:53"},
+		{"sendmmsg", "192.0.2.10:53", "unreachable", "send 192.0.2.10:53"},
 		{"lookup", "proxy.example.com", "", "lookup proxy.example.com"},
 	} {
 		out, err := r.run(me, "client", tt.what, tt.to)
@@ -175,6 +221,19 @@ func TestNetworkIsOffAndNamed(t *testing.T) {
 	}
 	if out, err := r.run(me, "client", "loopback", "[::1]:0"); err != nil && !strings.Contains(out, "assign") {
 		t.Errorf("IPv6 loopback: %v, %s", err, out)
+	}
+}
+
+// io_uring sends past the filter, so there is none where the network is off.
+func TestNoRing(t *testing.T) {
+	s := Spec{Network: true, View: Declared, Dir: t.TempDir(), Programs: []string{self(t)}}
+	if out, err := newRig(t, &Host{}, s).run(self(t), "client", "ring", ""); err != nil {
+		t.Skipf("this host has no io_uring: %s", out)
+	}
+	r := newRig(t, &Host{}, Spec{})
+	out, err := r.run(self(t), "client", "ring", "")
+	if r.box.named && (err == nil || !strings.Contains(out, "function not implemented")) {
+		t.Errorf("%v, %s", err, out)
 	}
 }
 
@@ -424,7 +483,7 @@ func TestFilterMethod(t *testing.T) {
 	}
 	r := newRig(t, h, Spec{})
 	me := self(t)
-	for what, to := range map[string]string{"dial": "192.0.2.7:8080", "send": "192.0.2.8:53"} {
+	for what, to := range map[string]string{"dial": "192.0.2.7:8080", "send": "192.0.2.8:53", "sendmsg": "192.0.2.9:53", "sendmmsg": "192.0.2.10:53"} {
 		if out, err := r.run(me, "client", what, to); err == nil || !strings.Contains(out, "unreachable") {
 			t.Errorf("%s: %v, %s", what, err, out)
 		}

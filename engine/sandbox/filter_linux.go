@@ -36,14 +36,16 @@ func auditArch() uint32 {
 	return 0
 }
 
-// filterProgram hands connect, and sendto with an address, to the supervisor
-// and lets the rest pass. With messages, sendmsg and sendmmsg go there too.
-// Programs of another architecture pass.
-func filterProgram(arch uint32, messages bool) []unix.SockFilter {
-	calls := []uint32{unix.SYS_CONNECT}
-	if messages {
-		calls = append(calls, unix.SYS_SENDMSG, unix.SYS_SENDMMSG)
-	}
+// supervised are the calls that go to the supervisor whatever their arguments
+// are. A filter sees a message's header as a number only, so that those without
+// an address go there too.
+var supervised = [...]uint32{unix.SYS_CONNECT, unix.SYS_SENDMSG, unix.SYS_SENDMMSG}
+
+// filterProgram hands the supervised calls, and sendto with an address, to the
+// supervisor and lets the rest pass. io_uring would connect and send past the
+// filter: there is none, as on a kernel that was built without it, which is what
+// programs have another way for. Programs of another architecture pass.
+func filterProgram(arch uint32) []unix.SockFilter {
 	load := func(offset uint32) unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: offset}
 	}
@@ -51,10 +53,13 @@ func filterProgram(arch uint32, messages bool) []unix.SockFilter {
 		return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: k, Jt: yes, Jf: no}
 	}
 	ret := func(k uint32) unix.SockFilter { return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: k} }
-	// The end: [sendto: 4 instructions] allow, notify.
-	n := uint8(len(calls))
-	p := []unix.SockFilter{load(dataArch), equal(arch, 1, 0), ret(unix.SECCOMP_RET_ALLOW), load(dataNr)}
-	for i, nr := range calls {
+	p := []unix.SockFilter{
+		load(dataArch), equal(arch, 1, 0), ret(unix.SECCOMP_RET_ALLOW),
+		load(dataNr), equal(unix.SYS_IO_URING_SETUP, 0, 1), ret(unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS)),
+	}
+	// The end: [sendto: 5 instructions] allow, notify.
+	n := uint8(len(supervised))
+	for i, nr := range supervised {
 		p = append(p, equal(nr, n-uint8(i)+5, 0))
 	}
 	return append(p,
@@ -71,12 +76,12 @@ func filterProgram(arch uint32, messages bool) []unix.SockFilter {
 // installFilter filters this thread and what it starts. It returns the
 // supervisor's descriptor. It fails with EBUSY in a process that is supervised
 // already: there the outer supervisor is told.
-func installFilter(messages bool) (int, error) {
+func installFilter() (int, error) {
 	arch := auditArch()
 	if arch == 0 {
 		return -1, fmt.Errorf("no filter for %s", runtime.GOARCH)
 	}
-	p := filterProgram(arch, messages)
+	p := filterProgram(arch)
 	prog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
 	install := func(flags uintptr) (int, error) {
 		fd, _, e := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&prog)))

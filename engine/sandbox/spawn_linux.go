@@ -179,7 +179,7 @@ func (n *initProcess) restrict(w *watcher) error {
 	}
 	w.listener = -1
 	if !n.setup.Network {
-		w.listener, w.err = installFilter(w.barrier)
+		w.listener, w.err = installFilter()
 	}
 	if n.setup.Method == Namespaces {
 		return dropCapabilities(n.setup.UID == 0)

@@ -17,7 +17,8 @@ import (
 // sandbox. In a network namespace it lets every call through, for the kernel
 // to refuse, and tells which of them led out. As a barrier it refuses those
 // itself: that is no protection against a program that changes the address
-// while it is being looked at.
+// while it is being looked at. For naming that is no matter: whoever does so
+// hides its own mistake, and reaches nobody.
 type watcher struct {
 	tell     func(Attempt)
 	barrier  bool
@@ -84,8 +85,10 @@ func (w *watcher) attempt(n *notification) (Attempt, bool) {
 		to, ok = w.address(n.pid, n.args[1], n.args[2])
 	case unix.SYS_SENDTO:
 		to, ok = w.address(n.pid, n.args[4], n.args[5])
-	case unix.SYS_SENDMSG, unix.SYS_SENDMMSG:
+	case unix.SYS_SENDMSG:
 		to, ok = w.messageAddress(n.pid, n.args[1])
+	case unix.SYS_SENDMMSG:
+		to, ok = w.messagesAddress(n.pid, n.args[1], n.args[2])
 	}
 	if !ok || !outward(to) || w.elsewhere(n.pid) {
 		return a, false
@@ -104,8 +107,29 @@ func (w *watcher) address(pid uint32, at, size uint64) (netip.AddrPort, bool) {
 	return parseSockaddr(b)
 }
 
+// maxMessages is how many messages sendmmsg sends at most: UIO_MAXIOV.
+const maxMessages = 1024
+
+// messagesAddress reads where an array of struct mmsghdr leads: to the first
+// address on the network, else to any. Such a struct is a msghdr, and a number
+// of 32 bits, in whole words.
+func (w *watcher) messagesAddress(pid uint32, at, count uint64) (to netip.AddrPort, ok bool) {
+	const word, stride = uint64(unsafe.Sizeof(uintptr(0))), uint64(unsafe.Sizeof(unix.Msghdr{}) + 4)
+	const step = (stride + word - 1) / word * word
+	for i := range min(count&0xffffffff, maxMessages) {
+		one, has := w.messageAddress(pid, at+i*step)
+		if has && outward(one) {
+			return one, true
+		}
+		if has {
+			to, ok = one, true
+		}
+	}
+	return to, ok
+}
+
 // messageAddress reads where a struct msghdr leads: its first two fields are
-// the address and its size. Of several messages the first one counts.
+// the address and its size.
 func (w *watcher) messageAddress(pid uint32, at uint64) (netip.AddrPort, bool) {
 	const word = uint64(unsafe.Sizeof(uintptr(0)))
 	b, err := peek(pid, at, word+4)
