@@ -30,9 +30,11 @@ type Log struct {
 	Commits []Commit // newest first
 }
 
-// ErrNoHistory says that a source tree has no git repository, or one without
-// the commits that a log needs.
+// ErrNoHistory says that a source tree has no git repository.
 var ErrNoHistory = errors.New("the history of the source is not here")
+
+// ErrShallow says that a repository has a part of its commits only.
+var ErrShallow = errors.New("this is a shallow clone")
 
 // logFields are the placeholders of git log's format, in the order of Commit.
 const logFields = "%H%x00%P%x00%ct%x00%an%x00%ae%x00%s%x00%b%x00"
@@ -50,6 +52,9 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 		until = "HEAD"
 	}
 	r, err := OpenRevision(ctx, dir, until)
+	if errors.Is(err, ErrNoRevision) && until == "HEAD" {
+		err = fmt.Errorf("%w: the repository has none yet: make the first one", ErrNoRevision)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
@@ -57,7 +62,7 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 	if shallow, err := g.run(ctx, "rev-parse", "--is-shallow-repository"); err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	} else if shallow == "true" {
-		return nil, fmt.Errorf("read log: %w: this is a shallow clone; run git fetch --unshallow --tags", ErrNoHistory)
+		return nil, fmt.Errorf("read log: %w: run git fetch --unshallow --tags", ErrShallow)
 	}
 	l := &Log{Since: since, Until: r.Commit}
 	if l.Tag, err = g.answer(ctx, "describe", "--tags", "--exact-match", r.Commit); err != nil {

@@ -70,9 +70,13 @@ func TestReadLog(t *testing.T) {
 	if out, err := exec.Command("git", "clone", "-q", "--depth=1", "file://"+dir, clone).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for _, without := range []string{clone, t.TempDir()} {
-		if l, err := source.ReadLog(context.Background(), without, "", ""); !errors.Is(err, source.ErrNoHistory) {
-			t.Errorf("%+v, %v", l, err)
+	empty := filepath.Join(t.TempDir(), "empty")
+	if out, err := exec.Command("git", "init", "-q", empty).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for without, want := range map[string]error{clone: source.ErrShallow, t.TempDir(): source.ErrNoHistory, empty: source.ErrNoRevision} {
+		if l, err := source.ReadLog(context.Background(), without, "", ""); !errors.Is(err, want) {
+			t.Errorf("%+v, %v, want %v", l, err, want)
 		}
 	}
 }

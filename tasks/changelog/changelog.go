@@ -186,7 +186,11 @@ func (l lister) List(ctx context.Context, files engine.Files) (engine.Listing, e
 	log, err := source.ReadLog(ctx, files.Root(), l.since, l.until)
 	switch {
 	case errors.Is(err, source.ErrNoHistory):
-		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog is made of commits: in a bundle they come along with history = true", l.place, err)
+		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog is made of commits: run it in a git clone; in a bundle they come along with history = true; where it may be left out, set when", l.place, err)
+	case errors.Is(err, source.ErrShallow):
+		return engine.Listing{}, fmt.Errorf("%s: %w; in CI, have it cloned whole (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0): a changelog wants every commit back to the one that it begins behind", l.place, err)
+	case errors.Is(err, source.ErrNoRevision) && l.since+l.until != "":
+		return engine.Listing{}, fmt.Errorf("%s: %w; since and until want tags or commits of this clone: a tag may have to be fetched with git fetch --tags", l.place, err)
 	case err != nil:
 		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
 	}
