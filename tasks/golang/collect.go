@@ -41,6 +41,12 @@ type Collected struct {
 	// Notes say what the receiver should know: that no database could be
 	// asked, that nobody vouches for a module.
 	Notes []string
+	// Unasked: a checksum database could not be asked, so that less is proven
+	// than might be.
+	Unasked bool
+	// Lacking: something that is not needed could not be had; another day it
+	// might.
+	Lacking bool
 }
 
 // Collect fills out, an absolute directory that is new or empty, with a
@@ -241,6 +247,7 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 	unproven, err := d.fetch(ctx, sums)
 	switch {
 	case err != nil && ctx.Err() == nil && u.member:
+		k.out.Lacking = true
 		k.note("the module in %s needs its workspace: alone it cannot be tidied there (%s)", u.module.Root, firstLine(said.String(), err))
 		return nil
 	case err != nil && ctx.Err() == nil && said.Len() > 0:
@@ -248,9 +255,11 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 	case err != nil:
 		return err
 	case unproven != "":
+		k.out.Unasked = true
 		k.note("no proofs for %s: %s", u.module.dir(), unproven)
 	}
 	if len(d.left) > 0 {
+		k.out.Lacking = true
 		k.note("not to be had, and not needed to build %s: %s", u.module.dir(), strings.Join(d.left, ", "))
 	}
 	return nil
@@ -285,6 +294,7 @@ func (k *collecting) toolchain(ctx context.Context, t proxytree.Toolchain) error
 	if perr == nil && strings.HasPrefix(proxies, "file://") && !strings.ContainsAny(proxies, ",|") {
 		_, again := d.download(ctx, attempt{env: append(env, "GOPROXY="+proxies, "GONOSUMDB="+m.Path), log: io.Discard}, dir, what)
 		if again == nil {
+			k.out.Unasked = true
 			k.note("no proof for %s: the checksum database could not be asked (%s)", t, firstLine(said.String(), err))
 			return nil
 		}

@@ -200,34 +200,33 @@ func (g *gathering) modules(ctx context.Context) error {
 			o.Toolchains = append(o.Toolchains, proxytree.Toolchain{Version: tc.Version, Host: HostName(goos, goarch)})
 		}
 	}
-	dir, err := os.MkdirTemp(g.Scratch, "modules-*")
-	if err != nil {
-		return fmt.Errorf("collect modules: %w", err)
-	}
-	g.temp = append(g.temp, dir)
-	got, err := g.Go.Collect(ctx, filepath.Join(dir, "tree"), o)
+	got, err := g.collect(ctx, o)
 	if err != nil {
 		return err
 	}
 	g.Notes = append(g.Notes, got.Notes...)
-	if g.Gathered.Heads, err = heads(filepath.Join(dir, "tree")); err != nil {
-		return err
-	}
-	cs, err := GoFiles(filepath.Join(dir, "tree"))
-	if err != nil {
-		return err
-	}
+	g.Gathered.Heads = got.Heads
+	cs := goParts(got.files)
 	for i := range cs {
 		kind, _, _ := strings.Cut(cs[i].Name, "/")
 		if slices.Contains(g.Without, kind) {
 			continue
 		}
 		if kind == Modules {
-			cs[i].Metadata = evidence(got.Report)
+			cs[i].Metadata = got.Evidence
 		}
 		g.Components = append(g.Components, cs[i])
 	}
 	return nil
+}
+
+// tempDir makes a directory that goes when the bundle is made.
+func (g *gathering) tempDir(pattern string) (string, error) {
+	dir, err := os.MkdirTemp(g.Scratch, pattern)
+	if err == nil {
+		g.temp = append(g.temp, dir)
+	}
+	return dir, err
 }
 
 // evidence says by what the modules were verified.

@@ -346,16 +346,12 @@ func (t *goTree) install(ctx context.Context, toolchains []proxytree.Toolchain) 
 	return nil
 }
 
-// GoFiles are the components of a tree of modules that lies in dir: toolchains
-// and proofs apart from modules.
-func GoFiles(dir string) ([]bundle.Component, error) {
-	all, err := below(dir, dir)
-	if err != nil {
-		return nil, fmt.Errorf("carry modules: %w", err)
-	}
+// goParts are the components of the files of a tree of modules: toolchains and
+// proofs apart from modules.
+func goParts(files []bundle.Input) []bundle.Component {
 	by := map[string]*bundle.Component{}
 	var out []bundle.Component
-	for _, f := range all {
+	for _, f := range files {
 		name := goComponentOf(f.Path)
 		c := by[name]
 		if c == nil {
@@ -368,7 +364,7 @@ func GoFiles(dir string) ([]bundle.Component, error) {
 		c.Files = sorted(c.Files)
 		out = append(out, *c)
 	}
-	return sortedComponents(out), nil
+	return sortedComponents(out)
 }
 
 // goComponentOf is the component that a file of a tree belongs to.

@@ -42,11 +42,11 @@ func moduleTree(t *testing.T, versions ...string) string {
 
 func moduleBundle(t *testing.T, sequence int64, tree string) *bundle.Bundle {
 	t.Helper()
-	cs, err := GoFiles(tree)
+	files, err := below(tree, tree)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return made(t, sequence, 4<<10, cs...) // many packs
+	return made(t, sequence, 4<<10, goParts(files)...) // many packs
 }
 
 func TestModulesOfManyPacks(t *testing.T) {
