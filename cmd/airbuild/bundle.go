@@ -159,7 +159,7 @@ func (a *app) newMeter() *meter {
 
 // phases says what a phase of a bundle does.
 var phases = map[string]string{
-	bundle.PhaseHash: "reading", bundle.PhasePack: "packing", bundle.PhaseVolumes: "writing volumes",
+	bundle.PhaseHash: "reading", bundle.PhasePatch: "comparing", bundle.PhasePack: "packing", bundle.PhaseVolumes: "writing volumes",
 	bundle.PhaseVerify: "verifying", bundle.PhaseCheck: "comparing", bundle.PhaseImport: "importing",
 	bundle.PhaseFlush: "waiting for the disk", bundle.PhasePublish: "publishing", "fetch": "fetching",
 }

@@ -481,7 +481,14 @@ func (c *creation) write(ctx context.Context) (err error) {
 // seal makes the bundle in a directory, rehearses it and signs it.
 func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gathered) error {
 	m := c.app.newMeter()
-	_, err := bundle.Create(ctx, dir, c.spec(g), bundle.CreateOptions{
+	spec := c.spec(g)
+	if c.base != nil && c.base.ReadsPatches() {
+		var err error
+		if spec.Old, err = carry.Old(ctx, c.store, c.base); err != nil {
+			return err
+		}
+	}
+	_, err := bundle.Create(ctx, dir, spec, bundle.CreateOptions{
 		PackSize: packSize(c.volumes), Jobs: c.app.jobs, Progress: m.tell, Replace: c.f.replace || ours,
 	})
 	m.end()

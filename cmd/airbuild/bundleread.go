@@ -189,6 +189,10 @@ type bundleReport struct {
 	Bytes   int64        `json:"bytes"`
 	Damage  []toldDamage `json:"damage"`
 	Missing []string     `json:"missing"` // digests
+	// Unmade is how many contents, of how many bytes, are only to be made of
+	// what the receiver has, and were not looked at.
+	Unmade      int   `json:"unmade,omitempty"`
+	UnmadeBytes int64 `json:"unmade_bytes,omitempty"`
 }
 
 type toldDamage struct {
@@ -203,6 +207,7 @@ func (a *app) bundleReport(b *bundle.Bundle, r *bundle.Report) bundleReport {
 	v := bundleReport{
 		OK: r.OK(), Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
 		Blobs: r.Blobs, Bytes: r.Bytes, Damage: []toldDamage{}, Missing: []string{},
+		Unmade: r.Unmade, UnmadeBytes: r.UnmadeBytes,
 	}
 	for _, d := range r.Damage {
 		told := toldDamage{File: d.File, Offset: d.Offset, Reason: d.Reason, Lost: d.Lost}
@@ -257,6 +262,9 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 	}
 	if a.json() {
 		return nil
+	}
+	if report.Unmade > 0 {
+		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Unmade, ui.Bytes(report.UnmadeBytes))
 	}
 	_, err = fmt.Fprintf(a.out, "ok: %s, %d blobs, %s, signed by %s\n", b.Root().Name, report.Blobs, ui.Bytes(report.Bytes), a.signedBy(b))
 	return err

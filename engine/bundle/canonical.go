@@ -152,8 +152,8 @@ func knowsFormat(b []byte) error {
 	if v.Format != FormatVersion {
 		return refusef("bundle has format %d; this airbuild reads %d. Use an airbuild that knows it", v.Format, FormatVersion)
 	}
-	if len(v.Features.Critical) > 0 {
-		return refusef("bundle needs features that this airbuild does not know: %.200q. Use a newer airbuild", v.Features.Critical)
+	if unknown := unknownFeatures(v.Features.Critical); len(unknown) > 0 {
+		return refusef("bundle needs features that this airbuild does not know: %.200q. Use a newer airbuild", unknown)
 	}
 	return nil
 }

@@ -20,6 +20,11 @@ type Spec struct {
 	Optional   map[string]string // optional features
 	Components []Component
 	Base       *Base // leaves out what the receiver has; nil: everything is carried
+	// Old are contents, with their digests, that may be ones of the base: new
+	// contents that are like one of them are carried as what to do to it, if
+	// the receiver can read that (see Base.ReadsPatches). Those that are not of
+	// the base count as not given. They are part of what the bytes hang on.
+	Old []Input
 }
 
 // A Component is a list of files under a name.

@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
-func create(ctx context.Context, dir string, spec Spec, o CreateOptions) (*Root, error) {
+func create(ctx context.Context, dir string, spec Spec, o CreateOptions) (_ *Root, err error) {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -28,10 +28,11 @@ func create(ctx context.Context, dir string, spec Spec, o CreateOptions) (*Root,
 	if o.PackSize < 1 || o.PackSize > maxPack/2 {
 		return nil, fmt.Errorf("create bundle: packs of %d bytes: want 1 to %d", o.PackSize, maxPack/2)
 	}
-	p, err := newPlan(ctx, spec, o)
+	p, err := newPlan(ctx, dir, spec, o)
 	if err != nil {
 		return nil, fmt.Errorf("create bundle: %w", err)
 	}
+	defer func() { err = errors.Join(err, p.close()) }()
 	r := newRoot(spec, p)
 	if _, err := withBlanks(*r).Encode(); err != nil {
 		return nil, fmt.Errorf("create bundle: %w", err)
@@ -53,6 +54,9 @@ func newRoot(spec Spec, p *plan) *Root {
 	}
 	slices.Sort(r.Parents)
 	r.Features.Critical, r.Features.Optional = []string{}, orEmpty(spec.Optional)
+	if p.x.patched() > 0 {
+		r.Features.Critical = append(r.Features.Critical, FeaturePatches)
+	}
 	for i := range p.x.parts {
 		t := &p.x.parts[i]
 		total, carried := p.x.size(t)

@@ -34,13 +34,18 @@ func writeFixture(t *testing.T, dir string) (key *sign.SecretKey) {
 	full := openBundle(t, anyone, at(""))
 	h := newHost(t)
 	h.imports(full)
-	var receipt bytes.Buffer
-	if _, err := h.receipt().WriteTo(&receipt); err != nil {
-		t.Fatal(err)
+	for name, features := range map[string][]string{"-receipt.json": nil, "-receipt-2.json": {FeaturePatches}} {
+		r := h.receipt()
+		r.features = features
+		var text bytes.Buffer
+		if _, err := r.WriteTo(&text); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at(name), text.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := os.WriteFile(at("-receipt.json"), receipt.Bytes(), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	writePatched(t, at("-patched"), k)
 	x["source"]["main.go"] = "package main // changed\n"
 	s := x.spec(2)
 	s.Base, s.Parents = h.receipt().Base(), []string{full.Digest()}
@@ -63,6 +68,44 @@ func writeFixture(t *testing.T, dir string) (key *sign.SecretKey) {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// patchedTrees are what a patched delta is for, and what it makes of it.
+func patchedTrees() (before, after tree) {
+	before, after = fixtureTree(), fixtureTree()
+	old := prose(8, 36<<10)
+	addResult(before["actions"], "bin/large", old)
+	addResult(after["actions"], "bin/large", old[:9<<10]+"a few bytes more"+old[9<<10:])
+	return before, after
+}
+
+// writePatched makes a delta with a patch.
+func writePatched(t *testing.T, dir string, k *sign.SecretKey) {
+	t.Helper()
+	before, after := patchedTrees()
+	h := newHost(t)
+	h.imports(bundleOf(t, before.spec(1)))
+	s := after.spec(2)
+	s.Base, s.Old = h.receipt().Base(), oldOf(before)
+	makeBundle(t, dir, s, CreateOptions{}, k)
+}
+
+// TestPatchedFixture holds that a patch that was written once makes what it
+// made then.
+func TestPatchedFixture(t *testing.T) {
+	t.Parallel()
+	before, after := patchedTrees()
+	h := newHost(t)
+	h.imports(bundleOf(t, before.spec(1)))
+	b := openBundle(t, Trust{Keys: []sign.PublicKey{testKey(t, 1).Public()}}, fixture+"-patched")
+	if b.index.patched() != 1 {
+		t.Errorf("%d patches", b.index.patched())
+	}
+	if raw := b.index.encode(); int64(len(raw)) != b.root.Index.Raw {
+		t.Errorf("index: %d bytes", len(raw))
+	}
+	h.imports(b)
+	h.check(after)
 }
 
 // TestFixture holds that what was written once can be read, and that the same
@@ -89,7 +132,7 @@ func TestFixture(t *testing.T) {
 		}
 	}
 	found, err := filepath.Glob(fixture + "*")
-	if err != nil || len(found) != 5 {
+	if err != nil || len(found) != 7 {
 		t.Fatalf("%v, %v", found, err)
 	}
 	frozen := map[string]string{}

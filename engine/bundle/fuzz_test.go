@@ -12,7 +12,7 @@ import (
 // seeds are the parts of real bundles: those of the fixture and of a sample.
 func seeds(f *testing.F, part func(b *Bundle) []byte) {
 	f.Helper()
-	for _, dir := range []string{fixture, filepath.Join(fixture + "-delta")} {
+	for _, dir := range []string{fixture, fixture + "-delta", fixture + "-patched"} {
 		b, err := Open(f.Context(), anyone, dir)
 		if err != nil {
 			f.Fatal(err)
@@ -137,11 +137,13 @@ func FuzzVolume(f *testing.F) {
 }
 
 func FuzzReceipt(f *testing.F) {
-	b, err := os.ReadFile(fixture + "-receipt.json")
-	if err != nil {
-		f.Fatal(err)
+	for _, name := range []string{"-receipt.json", "-receipt-2.json"} {
+		b, err := os.ReadFile(fixture + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
 	}
-	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := ReadReceipt(bytes.NewReader(b))
 		if err != nil {

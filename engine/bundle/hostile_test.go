@@ -202,6 +202,29 @@ func withRoot(change func(*Root)) func(*forgery) {
 	}
 }
 
+// heldText is what a host of these tests has.
+const heldText = "what is here already"
+
+// withPatch adds a file "c" that "beta" is to make of a base.
+func withPatch(change func(*forgery)) func(*forgery) {
+	return func(f *forgery) {
+		f.x.contents = append(f.x.contents,
+			content{kind: contentBase, digest: action.Of([]byte("base"))},
+			content{kind: contentPatched, digest: action.Of([]byte("made of the base")), base: 2, patch: 1})
+		f.x.parts[0].files = append(f.x.parts[0].files, File{Path: "c", content: 3})
+		change(f)
+		if f.root == nil {
+			withRoot(func(r *Root) { r.Features.Critical = []string{FeaturePatches} })(f)
+		}
+		c := &f.x.contents[3]
+		f.root.Base = &RootBase{Bundles: []string{strings.Repeat("0", 64)}, Contents: 1, Bytes: f.x.contents[2].digest.Size}
+		if c.patch < len(f.x.contents) {
+			total := &f.root.Components[0]
+			total.Carried += f.x.contents[c.patch].digest.Size - c.digest.Size
+		}
+	}
+}
+
 func uvarint(list ...uint64) []byte {
 	var b []byte
 	for _, n := range list {
@@ -339,6 +362,16 @@ var hostile = []struct {
 	{"index cut off", func(f *forgery) { b := f.x.encode(); f.indexRaw = b[:len(b)-1] }, "cut off"},
 	{"root of another format", withRoot(func(r *Root) { r.Format = 2 }), "format 2"},
 	{"critical feature", withRoot(func(r *Root) { r.Features.Critical = []string{"teleport"} }), "teleport"},
+	{"critical features in disorder", withRoot(func(r *Root) { r.Features.Critical = []string{FeaturePatches, FeaturePatches} }), "out of order or named twice"},
+	{"patches promised", withRoot(func(r *Root) { r.Features.Critical = []string{FeaturePatches} }), "disagree"},
+	{"patches not promised", withPatch(func(f *forgery) { withRoot(func(r *Root) { r.Features.Critical = []string{} })(f) }), "disagree"},
+	{"patch of a base that is not here", withPatch(func(f *forgery) { f.sinks = true }), "are not here"},
+	{"patch without a base", withPatch(func(f *forgery) { f.x.contents[3].base = 0 }), "not of the base"},
+	{"patch of itself", withPatch(func(f *forgery) { f.x.contents[3].base = 3 }), "not of the base"},
+	{"patch that is of the base", withPatch(func(f *forgery) { f.x.contents[3].patch = 2 }), "not packed"},
+	{"patch that is not there", withPatch(func(f *forgery) { f.x.contents[3].patch = 9 }), "not packed"},
+	{"patch of a huge base", withPatch(func(f *forgery) { f.x.contents[2].digest.Size = maxPatchBase + 1 }), "are allowed"},
+	{"patch that is no smaller", withPatch(func(f *forgery) { f.x.contents[3].digest.Size = 4 }), "no smaller"},
 	{"root with a null list", withRoot(func(r *Root) { r.Parents = nil }), "null"},
 	{"root with a negative size", withRoot(func(r *Root) { r.Packs[0].Size = -1 }), "size of -1"},
 	{"root with a huge size", withRoot(func(r *Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
@@ -427,6 +460,29 @@ func TestHostile(t *testing.T) {
 			}
 			h.untouched()
 		})
+	}
+}
+
+// Patches by a trusted key that are none are refused where their base is here.
+func TestHostilePatchOfHeldBase(t *testing.T) {
+	t.Parallel()
+	h, x := newHost(t), tree{"actions": {}}
+	addResult(x["actions"], "held", heldText)
+	h.imports(bundleOf(t, x.spec(1)))
+	f := newForgery(t)
+	f.sinks = true // verify has no base to see what comes of it
+	withPatch(func(f *forgery) { f.x.contents[2].digest = action.Of([]byte(heldText)) })(f)
+	f.write()
+	if err := f.take(h); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
+		t.Errorf("%v", err)
+	}
+	for name := range readTree(t, filepath.Dir(h.cache)) {
+		if name == "work/source/c" {
+			t.Errorf("%s was written", name)
+		}
+	}
+	if list, err := ListCarried(h.cache); err != nil || len(list) != 1 {
+		t.Errorf("published: %v, %v", list, err)
 	}
 }
 

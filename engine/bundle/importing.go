@@ -55,6 +55,7 @@ type importer struct {
 	targets  [][]target        // by content, not late
 	late     []target
 	holders  map[int]held // by content: of those that the base has
+	patching patchBase    // the base that was used last
 	done     *Imported
 	mu       sync.Mutex // guards done while contents are put
 }
@@ -389,6 +390,7 @@ func (m *importer) copyOthers(ctx context.Context, e *extractor) error {
 		}
 		e.meter.add(list[0].file.Digest.Size)
 	}
+	m.patching = patchBase{}
 	return nil
 }
 
@@ -411,6 +413,9 @@ func (m *importer) copyOther(ctx context.Context, content int, f File) error {
 
 // open opens a content, of the bundle or of the base.
 func (m *importer) open(ctx context.Context, f File) (io.ReadCloser, error) {
+	if m.b.index.contents[f.content].kind == contentPatched {
+		return m.openPatched(ctx, f)
+	}
 	if h, ok := m.holders[f.content]; ok {
 		return h.open(ctx)
 	}
@@ -567,14 +572,12 @@ func (m *importer) findBase(ctx context.Context) error {
 	m.holders = map[int]held{}
 	need := map[action.Digest]int{}
 	for i, list := range m.targets {
-		if len(list) > 0 && m.b.index.contents[i].kind == contentBase {
-			need[m.b.index.contents[i].digest] = i
+		if len(list) > 0 {
+			m.needBase(need, i)
 		}
 	}
 	for _, t := range m.late {
-		if c := &m.b.index.contents[t.file.content]; c.kind == contentBase {
-			need[c.digest] = t.file.content
-		}
+		m.needBase(need, t.file.content)
 	}
 	if err := m.askHolders(ctx, need); err != nil {
 		return err
@@ -586,6 +589,51 @@ func (m *importer) findBase(ctx context.Context) error {
 		return nil
 	}
 	return m.wrongBase(need)
+}
+
+// needBase notes what of the base a content needs.
+func (m *importer) needBase(need map[action.Digest]int, content int) {
+	c := &m.b.index.contents[content]
+	if c.kind == contentPatched {
+		content = c.base
+		c = &m.b.index.contents[content]
+	}
+	if c.kind == contentBase {
+		need[c.digest] = content
+	}
+}
+
+// A patchBase is a content that patches are for, in memory: at most
+// maxPatchBase of it.
+type patchBase struct {
+	digest action.Digest
+	bytes  []byte
+}
+
+// openPatched gives a content that is made of one of the base. All of the base
+// is read and verified before any of it is used.
+func (m *importer) openPatched(ctx context.Context, f File) (io.ReadCloser, error) {
+	c := &m.b.index.contents[f.content]
+	base, patch := &m.b.index.contents[c.base], &m.b.index.contents[c.patch]
+	if m.patching.bytes == nil || m.patching.digest != base.digest {
+		m.patching = patchBase{}
+		h, ok := m.holders[c.base]
+		if !ok {
+			return nil, fmt.Errorf("%w: sha256:%s is not here, which %s is made of", ErrBase, base.digest.Hex(), f.Path)
+		}
+		b, err := readContent(ctx, h.open, base.digest)
+		if err != nil {
+			return nil, fmt.Errorf("read what %s is made of: %w", f.Path, err)
+		}
+		m.patching = patchBase{base.digest, b}
+	}
+	r, err := m.b.newBlockReader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.seek(patch)
+	out := newPatchReader(newChecked(r, patch.digest), m.patching.bytes, c.digest.Size)
+	return &fileReader{newChecked(out, c.digest), r.Close}, nil
 }
 
 // askHolders looks in the stores.

@@ -19,7 +19,8 @@ import (
 //	blocks      count, then for each: stored size, raw size, method (1 byte),
 //	            SHA-256 of the stored bytes (32 bytes)
 //	packs       count, then for each how many of the blocks, in order, it has
-//	contents    count, then for each: size, kind (1 byte), SHA-256 (32 bytes)
+//	contents    count, then for each: size, kind (1 byte), SHA-256 (32 bytes);
+//	            for those of kind patched the numbers of base and patch too
 //	components  count, then for each: name, count of files, then for each:
 //	            path, flags (1 byte), number of its content
 //
@@ -35,9 +36,10 @@ const indexMagic = "airbuild-index-1\n"
 // The kinds of contents, in the order in which they are listed: packed ones as
 // they lie in the blocks, the others by hash.
 const (
-	contentPacked = iota // in blocks
-	contentPlain         // a blob of its own
-	contentBase          // left out: the receiver has it
+	contentPacked  = iota // in blocks
+	contentPlain          // a blob of its own
+	contentBase           // left out: the receiver has it
+	contentPatched        // made of one of the base, by a packed one; see patch.go
 	contentKinds
 )
 
@@ -75,6 +77,9 @@ type content struct {
 	digest action.Digest
 	start  int64 // in all raw bytes, if it is packed
 	kind   byte
+	// base and patch are the numbers of the contents that a patched one is made
+	// of, which come before it.
+	base, patch int
 }
 
 // A part is a component's files.
@@ -114,6 +119,10 @@ func (x *index) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(c.digest.Size))
 		b = append(b, c.kind)
 		b = append(b, c.digest.Hash[:]...)
+		if c.kind == contentPatched {
+			b = binary.AppendUvarint(b, uint64(c.base))
+			b = binary.AppendUvarint(b, uint64(c.patch))
+		}
 	}
 	b = binary.AppendUvarint(b, uint64(len(x.parts)))
 	for _, p := range x.parts {
@@ -332,10 +341,29 @@ func (d *decoder) contents(x *index, raw int64) {
 			start += c.digest.Size
 		case c.kind == contentPlain && c.digest.Size > maxPack:
 			d.fail("has a blob of %d bytes", c.digest.Size)
+		case c.kind == contentPatched:
+			d.patched(x.contents[:i], c)
 		}
 	}
 	if start != raw {
 		d.fail("has blocks of %d bytes for contents of %d", raw, start)
+	}
+}
+
+// patched reads of what the content c is made; before are those in front of it.
+func (d *decoder) patched(before []content, c *content) {
+	c.base = int(d.number(maxFiles))
+	c.patch = int(d.number(maxFiles))
+	switch {
+	case d.err != nil:
+	case c.base >= len(before) || before[c.base].kind != contentBase:
+		d.fail("makes the content sha256:%s of one that is not of the base", c.digest.Hex())
+	case c.patch >= len(before) || before[c.patch].kind != contentPacked:
+		d.fail("makes the content sha256:%s by one that is not packed", c.digest.Hex())
+	case before[c.base].digest.Size > maxPatchBase:
+		d.fail("makes the content sha256:%s of one of %d bytes; %d are allowed", c.digest.Hex(), before[c.base].digest.Size, maxPatchBase)
+	case before[c.patch].digest.Size >= c.digest.Size:
+		d.fail("makes the content sha256:%s by one that is no smaller", c.digest.Hex())
 	}
 }
 
@@ -367,6 +395,12 @@ func (d *decoder) parts(x *index) {
 		d.files(x, p, used)
 		if total += len(p.files); total > maxFiles {
 			d.fail("has more than %d files", maxFiles)
+		}
+	}
+	for i := range x.contents {
+		if c := &x.contents[i]; c.kind == contentPatched && used.has(i) {
+			used.set(c.base)
+			used.set(c.patch)
 		}
 	}
 	if d.err == nil && used.count() != len(x.contents) {
@@ -441,6 +475,9 @@ func (x *index) check(r *Root) error {
 			bytes += c.digest.Size
 		}
 	}
+	if patched := x.patched() > 0; patched != slices.Contains(r.Features.Critical, FeaturePatches) {
+		return refusef("the index and the root manifest disagree on whether there are patches")
+	}
 	switch {
 	case r.Base == nil && base > 0:
 		return refusef("the index leaves %d contents out, and the root manifest names no base", base)
@@ -485,9 +522,7 @@ func (x *index) size(p *part) (total, carried int64) {
 	for i := range p.files {
 		f := &p.files[i]
 		total += f.Digest.Size
-		if x.carries(*f) {
-			carried += f.Digest.Size
-		}
+		carried += x.contents[x.carrier(f.content)].carried()
 	}
 	return total, carried
 }
@@ -526,7 +561,40 @@ func (x *index) find(component, path string) (File, bool) {
 	return p.files[i], true
 }
 
-func (x *index) carries(f File) bool { return x.contents[f.content].kind != contentBase }
+// carries reports whether the content of f is in the bundle, and nothing else is
+// needed to have it.
+func (x *index) carries(f File) bool {
+	k := x.contents[f.content].kind
+	return k == contentPacked || k == contentPlain
+}
+
+// carrier is the content that has to be read for another: the patch of one that
+// is patched.
+func (x *index) carrier(content int) int {
+	if c := &x.contents[content]; c.kind == contentPatched {
+		return c.patch
+	}
+	return content
+}
+
+// carried is how many bytes of it the bundle has.
+func (c *content) carried() int64 {
+	if c.kind == contentBase {
+		return 0
+	}
+	return c.digest.Size
+}
+
+// patched counts the contents that are patched.
+func (x *index) patched() int {
+	n := 0
+	for i := range x.contents {
+		if x.contents[i].kind == contentPatched {
+			n++
+		}
+	}
+	return n
+}
 
 // blockAt returns the number of the block that has the raw byte at off.
 func (x *index) blockAt(off int64) int {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,10 +27,21 @@ type plan struct {
 	base   *RootBase
 	raw    int64 // bytes in blocks
 	edge   int64 // where the contents begin that are compressed already
+	// patches is what inputs of patches are read from; nil if there are none.
+	patches *patcher
 }
 
-// newPlan checks the Spec and hashes what has no digest yet.
-func newPlan(ctx context.Context, spec Spec, o CreateOptions) (*plan, error) {
+// close is called when no input is read any more.
+func (p *plan) close() error {
+	if p.patches == nil {
+		return nil
+	}
+	return p.patches.close()
+}
+
+// newPlan checks the Spec, hashes what has no digest yet, and makes patches, for
+// which dir is a place. The plan must be closed.
+func newPlan(ctx context.Context, dir string, spec Spec, o CreateOptions) (*plan, error) {
 	p := &plan{x: &index{}}
 	if err := p.sort(spec.Components); err != nil {
 		return nil, err
@@ -38,7 +50,15 @@ func newPlan(ctx context.Context, spec Spec, o CreateOptions) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.arrange(spec.Base, heads)
+	list, at := p.distinct(spec.Base, heads)
+	if spec.Base != nil && spec.Base.patches && len(spec.Old) > 0 {
+		if list, err = p.patch(ctx, dir, spec, list, at, o.Progress); err != nil {
+			return nil, errors.Join(err, p.close())
+		}
+	}
+	p.arrange(list)
+	p.list(heads, at, p.numbers(list))
+	p.count(spec.Base)
 	p.cut(o.PackSize)
 	return p, nil
 }
@@ -187,15 +207,61 @@ func (r *contextReader) Read(b []byte) (int, error) {
 
 // A found is a content on its way into the plan.
 type found struct {
-	content
+	content    // base and patch are places in the same list
 	compressed bool
 	input      Input
+	number     int // in the index
+}
+
+// patch makes patches for contents that are carried, where that is worth while.
+// Of each, its base and its patch are added to the list.
+func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, at map[[32]byte]int, progress ProgressFunc) ([]found, error) {
+	var err error
+	if p.patches, err = newPatcher(ctx, spec.Base, spec.Old, at, dir); err != nil {
+		return nil, err
+	}
+	wanted := func(f *found) bool { return f.kind == contentPacked && !f.compressed && !f.input.Always }
+	var total int64
+	for i := range list {
+		if wanted(&list[i]) {
+			total += list[i].digest.Size
+		}
+	}
+	m := newMeter(progress, PhasePatch, total, 0)
+	defer m.end()
+	add := func(in Input, kind byte) int {
+		n, ok := at[in.Digest.Hash]
+		if !ok {
+			n = len(list)
+			at[in.Digest.Hash] = n
+			list = append(list, found{content: content{digest: in.Digest, kind: kind}, compressed: true, input: in})
+		}
+		return n
+	}
+	for i := range len(list) { // not what is added meanwhile
+		if !wanted(&list[i]) {
+			continue
+		}
+		got, err := p.patches.patch(ctx, list[i].input, list[i].digest)
+		if err != nil {
+			return nil, err
+		}
+		m.add(list[i].digest.Size)
+		if got == nil {
+			continue
+		}
+		if _, ok := at[got.patch.Digest.Hash]; ok {
+			continue
+		}
+		base, patch := add(got.base, contentBase), add(got.patch, contentPacked)
+		list[i].kind, list[i].base, list[i].patch = contentPatched, base, patch
+	}
+	return list, nil
 }
 
 // arrange gives each distinct content its place: what compresses, then what
 // does not, each in the order of components and paths; then the others by hash.
-func (p *plan) arrange(base *Base, looks [][]look) {
-	list, at := p.distinct(base, looks)
+func (p *plan) arrange(list []found) {
 	order := make([]int, len(list))
 	for i := range order {
 		order[i] = i
@@ -210,9 +276,8 @@ func (p *plan) arrange(base *Base, looks [][]look) {
 		}
 		return cmp.Compare(asInt(a.compressed), asInt(b.compressed))
 	})
-	number := make([]int, len(list))
 	for n, i := range order {
-		number[i] = n
+		list[i].number = n
 		c := list[i].content
 		if c.kind == contentPacked {
 			c.start = p.raw
@@ -221,10 +286,25 @@ func (p *plan) arrange(base *Base, looks [][]look) {
 				p.edge = p.raw
 			}
 		}
+		if c.kind == contentPatched { // the last kind
+			c.base, c.patch = list[c.base].number, list[c.patch].number
+		}
 		p.x.contents = append(p.x.contents, c)
 		p.inputs = append(p.inputs, list[i].input)
 	}
-	p.list(looks, at, number)
+}
+
+// numbers are those in the index of the contents of a list.
+func (p *plan) numbers(list []found) []int {
+	out := make([]int, len(list))
+	for i := range list {
+		out[i] = list[i].number
+	}
+	return out
+}
+
+// count says what of the base is left out.
+func (p *plan) count(base *Base) {
 	if base != nil {
 		p.base = &RootBase{Bundles: append([]string{}, base.bundles...)}
 		slices.Sort(p.base.Bundles)
@@ -257,7 +337,7 @@ func (p *plan) distinct(base *Base, looks [][]look) (list []found, at map[[32]by
 			if !ok {
 				n = len(list)
 				at[l.digest.Hash] = n
-				list = append(list, found{content{digest: l.digest, kind: contentPacked}, l.compressed, f})
+				list = append(list, found{content: content{digest: l.digest, kind: contentPacked}, compressed: l.compressed, input: f})
 				if base != nil && l.digest.Size > 0 && base.has(l.digest.Hash, l.digest.Size) {
 					list[n].kind = contentBase
 				}

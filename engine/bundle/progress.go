@@ -5,6 +5,7 @@ import "sync"
 // The phases of a Progress.
 const (
 	PhaseHash    = "hash"    // files are read, to know what there is
+	PhasePatch   = "patch"   // new contents are held against old ones
 	PhasePack    = "pack"    // contents are compressed and written
 	PhaseVolumes = "volumes" // volumes are written
 	PhaseVerify  = "verify"  // blobs are read

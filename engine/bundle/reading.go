@@ -76,6 +76,8 @@ func (b *Bundle) openFile(ctx context.Context, f File) (io.ReadCloser, error) {
 	switch c.kind {
 	case contentBase:
 		return nil, fmt.Errorf("%w: the content of %s is left out", ErrBase, f.Path)
+	case contentPatched:
+		return nil, fmt.Errorf("%w: of the content of %s only what to do to another one is carried, which is left out", ErrBase, f.Path)
 	case contentPlain:
 		blob, err := b.media.Blob(ctx, c.digest)
 		if err != nil {

@@ -45,8 +45,11 @@ func (s *digestSet) has(hash [32]byte, size int64) bool {
 type receiptFile struct {
 	Bundles  []string `json:"bundles"`  // digests of imported bundles, sorted
 	Contents string   `json:"contents"` // base64 of the short hashes, sorted
-	Format   int      `json:"format"`   // 1
-	Type     string   `json:"type"`     // "airbuild-receipt"
+	// Features are critical features that the host's airbuild reads, sorted:
+	// of format 2. A receipt without any is of format 1.
+	Features []string `json:"features,omitempty"`
+	Format   int      `json:"format"`
+	Type     string   `json:"type"` // "airbuild-receipt"
 }
 
 const receiptType = "airbuild-receipt"
@@ -56,7 +59,7 @@ func makeReceipt(ctx context.Context, cache string, sink func(component string) 
 	if err != nil {
 		return nil, fmt.Errorf("make receipt: %w", err)
 	}
-	r := &Receipt{bundles: []string{}}
+	r := &Receipt{bundles: []string{}, features: []string{FeaturePatches}}
 	have := map[[32]byte]bool{}
 	for i := range carried {
 		c := &carried[i]
@@ -112,7 +115,7 @@ func (r *Receipt) WriteTo(w io.Writer) (int64, error) {
 	for _, h := range r.have.list {
 		raw = append(raw, h[:]...)
 	}
-	b, err := encodeCanonical(receiptFile{Bundles: r.bundles, Contents: base64.StdEncoding.EncodeToString(raw), Format: 1, Type: receiptType})
+	b, err := encodeCanonical(receiptFile{Bundles: r.bundles, Contents: base64.StdEncoding.EncodeToString(raw), Features: r.features, Format: receiptFormat(r.features), Type: receiptType})
 	if err != nil {
 		return 0, fmt.Errorf("write receipt: %w", err)
 	}
@@ -121,6 +124,14 @@ func (r *Receipt) WriteTo(w io.Writer) (int64, error) {
 		return int64(n), fmt.Errorf("write receipt: %w", err)
 	}
 	return int64(n), nil
+}
+
+// receiptFormat is the oldest format that can say which features there are.
+func receiptFormat(features []string) int {
+	if len(features) == 0 {
+		return 1
+	}
+	return 2
 }
 
 func readReceipt(r io.Reader) (*Receipt, error) {
@@ -146,8 +157,13 @@ func readReceipt(r io.Reader) (*Receipt, error) {
 }
 
 func (f *receiptFile) decode() (*Receipt, error) {
-	if f.Type != receiptType || f.Format != 1 || f.Bundles == nil {
-		return nil, fmt.Errorf("it is of type %.40q and format %d; this airbuild reads %q 1", f.Type, f.Format, receiptType)
+	if f.Type != receiptType || f.Format < 1 || f.Format > 2 || f.Format != receiptFormat(f.Features) || f.Bundles == nil {
+		return nil, fmt.Errorf("it is of type %.40q and format %d; this airbuild reads %q 1 and 2", f.Type, f.Format, receiptType)
+	}
+	for i, name := range f.Features {
+		if i > 0 && f.Features[i-1] >= name {
+			return nil, fmt.Errorf("its features are out of order")
+		}
 	}
 	for i, d := range f.Bundles {
 		if _, err := action.ParseHash(d); err != nil {
@@ -168,7 +184,7 @@ func (f *receiptFile) decode() (*Receipt, error) {
 			return nil, fmt.Errorf("its contents are out of order")
 		}
 	}
-	return &Receipt{bundles: f.Bundles, have: s}, nil
+	return &Receipt{bundles: f.Bundles, have: s, features: f.Features}, nil
 }
 
 // Bundles are the digests of the bundles that the host has imported.

@@ -3,6 +3,7 @@ package bundle
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -148,8 +149,11 @@ func (r *Root) check() error {
 	if at, err := time.Parse(time.RFC3339, r.Created); err != nil || at.UTC().Format(time.RFC3339) != r.Created {
 		return refusef("bundle's time %.40q is not RFC 3339 in UTC", r.Created)
 	}
-	if len(r.Features.Critical) > 0 {
-		return refusef("bundle needs features that this airbuild does not know: %.200s. Use a newer airbuild", strings.Join(r.Features.Critical, ", "))
+	if unknown := unknownFeatures(r.Features.Critical); len(unknown) > 0 {
+		return refusef("bundle needs features that this airbuild does not know: %.200s. Use a newer airbuild", strings.Join(unknown, ", "))
+	}
+	if !slices.IsSorted(r.Features.Critical) || len(slices.Compact(slices.Clone(r.Features.Critical))) != len(r.Features.Critical) {
+		return refusef("root manifest has critical features that are out of order or named twice")
 	}
 	if err := r.checkBundles(); err != nil {
 		return err
@@ -220,6 +224,12 @@ func (r *Root) checkComponents() error {
 		last = c.Name
 	}
 	return nil
+}
+
+// unknownFeatures are those of a list of critical features that this package
+// does not know.
+func unknownFeatures(list []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(f string) bool { return f == FeaturePatches })
 }
 
 // blobs are all that r names, in the order of the layers of the OCI manifest.

@@ -92,7 +92,7 @@ func (m *importer) keepCut(ctx context.Context, bad []*Damage) error {
 	}
 	x, keep := m.b.index, map[int]bool{}
 	for i, list := range m.targets {
-		c := &x.contents[i]
+		c := &x.contents[x.carrier(i)]
 		if len(list) == 0 || c.kind != contentPacked || c.digest.Size == 0 {
 			continue
 		}

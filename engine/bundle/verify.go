@@ -22,6 +22,11 @@ type Report struct {
 	Damage  []*Damage
 	Custody []Event // that the bundle carries, verified with the bundle's trust
 	Missing []action.Digest
+	// Unmade is how many contents, of how many bytes, are made of what the
+	// receiver has. What to do to it was verified like all else that is carried;
+	// what comes of it is verified by the import.
+	Unmade      int
+	UnmadeBytes int64
 }
 
 // OK reports whether all was as it should be.

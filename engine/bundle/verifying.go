@@ -46,6 +46,12 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 		v.meter.add(d.Size)
 	}
 	v.meter.end()
+	for _, c := range v.b.index.contents {
+		if c.kind == contentPatched {
+			v.r.Unmade++
+			v.r.UnmadeBytes += c.digest.Size
+		}
+	}
 	v.wrapping()
 	if err := v.custody(); err != nil {
 		v.damaged(&Damage{File: v.b.media.Name(), Offset: -1, Reason: "custody log: " + err.Error()})

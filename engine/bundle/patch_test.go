@@ -1,0 +1,290 @@
+package bundle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// oldOf are the contents of a tree, as a sender still has them.
+func oldOf(x tree) []Input {
+	var list []Input
+	for _, files := range x {
+		for name, text := range files {
+			in := input(name, text)
+			in.Digest = action.Of([]byte(text))
+			list = append(list, in)
+		}
+	}
+	return list
+}
+
+// program is a text that is no more compressible than a program is, and knows
+// of where it lies here and there.
+func program(seed uint64, size int) string {
+	return prose(seed, size/2) + noise(seed+1, size/2)
+}
+
+// patchedSpec is a delta with a patch for one content, to a host that has x.
+func patchedSpec(t testing.TB, h *host, x tree) (tree, Spec) {
+	t.Helper()
+	y := x.clone()
+	old := oldProgram(x)
+	y["actions"] = map[string]string{}
+	addResult(y["actions"], "bin/m", old[:len(old)/3]+"a line more\n"+old[len(old)/3:])
+	s := y.spec(2)
+	s.Base, s.Old = h.receipt().Base(), oldOf(x)
+	return y, s
+}
+
+func oldProgram(x tree) string {
+	var longest string
+	for _, text := range x["actions"] {
+		if len(text) > len(longest) {
+			longest = text
+		}
+	}
+	return longest
+}
+
+// patchTree holds a program that is worth a patch.
+func patchTree() tree {
+	x := sample()
+	x["actions"] = map[string]string{}
+	addResult(x["actions"], "bin/m", program(77, 300<<10))
+	return x
+}
+
+func TestPatchedDelta(t *testing.T) {
+	t.Parallel()
+	x := patchTree()
+	full := bundleOf(t, x.spec(1))
+	h := newHost(t)
+	h.imports(full)
+	y, s := patchedSpec(t, h, x)
+	delta := bundleOf(t, s)
+	if !slices.Equal(delta.root.Features.Critical, []string{FeaturePatches}) || delta.index.patched() != 1 {
+		t.Fatalf("%v, %d contents are patched", delta.root.Features.Critical, delta.index.patched())
+	}
+	s.Old = nil
+	whole := bundleOf(t, s)
+	if len(whole.root.Features.Critical) > 0 {
+		t.Errorf("without patches it wants %v", whole.root.Features.Critical)
+	}
+	// Half of the program is noise.
+	if n, of := delta.root.Carried(), whole.root.Carried(); n > of-140<<10 {
+		t.Errorf("the delta has %d bytes, %d without patches", n, of)
+	}
+	r, err := delta.Verify(t.Context(), VerifyOptions{Deep: true})
+	if err != nil || !r.OK() || r.Unmade != 1 || r.UnmadeBytes < 300<<10 {
+		t.Errorf("%+v, %v", r, err)
+	}
+	stranger := newHost(t)
+	if _, err := stranger.tryImport(delta); !errors.Is(err, ErrBase) || !strings.Contains(err.Error(), full.Digest()) {
+		t.Errorf("wrong base: %v", err)
+	}
+	for f := range delta.Files("actions") {
+		if f.Digest.Size < 300<<10 {
+			continue
+		}
+		if _, err := delta.OpenFile(t.Context(), f); !errors.Is(err, ErrBase) || delta.Carries(f) {
+			t.Errorf("%s: %v", f.Path, err)
+		}
+	}
+	h.imports(delta)
+	h.check(y)
+}
+
+// A receiver that is not known to read patches gets none.
+func TestNoPatchesForOlderReaders(t *testing.T) {
+	t.Parallel()
+	x, h := patchTree(), newHost(t)
+	full := bundleOf(t, x.spec(1))
+	h.imports(full)
+	_, s := patchedSpec(t, h, x)
+	old := h.receipt()
+	old.features = nil
+	var text bytes.Buffer
+	if _, err := old.WriteTo(&text); err != nil || !strings.Contains(text.String(), `"format":1`) {
+		t.Fatalf("%v", err)
+	}
+	again, err := ReadReceipt(&text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, base := range map[string]*Base{"receipt": again.Base(), "assumed": AssumeBundle(full)} {
+		s.Base = base
+		if b := bundleOf(t, s); b.index.patched() > 0 || base.ReadsPatches() {
+			t.Errorf("%s: %d patches", name, b.index.patched())
+		}
+	}
+}
+
+// The same contents give the same patches, in volumes too; volumes that come
+// one after the other are as good as all at once.
+func TestPatchedVolumes(t *testing.T) {
+	t.Parallel()
+	x, h := patchTree(), newHost(t)
+	h.imports(bundleOf(t, x.spec(1)))
+	y, s := patchedSpec(t, h, x)
+	s.Components = append(s.Components, Component{Name: "extra/big", Files: []Input{input("noise", noise(5, 90<<10))}})
+	y["extra/big"] = map[string]string{"noise": noise(5, 90<<10)}
+	dirs := []string{t.TempDir(), t.TempDir()}
+	for i, dir := range dirs {
+		slices.Reverse(s.Old)
+		if _, err := Create(t.Context(), dir, s, CreateOptions{PackSize: 8 << 10, Jobs: i + 1}); err != nil {
+			t.Fatal(err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"patches*")); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+	sameTree(t, dirs[0], dirs[1])
+	out := t.TempDir()
+	files, err := WriteVolumes(t.Context(), openBundle(t, anyone, dirs[0]), out, VolumeOptions{Size: 128 << 10})
+	if err != nil || len(files) < 3 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	for i, file := range files {
+		b := openBundle(t, anyone, file)
+		_, err := h.tryImport(b)
+		if last := i == len(files)-1; (err == nil) != last && !errors.Is(err, ErrMissing) {
+			t.Errorf("volume %d: %v", i+1, err)
+		}
+	}
+	h.imports(openBundle(t, anyone, files...))
+	h.check(y)
+}
+
+// A base that was damaged since it was looked at is not used.
+func TestPatchOfDamagedBase(t *testing.T) {
+	t.Parallel()
+	x, h := patchTree(), newHost(t)
+	h.imports(bundleOf(t, x.spec(1)))
+	_, s := patchedSpec(t, h, x)
+	delta := bundleOf(t, s)
+	name := filepath.Join(h.cache, "cas")
+	d := action.Of([]byte(oldProgram(x)))
+	file := filepath.Join(name, d.Hex()[:2], d.Hex())
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, b, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.tryImport(delta); !errors.Is(err, ErrBase) {
+		t.Errorf("%v", err)
+	}
+}
+
+// pieces are the parts of a patch that say what it does.
+func pieceOf(offset, length, raw int, frame []byte) []byte {
+	var b []byte
+	for _, n := range []int{offset, length, raw, len(frame)} {
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return append(b, frame...)
+}
+
+// goodPatch makes a patch of a base.
+func goodPatch(t testing.TB, base, text []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := newBaseMap(gearTable(), base).write(&b, bytes.NewReader(text), int64(len(text))); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestPatches(t *testing.T) {
+	t.Parallel()
+	base := []byte(program(1, 5<<20))
+	moved := append(append(bytes.Clone(base[3<<20:]), "between"...), base[:1<<20]...)
+	for name, text := range map[string][]byte{
+		"same": base, "moved": moved, "other": []byte(noise(9, 200<<10)), "short": []byte("x"), "nothing": nil,
+	} {
+		p := goodPatch(t, base, text)
+		got, err := io.ReadAll(newPatchReader(bytes.NewReader(p), base, int64(len(text))))
+		if err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		if name == "moved" && len(p) > len(text)/20 {
+			t.Errorf("%s: a patch of %d bytes for %d", name, len(p), len(text))
+		}
+	}
+}
+
+func TestHostilePatches(t *testing.T) {
+	t.Parallel()
+	base, text := []byte(program(1, 100<<10)), []byte(program(1, 100<<10)+"more")
+	good := goodPatch(t, base, text)
+	body := good[len(patchMagic):]
+	e, err := newEncoder(blockLevel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := e.EncodeAll(text[:1000], nil)
+	bomb := e.EncodeAll(make([]byte, 4<<20), nil)
+	with := func(b ...[]byte) []byte { return append([]byte(patchMagic), bytes.Join(b, nil)...) }
+	for name, p := range map[string][]byte{
+		"empty":               nil,
+		"other magic":         append([]byte("airbuild-patch-2\n"), body...),
+		"no pieces":           with(),
+		"cut off":             good[:len(good)-1],
+		"bytes behind":        append(bytes.Clone(good), 0),
+		"twice":               append(bytes.Clone(good), body...),
+		"long number":         with([]byte{0x80, 0x00, 0, 1, 1, 0}),
+		"endless number":      with(bytes.Repeat([]byte{0xff}, 12)),
+		"window behind base":  with(pieceOf(len(base)-5, 6, 1000, plain)),
+		"offset behind base":  with(pieceOf(len(base)+1, 0, 1000, plain)),
+		"offset and no bytes": with(pieceOf(5, 0, 1000, plain)),
+		"huge window":         with(pieceOf(0, maxPatchWindow+1, 1000, plain)),
+		"empty piece":         with(pieceOf(0, 0, 0, plain)),
+		"no frame":            with(pieceOf(0, 0, 1000, nil)),
+		"other size":          with(pieceOf(0, 0, 1001, plain)),
+		"too much":            with(pieceOf(0, 0, len(text)+1, plain)),
+		"bomb":                with(pieceOf(0, 0, 1000, bomb)),
+		"no dictionary":       with(pieceOf(0, 100, 1000, plain)),
+		"no zstd":             with(pieceOf(0, 0, 1000, []byte("no zstd at all"))),
+		"skippable":           with(pieceOf(0, 0, 1, []byte("\x50\x2a\x4d\x18\x01\x00\x00\x00x"))),
+	} {
+		got, err := io.ReadAll(newPatchReader(bytes.NewReader(p), base, int64(len(text))))
+		if !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	// What a sound patch makes of another base is not what the digest says.
+	other := bytes.Clone(base)
+	other[500] ^= 1
+	r := newChecked(newPatchReader(bytes.NewReader(good), other, int64(len(text))), action.Of(text))
+	if _, err := io.ReadAll(r); !errors.Is(err, ErrRefused) {
+		t.Errorf("another base: %v", err)
+	}
+}
+
+func FuzzPatch(f *testing.F) {
+	base := []byte(program(1, 40<<10))
+	for _, text := range []string{program(1, 40<<10) + "more", "x", noise(3, 1000)} {
+		f.Add(goodPatch(f, base, []byte(text)), int64(len(text)))
+	}
+	f.Fuzz(func(t *testing.T, p []byte, size int64) {
+		size &= 1<<24 - 1
+		got, err := io.ReadAll(newPatchReader(bytes.NewReader(p), base, size))
+		if err != nil && !errors.Is(err, ErrRefused) {
+			t.Fatal(err)
+		}
+		if err == nil && int64(len(got)) != size || int64(len(got)) > size {
+			t.Fatalf("%d bytes instead of %d", len(got), size)
+		}
+	})
+}

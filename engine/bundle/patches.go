@@ -1,0 +1,242 @@
+package bundle
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/airbuild/airbuild/engine/action"
+)
+
+// A patcher finds, for contents that a delta carries, contents of the receiver
+// that they are like, and makes patches of them.
+type patcher struct {
+	base  *Base
+	table *[256]uint64
+	old   []oldContent
+	by    map[uint64][]int // old contents, by what is in their sketches
+	loaded
+	file *os.File // the patches, one behind the other
+	size int64
+}
+
+type oldContent struct {
+	input  Input
+	sketch []uint64
+}
+
+// loaded is the base that was used last.
+type loaded struct {
+	number int // -1: none
+	base   *baseMap
+}
+
+// newPatcher looks at the old contents. Those that carried names are no bases:
+// the bundle has them itself. dir gets a file with the patches, which goes with
+// close.
+func newPatcher(ctx context.Context, base *Base, old []Input, carried map[[32]byte]int, dir string) (*patcher, error) {
+	p := &patcher{base: base, table: gearTable(), by: map[uint64][]int{}, loaded: loaded{number: -1}}
+	old = slices.Clone(old)
+	slices.SortFunc(old, func(a, b Input) int { return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:]) })
+	for i, in := range old {
+		_, known := carried[in.Digest.Hash]
+		if known || i > 0 && old[i-1].Digest == in.Digest || in.Digest.Size < leastPatched || in.Digest.Size > maxPatchBase || !base.has(in.Digest.Hash, in.Digest.Size) {
+			continue
+		}
+		s, err := p.sketch(ctx, in)
+		if err != nil {
+			continue // it is not here any more, or damaged: there is no need for it
+		}
+		for _, h := range s {
+			p.by[h] = append(p.by[h], len(p.old))
+		}
+		p.old = append(p.old, oldContent{in, s})
+	}
+	if len(p.old) == 0 {
+		return p, ctx.Err()
+	}
+	var err error
+	if err = os.MkdirAll(dir, 0o777); err == nil {
+		p.file, err = os.CreateTemp(dir, tempPrefix+"patches-*")
+	}
+	return p, err
+}
+
+func (p *patcher) close() error {
+	if p.file == nil {
+		return nil
+	}
+	return errors.Join(p.file.Close(), os.Remove(p.file.Name()))
+}
+
+func (p *patcher) sketch(ctx context.Context, in Input) ([]uint64, error) {
+	r, err := in.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return sketchOf(p.table, newChecked(&contextReader{ctx, r}, in.Digest))
+}
+
+// A patched is a content as a patch.
+type patched struct {
+	base  Input
+	patch Input
+}
+
+// patch makes a patch for a content, or returns nil where none is worth while.
+func (p *patcher) patch(ctx context.Context, in Input, d action.Digest) (*patched, error) {
+	if len(p.old) == 0 || d.Size < leastPatched {
+		return nil, nil
+	}
+	in.Digest = d
+	s, err := p.sketch(ctx, in)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", in.Path, err)
+	}
+	number := p.like(s)
+	if number < 0 {
+		return nil, nil
+	}
+	if err := p.load(ctx, number); err != nil {
+		return nil, nil // it is not here any more
+	}
+	return p.try(ctx, in)
+}
+
+// like returns the old content that has most in common with a sketch, or -1.
+func (p *patcher) like(s []uint64) int {
+	votes := map[int]int{}
+	for _, h := range s {
+		for _, n := range p.by[h] {
+			votes[n]++
+		}
+	}
+	best := -1
+	for n, v := range votes {
+		if v*100 < alike*len(s) {
+			continue
+		}
+		if best < 0 || v > votes[best] || v == votes[best] && n < best {
+			best = n
+		}
+	}
+	return best
+}
+
+func (p *patcher) load(ctx context.Context, number int) error {
+	if number == p.number {
+		return nil
+	}
+	p.number, p.loaded.base = -1, nil
+	b, err := readContent(ctx, p.old[number].input.Open, p.old[number].input.Digest)
+	if err != nil {
+		return err
+	}
+	p.loaded = loaded{number, newBaseMap(p.table, b)}
+	return nil
+}
+
+// readContent reads all of a content, which is at most maxPatchBase, and
+// verifies it.
+func readContent(ctx context.Context, open func(context.Context) (io.ReadCloser, error), d action.Digest) ([]byte, error) {
+	r, err := open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	b := make([]byte, d.Size)
+	c := newChecked(&contextReader{ctx, r}, d)
+	if _, err := io.ReadFull(c, b); err != nil {
+		return nil, err
+	}
+	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+		return nil, cmp.Or(err, refusef("content has more bytes than its digest says"))
+	}
+	return b, nil
+}
+
+// try writes the patch of a content behind the others, and takes it away again
+// if the content itself would take little more.
+func (p *patcher) try(ctx context.Context, in Input) (*patched, error) {
+	r, err := in.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", in.Path, err)
+	}
+	defer r.Close()
+	e, err := newEncoder(blockLevel)
+	if err != nil {
+		return nil, err
+	}
+	whole := &counting{e: e}
+	w := &hashing{w: io.NewOffsetWriter(p.file, p.size), hash: sha256.New()}
+	src := io.TeeReader(newChecked(&contextReader{ctx, r}, in.Digest), whole)
+	if err := p.loaded.base.write(w, src, in.Digest.Size); err != nil {
+		return nil, fmt.Errorf("make a patch of %s: %w", in.Path, err)
+	}
+	if w.n*100 > whole.end()*patchWorth {
+		return nil, nil
+	}
+	d := action.Digest{Size: w.n, Hash: [32]byte(w.hash.Sum(nil))}
+	from := p.size
+	p.size += w.n
+	return &patched{p.old[p.number].input, Input{Path: in.Path, Digest: d, Open: func(context.Context) (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(p.file, from, d.Size)), nil
+	}}}, nil
+}
+
+// A hashing writer hashes and counts.
+type hashing struct {
+	w    io.Writer
+	hash hash.Hash
+	n    int64
+}
+
+func (h *hashing) Write(b []byte) (int, error) {
+	n, err := h.w.Write(b)
+	h.hash.Write(b[:n])
+	h.n += int64(n)
+	return n, err
+}
+
+// A counting writer counts what blocks of what it is given would take.
+type counting struct {
+	e    *zstd.Encoder
+	raw  []byte
+	into []byte
+	n    int64
+}
+
+func (c *counting) Write(b []byte) (int, error) {
+	c.raw = append(c.raw, b...)
+	for len(c.raw) >= blockSize {
+		c.count(c.raw[:blockSize])
+		c.raw = append(c.raw[:0], c.raw[blockSize:]...)
+	}
+	return len(b), nil
+}
+
+func (c *counting) count(b []byte) {
+	stored, _ := encodeBlock(c.e, b, c.into)
+	c.n += int64(len(stored))
+	if cap(stored) > cap(c.into) && len(stored) < len(b) {
+		c.into = stored
+	}
+}
+
+func (c *counting) end() int64 {
+	if len(c.raw) > 0 {
+		c.count(c.raw)
+		c.raw = nil
+	}
+	return c.n
+}
