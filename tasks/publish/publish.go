@@ -9,6 +9,7 @@ package publish
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"net/url"
 	"path"
@@ -105,8 +106,8 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	p.targets(&sp)
 	p.auth(&sp)
 	sp.Module = p.module()
-	for name, v := range b.Values {
-		if v.Sensitive {
+	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
+		if b.Values[name].Sensitive {
 			p.fail(name, "Sensitive value", "It would stand in the record of what was published. Credentials are given in auth { … }.")
 		}
 	}
