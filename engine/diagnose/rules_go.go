@@ -109,9 +109,9 @@ func goRules() []rule {
 		},
 		{
 			kind: "go.proxy-off", has: []string{"goproxy=off"},
-			match: `^(?:go: |.*?: )?(?P<module>[^\s:]+@[^\s:]+)?.*module lookup disabled by GOPROXY=off`,
-			cause: "A module is not in the module cache[: {module}], and GOPROXY=off forbids to fetch it.",
-			fix:   "run go mod download where there is a network, or set GOPROXY to a proxy or a file:// tree", offline: bring,
+			match: `^go: downloading (?P<fetched>\S+ \S+)\n.*module lookup disabled by GOPROXY=off|^(?:go: |.*?: )?(?P<module>[^\s:]+@[^\s:]+)?.*module lookup disabled by GOPROXY=off`,
+			cause: "A module is not in the module cache[: {module}][: {fetched}], and GOPROXY=off forbids to fetch it: Go stages have no network.",
+			fix:   "run go mod download where there is a network; or give the stage its modules (modules = stage.NAME, of a go_vendor or go_download stage); or let it fetch: sandbox { network = true }", offline: bring,
 		},
 		{
 			kind: "go.proxy-tree-incomplete", has: []string{"reading file:", "@v/"},

@@ -42,6 +42,10 @@ type closure struct {
 	Proxy    string // a go_download tree, project-relative, or ""
 	Dist     string // the output directory, which is no part of any package
 
+	// network: the step may fetch, and so may the go list that answers for it.
+	// It is not in the closure's name: the answer is the same.
+	network bool
+
 	ModFiles []string // go.mod, go.sum, go.work, …: what is read beside packages
 	Vendor   string   // the vendor directory in use, or ""
 }

@@ -46,11 +46,14 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 		// in the user's own is not in the key.
 		env = append(l.cfg.pass(userVariables[:]), env...)
 	}
-	tree, err := l.cfg.proxyEnv(proxyOf(s))
+	// An exec's go command may try the network, and is named if it does: what
+	// it runs is the user's. A Go stage says at once which module is missing.
+	mayFetch := s.Network || !strings.HasPrefix(s.Type, "go_")
+	sources, err := l.cfg.sourcesEnv(env, proxyOf(s), mayFetch)
 	if err != nil {
 		return "", nil, err
 	}
-	return tc.Bin, append(env, tree...), nil
+	return tc.Bin, append(env, sources...), nil
 }
 
 // userVariables say where the user's own files are: credentials for private
@@ -227,6 +230,54 @@ func (c *Config) proxyEnv(tree string) ([]string, error) {
 	}
 	p := filepath.ToSlash(filepath.Join(c.Root, filepath.FromSlash(tree)))
 	return []string{"GOPROXY=" + fileURL(p), "GONOPROXY=none", "GOVCS=*:off"}, nil
+}
+
+// sourcesEnv is what is added to the environment of a go command that works for
+// a step, about where its modules may come from: a go_download tree alone if
+// there is one, and without a network the local trees of GOPROXY alone, so that
+// a missing module is told in the same words on every host.
+func (c *Config) sourcesEnv(env []string, tree string, network bool) ([]string, error) {
+	if tree != "" || network {
+		return c.proxyEnv(tree)
+	}
+	setting := ""
+	for _, v := range env {
+		if v, ok := strings.CutPrefix(v, "GOPROXY="); ok {
+			setting = v
+		}
+	}
+	return []string{"GOPROXY=" + localProxies(setting), "GONOPROXY=none", "GOVCS=*:off"}, nil
+}
+
+// localProxies keeps of a value of GOPROXY what needs no network: its file://
+// entries, with what stands between them.
+func localProxies(setting string) string {
+	kept, between := "", ","
+	for setting != "" {
+		entry, rest := setting, ""
+		i := strings.IndexAny(setting, ",|")
+		if i >= 0 {
+			entry, rest = setting[:i], setting[i+1:]
+		}
+		entry = strings.TrimSpace(entry)
+		if entry == "off" {
+			break
+		}
+		if strings.HasPrefix(entry, "file://") {
+			if kept != "" {
+				kept += between
+			}
+			kept += entry
+		}
+		if i >= 0 {
+			between = setting[i : i+1]
+		}
+		setting = rest
+	}
+	if kept == "" {
+		return "off"
+	}
+	return kept
 }
 
 // ProxyURL is the entry of GOPROXY for an absolute directory.

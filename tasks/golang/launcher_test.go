@@ -72,6 +72,58 @@ func TestLauncherHonoursTheUsersSettings(t *testing.T) {
 	}
 }
 
+// Without a network modules come from local trees alone, for a step and for the
+// go list that its key is made with.
+func TestModulesComeFromLocalTreesWithoutANetwork(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                                       "off",
+		"https://proxy.example,direct":           "off",
+		"off":                                    "off",
+		"file:///a":                              "file:///a",
+		"https://p.example|file:///a,direct":     "file:///a",
+		"file:///a, https://p.example|file:///b": "file:///a|file:///b",
+		"file:///a|file:///b,off,file:///c":      "file:///a|file:///b",
+	} {
+		if got := localProxies(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+	p := newProject(t, map[string]string{"x": ""})
+	host := p.cfg.LookupEnv
+	p.cfg.LookupEnv = func(name string) (string, bool) {
+		switch name {
+		case "GOPROXY":
+			return "https://proxy.example,direct", true
+		case "GOPRIVATE":
+			return "corp.example", true
+		case "GONOPROXY", "GONOSUMDB":
+			return "", false
+		}
+		return host(name)
+	}
+	for _, tt := range []struct {
+		step               engine.Step
+		proxy, direct, vcs string
+	}{
+		{engine.Step{Type: "go_build"}, "off", "none", "*:off"},
+		{engine.Step{Type: "go_build", Network: true}, "https://proxy.example,direct", "corp.example", ""},
+		{engine.Step{Type: "exec"}, "https://proxy.example,direct", "corp.example", ""},
+	} {
+		_, env, err := NewLauncher(p.cfg).Launch(t.Context(), &tt.step, engine.Share{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, e := range env {
+			k, v, _ := strings.Cut(e, "=")
+			got[k] = v
+		}
+		if got["GOPROXY"] != tt.proxy || got["GONOPROXY"] != tt.direct || got["GOVCS"] != tt.vcs {
+			t.Errorf("%s, network %v: GOPROXY=%s GONOPROXY=%s GOVCS=%s", tt.step.Type, tt.step.Network, got["GOPROXY"], got["GONOPROXY"], got["GOVCS"])
+		}
+	}
+}
+
 func TestTestsHaveNoHomeOfTheUser(t *testing.T) {
 	p := newProject(t, map[string]string{"x": ""})
 	home, ok := os.LookupEnv("HOME")

@@ -206,17 +206,18 @@ func (c *closure) args() []string {
 	return append(args, c.Patterns...)
 }
 
-// ask runs go list.
+// ask runs go list, with the sources of modules that the step itself has: what
+// the step could not fetch must not be in its key.
 func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([]*goPackage, error) {
 	env, err := c.cfg.ownEnv(ctx)
 	if err != nil {
 		return nil, err
 	}
-	tree, err := c.cfg.proxyEnv(c.Proxy)
+	sources, err := c.cfg.sourcesEnv(env, c.Proxy, c.network)
 	if err != nil {
 		return nil, err
 	}
-	env = append(env, tree...)
+	env = append(env, sources...)
 	for _, v := range c.Env {
 		env = append(env, v.Name+"="+v.Value)
 	}
