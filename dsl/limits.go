@@ -1,7 +1,9 @@
 package dsl
 
 import (
+	"bytes"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -17,8 +19,11 @@ const (
 )
 
 // checkLimits reports a text that is too large or too deeply nested to be
-// parsed. It counts bytes, so brackets in strings count too.
+// parsed, or no text at all. It counts bytes, so brackets in strings count too.
 func checkLimits(src []byte, name string) hcl.Diagnostics {
+	if at, detail := notText(src); detail != "" {
+		return hcl.Diagnostics{errorAt(hcl.Range{Filename: name, Start: at, End: at}, "Not a text in UTF-8", detail)}
+	}
 	if len(src) > maxSize {
 		return hcl.Diagnostics{errorAt(hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos},
 			"File too large", fmt.Sprintf("It has %d bytes; an Airbuildfile has at most %d.", len(src), maxSize))}
@@ -54,4 +59,27 @@ func checkLimits(src []byte, name string) hcl.Diagnostics {
 		}
 	}
 	return nil
+}
+
+// notText says where src stops being UTF-8, and what to do. The parser would
+// report every byte of such a file.
+func notText(src []byte) (hcl.Pos, string) {
+	const remedy = " Save the file as UTF-8."
+	if bytes.HasPrefix(src, []byte{0xff, 0xfe}) || bytes.HasPrefix(src, []byte{0xfe, 0xff}) {
+		return hcl.InitialPos, "The file is in UTF-16, which editors on Windows call Unicode." + remedy
+	}
+	pos := hcl.InitialPos
+	for pos.Byte < len(src) {
+		r, size := utf8.DecodeRune(src[pos.Byte:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return pos, fmt.Sprintf("The byte %#x here is no character of UTF-8."+remedy, src[pos.Byte])
+		case r == 0:
+			return pos, "There is a zero byte here: this is no text, or one in UTF-16." + remedy
+		case r == '\n':
+			pos.Line, pos.Column = pos.Line+1, 0
+		}
+		pos.Byte, pos.Column = pos.Byte+size, pos.Column+1
+	}
+	return pos, ""
 }
