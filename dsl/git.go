@@ -111,16 +111,17 @@ func (e *evaluator) git() {
 		return
 	}
 	if e.in.Git == nil {
-		e.noGit(mentions, "There is no git repository and no source.json here.")
+		e.noGit(mentions, nothingToIdentify)
 		return
 	}
 	id, err := e.in.Git(attrs)
 	if err != nil {
+		// The error says what to do.
 		e.noGit(mentions, "The source's identity cannot be had: "+err.Error()+".")
 		return
 	}
 	if id == nil {
-		e.noGit(mentions, "There is no git repository and no source.json here.")
+		e.noGit(mentions, nothingToIdentify)
 		return
 	}
 	s.Time = id.Time.UTC().Truncate(time.Second)
@@ -136,9 +137,11 @@ func (e *evaluator) noGit(mentions *gitMention, reason string) {
 	if mentions.first == nil {
 		return
 	}
-	e.add(*mentions.first, "No source identity", reason+
-		" Build in a git repository that has a commit, or put a source.json beside the Airbuildfile.")
+	e.add(*mentions.first, "No source identity", reason)
 }
+
+const nothingToIdentify = "There is no git repository and no source.json here." +
+	" Build in a git repository that has a commit, or put a source.json beside the Airbuildfile."
 
 func gitObject(id *Git, at time.Time) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{

@@ -197,9 +197,9 @@ func explain(dir, command, stderr string, err error) error {
 	line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
 	switch {
 	case strings.Contains(stderr, "dubious ownership"):
-		return fmt.Errorf("the repository belongs to another user: run git config --global --add safe.directory %s: %w", dir, err)
+		return fmt.Errorf("the repository belongs to another user; if you trust it: git config --global --add safe.directory %s", dir)
 	case strings.Contains(stderr, "bad revision 'HEAD'"), strings.Contains(stderr, "Not a valid object name HEAD"):
-		return fmt.Errorf("the repository at %s has no commit yet: make the first one: %w", dir, err)
+		return fmt.Errorf("the repository at %s has no commit yet: make the first one", dir)
 	case line != "":
 		return fmt.Errorf("git %s: %s: %w", command, line, err)
 	}
