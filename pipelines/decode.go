@@ -533,7 +533,9 @@ func (d *decoder) stageRef(v cty.Value) bool {
 		return false
 	}
 	d.out.Cty = cty.StringVal(h.stage.decl.Name)
-	d.out.Refs = sortRefs(append(d.out.Refs, h.refs()...))
+	if !d.attr.Picks {
+		d.out.Refs = sortRefs(append(d.out.Refs, h.refs()...))
+	}
 	sv := tasks.StageValue{Name: h.stage.decl.Name, Type: h.stage.decl.Type, Range: d.out.Range}
 	for _, c := range h.cells() {
 		sv.Steps = append(sv.Steps, tasks.StepOutputs{

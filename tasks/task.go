@@ -49,6 +49,7 @@ type Attr struct {
 	Required bool
 	Enum     []string // allowed values of a String or Strings
 	InDir    bool     // Output, Outputs: relative to the stage's dir, not to dist/
+	Picks    bool     // StageRef, StageRefs: the step waits for the cells whose outputs it takes, not for all
 	Default  string   // as written in the docs; the task applies it
 	Doc      string   // one sentence
 }
