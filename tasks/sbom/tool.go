@@ -50,11 +50,19 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		if err := d.write(call, f); err != nil {
 			return fmt.Errorf("describe %s: %w", f.Path, err)
 		}
-		if _, err := fmt.Fprintf(call.Log, "%s: %d programs, %d modules, %d of unknown licence\n", f.Path, len(d.programs), len(d.modules), d.unknown()); err != nil {
+		if _, err := fmt.Fprintf(call.Log, "%s: %s, %s, %d of unknown licence\n", f.Path, count(len(d.programs), "program"), count(len(d.modules), "module"), d.unknown()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// count is a number of things in words: "1 program", "2 programs".
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 // licenses are SPDX expressions by module, as found and as the user says.
