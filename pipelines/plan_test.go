@@ -188,7 +188,7 @@ func TestSelect(t *testing.T) {
 		{"bin[linux/amd46]", "", `stage bin has no cell "linux/amd46". Did you mean "linux/amd64"?`},
 		{"bin[c", "", `target "bin[c": the bracket is not closed`},
 		{"check[x]", "", `stage check has no cell "x". It has no cells.`},
-		{"lost found", "", "no pipeline or stage \"lost\".\nno pipeline or stage \"found\"."},
+		{"lost found", "", "no pipeline or stage \"lost\". All of them: airbuild list.\nno pipeline or stage \"found\". All of them: airbuild list."},
 	}
 	for _, test := range tests {
 		ids, _, err := p.Select(strings.Fields(test.targets))

@@ -190,7 +190,9 @@ func group(c *cobra.Command) *cobra.Command {
 			}
 		}
 		msg := fmt.Sprintf("there is no command %q.", c.CommandPath()+" "+args[0])
-		if hint := dsl.DidYouMean(args[0], names); hint != "" {
+		if below := commandBelow(c, args[0]); below != "" {
+			msg += fmt.Sprintf(" Did you mean %q?", below)
+		} else if hint := dsl.DidYouMean(args[0], names); hint != "" {
 			msg += hint
 		} else if c.HasParent() {
 			msg += " Commands are " + strings.Join(names, ", ") + "."
@@ -203,7 +205,24 @@ func group(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// flagError says which flag was meant.
+// commandBelow is the command of that name which one of c's groups has, in full:
+// `airbuild cache prune` for prune. It is empty if there is none, or several.
+func commandBelow(c *cobra.Command, name string) string {
+	var found []string
+	for _, group := range c.Commands() {
+		for _, sub := range group.Commands() {
+			if sub.Name() == name && sub.IsAvailableCommand() {
+				found = append(found, sub.CommandPath())
+			}
+		}
+	}
+	if len(found) != 1 {
+		return ""
+	}
+	return found[0]
+}
+
+// flagError says which flag was meant, or which values it takes.
 func flagError(c *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
@@ -219,7 +238,27 @@ func flagError(c *cobra.Command, err error) error {
 		}
 		return usageError("there is no flag --%s. All flags: %s --help.", name, c.CommandPath())
 	}
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		if want := wantedValue(invalid.GetFlag().Value.Type()); want != "" {
+			return usageError("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
+		}
+	}
 	return usageError("%w", err)
+}
+
+// wantedValue says what a flag of pflag's type takes; it is empty for types
+// whose own errors say it.
+func wantedValue(typ string) string {
+	switch typ {
+	case "int":
+		return "a whole number"
+	case "bool":
+		return "true or false"
+	case "duration":
+		return "a duration such as 90s, 15m or 720h"
+	}
+	return ""
 }
 
 // noArgs refuses arguments.
