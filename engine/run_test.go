@@ -645,10 +645,18 @@ func TestSummarize(t *testing.T) {
 	mods := action.Change{Kind: action.KindInput, Name: ".airbuild/modules"}
 	arg := action.Change{Kind: action.KindArg, Name: "3"}
 	fact := action.Change{Kind: action.KindFact, Name: "go", Old: "go1.26.7", New: "go1.26.8"}
+	spec := action.Change{Kind: action.KindArg, Name: "2", Old: `{"a":1,"time":1,"x":[1]}`, New: `{"a":1,"time":2,"x":[1]}`}
+	more := action.Change{Kind: action.KindArg, Name: "2", Old: `{"a":1,"b":1}`, New: `{"b":2,"c":1}`}
+	flag := action.Change{Kind: action.KindArg, Name: "6", Old: "-ldflags=-X main.v=1", New: "-ldflags=-X main.v=2"}
+	plain := action.Change{Kind: action.KindArg, Name: "6", Old: "{not JSON", New: "--"}
 	for want, changes := range map[string][]action.Change{
 		"a.go changed":                           {in},
 		"a.go and command line changed":          {arg, arg, in},
 		"a.go and modules changed; 1 more":       {arg, in, mods},
+		"command line (time) changed":            {spec},
+		"command line (a, b, …) changed":         {more},
+		"command line (-ldflags, time) changed":  {flag, spec, spec},
+		"command line changed":                   {plain},
 		"go (go1.26.7 → go1.26.8) changed":       {fact},
 		"nothing changed":                        nil,
 		"go (none → go1.26.8) changed":           {{Kind: action.KindFact, Name: "go", New: "go1.26.8", Added: true}},

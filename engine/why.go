@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -94,7 +95,7 @@ func Summarize(changes []action.Change) string {
 		switch c.Kind {
 		case action.KindArg:
 			if !args {
-				others = append(others, "command line")
+				others = append(others, commandLine(changes))
 			}
 			args = true
 		case action.KindInput:
@@ -117,6 +118,27 @@ func Summarize(changes []action.Change) string {
 	default:
 		return fmt.Sprintf("%s and %s changed; %d more", parts[0], parts[1], len(parts)-2)
 	}
+}
+
+// commandLine names what changed in the command line, as far as it has names:
+// "command line (time)".
+func commandLine(changes []action.Change) string {
+	const most = 2
+	var names []string
+	for _, c := range changes {
+		for _, n := range c.Settings() {
+			if !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+	}
+	switch {
+	case len(names) == 0:
+		return "command line"
+	case len(names) > most:
+		names = append(names[:most], "…")
+	}
+	return "command line (" + strings.Join(names, ", ") + ")"
 }
 
 // short cuts a long value, such as a digest, for a line of text.

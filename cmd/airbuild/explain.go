@@ -126,7 +126,7 @@ func writeChanges(b *strings.Builder, e *engine.Explanation, p ui.Palette) {
 		return
 	}
 	fmt.Fprintf(b, "%s\n", p.Bold("since "+e.Previous.Time.UTC().Format(time.RFC3339)+", key "+e.Previous.Key.Hex()[:12]))
-	for _, c := range e.Changes {
+	for _, c := range inParts(e.Changes) {
 		what := strings.TrimSpace(c.Kind + " " + c.Name)
 		switch {
 		case c.Added:
@@ -137,6 +137,20 @@ func writeChanges(b *strings.Builder, e *engine.Explanation, p ui.Palette) {
 			fmt.Fprintf(b, "  %s %s\n", p.Yellow("~"), lineText(what, c.Old+" → "+c.New))
 		}
 	}
+}
+
+// inParts takes long arguments apart, for people: of the settings of a stage
+// only those that differ are shown.
+func inParts(changes []action.Change) []action.Change {
+	var out []action.Change
+	for _, c := range changes {
+		if parts := c.Parts(); parts != nil {
+			out = append(out, parts...)
+		} else {
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 func explanationJSON(e *engine.Explanation) any {

@@ -1,8 +1,12 @@
 package action
 
 import (
+	"bytes"
+	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // A Change is one difference between two manifests. Old is empty where the
@@ -11,6 +15,57 @@ import (
 type Change struct {
 	Kind, Name, Old, New string
 	Added, Removed       bool
+}
+
+// Parts takes the change of an argument apart where both sides are JSON objects,
+// as stages without a program write their settings: a change for each field that
+// differs, in the order of their names. It is nil for all other changes.
+func (c Change) Parts() []Change {
+	was, is := fields(c.Old), fields(c.New)
+	if c.Kind != KindArg || was == nil || is == nil {
+		return nil
+	}
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	var parts []Change
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		x, had := was[name]
+		y, has := is[name]
+		if !bytes.Equal(x, y) || had != has {
+			parts = append(parts, Change{Kind: c.Kind, Name: c.Name + " " + name, Old: string(x), New: string(y), Added: !had, Removed: !has})
+		}
+	}
+	return parts
+}
+
+// Settings are the names in a changed argument: the fields of Parts, or the flag
+// that it is, such as "-ldflags". It is nil where there is no such name.
+func (c Change) Settings() []string {
+	var names []string
+	for _, p := range c.Parts() {
+		names = append(names, strings.TrimPrefix(p.Name, c.Name+" "))
+	}
+	if names != nil || c.Kind != KindArg {
+		return names
+	}
+	for _, arg := range []string{c.New, c.Old} {
+		if name, _, _ := strings.Cut(arg, "="); len(name) > 1 && name[0] == '-' && name != "--" {
+			return []string{name}
+		}
+	}
+	return nil
+}
+
+// fields are those of a JSON object, or nil if arg is none.
+func fields(arg string) map[string]json.RawMessage {
+	if !strings.HasPrefix(arg, "{") {
+		return nil
+	}
+	var m map[string]json.RawMessage
+	if json.Unmarshal([]byte(arg), &m) != nil {
+		return nil
+	}
+	return m
 }
 
 // Diff returns what changed from old to new, in the order of the manifests.
