@@ -288,3 +288,31 @@ func FuzzPatch(f *testing.F) {
 		}
 	})
 }
+
+// Of many old contents those of the nearest sizes are looked at, of which there
+// may be no more than what can be read quickly.
+func TestNearest(t *testing.T) {
+	t.Parallel()
+	old := []Input{}
+	for i, size := range []int64{90 << 20, 100 << 20, 101 << 20, 250 << 10, 100 << 10, 33 << 10} {
+		for n := range 12 {
+			old = append(old, Input{Digest: action.Digest{Size: size, Hash: [32]byte{byte(i), byte(n)}}})
+		}
+	}
+	var small, total int64
+	for _, in := range nearest(old, []int64{100 << 20, 110 << 10}) {
+		total += in.Digest.Size
+		switch in.Digest.Size {
+		case 100 << 10:
+			small++
+		case 250 << 10, 90 << 20:
+			t.Errorf("%d bytes are looked at", in.Digest.Size)
+		}
+	}
+	if small != 12 || total > maxLooked || total < 1000<<20 {
+		t.Errorf("%d small ones, %d bytes", small, total)
+	}
+	if got := nearest(old, nil); len(got) > 0 {
+		t.Errorf("nothing is to be patched, and %d are looked at", len(got))
+	}
+}

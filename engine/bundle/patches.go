@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
+	"math"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
@@ -20,7 +23,6 @@ import (
 // A patcher finds, for contents that a delta carries, contents of the receiver
 // that they are like, and makes patches of them.
 type patcher struct {
-	base  *Base
 	table *[256]uint64
 	old   []oldContent
 	by    map[uint64][]int // old contents, by what is in their sketches
@@ -40,18 +42,13 @@ type loaded struct {
 	base   *baseMap
 }
 
-// newPatcher looks at the old contents. Those that carried names are no bases:
-// the bundle has them itself. dir gets a file with the patches, which goes with
-// close.
-func newPatcher(ctx context.Context, base *Base, old []Input, carried map[[32]byte]int, dir string) (*patcher, error) {
-	p := &patcher{base: base, table: gearTable(), by: map[uint64][]int{}, loaded: loaded{number: -1}}
-	old = slices.Clone(old)
-	slices.SortFunc(old, func(a, b Input) int { return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:]) })
-	for i, in := range old {
-		_, known := carried[in.Digest.Hash]
-		if known || i > 0 && old[i-1].Digest == in.Digest || in.Digest.Size < leastPatched || in.Digest.Size > maxPatchBase || !base.has(in.Digest.Hash, in.Digest.Size) {
-			continue
-		}
+// newPatcher looks at old contents that may be like ones of the given sizes,
+// which are those that are carried and could be patched. Contents that the
+// bundle has itself are no bases. dir gets a file with the patches, which goes
+// with close.
+func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]byte]int, dir string) (*patcher, error) {
+	p := &patcher{table: gearTable(), by: map[uint64][]int{}, loaded: loaded{number: -1}}
+	for _, in := range nearest(candidates(spec, carried), sizes) {
 		s, err := p.sketch(ctx, in)
 		if err != nil {
 			continue // it is not here any more, or damaged: there is no need for it
@@ -64,18 +61,67 @@ func newPatcher(ctx context.Context, base *Base, old []Input, carried map[[32]by
 	if len(p.old) == 0 {
 		return p, ctx.Err()
 	}
-	var err error
-	if err = os.MkdirAll(dir, 0o777); err == nil {
+	// Those of a process that was killed. Where another one still uses its own,
+	// that one has it open.
+	left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"patches-*"))
+	for _, name := range left {
+		_ = os.Remove(name)
+	}
+	if err == nil {
+		err = os.MkdirAll(dir, 0o777)
+	}
+	if err == nil {
 		p.file, err = os.CreateTemp(dir, tempPrefix+"patches-*")
 	}
 	return p, err
+}
+
+// candidates are the old contents that can be bases, each once.
+func candidates(spec Spec, carried map[[32]byte]int) []Input {
+	old := slices.Clone(spec.Old)
+	slices.SortFunc(old, func(a, b Input) int { return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:]) })
+	old = slices.CompactFunc(old, func(a, b Input) bool { return a.Digest == b.Digest })
+	return slices.DeleteFunc(old, func(in Input) bool {
+		_, known := carried[in.Digest.Hash]
+		return known || in.Digest.Size < leastPatched || in.Digest.Size > maxPatchBase || !spec.Base.Has(in.Digest)
+	})
+}
+
+// nearest are the old contents whose sizes are nearest to one of the given
+// sizes, half or double at most, and at most maxLooked bytes of them: a host that had many releases has many
+// old versions of each content, and the last ones differ least.
+func nearest(old []Input, sizes []int64) []Input {
+	slices.Sort(sizes)
+	far := make(map[[32]byte]float64, len(old))
+	old = slices.DeleteFunc(old, func(in Input) bool {
+		i, _ := slices.BinarySearch(sizes, in.Digest.Size)
+		best := math.Inf(1)
+		for _, size := range sizes[max(0, i-1):min(len(sizes), i+1)] {
+			best = min(best, float64(max(size, in.Digest.Size))/float64(min(size, in.Digest.Size)))
+		}
+		far[in.Digest.Hash] = best
+		return best > 2
+	})
+	slices.SortStableFunc(old, func(a, b Input) int { return cmp.Compare(far[a.Digest.Hash], far[b.Digest.Hash]) })
+	var total int64
+	return slices.DeleteFunc(old, func(in Input) bool {
+		if total+in.Digest.Size > maxLooked {
+			return true
+		}
+		total += in.Digest.Size
+		return false
+	})
 }
 
 func (p *patcher) close() error {
 	if p.file == nil {
 		return nil
 	}
-	return errors.Join(p.file.Close(), os.Remove(p.file.Name()))
+	err := p.file.Close()
+	if rerr := os.Remove(p.file.Name()); !errors.Is(rerr, fs.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return err
 }
 
 func (p *patcher) sketch(ctx context.Context, in Input) ([]uint64, error) {
@@ -95,7 +141,7 @@ type patched struct {
 
 // patch makes a patch for a content, or returns nil where none is worth while.
 func (p *patcher) patch(ctx context.Context, in Input, d action.Digest) (*patched, error) {
-	if len(p.old) == 0 || d.Size < leastPatched {
+	if len(p.old) == 0 {
 		return nil, nil
 	}
 	in.Digest = d

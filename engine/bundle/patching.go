@@ -18,6 +18,7 @@ const (
 	patchEdge    = 128 << 10 // of a window, on both sides, beyond what was found
 	patchLevel   = zstd.SpeedBetterCompression
 	sketchSize   = 128
+	maxLooked    = 1 << 30 // bytes of old contents that are looked at
 	// alike is how much of the sketches two contents must have in common, in
 	// percent, to be tried.
 	alike = 10

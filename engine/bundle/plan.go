@@ -216,16 +216,20 @@ type found struct {
 // patch makes patches for contents that are carried, where that is worth while.
 // Of each, its base and its patch are added to the list.
 func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, at map[[32]byte]int, progress ProgressFunc) ([]found, error) {
-	var err error
-	if p.patches, err = newPatcher(ctx, spec.Base, spec.Old, at, dir); err != nil {
-		return nil, err
+	wanted := func(f *found) bool {
+		return f.kind == contentPacked && !f.compressed && !f.input.Always && f.digest.Size >= leastPatched
 	}
-	wanted := func(f *found) bool { return f.kind == contentPacked && !f.compressed && !f.input.Always }
 	var total int64
+	var sizes []int64
 	for i := range list {
 		if wanted(&list[i]) {
 			total += list[i].digest.Size
+			sizes = append(sizes, list[i].digest.Size)
 		}
+	}
+	var err error
+	if p.patches, err = newPatcher(ctx, spec, sizes, at, dir); err != nil {
+		return nil, err
 	}
 	m := newMeter(progress, PhasePatch, total, 0)
 	defer m.end()
