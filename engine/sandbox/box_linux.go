@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"sync"
 	"syscall"
 	"time"
@@ -20,7 +19,7 @@ type Box struct {
 	hidden bool
 	named  bool // by the supervisor
 	link   *link
-	init   *exec.Cmd
+	init   *os.Process
 	tell   func(Attempt)
 
 	mu    sync.Mutex
@@ -40,22 +39,25 @@ func open(ctx context.Context, m start, u *setup, tell func(Attempt)) (*Box, rep
 	if err != nil {
 		return nil, reply{}, err
 	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Args = []string{os.Args[0], initArg}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		ours.Close()
+		theirs.Close()
+		return nil, reply{}, err
+	}
 	// One processor is enough for one that waits, and spares it the threads of
 	// the others when it starts.
-	cmd.Env = []string{"GODEBUG=", "GOTRACEBACK=none", "GOMAXPROCS=1"}
-	cmd.Dir = "/"
-	cmd.Stderr = os.Stderr
-	cmd.ExtraFiles = []*os.File{theirs}
-	cmd.SysProcAttr = m.attr()
-	err = cmd.Start()
+	env := []string{"GODEBUG=", "GOTRACEBACK=none", "GOMAXPROCS=1"}
+	p, err := os.StartProcess("/proc/self/exe", []string{os.Args[0], initArg}, &os.ProcAttr{
+		Dir: "/", Env: env, Files: []*os.File{null, null, os.Stderr, initFD: theirs}, Sys: m.attr(),
+	})
+	null.Close()
 	theirs.Close()
 	if err != nil {
-		ours.conn.Close()
+		ours.Close()
 		return nil, reply{}, &refusedError{err}
 	}
-	b := &Box{spaces: m.method == Namespaces, link: ours, init: cmd, tell: tell, calls: map[int]chan reply{}, ended: make(chan struct{})}
+	b := &Box{spaces: m.method == Namespaces, link: ours, init: p, tell: tell, calls: map[int]chan reply{}, ended: make(chan struct{})}
 	ready, err := b.shake(ctx, u)
 	if err != nil {
 		b.kill()
@@ -77,7 +79,7 @@ func (b *Box) shake(ctx context.Context, u *setup) (reply, error) {
 	var r reply
 	limit, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
-	stop := context.AfterFunc(limit, func() { b.link.conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(limit, func() { b.link.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err := b.link.send(request{Op: "setup", Setup: u})
 	if err == nil {
@@ -109,8 +111,8 @@ func (e *setupError) Unwrap() error { return e.err }
 
 // kill ends the init process, and with it all that runs in its namespaces.
 func (b *Box) kill() {
-	b.link.conn.Close()
-	b.init.Process.Kill()
+	b.link.Close()
+	b.init.Kill()
 	b.init.Wait()
 }
 
@@ -120,7 +122,7 @@ func (b *Box) FilesHidden() bool { return b.hidden }
 // Close ends everything that runs in the sandbox. All Runs must have returned.
 func (b *Box) Close() error {
 	if !b.spaces { // the kernel would not end what it started
-		b.link.conn.CloseWrite()
+		b.link.shut()
 		select {
 		case <-b.ended:
 		case <-time.After(time.Second):

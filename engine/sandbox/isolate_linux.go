@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -74,7 +73,7 @@ func memFile(name, content string) *os.File {
 		return nil
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
-	p := filepath.Join(dir, name)
+	p := path.Join(dir, name)
 	if err := os.WriteFile(p, []byte(content), 0o444); err != nil {
 		return nil
 	}
@@ -158,7 +157,7 @@ func ignoreOld(err error, what string) error {
 func (u *setup) fill() error {
 	for _, l := range u.Links {
 		p := string(l.Path)
-		os.MkdirAll(filepath.Dir(p), 0o755)
+		os.MkdirAll(path.Dir(p), 0o755)
 		os.Symlink(string(l.Target), p) // what is there already shows the same
 	}
 	for _, p := range u.Read {
@@ -258,7 +257,7 @@ func makePlace(p string, dir bool) error {
 	if dir {
 		return os.MkdirAll(p, 0o755)
 	}
-	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+	if err := os.MkdirAll(path.Dir(p), 0o755); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(p, os.O_CREATE|os.O_WRONLY, 0o644)
@@ -344,10 +343,10 @@ func resolveOutside(p string) string {
 		if err != nil {
 			break
 		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(p), target)
+		if !path.IsAbs(target) {
+			target = path.Join(path.Dir(p), target)
 		}
-		p = filepath.Clean(target)
+		p = path.Clean(target)
 	}
 	return outside + p
 }

@@ -16,9 +16,16 @@ const (
 	initFD  = 3
 )
 
+// An init process becomes one here, and not in main: a program that opens a Box
+// may have much to initialise that an init process has no use for, and each step
+// starts one. Go initialises a package as soon as what it imports is, so this one
+// imports little, none of package net, os/exec and path/filepath.
+func init() { Main() }
+
 // Main turns this process into the init process of a sandbox if it was started
 // as one; then it does not return. Every program that opens a Box, and every
-// test binary that does, calls it before anything else.
+// test binary that does, calls it before anything else. It has happened by then:
+// the call says that the program depends on it.
 func Main() {
 	if len(os.Args) != 2 || os.Args[1] != initArg {
 		return

@@ -2,58 +2,76 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/netip"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// nameAddresses are where resolvers look for a name server: what resolv.conf
-// says, and what they take without one.
-var nameAddresses = [...]string{"127.0.0.1:53", "[::1]:53"}
-
 // answerNames runs the sandbox's name server: it refuses every query, and
-// tells which name was asked for. Addresses that cannot be listened on are
-// left out.
+// tells which name was asked for. It listens where resolvers look for one: what
+// resolv.conf says, and what they take without one. Addresses that cannot be
+// listened on are left out.
 func answerNames(w *watcher) {
-	for _, at := range nameAddresses {
-		if c, err := net.ListenPacket("udp", at); err == nil {
-			go answerPackets(c, w)
+	const port = 53
+	for _, at := range [...]unix.Sockaddr{
+		&unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}},
+		&unix.SockaddrInet6{Port: port, Addr: [16]byte{15: 1}},
+	} {
+		if s, err := bound(unix.SOCK_DGRAM, at); err == nil {
+			go answerPackets(s, w)
 		}
-		if l, err := net.Listen("tcp", at); err == nil {
-			go answerStreams(l, w)
+		if s, err := bound(unix.SOCK_STREAM, at); err == nil {
+			go answerStreams(s, w)
 		}
 	}
 }
 
-func answerPackets(c net.PacketConn, w *watcher) {
+func answerPackets(s *socket, w *watcher) {
 	b := make([]byte, 4096)
 	for {
-		n, from, err := c.ReadFrom(b)
+		var n int
+		var from unix.Sockaddr
+		err := s.reading(func(fd int) (err error) {
+			n, from, err = unix.Recvfrom(fd, b, 0)
+			return err
+		})
 		if err != nil {
 			return
 		}
-		if end := w.asked("udp", from, b[:n]); end > 0 {
-			c.WriteTo(refusal(b[:n], end), from)
+		if end := w.asked("udp", portOf(from), b[:n]); end > 0 {
+			a := refusal(b[:n], end)
+			s.writing(func(fd int) error { return unix.Sendto(fd, a, 0, from) })
 		}
 	}
 }
 
-func answerStreams(l net.Listener, w *watcher) {
+func answerStreams(s *socket, w *watcher) {
 	for {
-		c, err := l.Accept()
+		var conn int
+		var from unix.Sockaddr
+		err := s.reading(func(fd int) (err error) {
+			conn, from, err = unix.Accept4(fd, unix.SOCK_CLOEXEC)
+			return err
+		})
+		if errors.Is(err, unix.ECONNABORTED) {
+			continue
+		}
 		if err != nil {
 			return
 		}
-		go answerStream(c, w)
+		if c, err := newSocket(conn); err == nil {
+			go answerStream(c, portOf(from), w)
+		}
 	}
 }
 
 // answerStream answers queries that have their length before them, RFC 1035,
 // 4.2.2.
-func answerStream(c net.Conn, w *watcher) {
+func answerStream(c *socket, from uint16, w *watcher) {
 	defer c.Close()
 	for {
 		var size [2]byte
@@ -64,7 +82,7 @@ func answerStream(c net.Conn, w *watcher) {
 		if _, err := io.ReadFull(c, q); err != nil {
 			return
 		}
-		end := w.asked("tcp", c.RemoteAddr(), q)
+		end := w.asked("tcp", from, q)
 		if end == 0 {
 			return
 		}
@@ -73,13 +91,14 @@ func answerStream(c net.Conn, w *watcher) {
 	}
 }
 
-// asked tells of a query and returns where its question ends, or 0.
-func (w *watcher) asked(network string, from net.Addr, q []byte) int {
+// asked tells of a query, that came from a port, and returns where its question
+// ends, or 0.
+func (w *watcher) asked(network string, from uint16, q []byte) int {
 	name, end := askedName(q)
 	if end > 0 && !localName(name) {
 		a := Attempt{Op: Lookup, Host: name}
-		if at, err := netip.ParseAddrPort(from.String()); err == nil && w.ownProc {
-			if pid := socketOwner(network, at); pid > 0 {
+		if from != 0 && w.ownProc {
+			if pid := socketOwner(network, from); pid > 0 {
 				a.Program, a.PID = w.who(pid)
 			}
 		}
@@ -88,11 +107,11 @@ func (w *watcher) asked(network string, from net.Addr, q []byte) int {
 	return end
 }
 
-// socketOwner is the process that has a socket with the given local address,
-// or 0. The resolver waits for its answer meanwhile.
-func socketOwner(network string, at netip.AddrPort) int {
+// socketOwner is the process that has a socket with the given local port, or 0.
+// The resolver waits for its answer meanwhile.
+func socketOwner(network string, port uint16) int {
 	for _, table := range [...]string{network, network + "6"} {
-		if inode := socketInode("/proc/self/net/"+table, at.Port()); inode != "" {
+		if inode := socketInode("/proc/self/net/"+table, port); inode != "" {
 			return holder("socket:[" + inode + "]")
 		}
 	}

@@ -19,7 +19,6 @@ package sandbox
 import (
 	"errors"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -227,5 +226,5 @@ func within(dir, p string) bool {
 	if dir == "/" || dir == p {
 		return true
 	}
-	return strings.HasPrefix(p, dir+string(filepath.Separator))
+	return strings.HasPrefix(p, dir+"/")
 }

@@ -2,7 +2,7 @@ package sandbox
 
 import (
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 )
@@ -54,7 +54,7 @@ func newSetup(m Method, s Spec) *setup {
 	if s.View != Declared {
 		return u
 	}
-	u.Root, u.Tmp = []byte(filepath.Join(s.Dir, "root")), []byte(resolvedOrNone(s.Tmp))
+	u.Root, u.Tmp = []byte(path.Join(s.Dir, "root")), []byte(resolvedOrNone(s.Tmp))
 	r := &reader{setup: u}
 	for _, h := range s.Hide {
 		r.hide = append(r.hide, resolved(h))
@@ -62,10 +62,12 @@ func newSetup(m Method, s Spec) *setup {
 	for _, d := range systemDirs {
 		r.add(d)
 	}
+	etc, _ := os.ReadDir("/etc")
 	for _, pattern := range systemEtc {
-		names, _ := filepath.Glob(filepath.Join("/etc", pattern))
-		for _, name := range names {
-			r.add(name)
+		for _, e := range etc {
+			if ok, _ := path.Match(pattern, e.Name()); ok {
+				r.add("/etc/" + e.Name())
+			}
 		}
 	}
 	system := len(u.Read)
@@ -149,11 +151,11 @@ func (r *reader) program(p string) {
 // directory of programs, else the directory that the program lies in. A tree
 // that holds a hidden directory, or is as good as the whole disk, is none.
 func (r *reader) installed(program string) string {
-	dir := filepath.Dir(program)
+	dir := path.Dir(program)
 	tree := dir
-	switch filepath.Base(dir) {
+	switch path.Base(dir) {
 	case "bin", "sbin", "libexec", "shims":
-		tree = filepath.Dir(dir)
+		tree = path.Dir(dir)
 	}
 	for _, t := range [...]string{tree, dir} {
 		if strings.Count(t, "/") < 2 {
@@ -168,7 +170,7 @@ func (r *reader) installed(program string) string {
 
 // home is the hidden directory below which programs may have been installed.
 func (r *reader) home() string {
-	if home, err := os.UserHomeDir(); err == nil && filepath.IsAbs(home) && home != "/" {
+	if home, err := os.UserHomeDir(); err == nil && path.IsAbs(home) && home != "/" {
 		return resolved(home)
 	}
 	return "/\x00" // none
@@ -193,7 +195,7 @@ const maxLinks = 40
 // follow resolves every link in an absolute path. It returns where that ends,
 // and the links in the order they were met.
 func follow(p string) (end string, links []symlink) {
-	done, rest := "/", strings.Split(strings.Trim(filepath.Clean(p), "/"), "/")
+	done, rest := "/", strings.Split(strings.Trim(path.Clean(p), "/"), "/")
 	for len(rest) > 0 && len(links) < maxLinks {
 		name := rest[0]
 		rest = rest[1:]
@@ -201,20 +203,20 @@ func follow(p string) (end string, links []symlink) {
 		case "", ".":
 			continue
 		case "..":
-			done = filepath.Dir(done)
+			done = path.Dir(done)
 			continue
 		}
-		next := filepath.Join(done, name)
+		next := path.Join(done, name)
 		target, err := os.Readlink(next)
 		if err != nil {
 			done = next
 			continue
 		}
 		links = append(links, symlink{[]byte(next), []byte(target)})
-		if filepath.IsAbs(target) {
+		if path.IsAbs(target) {
 			done = "/"
 		}
 		rest = append(strings.Split(target, "/"), rest...)
 	}
-	return filepath.Join(append([]string{done}, rest...)...), links
+	return path.Join(append([]string{done}, rest...)...), links
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"testing"
 )
 
@@ -17,7 +18,7 @@ func v6(port uint16, addr ...byte) []byte {
 
 func TestParseSockaddr(t *testing.T) {
 	one := append(make([]byte, 15), 1)
-	mapped := []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}
+	inside := []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}
 	doc := []byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}
 	for _, tt := range []struct {
 		name    string
@@ -38,7 +39,7 @@ func TestParseSockaddr(t *testing.T) {
 		{"IPv6, short", v6(443, doc...)[:20], "", false},
 		{"IPv6", v6(443, doc...), "[2001:db8::7]:443", true},
 		{"IPv6 loopback", v6(443, one...), "[::1]:443", false},
-		{"IPv4 loopback in IPv6", v6(443, mapped...), "127.0.0.1:443", false},
+		{"IPv4 loopback in IPv6", v6(443, inside...), "127.0.0.1:443", false},
 	} {
 		to, ok := parseSockaddr(tt.b)
 		got := ""
@@ -53,11 +54,22 @@ func TestParseSockaddr(t *testing.T) {
 
 func FuzzParseSockaddr(f *testing.F) {
 	f.Add(raw(familyIPv4, 0x1f, 0x90, 192, 0, 2, 7))
-	f.Add(v6(443, make([]byte, 16)...))
+	for _, ip := range []string{"::", "::1", "1::", "1::2:0:0:3", "1:0:0:2::3", "0:0:1::", "1:0:2:3:4:5:6:7", "2001:db8::7:0", "fe80::1", "::ffff:127.0.0.1", "1:2:3:4:5:6:0:0"} {
+		a := netip.MustParseAddr(ip).As16()
+		f.Add(v6(443, a[:]...))
+	}
 	f.Add(raw(familyUnix, '/', 'x', 0))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if to, ok := parseSockaddr(b); ok != to.IsValid() {
-			t.Errorf("%x: %v, %v", b, to, ok)
+		to, ok := parseSockaddr(b)
+		if !ok {
+			return
+		}
+		want := netip.AddrPortFrom(netip.AddrFrom16(to.ip).Unmap(), to.port)
+		if got := to.String(); got != want.String() {
+			t.Errorf("%x: %s, want %s", b, got, want)
+		}
+		if ip := want.Addr(); outward(to) == (ip.IsLoopback() || ip.IsUnspecified()) {
+			t.Errorf("%s: outward %v", want, outward(to))
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -77,7 +76,7 @@ func ioctl(fd int, call uintptr, arg unsafe.Pointer) unix.Errno {
 // be read.
 func (w *watcher) attempt(n *notification) (Attempt, bool) {
 	a := Attempt{Op: Send}
-	var to netip.AddrPort
+	var to endpoint
 	var ok bool
 	switch n.nr {
 	case unix.SYS_CONNECT:
@@ -99,10 +98,10 @@ func (w *watcher) attempt(n *notification) (Attempt, bool) {
 }
 
 // address reads a struct sockaddr of a process.
-func (w *watcher) address(pid uint32, at, size uint64) (netip.AddrPort, bool) {
+func (w *watcher) address(pid uint32, at, size uint64) (endpoint, bool) {
 	b, err := peek(pid, at, min(size, maxSockaddr))
 	if err != nil {
-		return netip.AddrPort{}, false
+		return endpoint{}, false
 	}
 	return parseSockaddr(b)
 }
@@ -113,7 +112,7 @@ const maxMessages = 1024
 // messagesAddress reads where an array of struct mmsghdr leads: to the first
 // address on the network, else to any. Such a struct is a msghdr, and a number
 // of 32 bits, in whole words.
-func (w *watcher) messagesAddress(pid uint32, at, count uint64) (to netip.AddrPort, ok bool) {
+func (w *watcher) messagesAddress(pid uint32, at, count uint64) (to endpoint, ok bool) {
 	const word, stride = uint64(unsafe.Sizeof(uintptr(0))), uint64(unsafe.Sizeof(unix.Msghdr{}) + 4)
 	const step = (stride + word - 1) / word * word
 	for i := range min(count&0xffffffff, maxMessages) {
@@ -130,18 +129,18 @@ func (w *watcher) messagesAddress(pid uint32, at, count uint64) (to netip.AddrPo
 
 // messageAddress reads where a struct msghdr leads: its first two fields are
 // the address and its size.
-func (w *watcher) messageAddress(pid uint32, at uint64) (netip.AddrPort, bool) {
+func (w *watcher) messageAddress(pid uint32, at uint64) (endpoint, bool) {
 	const word = uint64(unsafe.Sizeof(uintptr(0)))
 	b, err := peek(pid, at, word+4)
 	if err != nil {
-		return netip.AddrPort{}, false
+		return endpoint{}, false
 	}
 	name := uint64(binary.NativeEndian.Uint32(b))
 	if word == 8 {
 		name = binary.NativeEndian.Uint64(b)
 	}
 	if name == 0 {
-		return netip.AddrPort{}, false
+		return endpoint{}, false
 	}
 	return w.address(pid, name, uint64(binary.NativeEndian.Uint32(b[word:])))
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 
@@ -43,8 +42,8 @@ type reply struct {
 
 // A link is one end of the connection. Any goroutine may send, one receives.
 type link struct {
-	mu   sync.Mutex
-	conn *net.UnixConn
+	mu sync.Mutex
+	*socket
 }
 
 // pair makes a connection: this end, and the file to hand to a process.
@@ -64,18 +63,14 @@ func pair() (*link, *os.File, error) {
 
 // newLink takes over a socket's descriptor.
 func newLink(fd int) (*link, error) {
-	f := os.NewFile(uintptr(fd), "sandbox")
-	defer f.Close()
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, fmt.Errorf("open sandbox socket: %w", err)
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		c.Close()
+	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain != unix.AF_UNIX {
 		return nil, errors.New("open sandbox socket: not a Unix socket")
 	}
-	return &link{conn: u}, nil
+	s, err := newSocket(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &link{socket: s}, nil
 }
 
 // send writes a message: its length in four bytes, with which the descriptors
@@ -95,10 +90,15 @@ func (l *link) send(m any, fds ...int) error {
 		oob = unix.UnixRights(fds...)
 	}
 	head := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
-	if n, _, err := l.conn.WriteMsgUnix(head, oob, nil); err != nil || n < len(head) {
+	n := 0
+	err = l.writing(func(fd int) (err error) {
+		n, err = unix.SendmsgN(fd, head, oob, nil, unix.MSG_NOSIGNAL)
+		return err
+	})
+	if err != nil || n < len(head) {
 		return errors.Join(err, io.ErrShortWrite)
 	}
-	_, err = l.conn.Write(body)
+	_, err = l.Write(body)
 	return err
 }
 
@@ -106,7 +106,11 @@ func (l *link) send(m any, fds ...int) error {
 // it. They are closed on exec.
 func (l *link) receive(m any) ([]int, error) {
 	head, oob := make([]byte, 4), make([]byte, unix.CmsgSpace(4*8))
-	n, oobn, _, _, err := l.conn.ReadMsgUnix(head, oob)
+	var n, oobn int
+	err := l.reading(func(fd int) (err error) {
+		n, oobn, _, _, err = unix.Recvmsg(fd, head, oob, unix.MSG_CMSG_CLOEXEC)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +121,7 @@ func (l *link) receive(m any) ([]int, error) {
 	if n == 0 {
 		return fds, io.EOF
 	}
-	if _, err := io.ReadFull(l.conn, head[n:]); err != nil {
+	if _, err := io.ReadFull(l, head[n:]); err != nil {
 		return fds, err
 	}
 	size := binary.BigEndian.Uint32(head)
@@ -125,7 +129,7 @@ func (l *link) receive(m any) ([]int, error) {
 		return fds, fmt.Errorf("a message of %d bytes", size)
 	}
 	body := make([]byte, size)
-	if _, err := io.ReadFull(l.conn, body); err != nil {
+	if _, err := io.ReadFull(l, body); err != nil {
 		return fds, err
 	}
 	return fds, json.Unmarshal(body, m)
