@@ -15,17 +15,17 @@ func (a *app) graphCommand() *cobra.Command {
 		Use:               "graph [TARGET…]",
 		Short:             "Draw what needs what",
 		Long:              "Draw what needs what: the targets, or everything, and all that they need.",
-		Example:           "  airbuild graph release\n  airbuild graph --format mermaid --cells\n  airbuild graph --format dot | dot -Tsvg > graph.svg",
+		Example:           "  airbuild graph release\n  airbuild graph --format mermaid --cells\n  airbuild graph --format svg > graph.svg",
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
-			f, err := a.formatFlag(format, "text", "json", "dot", "mermaid")
+			f, err := a.formatFlag(format, "text", "json", "dot", "mermaid", "svg")
 			if err != nil {
 				return err
 			}
 			return a.graph(c.Context(), args, f, cells)
 		},
 	}
-	c.Flags().StringVar(&format, "format", "", "`text|json|dot|mermaid` (default text)")
+	c.Flags().StringVar(&format, "format", "", "`text|json|dot|mermaid|svg` (default text)")
 	c.Flags().BoolVar(&cells, "cells", false, "draw every cell rather than stages")
 	return c
 }
@@ -53,6 +53,8 @@ func (a *app) graph(ctx context.Context, args []string, format string, cells boo
 		return v.WriteDOT(a.out)
 	case "mermaid":
 		return v.WriteMermaid(a.out)
+	case "svg":
+		return v.WriteSVG(a.out)
 	}
 	return v.WriteText(a.out)
 }

@@ -1,4 +1,4 @@
-// Package graphview draws a graph of steps as text, JSON, DOT or Mermaid. The
+// Package graphview draws a graph of steps as text, JSON, DOT, Mermaid or SVG. The
 // same graph gives the same bytes.
 package graphview
 
