@@ -16,9 +16,10 @@ import (
 
 // A runFlags are the flags of run alone.
 type runFlags struct {
-	dryRun, force                 bool
+	dryRun, force, watch          bool
 	shard, affected               string
 	junit, trace, metrics, report string
+	planned                       func(*project) // is told what is run, if it is not nil
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -40,6 +41,7 @@ func (a *app) runCommand() *cobra.Command {
 	a.boxes.declare(fl)
 	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
 	fl.StringVar(&f.affected, "affected", "", affectedUsage)
+	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file of the project changes, until interrupted")
 	fl.StringVar(&f.junit, "junit", "", "write steps and tests to `FILE` as JUnit XML")
 	fl.StringVar(&f.report, "report", "", "write a report to `FILE` as HTML")
 	fl.StringVar(&f.trace, "trace", "", "write a time line to `FILE` for chrome://tracing or Perfetto")
@@ -47,7 +49,14 @@ func (a *app) runCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
+func (a *app) run(ctx context.Context, args []string, f *runFlags) error {
+	if f.watch {
+		return a.watch(ctx, args, f)
+	}
+	return a.runOnce(ctx, args, f)
+}
+
+func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err error) {
 	part := shard.Shard{}
 	if f.shard != "" {
 		if part, err = shard.Parse(f.shard); err != nil {
@@ -61,6 +70,9 @@ func (a *app) run(ctx context.Context, args []string, f *runFlags) (err error) {
 		return err
 	}
 	defer func() { err = firstError(err, s.close()) }()
+	if f.planned != nil {
+		f.planned(s.project)
+	}
 	s.notices = s.plan.Notices(args)
 	if f.affected != "" {
 		if ids, err = s.affectedSince(ctx, f.affected, ids); err != nil {
