@@ -25,6 +25,7 @@ import (
 // verifyFlags are the flags of verify.
 type verifyFlags struct {
 	against, attest string
+	provenance      string
 	sign            []string
 	keep            bool
 	trust           trustFlags
@@ -39,16 +40,24 @@ func (a *app) verifyCommand() *cobra.Command {
 			"time, with another umask, user, host name, home, locale and environment, with nothing taken\n" +
 			"from the cache. Then compare every output of every step with what is recorded, or with the\n" +
 			"files of --against. What differs is told with its place and its likely cause, the step that\n" +
-			"made it first before those that follow from it. Ends with exit code 3 if anything differs.",
+			"made it first before those that follow from it. Ends with exit code 3 if anything differs.\n" +
+			"With --provenance nothing is built: it does what verify-provenance does for the files.",
 		Example: "  airbuild verify release\n" +
 			"  airbuild verify release --against /media/usb\n" +
-			"  airbuild verify release --against dist --attest rebuilt.dsse.json --sign site",
+			"  airbuild verify release --against dist --attest rebuilt.dsse.json --sign site\n" +
+			"  airbuild verify --provenance provenance.intoto.jsonl app.tar.gz",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.verify(c.Context(), args, f) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if f.provenance != "" {
+				return a.verifyStated(c, args, f)
+			}
+			return a.verify(c.Context(), args, f)
+		},
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
 	fl.StringVar(&f.against, "against", "", "compare with the files in `DIR|BUNDLE`, which were carried here")
+	fl.StringVar(&f.provenance, "provenance", "", "build nothing: check that files were made as the statement in `FILE` says")
 	fl.StringVar(&f.attest, "attest", "", "write a signed statement of what came out the same to `FILE`")
 	fl.StringArrayVar(&f.sign, "sign", nil, "sign the statement with this `KEY` of the keyring; may be repeated")
 	fl.BoolVar(&f.keep, "keep", false, "keep the directory of the second build, and say where it is")

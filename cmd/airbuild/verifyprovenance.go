@@ -69,7 +69,7 @@ type stated struct {
 
 func (a *app) verifyProvenance(ctx context.Context, statement string, files []string, f *provenanceFlags) error {
 	if f.threshold < 1 {
-		return usageError("--threshold %d: want a number from 1", f.threshold)
+		return usageError("%d signatures: want a number from 1", f.threshold)
 	}
 	if f.commit != "" && len(f.commit) < 7 {
 		return usageError("--commit %s: want at least 7 digits of it", f.commit)
@@ -110,6 +110,20 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 		err = a.writeStated(out)
 	}
 	return firstError(first, err)
+}
+
+// verifyStated is verify --provenance: verify-provenance with verify's flags.
+func (a *app) verifyStated(c *cobra.Command, files []string, f *verifyFlags) error {
+	for _, name := range []string{"against", "attest", "sign", "keep", "strict", "no-sandbox"} {
+		if c.Flags().Changed(name) {
+			return usageError("--%s says how to build again, and with --provenance nothing is built", name)
+		}
+	}
+	if len(files) == 0 {
+		return usageError("--provenance wants the files that the statement is about: airbuild verify --provenance FILE FILE…")
+	}
+	return a.verifyProvenance(c.Context(), f.provenance, files,
+		&provenanceFlags{keys: f.trust.keys, threshold: f.trust.signers, unsigned: f.trust.unsigned})
 }
 
 func openStatement(name string, o provenance.Policy) (*provenance.Statement, error) {
