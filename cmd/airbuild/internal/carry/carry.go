@@ -29,6 +29,7 @@ const (
 	GoCache   = "gocache"
 	Actions   = "actions"
 	Artifacts = "artifacts"
+	SBOM      = "sbom"
 	Extra     = "extra"
 )
 

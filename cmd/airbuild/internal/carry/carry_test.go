@@ -86,6 +86,25 @@ func TestOutputFiles(t *testing.T) {
 	}
 }
 
+func TestBills(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"dist/a.cdx.json": "{}", "dist/a": "a"})
+	step := func(typ, out string) Made {
+		return Made{Step: &engine.Step{Type: typ, Command: action.Command{OutputPaths: []string{out}}}}
+	}
+	g := &gathering{Gathering: Gathering{Root: dir, Dist: "dist", Made: []Made{step("archive", "dist/a")}}}
+	if err := g.bills(t.Context()); err != nil || len(g.Components) != 0 {
+		t.Errorf("no stage writes bills: %+v, %v", g.Components, err)
+	}
+	g.Made = append(g.Made, step("sbom", "dist/a.cdx.json"))
+	if err := g.bills(t.Context()); err != nil || len(g.Components) != 1 {
+		t.Fatalf("%+v, %v", g.Components, err)
+	}
+	if c := g.Components[0]; c.Name != "sbom" || len(c.Files) != 1 || c.Files[0].Path != "a.cdx.json" {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestPrograms(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"self": "s", "other.exe": "o"})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -94,6 +95,7 @@ func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 		{GoCache, out.compiled},
 		{Modules, out.modules},
 		{Artifacts, out.artifacts},
+		{SBOM, out.bills},
 		{Extra, out.extra},
 	} {
 		if err := ctx.Err(); err != nil {
@@ -112,7 +114,7 @@ func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 
 // Kinds are the components that can be left out.
 func Kinds() []string {
-	return []string{Airbuild, Source, Modules, SumDB, Toolchain, GoCache, Actions, Artifacts, Extra}
+	return []string{Airbuild, Source, Modules, SumDB, Toolchain, GoCache, Actions, Artifacts, SBOM, Extra}
 }
 
 type gathering struct {
@@ -265,6 +267,25 @@ func heads(tree string) (map[string][]byte, error) {
 func (g *gathering) artifacts(context.Context) error {
 	c, err := OutputFiles(g.Root, g.Dist, g.Outputs)
 	if len(c.Files) > 0 {
+		g.Components = append(g.Components, c)
+	}
+	return err
+}
+
+// bills are the bills of materials that sbom stages wrote: apart from the other
+// artifacts, for who looks at media and asks no more than what is on them.
+func (g *gathering) bills(context.Context) error {
+	var outputs []string
+	for _, m := range g.Made {
+		if m.Step.Type != "sbom" {
+			continue
+		}
+		for _, o := range m.Step.Command.OutputPaths {
+			outputs = append(outputs, path.Join(m.Step.Command.WorkingDirectory, o))
+		}
+	}
+	c, err := OutputFiles(g.Root, g.Dist, outputs)
+	if c.Name = SBOM; len(c.Files) > 0 {
 		g.Components = append(g.Components, c)
 	}
 	return err
