@@ -137,6 +137,9 @@ func (a *app) writeBinary(b binaryReport) error {
 	for _, p := range b.Problems {
 		fmt.Fprintf(&s, "  problem: %s\n", ui.OneLine(p))
 	}
+	if len(b.Problems) > 0 {
+		fmt.Fprintf(&s, "    fix: %s\n", librariesFix)
+	}
 	for _, f := range b.Findings {
 		if !f.OK {
 			fmt.Fprintf(&s, "  does not fit: %s: needs %s, the host has %s\n    fix: %s\n", f.What, ui.OneLine(f.Expected), ui.OneLine(f.Found), ui.OneLine(f.Fix))
@@ -214,8 +217,11 @@ func writeBuild(line func(string, string, ...any), b *binary.Build) {
 	if b == nil {
 		return
 	}
-	module := strings.TrimSpace(b.Module + " " + b.Version)
-	line("built", "%s, %s, %s", b.Go, b.Path, module)
+	built := b.Go + ", " + b.Path
+	if module := strings.TrimSpace(b.Module + " " + b.Version); module != "" {
+		built += ", " + module
+	}
+	line("built", "%s", built)
 	if rev := b.Settings["vcs.revision"]; rev != "" {
 		changed := ""
 		if b.Settings["vcs.modified"] == "true" {

@@ -268,15 +268,42 @@ func (a *app) checkBinaries(ctx context.Context, names []string, f *hostFlags) (
 		if err != nil {
 			return nil, err
 		}
-		for _, finding := range binary.Fits(fitting(reports, target), target) {
+		report := fitting(reports, target)
+		var libraries []host.Row
+		if f.against == "" && report.OS == target.OS && report.Arch == target.Arch {
+			libraries = libraryRows(name, report)
+		}
+		for _, finding := range binary.Fits(report, target) {
 			r := host.Row{What: finding.What + " " + name, Expected: finding.Expected, Found: finding.Found, Status: host.OK}
 			if !finding.OK {
 				r.Status, r.Fix = host.Mismatch, finding.Fix
 			}
 			rows = append(rows, r)
 		}
+		rows = append(rows, libraries...)
 	}
 	return rows, nil
+}
+
+// librariesFix is what to do where the dynamic loader does not find something.
+const librariesFix = "install the package that has it; or ship it beside the binary, linked with -Wl,-rpath,'$ORIGIN'; or link statically (Go: CGO_ENABLED=0)"
+
+// libraryRows say whether this host's dynamic loader finds all that a binary
+// needs. What libraries beside it need is the binary's need from then on.
+func libraryRows(name string, r *binary.Report) (rows []host.Row) {
+	binary.Resolve(r, "")
+	row := host.Row{What: "libraries " + name, Expected: "all found", Found: "all found", Status: host.OK}
+	switch {
+	case !r.Resolved || r.Static:
+		return nil
+	case len(r.Problems) == 0:
+		return []host.Row{row}
+	}
+	for _, p := range r.Problems {
+		row.Found, row.Status, row.Fix = p, host.Mismatch, librariesFix
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // fitting is the part of a universal file that the target would run, or the
