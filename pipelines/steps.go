@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -254,9 +255,24 @@ func (b *bodyReader) takeOutputs(c *cell, s *engine.Step) {
 			b.fail(errorAt(outputRange(b.stage), "Invalid output", "%s would make %s, which no stage may: name a file or folder inside the project.", s.Name, full))
 			continue
 		}
+		if read := b.readFrom(full); read != "" {
+			b.fail(errorAt(outputRange(b.stage), "Invalid output", "%s would write over %s, which says what to do: give it another output.", s.Name, read))
+			continue
+		}
 		c.outputs = append(c.outputs, full)
 	}
 	b.claim(b.stage, c)
+}
+
+// readFrom is the file of the Airbuildfile's text, with all that it includes, that
+// p is or has below it; empty if there is none.
+func (b *bodyReader) readFrom(p string) string {
+	for _, name := range slices.Sorted(maps.Keys(b.user.Module.Sources)) {
+		if name == p || strings.HasPrefix(name, p+"/") {
+			return name
+		}
+	}
+	return ""
 }
 
 // inRepository reports whether p is git's own: what lies there can make git
