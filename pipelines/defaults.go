@@ -59,6 +59,8 @@ func ModuleName(fsys fs.FS, dir string) string {
 // go command wants them: "." and "./cmd/yq". Folders that the go command
 // passes over (vendor, testdata, names that begin with "_" or "."), other
 // modules and dist do not count, nor do files that are built for no platform.
+// Programs below a folder called internal are the project's own tools: they count
+// only where there are no others.
 func MainPackages(fsys fs.FS, dir, dist string) []string {
 	var mains []string
 	// A folder that cannot be read holds no package that could be built: the
@@ -80,7 +82,13 @@ func MainPackages(fsys fs.FS, dir, dist string) []string {
 		return nil
 	})
 	slices.Sort(mains)
-	return mains
+	public := slices.DeleteFunc(slices.Clone(mains), func(main string) bool {
+		return slices.Contains(strings.Split(main, "/"), "internal")
+	})
+	if len(public) == 0 {
+		return mains
+	}
+	return public
 }
 
 func passedOver(name string) bool {

@@ -27,7 +27,7 @@ variable "platforms" {
 variable "packages" {
   type        = list(string)
   default     = ["."]
-  description = "The main packages; if not set, all of the module"
+  description = "The main packages; if not set, all of the module that are not internal"
 }
 
 variable "files" {

@@ -416,12 +416,16 @@ func TestMainPackages(t *testing.T) {
 		"cmd/a/inner/x.go":        "package inner\n",
 		"cmd/linux/main_linux.go": "//go:build linux\n\npackage main\n",
 		"cmd/test/x_test.go":      "package main\n",
+		"internal/tool/main.go":   "package main\n",
+		"tool/internal/gen/x.go":  "package main\n",
 		"vendor/v/main.go":        "package main\n",
 		"testdata/t/main.go":      "package main\n",
 		"_old/main.go":            "package main\n",
 		".hidden/main.go":         "package main\n",
 		"other/go.mod":            "module example.com/other\n",
 		"other/main.go":           "package main\n",
+		"own/go.mod":              "module example.com/own\n",
+		"own/internal/x/main.go":  "package main\n",
 		"dist/main.go":            "package main\n",
 		"broken/main.go":          "pakcage main\n",
 	}}
@@ -430,6 +434,9 @@ func TestMainPackages(t *testing.T) {
 	}
 	if got := MainPackages(f.fs(), "other", "dist"); !slices.Equal(got, []string{"."}) {
 		t.Errorf("main packages of other: %v", got)
+	}
+	if got := MainPackages(f.fs(), "own", "dist"); !slices.Equal(got, []string{"./internal/x"}) {
+		t.Errorf("main packages of own: %v", got)
 	}
 	if got := ModuleName(f.fs(), "."); got != "x" {
 		t.Errorf("module name %q", got)
