@@ -130,13 +130,15 @@ func (a *app) root() *cobra.Command {
 	add("manage", a.cacheCommand(), a.hostCommand(), a.doctorCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.verifyProvenanceCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID("manage")
 	root.InitDefaultHelpCmd()
-	return group(root)
+	group(root)
+	helpKnows(root)
+	return root
 }
 
 func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVarP(&a.dir, "directory", "C", "", "do everything as if started in `DIR`")
-	f.StringVarP(&a.file, "file", "f", "", "the Airbuildfile; found by walking up from here if not given")
+	f.StringVarP(&a.file, "file", "f", "", "the Airbuildfile, `FILE`; found by walking up from here if not given")
 	f.StringArrayVar(&a.vars, "var", nil, "set a variable, `NAME=VALUE`; may be repeated")
 	f.StringArrayVar(&a.varFiles, "var-file", nil, "take variables from `FILE` (HCL or JSON); may be repeated")
 	f.StringVar(&a.environment, "environment", "", "take the values of the environment block `NAME`")
@@ -203,6 +205,26 @@ func group(c *cobra.Command) *cobra.Command {
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
+}
+
+// helpKnows makes `airbuild help` refuse what is no command; cobra's own shows
+// the help of the whole instead.
+func helpKnows(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		if c.Name() != "help" {
+			continue
+		}
+		show := c.Run
+		c.Run, c.RunE = nil, func(c *cobra.Command, args []string) error {
+			if on, rest, err := root.Find(args); err == nil && len(rest) > 0 && on.HasSubCommands() && on.Args != nil {
+				if err := on.Args(on, rest); err != nil {
+					return err
+				}
+			}
+			show(c, args)
+			return nil
+		}
+	}
 }
 
 // commandBelow is the command of that name which one of c's groups has, in full:
