@@ -21,8 +21,10 @@ func badPath(s string) string {
 		return "A path must not be empty."
 	case strings.Contains(s, `\`):
 		return fmt.Sprintf("%q has a backslash: paths have forward slashes on every platform.", s)
-	case strings.HasPrefix(s, "/") || len(s) > 1 && s[1] == ':' && isLetter(s[0]):
+	case strings.HasPrefix(s, "/"):
 		return fmt.Sprintf("%q is absolute.", s)
+	case len(s) > 1 && s[1] == ':' && isLetter(s[0]):
+		return fmt.Sprintf("%q begins with the letter of a drive, as Windows reads it.", s)
 	case strings.ContainsFunc(s, isControl):
 		return fmt.Sprintf("%q has a control character.", s)
 	}

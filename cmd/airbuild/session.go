@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,14 +80,25 @@ func (a *app) open(p *project) (_ *session, err error) {
 		}
 	}()
 	if s.store, err = store.Open(cache); err != nil {
-		return nil, err
+		return nil, otherCache(err)
 	}
 	if s.space, err = tree.OpenWorkspace(p.root, p.plan.Dist, stateDir(cache, p.root)); err != nil {
-		return nil, err
+		return nil, otherCache(err)
 	}
 	s.space.IgnoreCache(cache)
 	s.store.Paranoid, s.space.Paranoid = a.paranoid, a.paranoid
 	return s, nil
+}
+
+// otherCache adds what to do where the cache is no directory that can be written.
+// Looking up writes too: what is remembered of files, so that they are not read
+// again.
+func otherCache(err error) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) {
+		return err
+	}
+	return fmt.Errorf("%w\nThe cache must be a directory that can be written; --cache or AIRBUILD_CACHE names another one", err)
 }
 
 // openTargets loads the project, finds the steps that the arguments ask for, with
