@@ -151,13 +151,16 @@ func (r *bodyReader) hash() (h [32]byte) {
 
 func decodeAnswerFrame(body []byte, known map[Question]*answer) bool {
 	r := &bodyReader{b: body, ok: true}
+	text := string(body) // the paths point into it: one copy instead of thousands
 	list := make([]watched, r.count())
 	table := make([]*watched, len(list))
 	for i := range list {
 		if kind := r.bytes(1); r.ok {
 			list[i].kind = kind[0]
 		}
-		list[i].path = string(r.bytes(r.uvarint()))
+		length := len(r.bytes(r.uvarint()))
+		end := len(text) - len(r.b)
+		list[i].path = text[end-length : end]
 		if list[i].hashed() {
 			list[i].hash = r.hash()
 		}

@@ -78,6 +78,7 @@ func loadIndex(file string) *index {
 		x.anew = true
 		return x
 	}
+	x.records = make(map[string]record, len(b)/usualRecord)
 	x.stored, err = decodeIndex(b, x.records)
 	x.anew = err != nil
 	return x
@@ -87,6 +88,10 @@ func loadIndex(file string) *index {
 var errIndex = errors.New("decode stat index: damaged or of another version")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// usualRecord is about how long a record is, in bytes: the map that takes a file
+// in has room for it at once.
+const usualRecord = 150
 
 // decodeIndex adds the records of b and returns how many it read. With an
 // error, those before the damage have been added.
@@ -106,31 +111,37 @@ func decodeIndex(b []byte, records map[string]record) (n int, err error) {
 		if crc32.Checksum(body, castagnoli) != sum {
 			return n, errIndex
 		}
+		text := string(body) // the names point into it: one copy instead of thousands
 		for b = b[8+size:]; len(body) > 0; n++ {
+			at := len(text) - len(body)
 			name, r, rest, ok := decodeRecord(body)
 			if !ok {
 				return n, errIndex
 			}
-			records[name] = r
+			records[text[at+recordName:at+recordName+len(name)]] = r
 			body = rest
 		}
 	}
 	return n, nil
 }
 
-// recordFixed is the length of a record's numbers.
-const recordFixed = 4*8 + 4 + 8
+// A record's name begins after recordName bytes; recordFixed is the length of
+// its numbers.
+const (
+	recordName  = 1 + 4
+	recordFixed = 4*8 + 4 + 8
+)
 
-func decodeRecord(b []byte) (name string, r record, rest []byte, ok bool) {
+func decodeRecord(b []byte) (name []byte, r record, rest []byte, ok bool) {
 	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
-	if len(b) < 5 {
-		return "", r, nil, false
+	if len(b) < recordName {
+		return nil, r, nil, false
 	}
 	kind, length := b[0], u32(b[1:])
-	if b = b[5:]; int64(length)+recordFixed > int64(len(b)) {
-		return "", r, nil, false
+	if b = b[recordName:]; int64(length)+recordFixed > int64(len(b)) {
+		return nil, r, nil, false
 	}
-	name, b = string(b[:length]), b[length:]
+	name, b = b[:length], b[length:]
 	r.stat = stat{Size: int64(u64(b)), Mtime: int64(u64(b[8:])), Ctime: int64(u64(b[16:])), Inode: u64(b[24:]), Mode: u32(b[32:])}
 	r.at = int64(u64(b[36:]))
 	b = b[recordFixed:]
@@ -143,7 +154,7 @@ func decodeRecord(b []byte) (name string, r record, rest []byte, ok bool) {
 		r.listing = b[4:end:end]
 		return name, r, b[end:], true
 	}
-	return "", r, nil, false
+	return nil, r, nil, false
 }
 
 func appendRecord(b []byte, name string, r record) []byte {

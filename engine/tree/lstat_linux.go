@@ -6,8 +6,8 @@ import (
 	"syscall"
 )
 
-// lstat is statOf(os.Lstat), without what that allocates for a plain file: it
-// is done for every file of a project.
+// lstat is statOf(os.Lstat), without what that allocates for a plain file or
+// directory: it is done for every one of a project.
 func lstat(name string) (stat, error) {
 	var s syscall.Stat_t
 	err := syscall.EINTR
@@ -18,10 +18,15 @@ func lstat(name string) (stat, error) {
 		return stat{}, &fs.PathError{Op: "lstat", Path: name, Err: err}
 	}
 	const special = syscall.S_ISUID | syscall.S_ISGID | syscall.S_ISVTX
-	if s.Mode&syscall.S_IFMT == syscall.S_IFREG && s.Mode&special == 0 {
+	kind := s.Mode & syscall.S_IFMT
+	if (kind == syscall.S_IFREG || kind == syscall.S_IFDIR) && s.Mode&special == 0 {
+		mode := s.Mode & uint32(fs.ModePerm)
+		if kind == syscall.S_IFDIR {
+			mode |= uint32(fs.ModeDir)
+		}
 		return stat{
 			Size: s.Size, Mtime: int64(s.Mtim.Sec)*1e9 + int64(s.Mtim.Nsec), Ctime: ctime(&s),
-			Inode: uint64(s.Ino), Mode: s.Mode & uint32(fs.ModePerm),
+			Inode: uint64(s.Ino), Mode: mode,
 		}, nil
 	}
 	info, other := os.Lstat(name)

@@ -1,10 +1,8 @@
 package tree
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -38,6 +36,7 @@ type Workspace struct {
 	// index says, and recalls no answers. It is set before the first use.
 	Paranoid bool
 
+	hasher  *hasher
 	answers *answers
 	trace   *trace // what is asked of this view is noted there, if it is not nil
 	*known
@@ -59,8 +58,10 @@ type known struct {
 	looks atomic.Int64
 }
 
-func newKnown() *known {
-	k := &known{seen: map[string]Entry{}, listed: map[string]*listing{}, resolved: map[string]string{}}
+// newKnown is of a run that has looked at nothing, and is likely to look at so
+// many files.
+func newKnown(files int) *known {
+	k := &known{seen: make(map[string]Entry, files), listed: map[string]*listing{}, resolved: map[string]string{}}
 	k.turn.Store(1)
 	return k
 }
@@ -90,10 +91,11 @@ func OpenWorkspace(root, dist, state string) (*Workspace, error) {
 	w := &Workspace{
 		root: root, dist: path.Clean(dist), state: state,
 		index:   loadIndex(filepath.Join(state, "index")),
+		hasher:  &hasher{},
 		answers: newAnswers(filepath.Join(state, "answers")),
-		known:   newKnown(),
 		users:   flock.New(filepath.Join(state, "users.lock")),
 	}
+	w.known = newKnown(len(w.index.records))
 	if err := w.users.RLock(); err != nil {
 		return nil, fmt.Errorf("lock state directory: %w", err)
 	}
@@ -113,7 +115,7 @@ func (w *Workspace) IgnoreCache(dir string) {
 // yet; what it learns goes into the same stat index.
 func (w *Workspace) Fresh() *Workspace {
 	fresh := *w
-	fresh.known, fresh.trace = newKnown(), nil
+	fresh.known, fresh.trace = newKnown(0), nil
 	return &fresh
 }
 
@@ -223,6 +225,29 @@ func (w *Workspace) Lookup(p string) (Entry, error) {
 }
 
 func (w *Workspace) lookup(p string) (Entry, error) {
+	e, _, err := w.lookupText(p, nil)
+	return e, err
+}
+
+// Content is Digest that returns the content as well if the file had to be read
+// to be hashed: who wants both need not read it a second time. The text is nil
+// if the digest was known; otherwise it is in buf if there is room.
+func (w *Workspace) Content(p string, buf []byte) (action.Digest, []byte, error) {
+	if buf == nil {
+		buf = []byte{}
+	}
+	e, text, err := w.lookupText(p, buf)
+	w.trace.file(p, e, err)
+	if err != nil || e.IsLink {
+		d, err := w.Digest(p)
+		return d, nil, err
+	}
+	return e.Digest, text, nil
+}
+
+// lookupText is Lookup, with the content if there is a buffer for it and it was
+// read.
+func (w *Workspace) lookupText(p string, buf []byte) (Entry, []byte, error) {
 	w.mu.Lock()
 	e, ok := w.seen[p]
 	if !ok {
@@ -230,67 +255,59 @@ func (w *Workspace) lookup(p string) (Entry, error) {
 	}
 	w.mu.Unlock()
 	if ok {
-		return e, nil
+		return e, nil, nil
 	}
-	e, err := w.read(p)
+	e, b, err := w.read(p, buf)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, nil, err
 	}
 	w.mu.Lock()
 	w.seen[p] = e
 	w.mu.Unlock()
-	return e, nil
+	return e, b, nil
 }
 
-// read looks at the file itself, with the stat index.
-func (w *Workspace) read(p string) (Entry, error) {
+// read looks at the file itself, with the stat index. It returns the content
+// too if there is a buffer for it and it had to be read.
+func (w *Workspace) read(p string, buf []byte) (e Entry, b []byte, err error) {
 	abs := w.place(path.Clean(p))
 	w.looks.Add(1)
 	st, err := lstat(abs)
 	if err != nil {
-		return Entry{}, err
+		return Entry{}, nil, err
 	}
 	mode := fs.FileMode(st.Mode)
 	switch {
 	case mode&fs.ModeSymlink != 0:
 		target, err := os.Readlink(abs)
-		return Entry{IsLink: true, Link: filepath.ToSlash(target), stat: st}, err
+		return Entry{IsLink: true, Link: filepath.ToSlash(target), stat: st}, nil, err
 	case mode.IsDir():
-		return Entry{}, &fs.PathError{Op: "read", Path: p, Err: errIsDir}
+		return Entry{}, nil, &fs.PathError{Op: "read", Path: p, Err: errIsDir}
 	case !mode.IsRegular():
-		return Entry{}, &fs.PathError{Op: "read", Path: p, Err: errors.New("neither a file, a link nor a directory")}
+		return Entry{}, nil, &fs.PathError{Op: "read", Path: p, Err: errors.New("neither a file, a link nor a directory")}
 	}
-	exe := mode&0o111 != 0
-	if d, ok := w.index.lookup(p, st); ok && !w.Paranoid {
-		return Entry{Digest: d, Executable: exe, stat: st}, nil
+	e = Entry{Executable: mode&0o111 != 0, stat: st}
+	var known bool
+	if e.Digest, known = w.index.lookup(p, st); known && !w.Paranoid {
+		return e, nil, nil
 	}
 	at := w.index.now()
-	d, err := hashFile(abs)
-	if err != nil {
-		return Entry{}, err
+	if buf != nil {
+		e.Digest, b, err = readInto(buf, abs, st.Size)
+	} else {
+		e.Digest, err = w.hasher.hash(abs)
 	}
-	w.index.record(p, st, d, at)
-	return Entry{Digest: d, Executable: exe, stat: st}, nil
+	if err != nil {
+		return Entry{}, nil, err
+	}
+	w.index.record(p, st, e.Digest, at)
+	return e, b, nil
 }
 
 var (
 	errIsDir  = errors.New("is a directory")
 	errNotDir = errors.New("not a directory")
 )
-
-func hashFile(name string) (action.Digest, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return action.Digest{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return action.Digest{}, err
-	}
-	return action.Digest{Hash: [sha256.Size]byte(h.Sum(nil)), Size: n}, nil
-}
 
 // Forget drops what the run knows of p, because it was just written or
 // removed, and of the directories that it may have come into.
@@ -357,7 +374,7 @@ func (w *Workspace) changed(p string, f *File) bool {
 	if ok && statOf(info) == e.stat && e.Digest == f.Digest {
 		return false
 	}
-	d, err := hashFile(w.Abs(p))
+	d, err := w.hasher.hash(w.Abs(p))
 	return err != nil || d != f.Digest
 }
 
@@ -421,14 +438,19 @@ func (w *Workspace) list(p string, decode bool) ([]fs.DirEntry, []byte, error) {
 func (w *Workspace) readDir(p string) (*listing, error) {
 	abs := w.place(path.Clean(p))
 	w.looks.Add(1)
-	info, err := os.Stat(abs)
+	st, err := lstat(abs)
+	if mode := fs.FileMode(st.Mode); err == nil && mode&fs.ModeSymlink != 0 {
+		var info fs.FileInfo
+		if info, err = os.Stat(abs); err == nil {
+			st = statOf(info)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if !info.IsDir() {
+	if !fs.FileMode(st.Mode).IsDir() {
 		return nil, &fs.PathError{Op: "readdir", Path: p, Err: errNotDir}
 	}
-	st := statOf(info)
 	if b, ok := w.index.list(p, st); ok && !w.Paranoid {
 		return &listing{raw: b}, nil
 	}
