@@ -216,7 +216,7 @@ func (g *gatherer) add(p *goPackage) error {
 		g.input(land, name, f, true)
 	}
 	for _, f := range slices.Concat(p.IgnoredGoFiles, p.IgnoredOtherFiles) {
-		if !path.IsAbs(f) && (tested || !strings.HasSuffix(f, "_test.go")) {
+		if !path.IsAbs(f) && (tested || !strings.HasSuffix(f, "_test.go")) && !p.notRead[filepath.Join(p.Dir, f)] {
 			g.depends[path.Join(name, f)] = true
 		}
 	}

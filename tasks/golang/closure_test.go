@@ -65,6 +65,7 @@ func TestClosureIsRemembered(t *testing.T) {
 		{"README", map[string]string{"README.md": "other"}, false, ""},
 		{"embedded content", map[string]string{"internal/greet/static/a.txt": "other"}, false, ""},
 		{"another main", map[string]string{"cmd/other/main.go": "package main\n\nfunc main() {}\n"}, false, ""},
+		{"another platform's file", map[string]string{"internal/greet/os_windows.go": "package greet\n\nimport _ \"os\"\n\nconst system = \"w\"\n"}, false, ""},
 		{"dist appears", map[string]string{"dist/x": ""}, false, ""},
 		{"import", map[string]string{"third/lib/lib.go": "package lib\n\nimport _ \"os\"\n\nconst Name = \"lib\"\n"}, true, ""},
 		{"new file", map[string]string{"internal/greet/new.go": "package greet\n\nimport _ \"example.com/sample/internal/more\"\n"}, true, "internal/more/more.go"},

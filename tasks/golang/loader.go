@@ -15,11 +15,17 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // goPackage is what is wanted of a package.
-type goPackage struct{ load.Package }
+type goPackage struct {
+	load.Package
+	// notRead are ignored files whose content does not count, by their absolute
+	// names.
+	notRead map[string]bool
+}
 
 // packages lists what the query names: from the files themselves, or, where
 // that is not sure to be what the go command says, by go list. how says which,
@@ -27,8 +33,8 @@ type goPackage struct{ load.Package }
 func (c *closure) packages(ctx context.Context, tc *Toolchain, files engine.Files) (pkgs []*goPackage, how string, err error) {
 	list, err := c.load(ctx, tc, files)
 	if err == nil {
-		for _, p := range list {
-			pkgs = append(pkgs, &goPackage{*p})
+		for _, p := range list.Packages {
+			pkgs = append(pkgs, &goPackage{*p, list.NotRead})
 		}
 		return pkgs, "listed by airbuild", nil
 	}
@@ -41,7 +47,7 @@ func (c *closure) packages(ctx context.Context, tc *Toolchain, files engine.File
 }
 
 // load lists without a process.
-func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) ([]*load.Package, error) {
+func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) (*load.Result, error) {
 	q, err := c.question(ctx, tc, files)
 	if err != nil {
 		return nil, err
@@ -54,7 +60,7 @@ func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) (
 	if err != nil {
 		return nil, err
 	}
-	return r.Packages, nil
+	return r, nil
 }
 
 // factsIn opens what is remembered of source files. One process has one state
@@ -192,6 +198,19 @@ func (s loadSource) ReadFile(name string) ([]byte, error) { return os.ReadFile(n
 func (s loadSource) Digest(name string) (string, error) {
 	d, err := s.files.Digest(s.name(name))
 	return d.Hex(), err
+}
+
+// Content implements load.Content.
+func (s loadSource) Content(name string, buf []byte) (string, []byte, error) {
+	c, ok := s.files.(interface {
+		Content(path string, buf []byte) (action.Digest, []byte, error)
+	})
+	if !ok {
+		d, err := s.Digest(name)
+		return d, nil, err
+	}
+	d, text, err := c.Content(s.name(name), buf)
+	return d.Hex(), text, err
 }
 
 // args are the arguments of the go list that answers the query. Profiles

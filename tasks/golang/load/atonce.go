@@ -14,9 +14,7 @@ const fewFiles = 3
 func atOnce(numbers []int, do func(int)) {
 	workers := min(runtime.GOMAXPROCS(0), len(numbers)/fewFiles)
 	if workers < 2 {
-		for _, n := range numbers {
-			do(n)
-		}
+		inTurn(numbers, do)
 		return
 	}
 	var next atomic.Int64
@@ -29,4 +27,11 @@ func atOnce(numbers []int, do func(int)) {
 		})
 	}
 	p.Wait()
+}
+
+// inTurn is atOnce on this processor.
+func inTurn(numbers []int, do func(int)) {
+	for _, n := range numbers {
+		do(n)
+	}
 }

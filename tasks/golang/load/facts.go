@@ -59,6 +59,7 @@ const (
 	kindGo        byte = 'g' // a Go file
 	kindOther     byte = 'o' // a file of another language
 	kindDir       byte = 'd' // a directory of a frozen tree
+	kindSources   byte = 's' // the same, with what its sources say
 	kindToolchain byte = 't'
 	kindGoMod     byte = 'm' // a go.mod of the module cache
 )
@@ -235,7 +236,10 @@ func (f *Facts) writeAnew() error {
 	return nil
 }
 
-// factOf returns what a source file says.
+// usualSource is more than most source files have, in bytes.
+const usualSource = 32 << 10
+
+// factOf returns what a source file says. No fact points into the text.
 func (f *files) factOf(dir string, e *entry) (*fact, error) {
 	if e.fact != "" {
 		if out, ok := decodeFact(e.fact); ok {
@@ -243,7 +247,13 @@ func (f *files) factOf(dir string, e *entry) (*fact, error) {
 		}
 	}
 	name := join(dir, e.name)
-	digest, err := f.src.Digest(name)
+	buf, ok := f.buffers.Get().(*[]byte)
+	if !ok {
+		buf = new([]byte)
+		*buf = make([]byte, usualSource)
+	}
+	defer f.buffers.Put(buf)
+	digest, text, err := f.content(name, *buf)
 	if err != nil {
 		return nil, unsure("cannot read a file: %v", err)
 	}
@@ -257,25 +267,47 @@ func (f *files) factOf(dir string, e *entry) (*fact, error) {
 			return out, nil
 		}
 	}
-	out, err := f.scan(name, digest)
-	if err == nil {
-		f.facts.put(k, encodeFact(out))
+	if cap(text) > cap(*buf) {
+		*buf = text[:cap(text)]
 	}
-	return out, err
+	if text == nil {
+		if text, err = f.sameText(name, digest); err != nil {
+			return nil, err
+		}
+	}
+	f.parsed.Store(true)
+	out := factIn(name, text)
+	f.facts.put(k, encodeFact(out))
+	return out, nil
 }
 
-// scan reads a source file. What it says must not be remembered under another
-// content's digest, so a file that is being edited is refused; "" is any.
-func (f *files) scan(name, digest string) (*fact, error) {
+// content returns a file's digest, and its content if that was read for it.
+func (f *files) content(name string, buf []byte) (digest string, text []byte, err error) {
+	if c, ok := f.src.(Content); ok {
+		return c.Content(name, buf)
+	}
+	digest, err = f.src.Digest(name)
+	return digest, nil, err
+}
+
+// sameText reads a file that has a known digest. What it says must not be
+// remembered under another content's digest, so a file that is being edited is
+// refused.
+func (f *files) sameText(name, digest string) ([]byte, error) {
 	text, err := f.src.ReadFile(name)
 	if err != nil {
 		return nil, unsure("cannot read a file: %v", err)
 	}
-	if sum := sha256.Sum256(text); digest != "" && hex.EncodeToString(sum[:]) != digest {
+	if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != digest {
 		return nil, unsure("%s changed while it was read", name)
 	}
+	return text, nil
+}
+
+// factIn returns what a source file of this name says.
+func factIn(name string, text []byte) *fact {
 	if ext(name) == ".go" {
-		return scanGo(text), nil
+		return scanGo(text)
 	}
-	return scanOther(text), nil
+	return scanOther(text)
 }

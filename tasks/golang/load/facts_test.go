@@ -1,10 +1,14 @@
 package load
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -65,6 +69,75 @@ func (c *counting) ReadFile(name string) ([]byte, error) {
 	c.read = append(c.read, name)
 	c.mu.Unlock()
 	return c.Disk.ReadFile(name)
+}
+
+// With a Source that gives what it hashed, a project that is new to the host is
+// read once, and of GOROOT, which its packages only import, names alone and the
+// toolchain's tables.
+func TestNewFilesAreReadOnce(t *testing.T) {
+	dir := t.TempDir()
+	files := map[string]string{
+		"go.mod": "module m.x\n\ngo 1.26\n", "a.go": "package m\n\nimport (\n\t_ \"m.x/b\"\n\t_ \"m.x/c\"\n\t_ \"net/http\"\n)\n",
+		"b/b_windows.go": "package b\n", "b/tagged.go": "//go:build never\n\npackage b\n",
+	}
+	for i := range 8 {
+		files[fmt.Sprintf("b/b%d.go", i)] = fmt.Sprintf("package b\n\nvar B%d int\n", i)
+		files[fmt.Sprintf("c/c%d.go", i)] = fmt.Sprintf("package c\n\nimport _ \"m.x/b\"\n\nvar C%d int\n", i)
+	}
+	tree(t, dir, files)
+	q := newQuery(t, dir, "linux/amd64", ".")
+	q.Std = false
+	src := &contents{}
+	r, err := Load(q, src, OpenFacts(filepath.Join(t.TempDir(), "facts")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range src.read {
+		_, table := below(filepath.Join(q.GOROOT, "src", "internal"), name) // what the toolchain knows of platforms
+		if base := filepath.Base(name); !slices.Contains([]string{"go.mod", "go.sum", "go.env", "VERSION"}, base) && !table {
+			t.Errorf("read apart from its digest: %s", name)
+		}
+	}
+	if len(src.read) > 8 {
+		t.Errorf("read: %v", src.read)
+	}
+	for name, n := range src.asked {
+		if n != 1 {
+			t.Errorf("asked for %d times: %s", n, name)
+		}
+	}
+	if want := 1 + 8 + 8 + 1; len(src.asked) != want {
+		t.Errorf("%d files were asked for, not %d: %v", len(src.asked), want, src.asked)
+	}
+	if want := map[string]bool{filepath.Join(dir, "b", "b_windows.go"): true}; !reflect.DeepEqual(r.NotRead, want) {
+		t.Errorf("not read: %v, want %v", r.NotRead, want)
+	}
+	var ignored []string
+	for _, p := range r.Packages {
+		ignored = append(ignored, p.IgnoredGoFiles...)
+	}
+	if want := []string{"b_windows.go", "tagged.go"}; !reflect.DeepEqual(ignored, want) {
+		t.Errorf("ignored: %v, want %v", ignored, want)
+	}
+}
+
+// contents is a Content that counts.
+type contents struct {
+	counting
+	asked map[string]int
+}
+
+func (c *contents) Content(name string, buf []byte) (string, []byte, error) {
+	b, err := os.ReadFile(name)
+	b = append(buf[:0], b...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked == nil {
+		c.asked = map[string]int{}
+	}
+	c.asked[name]++
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), b, err
 }
 
 func TestFactsSurviveDamage(t *testing.T) {
@@ -193,4 +266,43 @@ func FuzzValues(f *testing.F) {
 		}
 		decodeToolchain(s)
 	})
+}
+
+// The buffer that a text was read into is used again.
+func TestFactsDoNotPointIntoTheText(t *testing.T) {
+	text := []byte("// Copyright\n\n//go:build linux && !never\n\n//go:debug panicnil=1\npackage main\n\n// #cgo LDFLAGS: -lm\nimport \"C\"\n\nimport (\n\t_ \"embed\"\n\t\"fmt\"\n)\n\n//go:embed a/*.txt b\nvar _ string\n")
+	f := scanGo(text)
+	want := encodeFact(f)
+	for i := range text {
+		text[i] = 'x'
+	}
+	if got := encodeFact(f); !bytes.Equal(got, want) {
+		t.Errorf("it says %q, and said %q", got, want)
+	}
+	if len(f.imports) != 3 || len(f.cgo) != 1 || len(f.embeds) != 2 || len(f.debug) != 1 || f.constraint == "" {
+		t.Errorf("it says too little: %q", want)
+	}
+	other := []byte("// +build linux\n\n// +build arm64\n\nTEXT x(SB)\n")
+	f = scanOther(other)
+	want = encodeFact(f)
+	clear(other)
+	if got := encodeFact(f); !bytes.Equal(got, want) || len(f.plus) != 2 {
+		t.Errorf("it says %q, and said %q", got, want)
+	}
+}
+
+// Whoever claims a directory, it may be asked for again.
+func TestAheadIsTakenTwice(t *testing.T) {
+	for range 200 {
+		a := newAhead(func(string, []entry) []*fact { return []*fact{{pkg: "p"}} })
+		for range 2 {
+			a.begin("d", nil)
+			for range 3 {
+				if known, ok := a.take("d"); ok && known[0].pkg != "p" {
+					t.Fatalf("took %v", known)
+				}
+			}
+		}
+		a.end()
+	}
 }

@@ -95,6 +95,10 @@ type Module struct {
 type Result struct {
 	// Packages has every package once, its imports before itself.
 	Packages []*Package
+	// NotRead has, by their absolute names, the ignored files whose names alone
+	// say that they are not for the target: the answer does not hang on their
+	// content.
+	NotRead map[string]bool
 }
 
 // NotSure says why Load has no answer. The go command has one, or a better
@@ -114,7 +118,9 @@ func Load(q Query, src Source, facts *Facts) (*Result, error) {
 	if facts == nil {
 		facts = &Facts{}
 	}
-	l := &loader{q: &q, facts: facts, files: newFiles(&q, src, facts), nodes: map[string]*node{}, std: map[string]bool{}}
+	l := &loader{q: &q, facts: facts, files: newFiles(&q, src, facts), nodes: map[string]*node{}, std: map[string]bool{}, notRead: map[string]bool{}}
+	l.ahead = newAhead(func(dir string, list []entry) []*fact { return l.readFacts(dir, list, inTurn) })
+	defer l.ahead.end()
 	if err := l.init(); err != nil {
 		return nil, err
 	}
@@ -131,7 +137,7 @@ func Load(q Query, src Source, facts *Facts) (*Result, error) {
 	for _, n := range all {
 		n.named = true
 	}
-	r := &Result{}
+	r := &Result{NotRead: l.notRead}
 	for _, n := range postorder(all) {
 		p := n.Package
 		p.DepOnly = !n.named
@@ -153,6 +159,9 @@ type loader struct {
 	mods  *modules
 	nodes map[string]*node
 	std   map[string]bool // import path → is there such a package in GOROOT
+	ahead *ahead
+	// notRead is Result.NotRead.
+	notRead map[string]bool
 }
 
 // init reads what all packages have in common: the toolchain and the modules.
@@ -254,6 +263,7 @@ func (l *loader) complete(n *node) (err error) {
 
 // importAll loads imports of n.
 func (l *loader) importAll(n *node, paths []string) ([]*node, error) {
+	l.readAhead(n, paths)
 	var out []*node
 	for _, path := range paths {
 		if path == "C" {
@@ -272,6 +282,29 @@ func (l *loader) importAll(n *node, paths []string) ([]*node, error) {
 		out = append(out, dep)
 	}
 	return out, nil
+}
+
+// readAhead begins to read what n imports, unless all so far was remembered: then
+// it would cost more than it gives. A mistake is found again when it is loaded.
+func (l *loader) readAhead(n *node, paths []string) {
+	if !l.files.parsed.Load() {
+		return
+	}
+	for _, path := range paths {
+		if path == "C" {
+			continue
+		}
+		at, err := l.find(path, n)
+		if err != nil {
+			return
+		}
+		if at.std && !l.q.Std || l.nodes[at.path] != nil || l.files.identity(at.dir) != "" {
+			continue
+		}
+		if list, err := l.files.list(at.dir); list != nil && err == nil {
+			l.ahead.begin(at.dir, list)
+		}
+	}
 }
 
 // implicit returns the imports of n with those that the compiler and the

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // A Source is where files are read. All paths are absolute. An error that is
@@ -40,6 +43,14 @@ func (Disk) Digest(name string) (string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// A Content is a Source that can give what it read to find a digest, so that a
+// file which is new to it is read once.
+type Content interface {
+	// Content is Digest with the content, in buf if there is room, or nil if
+	// that did not have to be read.
+	Content(name string, buf []byte) (digest string, text []byte, err error)
 }
 
 // An entry is a file or directory as a listing has it.
@@ -78,14 +89,19 @@ type files struct {
 	frozen []frozen
 	work   string // nothing below is frozen
 	dirs   map[string][]entry
+	said   map[string][]entry // frozen directories, with what their sources say
 	absent map[string]bool
+	// parsed: a source file had to be; others of the project are likely to.
+	parsed atomic.Bool
+	// buffers are *[]byte, for texts that are read and forgotten.
+	buffers sync.Pool
 }
 
 // A frozen tree's files are what they are as long as its identity stands.
 type frozen struct{ dir, identity string }
 
 func newFiles(q *Query, src Source, facts *Facts) *files {
-	f := &files{src: src, facts: facts, work: q.Project, dirs: map[string][]entry{}, absent: map[string]bool{}}
+	f := &files{src: src, facts: facts, work: q.Project, dirs: map[string][]entry{}, said: map[string][]entry{}, absent: map[string]bool{}}
 	if q.Release {
 		f.freeze(q.GOROOT, "goroot "+q.GOVERSION)
 	}
@@ -123,24 +139,57 @@ func (f *files) list(dir string) ([]entry, error) {
 	}
 	identity := f.identity(dir)
 	if identity == "" {
-		return f.read(dir, false)
+		return f.read(dir)
 	}
-	k := makeKey(kindDir, identity, dir)
-	if b := f.facts.get(k); b != "" {
-		if out, ok := decodeEntries(b); ok {
-			f.dirs[dir] = out
-			return out, nil
-		}
+	if out, ok := f.remembered(kindSources, identity, dir); ok {
+		f.dirs[dir], f.said[dir] = out, out
+		return out, nil
 	}
-	out, err := f.read(dir, true)
+	if out, ok := f.remembered(kindDir, identity, dir); ok {
+		f.dirs[dir] = out
+		return out, nil
+	}
+	out, err := f.read(dir)
 	if err == nil && out != nil {
-		f.facts.put(k, encodeEntries(out))
+		f.facts.put(makeKey(kindDir, identity, dir), encodeEntries(out))
 	}
 	return out, err
 }
 
-// read reads a directory, for a frozen one with what its sources say.
-func (f *files) read(dir string, sources bool) ([]entry, error) {
+// remembered returns a directory of a frozen tree from Facts.
+func (f *files) remembered(kind byte, identity, dir string) ([]entry, bool) {
+	b := f.facts.get(makeKey(kind, identity, dir))
+	if b == "" {
+		return nil, false
+	}
+	return decodeEntries(b)
+}
+
+// listSources is list, for a frozen directory with what its sources say. Most of
+// GOROOT is only asked whether there is a package.
+func (f *files) listSources(dir string) ([]entry, error) {
+	identity := f.identity(dir)
+	if identity == "" {
+		return f.list(dir)
+	}
+	list, err := f.list(dir)
+	if list == nil || err != nil {
+		return nil, err
+	}
+	if out, ok := f.said[dir]; ok {
+		return out, nil
+	}
+	out := slices.Clone(list)
+	if err := f.scanAll(dir, out); err != nil {
+		return nil, err
+	}
+	f.facts.put(makeKey(kindSources, identity, dir), encodeEntries(out))
+	f.said[dir] = out
+	return out, nil
+}
+
+// read reads a directory.
+func (f *files) read(dir string) ([]entry, error) {
 	list, err := f.src.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.absent[dir] = true
@@ -150,28 +199,36 @@ func (f *files) read(dir string, sources bool) ([]entry, error) {
 		return nil, unsure("cannot read a directory: %v", err)
 	}
 	out := make([]entry, len(list))
-	var scan []int
 	for i, e := range list {
 		out[i] = entry{name: e.Name(), kind: kindOf(e.Type())}
-		if sources && out[i].kind == isFile && sourceExt(ext(out[i].name)) && !hidden(out[i].name) {
+	}
+	f.dirs[dir] = out
+	return out, nil
+}
+
+// scanAll adds to a listing what the source files say.
+func (f *files) scanAll(dir string, list []entry) error {
+	var scan []int
+	for i, e := range list {
+		if e.fact == "" && e.kind == isFile && sourceExt(ext(e.name)) && !hidden(e.name) {
 			scan = append(scan, i)
 		}
 	}
 	errs := make([]error, len(list))
 	atOnce(scan, func(i int) {
-		fact, err := f.scan(join(dir, out[i].name), "")
-		if err == nil {
-			out[i].fact = string(encodeFact(fact))
+		text, err := f.src.ReadFile(join(dir, list[i].name))
+		if err != nil {
+			errs[i] = unsure("cannot read a file: %v", err)
+			return
 		}
-		errs[i] = err
+		list[i].fact = string(encodeFact(factIn(list[i].name, text)))
 	})
 	for _, err := range errs {
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	f.dirs[dir] = out
-	return out, nil
+	return nil
 }
 
 // has reports whether a directory has an entry of this name that is no

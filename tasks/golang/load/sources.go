@@ -67,7 +67,7 @@ func (p *Package) listFor(ext string) *[]string {
 
 // readSources reads the package in a directory.
 func (l *loader) readSources(dir string) (*sources, error) {
-	list, err := l.files.list(dir)
+	list, err := l.files.listSources(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,10 @@ func (l *loader) readSources(dir string) (*sources, error) {
 		return nil, unsure("no directory %s", dir)
 	}
 	s := &sources{dir: dir}
-	known := l.readAhead(dir, list)
+	known, ok := l.ahead.take(dir)
+	if !ok {
+		known = l.readFacts(dir, list, atOnce)
+	}
 	for i := range list {
 		if err := l.addFile(s, &list[i], known[i]); err != nil {
 			return nil, err
@@ -96,9 +99,10 @@ func (l *loader) readSources(dir string) (*sources, error) {
 	return s, nil
 }
 
-// readAhead finds out what the source files of a directory say, on all
-// processors. What it could not, it leaves out: addFile has the words for it.
-func (l *loader) readAhead(dir string, list []entry) []*fact {
+// readFacts finds out what the source files of a directory say; each calls a
+// function for each number. What it could not, it leaves out: addFile has the
+// words for it.
+func (l *loader) readFacts(dir string, list []entry, each func([]int, func(int))) []*fact {
 	known := make([]*fact, len(list))
 	var read []int
 	for i := range list {
@@ -110,7 +114,7 @@ func (l *loader) readAhead(dir string, list []entry) []*fact {
 			read = append(read, i)
 		}
 	}
-	atOnce(read, func(i int) {
+	each(read, func(i int) {
 		if f, err := l.files.factOf(dir, &list[i]); err == nil {
 			known[i] = f
 		}
@@ -138,6 +142,9 @@ func (l *loader) addFile(s *sources, e *entry, known *fact) error {
 		return err
 	}
 	f := &fact{}
+	if !ok {
+		l.notRead[join(s.dir, e.name)] = true
+	}
 	if ok && ext != ".syso" {
 		if f = known; f == nil {
 			if f, err = l.files.factOf(s.dir, e); err != nil {
