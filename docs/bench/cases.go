@@ -265,7 +265,11 @@ func (b *bench) restore(p *project) ([]contender, error) {
 	list := []contender{
 		{name: "airbuild, restore", argv: []string{b.airbuild(), "run", "release"}, env: env, check: allHits(p.steps()),
 			before: removed(dist, filepath.Join(store, "workspaces"))},
-		{name: "airbuild, no-op", argv: []string{b.airbuild(), "run", "release"}, env: env, check: allHits(p.steps())},
+		// The first run after a restore hashes what was written within the
+		// resolution of the file system's clock. It is not the no-op that is
+		// meant, and would make the goal easier.
+		{name: "airbuild, no-op", argv: []string{b.airbuild(), "run", "release"}, env: env, check: allHits(p.steps()),
+			before: func() error { return b.command(p.dir, env, b.airbuild(), "run", "release") }},
 		{name: "turbo, restore", argv: []string{"turbo", "run", "--log-order=grouped", "sums"}, env: p.env, check: turboHits(p.steps()),
 			before: removed(filepath.Join(p.dir, "out-turbo"))},
 		{name: "limit: cp of the outputs", argv: []string{"cp", "-r", dist, copied}, limit: true, before: removed(copied)},
