@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -246,6 +247,41 @@ func TestInstallToolchainRefuses(t *testing.T) {
 				t.Error("written outside")
 			}
 		})
+	}
+}
+
+// What was verified just now is not verified again; what it says counts all the
+// same, and what it does not say of a toolchain is found out.
+func TestInstallVerifiedToolchain(t *testing.T) {
+	p := published(t)
+	proven, err := proxytree.Verify(t.Context(), p.Dir, proxytree.Options{Database: p.Key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := *proven
+	record.Modules = slices.Clone(proven.Modules)
+	for i := range record.Modules {
+		record.Modules[i].Evidence = proxytree.ByRecord
+	}
+	install := func(r *proxytree.Report, trust bool) error {
+		o := proxytree.InstallOptions{Options: proxytree.Options{Database: p.Key}, Verified: r, TrustRecord: trust}
+		_, err := proxytree.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), o)
+		return err
+	}
+	if err := install(proven, false); err != nil {
+		t.Error(err)
+	}
+	if err := install(&record, false); !proxytree.IsRefusal(err) {
+		t.Errorf("by record: %v", err)
+	}
+	if err := install(&record, true); err != nil {
+		t.Error(err)
+	}
+	p.WriteFile(p.Path(tc.Module(), "zip"), proxytest.Zip(t, tc.Module(), goroot("go1.30.1 evil")))
+	for name, r := range map[string]*proxytree.Report{"none": nil, "of others": {}} {
+		if err := install(r, true); !proxytree.IsRefusal(err) {
+			t.Errorf("report %s: %v", name, err)
+		}
 	}
 }
 

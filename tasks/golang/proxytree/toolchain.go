@@ -80,6 +80,10 @@ type InstallOptions struct {
 	// proof. It is as good as the signature on what carried the tree, so it
 	// is for callers who have verified that.
 	TrustRecord bool
+	// Verified is what Verify has just said of this very tree, without an error,
+	// while nobody else wrote there: the zip, which is large, is not hashed once
+	// more. Nil: it is verified here.
+	Verified *Report
 }
 
 // ErrNoToolchain says that a tree does not hold a toolchain.
@@ -121,24 +125,38 @@ func installed(root string, t Toolchain) bool {
 	return err == nil && strings.TrimSpace(line) == t.Version
 }
 
-// verifyToolchain verifies the zip alone.
+// verifyToolchain verifies the zip alone, unless that was done.
 func verifyToolchain(dir string, t Toolchain, o InstallOptions) error {
 	db, err := ParseDatabase(o.Database)
 	if err != nil {
 		return err
 	}
-	v, err := newVerifier(dir, db, o.Sums)
-	if err != nil {
-		return err
+	m, known := o.Verified.find(t.Module())
+	if !known {
+		v, err := newVerifier(dir, db, o.Sums)
+		if err != nil {
+			return err
+		}
+		if m, err = v.version(&tree{dir: dir}, files{Version: t.Module(), zip: true}); err != nil {
+			return err
+		}
 	}
-	m, err := v.version(&tree{dir: dir}, files{Version: t.Module(), zip: true})
-	switch {
-	case err != nil:
-		return err
-	case m.Evidence == Unverified, m.Evidence == ByRecord && !o.TrustRecord:
+	if m.Evidence == Unverified || m.Evidence == ByRecord && !o.TrustRecord {
 		return &ProofError{t.Module(), db.Name, errors.New("there is none, and no go.sum names it")}
 	}
 	return nil
+}
+
+// find returns what a report says of a module's zip; r may be nil.
+func (r *Report) find(m module.Version) (Module, bool) {
+	if r == nil {
+		return Module{}, false
+	}
+	i := slices.IndexFunc(r.Modules, func(x Module) bool { return x.Version == m && x.Sum != "" })
+	if i < 0 {
+		return Module{}, false
+	}
+	return r.Modules[i], true
 }
 
 // install unpacks beside root and renames.

@@ -161,7 +161,7 @@ func (t *goTree) Flush(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.install(ctx, report.Toolchains()); err != nil {
+	if err := t.install(ctx, report); err != nil {
 		return err
 	}
 	if err := t.mend(ctx, report); err != nil {
@@ -329,13 +329,13 @@ func (t *goTree) verify(ctx context.Context) (*proxytree.Report, error) {
 }
 
 // install unpacks the toolchains that run here.
-func (t *goTree) install(ctx context.Context, toolchains []proxytree.Toolchain) error {
-	for _, tc := range toolchains {
+func (t *goTree) install(ctx context.Context, report *proxytree.Report) error {
+	for _, tc := range report.Toolchains() {
 		if tc.Host != HostName(runtime.GOOS, runtime.GOARCH) {
 			continue
 		}
 		// The bundle was signed, or the user said that it need not be.
-		o := proxytree.InstallOptions{TrustRecord: true}
+		o := proxytree.InstallOptions{TrustRecord: true, Verified: report}
 		if _, err := proxytree.InstallToolchain(ctx, t.incomingDir(), tc, Toolchains(t.places.cache), o); err != nil {
 			if proxytree.IsRefusal(err) {
 				err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
