@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"io/fs"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/langserver"
+	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang"
+)
+
+func (a *app) lspCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "lsp",
+		Short: "Serve an editor: mistakes, completion, explanations, layout",
+		Long: "Speak the Language Server Protocol on standard input and output. Editors start it for\n" +
+			"files called Airbuildfile and *.airbuild.hcl. It runs nothing and writes nothing.",
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return a.lsp(c.Context()) },
+	}
+}
+
+func (a *app) lsp(ctx context.Context) error {
+	o := langserver.Options{
+		In: a.in, Out: a.out, Version: readVersion().Version, Check: a.check,
+		Stages: map[string]*tasks.Schema{}, Meta: pipelines.MetaSchema(),
+	}
+	p := &project{env: a.lookupEnv, gocf: &golang.Config{LookupEnv: a.lookupEnv}}
+	a.configure(p)
+	for name, t := range pipelines.Tasks(p.gocf, p.keys, p.packages, p.outward) {
+		o.Stages[name] = t.Schema()
+	}
+	for _, e := range pipelines.Embedded() {
+		o.Pipelines = append(o.Pipelines, e.Name)
+	}
+	return langserver.Serve(ctx, o)
+}
+
+// check plans a project from files for its mistakes. Toolchains are not looked for:
+// that this host lacks one is no mistake of the file.
+func (a *app) check(ctx context.Context, root, name string, files fs.FS) (map[string][]byte, hcl.Diagnostics) {
+	vars, err := a.variables()
+	if err != nil {
+		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
+	}
+	p := &project{root: root, file: name, env: a.lookupEnv, gocf: &golang.Config{LookupEnv: a.lookupEnv, Root: root}}
+	a.configure(p)
+	o := a.planOptions(ctx, p, vars, func(string, string) error { return nil })
+	o.Project.Files = files
+	plan, diags := pipelines.Load(files, name, o)
+	if plan == nil {
+		return nil, diags
+	}
+	return plan.Sources, diags
+}
