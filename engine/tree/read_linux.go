@@ -2,7 +2,7 @@ package tree
 
 import "syscall"
 
-// readSmall reads a file that is smaller than buf into it, with three system
+// readSmall reads a file that is smaller than buf into it, with four system
 // calls: the os package would make ten, most of them to find out that a plain
 // file cannot be waited for. ok is false for whatever else there may be, and
 // for a file that did not fit; the os package has the words for it.
