@@ -13,6 +13,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // What became of a step.
@@ -115,6 +116,9 @@ func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad ma
 	follows := v.follows(id, bad)
 	switch {
 	case !ok || made.key.Hash == [32]byte{} || made.status != engine.Done.String() && made.status != engine.Hit.String():
+		if unsigned := v.unsigned(id); follows != "" && unsigned != "" {
+			return stepVerdict{Status: stepFollows, Reason: "it needs " + unsigned + ", which cannot sign here what " + follows + " made"}, nil
+		}
 		out := stepVerdict{Status: stepFailed, Reason: v.masked(step, firstOf(made.err, made.status, "it was not run"))}
 		if follows != "" {
 			out.Reason += " (after " + follows + ")"
@@ -214,6 +218,17 @@ func (v *verification) follows(id engine.StepID, bad map[engine.StepID]bool) str
 	for _, need := range v.plan.Graph.Closure([]engine.StepID{id}) {
 		if need != id && bad[need] {
 			return v.plan.Graph.Steps[need].Name
+		}
+	}
+	return ""
+}
+
+// unsigned names a step that another needs and whose secret is not here.
+func (v *verification) unsigned(id engine.StepID) string {
+	g := v.plan.Graph
+	for _, need := range g.Closure([]engine.StepID{id}) {
+		if tasks.LackingSecret(&g.Steps[need]) != "" {
+			return g.Steps[need].Name
 		}
 	}
 	return ""
