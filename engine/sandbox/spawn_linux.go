@@ -39,18 +39,9 @@ type result struct {
 func (n *initProcess) handle(r *request, fds []int) {
 	switch r.Op {
 	case "start":
-		s := spawn{r, fds, make(chan result)}
-		n.spawner <- s
-		res := <-s.done
+		n.launch(spawn{r, fds, make(chan result)})
 		for _, fd := range fds {
 			unix.Close(fd)
-		}
-		if res.err != nil {
-			code := errno(res.err)
-			if code == 0 {
-				code = int(unix.EINVAL)
-			}
-			n.link.send(reply{Op: "started", ID: r.ID, Errno: code})
 		}
 	case "signal":
 		pgid, ok := n.groups.Load(r.ID)
@@ -72,6 +63,30 @@ func (n *initProcess) handle(r *request, fds []int) {
 	}
 }
 
+// launch has a process started, and tells. The spawner must not tell by itself:
+// its thread is filtered, and would wait for a supervisor that may wait for it.
+func (n *initProcess) launch(s spawn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.spawner <- s
+	res := <-s.done
+	if res.err != nil {
+		code := errno(res.err)
+		if code == 0 {
+			code = int(unix.EINVAL)
+		}
+		n.link.send(reply{Op: "started", ID: s.r.ID, Errno: code})
+		return
+	}
+	n.running[res.pid] = s.r.ID
+	n.groups.Store(s.r.ID, res.pid)
+	n.link.send(reply{Op: "started", ID: s.r.ID})
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
 // killAll ends every group. In a process namespace the end of this process
 // ends what has left its group, too.
 func (n *initProcess) killAll() {
@@ -85,7 +100,7 @@ func (n *initProcess) killAll() {
 // filter, fewer capabilities, no new privileges) is the thread's own and is
 // inherited by what the thread starts.
 func (n *initProcess) spawn(w *watcher, started chan<- error) {
-	runtime.LockOSThread() // and never unlocked
+	runtime.LockOSThread() // and never unlocked; nothing that is filtered may be called here
 	n.wake = make(chan struct{}, 1)
 	if err := n.restrict(w); err != nil {
 		started <- err
@@ -106,20 +121,8 @@ func (n *initProcess) start(s spawn) result {
 		Files: []uintptr{uintptr(s.fds[0]), uintptr(s.fds[1]), uintptr(s.fds[2])},
 		Sys:   &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	pid, err := syscall.ForkExec(string(s.r.Path), toStrings(s.r.Args), attr)
-	if err != nil {
-		return result{err: err}
-	}
-	n.running[pid] = s.r.ID
-	n.groups.Store(s.r.ID, pid)
-	n.link.send(reply{Op: "started", ID: s.r.ID})
-	select {
-	case n.wake <- struct{}{}:
-	default:
-	}
-	return result{pid: pid}
+	return result{pid, err}
 }
 
 // reap waits for every child: those that were started, and those whose own
