@@ -15,15 +15,12 @@ stage "go_tidy" "tidy" {
   mode        = "check"
 }
 
-# Both come after tidy, which fetches the modules that are not here yet.
 stage "go_vet" "vet" {
   description = "What the compiler lets pass and is wrong all the same"
-  after       = [stage.tidy]
 }
 
 stage "go_test" "test" {
   description = "The tests of all packages"
-  after       = [stage.tidy]
   when        = var.test
 }
 

@@ -45,6 +45,9 @@ type closure struct {
 	// network: the step may fetch, and so may the go list that answers for it.
 	// It is not in the closure's name: the answer is the same.
 	network bool
+	// fetch: what go.mod and go.sum pin may be fetched before the step, though
+	// it has no network itself.
+	fetch bool
 
 	ModFiles []string // go.mod, go.sum, go.work, …: what is read beside packages
 	Vendor   string   // the vendor directory in use, or ""

@@ -32,6 +32,9 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 	if err != nil {
 		return "", nil, err
 	}
+	if err := l.cfg.fetchFor(ctx, tc, s); err != nil {
+		return "", nil, err
+	}
 	if s.Type == "go_test" {
 		// Tests wait more than they compute, and what they see of the machine
 		// must not depend on what else runs.

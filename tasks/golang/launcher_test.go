@@ -96,7 +96,7 @@ func TestModulesComeFromLocalTreesWithoutANetwork(t *testing.T) {
 			return "https://proxy.example,direct", true
 		case "GOPRIVATE":
 			return "corp.example", true
-		case "GONOPROXY", "GONOSUMDB":
+		case "GONOPROXY", "GONOSUMDB", "GOVCS":
 			return "", false
 		}
 		return host(name)

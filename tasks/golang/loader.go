@@ -226,22 +226,13 @@ func (c *closure) args() []string {
 }
 
 // ask runs go list, with the sources of modules that the step itself has: what
-// the step could not fetch must not be in its key.
+// nothing but a fetch in the step could bring must not be in its key. What
+// go.mod and go.sum pin is fetched for both.
 func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([]*goPackage, error) {
-	env, err := c.cfg.ownEnv(ctx)
-	if err != nil {
-		return nil, err
+	out, err := c.run(ctx, tc, files.Root(), c.network)
+	if err != nil && c.mayFetch() && ctx.Err() == nil {
+		out, err = c.run(ctx, tc, files.Root(), true)
 	}
-	sources, err := c.cfg.sourcesEnv(env, c.Proxy, c.network)
-	if err != nil {
-		return nil, err
-	}
-	env = append(env, sources...)
-	for _, v := range c.Env {
-		env = append(env, v.Name+"="+v.Value)
-	}
-	dir := filepath.Join(files.Root(), filepath.FromSlash(c.Dir))
-	out, err := runGo(ctx, tc, dir, env, c.args()...)
 	if err != nil {
 		return nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(c.Patterns, " "), err)
 	}
@@ -255,4 +246,22 @@ func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([
 		}
 		pkgs = append(pkgs, p)
 	}
+}
+
+// run runs go list for the query and returns what it printed. It writes neither
+// go.mod nor go.sum: a module that go.sum has no sum of is an error.
+func (c *closure) run(ctx context.Context, tc *Toolchain, root string, network bool) ([]byte, error) {
+	env, err := c.cfg.ownEnv(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sources, err := c.cfg.sourcesEnv(env, c.Proxy, network)
+	if err != nil {
+		return nil, err
+	}
+	env = append(env, sources...)
+	for _, v := range c.Env {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	return runGo(ctx, tc, filepath.Join(root, filepath.FromSlash(c.Dir)), env, c.args()...)
 }

@@ -227,7 +227,7 @@ func (mode modMode) apply(s *engine.Step) {
 func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
 	c := &closure{
 		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
-		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network,
+		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network, fetch: network(b),
 	}
 	if mode.flag == "vendor" {
 		c.Vendor = m.VendorDir
