@@ -103,6 +103,22 @@ func TestPatchedDelta(t *testing.T) {
 	h.check(y)
 }
 
+// An old content can be a base where the bundle has it too, and leaves it out.
+func TestPatchOfWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	x := patchTree()
+	x["artifacts"]["old*"] = oldProgram(x)
+	h := newHost(t)
+	h.imports(bundleOf(t, x.spec(1)))
+	y, s := patchedSpec(t, h, x)
+	delta := bundleOf(t, s)
+	if delta.index.patched() != 1 {
+		t.Errorf("%d contents are patched", delta.index.patched())
+	}
+	h.imports(delta)
+	h.check(y)
+}
+
 // A receiver that is not known to read patches gets none.
 func TestNoPatchesForOlderReaders(t *testing.T) {
 	t.Parallel()

@@ -44,9 +44,9 @@ type loaded struct {
 
 // newPatcher looks at old contents that may be like ones of the given sizes,
 // which are those that are carried and could be patched. Contents that the
-// bundle has itself are no bases. dir gets a file with the patches, which goes
+// bundle carries itself are no bases. dir gets a file with the patches, which goes
 // with close.
-func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]byte]int, dir string) (*patcher, error) {
+func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]byte]bool, dir string) (*patcher, error) {
 	p := &patcher{table: gearTable(), by: map[uint64][]int{}, loaded: loaded{number: -1}}
 	for _, in := range nearest(candidates(spec, carried), sizes) {
 		s, err := p.sketch(ctx, in)
@@ -77,13 +77,12 @@ func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]b
 }
 
 // candidates are the old contents that can be bases, each once.
-func candidates(spec Spec, carried map[[32]byte]int) []Input {
+func candidates(spec Spec, carried map[[32]byte]bool) []Input {
 	old := slices.Clone(spec.Old)
 	slices.SortFunc(old, func(a, b Input) int { return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:]) })
 	old = slices.CompactFunc(old, func(a, b Input) bool { return a.Digest == b.Digest })
 	return slices.DeleteFunc(old, func(in Input) bool {
-		_, known := carried[in.Digest.Hash]
-		return known || in.Digest.Size < leastPatched || in.Digest.Size > maxPatchBase || !spec.Base.Has(in.Digest)
+		return carried[in.Digest.Hash] || in.Digest.Size < leastPatched || in.Digest.Size > maxPatchBase || !spec.Base.Has(in.Digest)
 	})
 }
 

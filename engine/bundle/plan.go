@@ -227,8 +227,14 @@ func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, a
 			sizes = append(sizes, list[i].digest.Size)
 		}
 	}
+	carried := map[[32]byte]bool{} // those that the bundle itself leaves out can be bases
+	for i := range list {
+		if list[i].kind != contentBase {
+			carried[list[i].digest.Hash] = true
+		}
+	}
 	var err error
-	if p.patches, err = newPatcher(ctx, spec, sizes, at, dir); err != nil {
+	if p.patches, err = newPatcher(ctx, spec, sizes, carried, dir); err != nil {
 		return nil, err
 	}
 	m := newMeter(progress, PhasePatch, total, 0)
