@@ -14,7 +14,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/engine"
@@ -230,17 +229,7 @@ func TestMistakes(t *testing.T) {
 		{"template.etc/site.conf.mode", "Invalid mode", tmpl(attrs{"template.etc/site.conf.mode": "0111"})},
 		{"template.../x.source", "Invalid path", attrs{"template.../x.source": tasktest.Files("plain.tmpl")}},
 	} {
-		b := block("/srv/site", tt.set)
-		steps, diags := task{&Config{}}.Plan(b)
-		i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return strings.Contains(d.Summary+" "+d.Detail, tt.want) })
-		switch {
-		case len(steps) > 0 || !diags.HasErrors():
-			t.Errorf("%s: it is planned", tt.want)
-		case i < 0:
-			t.Errorf("%s: not told: %v", tt.want, diags)
-		case diags[i].Subject == nil || *diags[i].Subject != b.RangeOf(tt.at):
-			t.Errorf("%s: told at %v, want the place of %s, %v", tt.want, diags[i].Subject, tt.at, b.RangeOf(tt.at))
-		}
+		tasktest.WantErrorAt(t, task{&Config{}}, block("/srv/site", tt.set), tt.at, tt.want)
 	}
 }
 

@@ -16,8 +16,6 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
@@ -203,17 +201,7 @@ func TestMistakes(t *testing.T) {
 		{"goproxy.version", "Not a version of the module", with(goproxy, attrs{"goproxy.version": "v2.0.0"})},
 		{"goproxy.directory", "Invalid directory", with(goproxy, attrs{"goproxy.directory": ""})},
 	} {
-		b := block(tt.set)
-		steps, diags := task{&Config{}}.Plan(b)
-		i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return strings.Contains(d.Summary+" "+d.Detail, tt.want) })
-		switch {
-		case len(steps) > 0 || !diags.HasErrors():
-			t.Errorf("%s: it is planned", tt.want)
-		case i < 0:
-			t.Errorf("%s: not told: %v", tt.want, diags)
-		case diags[i].Subject == nil || *diags[i].Subject != b.RangeOf(tt.at):
-			t.Errorf("%s: told at %v, want the place of %s, %v", tt.want, diags[i].Subject, tt.at, b.RangeOf(tt.at))
-		}
+		tasktest.WantErrorAt(t, task{&Config{}}, block(tt.set), tt.at, tt.want)
 	}
 	// Loopback and names in the address need no more words.
 	for _, u := range []string{"http://127.0.0.1:8080/x", "http://localhost/{name}?a=b", "http://[::1]/"} {

@@ -147,6 +147,22 @@ func WantError(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
 	}
 }
 
+// WantErrorAt plans a block that must be refused with the given words, at the
+// place of the named attribute.
+func WantErrorAt(t *testing.T, task tasks.Task, b *tasks.Block, at, words string) {
+	t.Helper()
+	steps, diags := task.Plan(b)
+	i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return strings.Contains(d.Summary+" "+d.Detail, words) })
+	switch {
+	case len(steps) > 0 || !diags.HasErrors():
+		t.Errorf("%s: it is planned", words)
+	case i < 0:
+		t.Errorf("%s: not told: %v", words, diags)
+	case diags[i].Subject == nil || *diags[i].Subject != b.RangeOf(at):
+		t.Errorf("%s: told at %v, want the place of %s, %v", words, diags[i].Subject, at, b.RangeOf(at))
+	}
+}
+
 // Run runs a step's tool in a fresh directory over the input root in and
 // returns the directory and the log. Processes run with PATH from the test.
 func Run(t *testing.T, tools map[string]engine.Tool, s engine.Step, in fs.FS) (dir, log string, err error) {
