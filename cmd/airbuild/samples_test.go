@@ -21,6 +21,8 @@ import (
 
 	"golang.org/x/mod/module"
 	modzip "golang.org/x/mod/zip"
+
+	"github.com/airbuild/airbuild/engine/host/hosttest"
 )
 
 // The samples are small projects as users have them. Each has an Airbuildfile
@@ -40,7 +42,7 @@ func newSample(t *testing.T, from string) *sample {
 	if err := os.CopyFS(root, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
-	home := t.TempDir()
+	home := hosttest.Home(t, t.TempDir())
 	goenv := goEnv(t, "GOCACHE", "GOMODCACHE")
 	return &sample{t: t, root: root, env: []string{
 		"AIRBUILD_CACHE=" + t.TempDir(), "HOME=" + home, "USERPROFILE=" + home,

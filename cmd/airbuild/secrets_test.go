@@ -18,6 +18,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/airbuild/airbuild/engine/host/hosttest"
 	"github.com/airbuild/airbuild/engine/trace"
 )
 
@@ -159,8 +160,7 @@ func (w *secretWorld) write(name, text string) {
 }
 
 func (w *secretWorld) env() []string {
-	home := filepath.Join(w.top, "home")
-	os.MkdirAll(home, 0o777)
+	home := hosttest.Home(w.t, filepath.Join(w.top, "home"))
 	return append(os.Environ(), "HOME="+home, "AIRBUILD_CACHE="+filepath.Join(w.top, "cache"), "AIRBUILD_KEYS="+filepath.Join(home, "keys"),
 		"PLANTED_TOKEN="+secretEnv, "AIRBUILD_VAR_lines="+secretLines, "AIRBUILD_VAR_plain="+secretPlain, "AIRBUILD_VAR_odd="+secretOdd,
 		"GIT_AUTHOR_NAME=t", "GIT_AUTHOR_EMAIL=t@example.com", "GIT_COMMITTER_NAME=t", "GIT_COMMITTER_EMAIL=t@example.com", "NO_COLOR=1")

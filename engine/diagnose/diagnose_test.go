@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/airbuild/airbuild/engine/host/hosttest"
 )
 
 var update = flag.Bool("update", false, "rewrite the samples from what the programs say now, and the diagnoses")
@@ -110,7 +112,7 @@ func provoke(t *testing.T, script, gocache string) string {
 	cmd := exec.CommandContext(ctx, "sh", "-c", script)
 	cmd.Dir = work
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"), "LC_ALL=C", "PWD=" + work,
+		"PATH=" + os.Getenv("PATH"), "HOME=" + hosttest.Home(t, filepath.Join(dir, "home")), "TMPDIR=" + filepath.Join(dir, "tmp"), "LC_ALL=C", "PWD=" + work,
 		"GOCACHE=" + gocache, "GOMODCACHE=" + filepath.Join(dir, "home", "mod"), "GOFLAGS=-modcacherw", "GOPROXY=off", "GOTOOLCHAIN=local", "GOENV=off",
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CEILING_DIRECTORIES=" + dir, "GIT_TERMINAL_PROMPT=0",
 	}

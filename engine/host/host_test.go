@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/airbuild/airbuild/engine/host/hosttest"
 	"github.com/airbuild/airbuild/engine/host/want"
 )
 
@@ -98,7 +99,7 @@ func TestTake(t *testing.T) {
 	dir := t.TempDir()
 	f, err := Take(context.Background(), Options{
 		Airbuild: "test", Disks: map[string]string{"tmp": dir + "/not/there/yet"}, Tools: []string{"go", "no-such-program"}, Env: []string{"LANG", "GOPROXY"},
-		Environ: []string{"LANG=C", "SECRET_TOKEN=abc123", "GOPROXY=https://user:hunter2@proxy.example,direct", "PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "=C:=x"},
+		Environ: []string{"LANG=C", "SECRET_TOKEN=abc123", "GOPROXY=https://user:hunter2@proxy.example,direct", "PATH=" + os.Getenv("PATH"), "HOME=" + hosttest.Home(t, t.TempDir()), "=C:=x"},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -21,6 +21,8 @@ import (
 	"golang.org/x/mod/sumdb/dirhash"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/airbuild/airbuild/engine/host/hosttest"
 )
 
 // A dep is a module of a test's tree.
@@ -273,8 +275,8 @@ func TestStockGo(t *testing.T) {
 			c := exec.CommandContext(context.Background(), goCommand, command...)
 			c.Dir = filepath.Join(dir, "p")
 			c.Env = []string{
-				"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "USERPROFILE=" + dir, "GOPATH=" + filepath.Join(dir, "gopath"), "GOCACHE=" + goCache(t, goCommand),
-				"GOPROXY=http://" + addr + "/goproxy", "GOSUMDB=" + key, "GOENV=off", "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local", "GOTELEMETRY=off",
+				"PATH=" + os.Getenv("PATH"), "HOME=" + hosttest.Home(t, dir), "USERPROFILE=" + dir, "GOPATH=" + filepath.Join(dir, "gopath"), "GOCACHE=" + goCache(t, goCommand),
+				"GOPROXY=http://" + addr + "/goproxy", "GOSUMDB=" + key, "GOENV=off", "GOFLAGS=-modcacherw", "GOTOOLCHAIN=local",
 				"SystemRoot=" + os.Getenv("SystemRoot"),
 			}
 			c.Stdout, c.Stderr = &out, &out
