@@ -113,6 +113,9 @@ type Summary struct {
 	Damaged                                      int           // store entries found damaged
 	// CompileHits and CompileMisses are the sums of the steps' Compiled.
 	CompileHits, CompileMisses int
+	// Answers are the entries of the store that say what the steps' inputs came
+	// to; see Options.CarryAnswers.
+	Answers []action.Digest
 	// Failures are the steps that failed, first root cause first.
 	Failures []Failure
 	// Interrupted is set when the context ended the run.

@@ -18,8 +18,8 @@ type Asker interface {
 	// Question identifies what is asked: it differs for two Listers that may
 	// answer differently while the workspace is the same, and for two
 	// versions of one that do. An error means that the answer cannot be
-	// remembered.
-	Question() (string, error)
+	// remembered, or not for those who ask.
+	Question(*Asking) (string, error)
 	// Costly reports whether listing costs more than to look at a few files.
 	Costly() bool
 }
@@ -32,6 +32,10 @@ const questionVersion = "airbuild inputs 1"
 // quicker looked at than remembered.
 const fewInputs = 64
 
+// fewSights are what an answer rests on that is quicker asked again than
+// remembered, unless it is costly.
+const fewSights = 16
+
 // errNoQuestion: what the step is made of is not remembered.
 var errNoQuestion = errors.New("its inputs are not remembered")
 
@@ -39,20 +43,22 @@ var errNoQuestion = errors.New("its inputs are not remembered")
 // Lister says. Facts and the command are no part of it. A Lister that is no
 // Asker, a step that is quickly looked at, and a run without a Program have
 // none.
-func (r *run) question(s *Step) (tree.Question, error) {
+func (r *run) question(s *Step) (tree.Question, error) { return r.ask(s, r.o.Program, nil) }
+
+func (r *run) ask(s *Step, program string, asking *Asking) (tree.Question, error) {
 	many := len(s.Inputs) > fewInputs || slices.ContainsFunc(s.Inputs, func(i Input) bool { return i.Kind == FromGlob })
 	asker, ok := s.Lister.(Asker)
-	many = many || ok && asker.Costly()
-	if r.o.Program == "" || s.Lister != nil && !ok || !many {
+	many = many || costly(s)
+	if program == "" || s.Lister != nil && !ok || !many {
 		return tree.Question{}, errNoQuestion
 	}
 	w := &textWriter{}
 	w.text(questionVersion)
-	w.text(r.o.Program)
+	w.text(program)
 	w.text(r.o.Workspace.Rules())
 	w.number(uint64(s.Mode))
 	if ok {
-		q, err := asker.Question()
+		q, err := asker.Question(asking)
 		if err != nil {
 			return tree.Question{}, err
 		}
@@ -64,6 +70,12 @@ func (r *run) question(s *Step) (tree.Question, error) {
 		}
 	}
 	return sha256.Sum256(w.b), nil
+}
+
+// costly reports whether it costs much to find out what the inputs are.
+func costly(s *Step) bool {
+	asker, ok := s.Lister.(Asker)
+	return ok && asker.Costly()
 }
 
 // askInput writes one input as declared; of another step's output what it is.
@@ -207,8 +219,13 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 		return r.prepareAll(ctx, id, r.o.Workspace)
 	}
 	if !r.whole && !r.o.forces(id) && !s.NoCache {
-		if text, ok := r.o.Workspace.Recall(q); ok {
+		text, ok := r.o.Workspace.Recall(q)
+		if !ok && r.adopt(ctx, s, q) {
+			text, ok = r.o.Workspace.Recall(q)
+		}
+		if ok {
 			if k, ok := unmarshalKnown(text); ok {
+				r.carries(id, q, false)
 				return r.keyed(id, k, nil), nil
 			}
 		}
@@ -219,7 +236,10 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 		return nil, err
 	}
 	k := known{root: p.Inputs.Root, facts: p.listing.Facts, notes: p.Notes}
-	r.o.Workspace.Remember(q, k.marshal(), v)
+	if v.Sights() >= fewSights || costly(s) {
+		r.o.Workspace.Remember(q, k.marshal(), v)
+		r.carries(id, q, true)
+	}
 	return p, nil
 }
 

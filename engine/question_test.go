@@ -34,7 +34,7 @@ func (l askingLister) List(_ context.Context, files engine.Files) (engine.Listin
 
 func (askingLister) Costly() bool { return true }
 
-func (l askingLister) Question() (string, error) {
+func (l askingLister) Question(*engine.Asking) (string, error) {
 	if l.question == "" {
 		return "", errors.New("none")
 	}

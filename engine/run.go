@@ -43,6 +43,13 @@ type Options struct {
 	// workspace is not relied on, because it may have looked otherwise. Empty
 	// remembers nothing.
 	Program string
+	// ProgramFile is the executable of this very program, an absolute path with
+	// slashes. What is found out about the inputs of steps goes into the store
+	// for other hosts that have the same one. Empty for what stays here.
+	ProgramFile string
+	// CarryAnswers puts that into the store even if it was found out before,
+	// and tells in Summary.Answers where it is.
+	CarryAnswers bool
 	// Pipeline is the name under which the run's outputs are recorded, so
 	// that the next run of it knows what is stale. Empty for single targets.
 	Pipeline string
@@ -76,7 +83,8 @@ type run struct {
 	made        []*made
 	skippedData map[StepID]struct{}
 	// whole: inputs are looked at even where they are remembered.
-	whole bool
+	whole   bool
+	carried carrying
 
 	// owner:
 	steps    []StepID
@@ -828,7 +836,7 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	removed, err := r.sweep()
 	r.sum.Removed = removed
-	return errors.Join(err, r.hist.save(), r.o.Workspace.Save())
+	return errors.Join(err, r.hist.save(), r.carry(ctx), r.o.Workspace.Save())
 }
 
 // A queue is a heap of steps, the one with the longest way to the end first.

@@ -16,7 +16,7 @@ func (Programs) Costly() bool { return false }
 
 // Question implements engine.Asker: which file each program is, at the end of
 // all links. The file's content is asked of Files.
-func (ps Programs) Question() (string, error) {
+func (ps Programs) Question(*engine.Asking) (string, error) {
 	var b strings.Builder
 	for _, p := range ps {
 		if p.Missing != "" {

@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/pipelines"
@@ -85,6 +86,7 @@ type creation struct {
 	line    string
 	made    map[engine.StepID]carry.Made
 	outputs []string
+	answers []action.Digest // entries of the store, see engine.Summary
 	heads   map[string][]byte
 	hosts   []string
 	program map[string]string // airbuild for a host
@@ -281,6 +283,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 // make runs the targets, and what must run again to be carried.
 func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 	o := c.options()
+	o.CarryAnswers = true
 	var err error
 	if o.Executor, err = c.executor(); err != nil {
 		return err
@@ -309,6 +312,7 @@ func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 		if err := outcome(sum); err != nil {
 			return err
 		}
+		c.answers = sum.Answers
 		if len(o.ForceSteps) > 0 || slices.Contains(c.f.without, carry.GoCache) || !compiled {
 			return nil
 		}
@@ -406,7 +410,7 @@ func (c *creation) gathering(scratch string) (carry.Gathering, error) {
 	}
 	g := carry.Gathering{
 		Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Store: c.store, Scratch: scratch,
-		Made: c.steps(), Outputs: c.outputs, Hosts: c.hosts, Programs: c.program, Self: self,
+		Made: c.steps(), Answers: c.answers, Outputs: c.outputs, Hosts: c.hosts, Programs: c.program, Self: self,
 		Exclude: c.f.exclude, History: c.f.history, Extra: c.extra, Without: c.f.without, Heads: c.heads,
 	}
 	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {

@@ -132,9 +132,10 @@ func (s *session) close() error {
 
 // options are those of a run that looks up only.
 func (s *session) options() engine.Options {
+	file, stamp := program()
 	return engine.Options{
 		Store: s.store, Workspace: s.space,
-		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing, Program: programStamp(),
+		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing, Program: stamp, ProgramFile: file,
 		Memory: s.memory(), SecretSalt: s.salt,
 	}
 }
@@ -148,18 +149,18 @@ func (s *session) memory() int64 {
 	return host.TakeMemory().Usable()
 }
 
-// programStamp tells this airbuild from another one in the same place; "" if
-// it cannot.
-func programStamp() string {
+// program is airbuild's own executable, and what tells it from another one in
+// the same place; both empty if that cannot be known.
+func program() (file, stamp string) {
 	name, err := os.Executable()
 	if err != nil {
-		return ""
+		return "", ""
 	}
 	fi, err := os.Stat(name)
 	if err != nil {
-		return ""
+		return "", ""
 	}
-	return fmt.Sprintf("%s %d %d", name, fi.Size(), fi.ModTime().UnixNano())
+	return filepath.ToSlash(name), fmt.Sprintf("%s %d %d", name, fi.Size(), fi.ModTime().UnixNano())
 }
 
 // executor runs steps on this machine.

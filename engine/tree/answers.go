@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -63,11 +64,18 @@ type answer struct {
 }
 
 // A watched sight remembers in which turn of the workspace it was looked at:
-// twice the turn, plus one if it held.
+// four times the turn, plus what was seen.
 type watched struct {
 	sight
 	turn atomic.Uint64
 }
+
+// What a look at a sight came to.
+const (
+	sightFails = iota // it is not as it was
+	sightHolds
+	sightAsked // a goroutine is about to say
+)
 
 func newAnswers(file string) *answers { return &answers{file: file} }
 
@@ -90,6 +98,10 @@ func decodeAnswers(b []byte, known map[Question]*answer) error {
 	if !ok {
 		return errAnswers
 	}
+	return decodeAnswerFrames(b, known)
+}
+
+func decodeAnswerFrames(b []byte, known map[Question]*answer) error {
 	for len(b) > 0 {
 		if len(b) < 8 {
 			return errAnswers
@@ -217,9 +229,12 @@ func (w *Workspace) View() View {
 	return View{&v}
 }
 
-// answerMin is how many sights make an answer worth to be remembered: fewer
-// are asked again in no time.
-const answerMin = 16
+// Sights is how many things the view was asked for and saw.
+func (v View) Sights() int {
+	v.trace.mu.Lock()
+	defer v.trace.mu.Unlock()
+	return len(v.trace.sights)
+}
 
 // Remember keeps the answer to a question. It must hang on nothing but the
 // question and on what v was asked. It is not kept if it hangs on what cannot be
@@ -228,7 +243,7 @@ func (w *Workspace) Remember(question Question, text []byte, v View) {
 	t := v.trace
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if w.Paranoid || t.broken || len(t.sights) < answerMin {
+	if w.Paranoid || t.broken {
 		return
 	}
 	list := make([]sight, 0, len(t.sights))
@@ -280,8 +295,8 @@ func (w *Workspace) allHold(a *answer) bool {
 	holds := true
 	a.each(func(s *watched) bool {
 		switch s.turn.Load() {
-		case 2*turn + 1:
-		case 2 * turn:
+		case 4*turn + sightHolds:
+		case 4*turn + sightFails:
 			holds = false
 		default:
 			ask = append(ask, s)
@@ -294,16 +309,28 @@ func (w *Workspace) allHold(a *answer) bool {
 	var next atomic.Int64
 	var failed atomic.Bool
 	look := func() {
+		// Other answers rest on the same sights, and may be held against the
+		// workspace at this moment: what another goroutine looks at comes last.
+		var others []*watched
 		for !failed.Load() {
 			from := int(next.Add(sightChunk)) - sightChunk
 			if from >= len(ask) {
-				return
+				break
 			}
 			for _, s := range ask[from:min(from+sightChunk, len(ask))] {
-				if !w.stillHolds(s, turn) {
+				switch old := s.turn.Load(); {
+				case old == 4*turn+sightAsked || old>>2 != turn && !s.turn.CompareAndSwap(old, 4*turn+sightAsked):
+					others = append(others, s)
+				case !w.stillHolds(s, turn):
 					failed.Store(true)
 					return
 				}
+			}
+		}
+		for _, s := range others {
+			if failed.Load() || !w.stillHolds(s, turn) {
+				failed.Store(true)
+				return
 			}
 		}
 	}
@@ -319,16 +346,16 @@ func (w *Workspace) allHold(a *answer) bool {
 // stillHolds looks at one sight, unless another goroutine has in this turn.
 func (w *Workspace) stillHolds(s *watched, turn uint64) bool {
 	switch s.turn.Load() {
-	case 2*turn + 1:
+	case 4*turn + sightHolds:
 		return true
-	case 2 * turn:
+	case 4*turn + sightFails:
 		return false
 	}
 	if ok := w.see(&s.sight); ok {
-		s.turn.Store(2*turn + 1)
+		s.turn.Store(4*turn + sightHolds)
 		return true
 	}
-	s.turn.Store(2 * turn)
+	s.turn.Store(4*turn + sightFails)
 	return false
 }
 
@@ -367,28 +394,34 @@ func (a *answers) save() error {
 
 // frame encodes the answers that keep chooses; nil if there are none.
 func (a *answers) frame(keep func(*answer) bool) []byte {
-	var questions []Question
+	kept := map[Question]*answer{}
 	for q, x := range a.known {
 		if keep(x) {
-			questions = append(questions, q)
+			kept[q] = x
 		}
 	}
-	if len(questions) == 0 {
+	if len(kept) == 0 {
 		return nil
 	}
-	slices.SortFunc(questions, func(a, b Question) int { return bytes.Compare(a[:], b[:]) })
+	return encodeAnswers(kept, func(p string) string { return p })
+}
+
+// encodeAnswers returns a frame of answers by question; name says how a path is
+// written.
+func encodeAnswers(answers map[Question]*answer, name func(string) string) []byte {
+	questions := slices.SortedFunc(maps.Keys(answers), func(a, b Question) int { return bytes.Compare(a[:], b[:]) })
 	number := map[sight]int{}
 	var table []byte
 	var list []byte
 	for _, q := range questions {
-		x := a.known[q]
+		x := answers[q]
 		ids := make([]int, 0, x.n)
 		x.each(func(s *watched) bool {
 			id, ok := number[s.sight]
 			if !ok {
 				id = len(number)
 				number[s.sight] = id
-				table = appendText(append(table, s.kind), s.path)
+				table = appendText(append(table, s.kind), name(s.path))
 				if s.hashed() {
 					table = append(table, s.hash[:]...)
 				}

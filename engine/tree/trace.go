@@ -1,9 +1,11 @@
 package tree
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"path"
 	"sync"
 )
 
@@ -94,6 +96,26 @@ func (t *trace) dir(p string, raw []byte, err error) {
 	}
 }
 
+// counted is what of a directory's listing an answer can rest on: all but what
+// is ignored. A fresh checkout has no outputs, and carried sources have no .git.
+func (w *Workspace) counted(p string, raw []byte) []byte {
+	if p != path.Dir(w.dist) && p != path.Dir(w.cache) && !bytes.Contains(raw, []byte(".git\x00")) && !bytes.Contains(raw, []byte(TempPrefix)) {
+		return raw
+	}
+	var out []byte
+	for rest := raw; len(rest) > 0; {
+		n := bytes.IndexByte(rest, 0) + 1
+		if n == 0 {
+			n = len(rest)
+		}
+		if name := string(rest[1:max(n-1, 1)]); !w.Ignored(path.Join(p, name)) {
+			out = append(out, rest[:n]...)
+		}
+		rest = rest[n:]
+	}
+	return out
+}
+
 // realDir notes that a directory itself is at p.
 func (t *trace) realDir(p string) {
 	if t != nil {
@@ -117,7 +139,7 @@ func (w *Workspace) see(s *sight) bool {
 	_, raw, err := w.list(s.path, false)
 	switch s.kind {
 	case sightDir:
-		return err == nil && sha256.Sum256(raw) == s.hash
+		return err == nil && sha256.Sum256(w.counted(s.path, raw)) == s.hash
 	case sightNoDir:
 		return errors.Is(err, fs.ErrNotExist)
 	case sightNotDir:

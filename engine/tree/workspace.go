@@ -390,7 +390,9 @@ func (w *Workspace) rel(abs string) string {
 // answer stands until Forget. The caller must not change it.
 func (w *Workspace) ReadDir(p string) ([]fs.DirEntry, error) {
 	list, raw, err := w.list(p, true)
-	w.trace.dir(p, raw, err)
+	if w.trace != nil {
+		w.trace.dir(p, w.counted(p, raw), err)
+	}
 	return list, err
 }
 

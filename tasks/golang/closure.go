@@ -60,7 +60,7 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	if err != nil {
 		return engine.Listing{}, err
 	}
-	mem := memory{files: files, name: c.name(tc)}
+	mem := memory{files: files, name: c.name(tc, nil)}
 	if r := mem.load(); r != nil {
 		return r.listing(), nil
 	}
@@ -84,12 +84,12 @@ func (c *closure) lacking(ctx context.Context, err error) error {
 }
 
 // name identifies the query: the same name and the same record's files give
-// the same answer.
-func (c *closure) name(tc *Toolchain) string {
+// the same answer to who asks.
+func (c *closure) name(tc *Toolchain, a *engine.Asking) string {
 	b, err := json.Marshal(struct {
 		Go, Root string
 		Query    *closure
-	}{tc.Version, tc.Root, c})
+	}{tc.Version, a.Dir("GOROOT", filepath.ToSlash(tc.Root)), c})
 	if err != nil {
 		return "" // not reached: plain strings
 	}

@@ -38,14 +38,14 @@ func (*closure) Costly() bool { return true }
 func (*imports) Costly() bool { return true }
 
 // Question implements engine.Asker: there is one if each Lister has one.
-func (ls listers) Question() (string, error) {
+func (ls listers) Question(a *engine.Asking) (string, error) {
 	var all strings.Builder
 	for _, l := range ls {
 		asker, ok := l.(engine.Asker)
 		if !ok {
 			return "", errNoQuestion
 		}
-		q, err := asker.Question()
+		q, err := asker.Question(a)
 		if err != nil {
 			return "", err
 		}
@@ -54,25 +54,31 @@ func (ls listers) Question() (string, error) {
 	return all.String(), nil
 }
 
-// Question implements engine.Asker.
-func (i identity) Question() (string, error) {
+// Question implements engine.Asker. Of a Go that is no release, only this host
+// knows what it is.
+func (i identity) Question(a *engine.Asking) (string, error) {
 	tc, err := i.cfg.toolchain()
-	if err != nil {
+	switch {
+	case err != nil:
 		return "", err
+	case a.Elsewhere() && !tc.Release:
+		return "", errNoQuestion
+	case a.Elsewhere():
+		return fmt.Sprintf("go %q", tc.Version), nil
 	}
 	return fmt.Sprintf("go %q %q %t", tc.Version, tc.Bin, tc.Release), nil
 }
 
 // Question implements engine.Asker.
-func (c *closure) Question() (string, error) {
+func (c *closure) Question(a *engine.Asking) (string, error) {
 	tc, err := c.cfg.toolchain()
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("closure %d %s", recordVersion, c.name(tc)), nil
+	return fmt.Sprintf("closure %d %s", recordVersion, c.name(tc, a)), nil
 }
 
 // Question implements engine.Asker.
-func (l *imports) Question() (string, error) {
+func (l *imports) Question(*engine.Asking) (string, error) {
 	return fmt.Sprintf("imports %q %q %q", l.Roots, l.Dist, l.Vendor), nil
 }

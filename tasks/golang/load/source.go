@@ -19,6 +19,9 @@ type Source interface {
 	// ReadDir returns the entries of a directory, sorted by name; links are
 	// not followed.
 	ReadDir(dir string) ([]fs.DirEntry, error)
+	// ReadFrozen is ReadDir of a directory that nobody edits: in GOROOT of a
+	// release, or in the module cache.
+	ReadFrozen(dir string) ([]fs.DirEntry, error)
 	// ReadFile returns a file's content, following links.
 	ReadFile(name string) ([]byte, error)
 	// Digest returns the SHA-256 of a file's content in hexadecimal, following
@@ -31,6 +34,9 @@ type Disk struct{}
 
 // ReadDir implements Source.
 func (Disk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+// ReadFrozen implements Source.
+func (Disk) ReadFrozen(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
 
 // ReadFile implements Source.
 func (Disk) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
@@ -139,7 +145,7 @@ func (f *files) list(dir string) ([]entry, error) {
 	}
 	identity := f.identity(dir)
 	if identity == "" {
-		return f.read(dir)
+		return f.read(dir, f.src.ReadDir)
 	}
 	if out, ok := f.remembered(kindSources, identity, dir); ok {
 		f.dirs[dir], f.said[dir] = out, out
@@ -149,7 +155,7 @@ func (f *files) list(dir string) ([]entry, error) {
 		f.dirs[dir] = out
 		return out, nil
 	}
-	out, err := f.read(dir)
+	out, err := f.read(dir, f.src.ReadFrozen)
 	if err == nil && out != nil {
 		f.facts.put(makeKey(kindDir, identity, dir), encodeEntries(out))
 	}
@@ -189,8 +195,8 @@ func (f *files) listSources(dir string) ([]entry, error) {
 }
 
 // read reads a directory.
-func (f *files) read(dir string) ([]entry, error) {
-	list, err := f.src.ReadDir(dir)
+func (f *files) read(dir string, from func(string) ([]fs.DirEntry, error)) ([]entry, error) {
+	list, err := from(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		f.absent[dir] = true
 		return nil, nil

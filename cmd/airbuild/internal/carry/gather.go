@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
@@ -23,10 +24,11 @@ import (
 type Gathering struct {
 	Root, Dist, Cache string
 	Store             *store.Disk
-	Go                *golang.Config // nil: the project has no Go stages
-	Made              []Made         // every step that the bundle is for, with all that it needs
-	Outputs           []string       // project-relative: what the user takes away
-	Hosts             []string       // "linux/amd64"
+	Go                *golang.Config  // nil: the project has no Go stages
+	Made              []Made          // every step that the bundle is for, with all that it needs
+	Answers           []action.Digest // entries that say what the steps' inputs came to
+	Outputs           []string        // project-relative: what the user takes away
+	Hosts             []string        // "linux/amd64"
 	Programs          map[string]string
 	Self              string // this program's own file
 	Exclude           []string
@@ -171,7 +173,7 @@ func more(n int) string {
 }
 
 func (g *gathering) results(ctx context.Context) error {
-	c, err := Results(ctx, g.Store, g.Made)
+	c, err := Results(ctx, g.Store, g.Made, g.Answers)
 	g.Components = append(g.Components, c)
 	return err
 }

@@ -78,8 +78,9 @@ func (s *shelf) component(name string, metadata map[string]string) bundle.Compon
 
 // Results is the component of what the steps made: their entries, with every
 // blob that a hit needs. Steps that are never stored are left out. The keys'
-// own bytes come along where the store has them, for explain.
-func Results(ctx context.Context, s *store.Disk, made []Made) (bundle.Component, error) {
+// own bytes come along where the store has them, for explain. answers are the
+// entries that say what the steps' inputs came to.
+func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.Digest) (bundle.Component, error) {
 	sh := newShelf(s)
 	n := 0
 	for _, m := range made {
@@ -92,6 +93,11 @@ func Results(ctx context.Context, s *store.Disk, made []Made) (bundle.Component,
 		n++
 		if missing, err := s.Missing(ctx, []action.Digest{m.Key}); err == nil && len(missing) == 0 {
 			sh.blob(m.Key)
+		}
+	}
+	for _, key := range answers {
+		if err := sh.result(ctx, key); err != nil {
+			return bundle.Component{}, fmt.Errorf("carry what is known of inputs: %w", err)
 		}
 	}
 	return sh.component(Actions, map[string]string{"steps": fmt.Sprint(n)}), nil
