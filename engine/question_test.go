@@ -132,6 +132,25 @@ func TestRememberedInputsMendTheStore(t *testing.T) {
 	}
 }
 
+// TestALostCommandIsMended: it is at hand, so that nothing is looked at for it.
+func TestALostCommandIsMended(t *testing.T) {
+	b, calls := listed(t)
+	b.run()
+	whole := len(b.store.blobs)
+	delete(b.store.blobs, action.Of(b.graph.Steps[0].Command.Marshal()))
+	if len(b.store.blobs) == whole {
+		t.Fatal("nothing was lost")
+	}
+	b.run()
+	b.want("hit a")
+	if n := len(b.store.blobs); n != whole {
+		t.Errorf("%d blobs, at first %d", n, whole)
+	}
+	if n := calls.Load(); n != 1 {
+		t.Errorf("listed %d times", n)
+	}
+}
+
 // TestExplainShowsRememberedInputs: what is remembered explains as well.
 func TestExplainShowsRememberedInputs(t *testing.T) {
 	b, _ := listed(t)

@@ -501,6 +501,9 @@ func (r *run) mend(ctx context.Context, p *Prepared, res *action.Result) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
+	if !slices.Contains(missing, res.Metadata.Inputs) {
+		return r.putKey(ctx, p)
+	}
 	whole := *p
 	if same, err := r.fill(ctx, &whole); err != nil || !same {
 		return nil // what explains the key is gone, and so are its inputs
@@ -515,12 +518,23 @@ func (r *run) putParts(ctx context.Context, p *Prepared) (inputs action.Digest, 
 	if err != nil {
 		return inputs, err
 	}
-	for _, b := range [][]byte{p.Action.Marshal(), p.Command.Marshal(), msg.Marshal()} {
-		if inputs, err = r.o.Store.Put(ctx, bytes.NewReader(b)); err != nil {
-			return inputs, fmt.Errorf("store action: %w", err)
-		}
+	if err := r.putKey(ctx, p); err != nil {
+		return inputs, err
+	}
+	if inputs, err = r.o.Store.Put(ctx, bytes.NewReader(msg.Marshal())); err != nil {
+		return inputs, fmt.Errorf("store action: %w", err)
 	}
 	return inputs, nil
+}
+
+// putKey stores the key's own bytes and the command.
+func (r *run) putKey(ctx context.Context, p *Prepared) error {
+	for _, b := range [][]byte{p.Action.Marshal(), p.Command.Marshal()} {
+		if _, err := r.o.Store.Put(ctx, bytes.NewReader(b)); err != nil {
+			return fmt.Errorf("store action: %w", err)
+		}
+	}
+	return nil
 }
 
 // damaged turns the error of a damaged entry into the reason of a miss.

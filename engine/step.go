@@ -161,6 +161,9 @@ type Files interface {
 	State() string                             // a private directory for caches of this workspace; losing it costs time only
 	Digest(path string) (action.Digest, error) // content digest through the stat index
 	ReadDir(path string) ([]fs.DirEntry, error)
+	// ReadSources is ReadDir without files that no tool which builds looks at:
+	// documents and data.
+	ReadSources(path string) ([]fs.DirEntry, error)
 }
 
 // A Launcher prepares a program that steps name by argv[0], such as "go":

@@ -13,9 +13,10 @@ import (
 // disk is a workspace whose digests come straight from the files.
 type disk struct{}
 
-func (disk) Root() string                          { return "" }
-func (disk) State() string                         { return "" }
-func (disk) ReadDir(string) ([]fs.DirEntry, error) { return nil, fs.ErrInvalid }
+func (disk) Root() string                              { return "" }
+func (disk) State() string                             { return "" }
+func (disk) ReadSources(string) ([]fs.DirEntry, error) { return nil, fs.ErrInvalid }
+func (disk) ReadDir(string) ([]fs.DirEntry, error)     { return nil, fs.ErrInvalid }
 func (disk) Digest(p string) (action.Digest, error) {
 	b, err := os.ReadFile(filepath.FromSlash(p))
 	return action.Of(b), err

@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // cacheDir is the store's directory: --cache, $AIRBUILD_CACHE, or airbuild in
@@ -86,6 +87,7 @@ func (a *app) open(p *project) (_ *session, err error) {
 		return nil, otherCache(err)
 	}
 	s.space.IgnoreCache(cache)
+	s.space.IsSource = load.SourceName
 	s.store.Paranoid, s.space.Paranoid = a.paranoid, a.paranoid
 	return s, nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // answersMagic begins the file; a reader that finds another one starts empty.
-const answersMagic = "airbuild-answers-1\n"
+const answersMagic = "airbuild-answers-2\n"
 
 // A Question is the SHA-256 of what was asked.
 type Question [sha256.Size]byte
@@ -34,7 +34,7 @@ type Question [sha256.Size]byte
 // what many answers rest on is there once:
 //
 //	body:    uvarint number of sights, sights, uvarint number of answers, answers
-//	sight:   kind, text: path, then of kinds f, x and d 32 bytes SHA-256
+//	sight:   kind, text: path, then of kinds f, x, d and s 32 bytes SHA-256
 //	answer:  32 bytes question, text: the answer, uvarint number of sights,
 //	         of each the uvarint distance from the number before, the first from 0
 //

@@ -278,7 +278,7 @@ func TestAnswersDoNotGrowForever(t *testing.T) {
 	}
 }
 
-const answersFixture = "../../testdata/formats/answers-1"
+const answersFixture = "../../testdata/formats/answers-2"
 
 // fixtureAnswers are written by hand, so that they are the same everywhere.
 func fixtureAnswers() *answers {
@@ -290,9 +290,10 @@ func fixtureAnswers() *answers {
 		{sight: sight{kind: sightNoDir, path: "none"}},
 		{sight: sight{kind: sightNotDir, path: "a.txt"}},
 		{sight: sight{kind: sightReal, path: "dir"}},
+		{sight: sight{kind: sightSources, path: "src", hash: [32]byte{4}}},
 	}
 	return &answers{known: map[Question]*answer{
-		{7}: {text: []byte("seven"), table: list, sights: []byte{0, 1, 1, 1, 1, 1, 1}, n: 7},
+		{7}: {text: []byte("seven"), table: list, sights: []byte{0, 1, 1, 1, 1, 1, 1, 1}, n: 8},
 		{9}: {text: []byte("nine"), table: list, sights: []byte{1, 2}, n: 2},
 	}}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strings"
 	"sync"
 )
 
@@ -15,6 +16,7 @@ const (
 	sightProgram = 'x' // the same, executable
 	sightNone    = '-' // no file, link or directory
 	sightDir     = 'd' // a directory, or a link to one, with these entries
+	sightSources = 's' // the same, but of its files only those that are sources
 	sightNoDir   = 'n' // what would be listed is not there
 	sightNotDir  = 'o' // what would be listed is no directory
 	sightReal    = 'r' // a directory, no link to one
@@ -29,7 +31,7 @@ type sight struct {
 
 // hashed reports whether the sight's hash counts.
 func (s *sight) hashed() bool {
-	return s.kind == sightFile || s.kind == sightProgram || s.kind == sightDir
+	return s.kind == sightFile || s.kind == sightProgram || s.kind == sightDir || s.kind == sightSources
 }
 
 // A trace notes what was asked of a view of a workspace, and what was seen. Its
@@ -81,8 +83,8 @@ func (t *trace) file(p string, e Entry, err error) {
 	}
 }
 
-// dir notes the answer of ReadDir.
-func (t *trace) dir(p string, raw []byte, err error) {
+// dir notes the answer of ReadDir of w.
+func (t *trace) dir(w *Workspace, p string, raw []byte, err error) {
 	switch {
 	case t == nil:
 	case errors.Is(err, fs.ErrNotExist):
@@ -92,7 +94,18 @@ func (t *trace) dir(p string, raw []byte, err error) {
 	case err != nil:
 		t.fail()
 	default:
-		t.note('d', sight{kind: sightDir, path: p, hash: sha256.Sum256(raw)})
+		t.note('d', sight{kind: sightDir, path: p, hash: sha256.Sum256(w.counted(p, raw))})
+	}
+}
+
+// sources notes the answer of ReadSources of w.
+func (t *trace) sources(w *Workspace, p string, raw []byte, err error) {
+	switch {
+	case t == nil:
+	case err != nil:
+		t.dir(w, p, raw, err)
+	default:
+		t.note('s', sight{kind: sightSources, path: p, hash: w.sourcesHash(p, raw)})
 	}
 }
 
@@ -102,16 +115,30 @@ func (w *Workspace) counted(p string, raw []byte) []byte {
 	if p != path.Dir(w.dist) && p != path.Dir(w.cache) && !bytes.Contains(raw, []byte(".git\x00")) && !bytes.Contains(raw, []byte(TempPrefix)) {
 		return raw
 	}
-	var out []byte
-	for rest := raw; len(rest) > 0; {
-		n := bytes.IndexByte(rest, 0) + 1
-		if n == 0 {
-			n = len(rest)
+	return filter(make([]byte, 0, len(raw)), raw, func(_ byte, name string) bool { return !w.Ignored(path.Join(p, name)) })
+}
+
+// sourcesHash is the SHA-256 of what counts of a listing for ReadSources.
+func (w *Workspace) sourcesHash(p string, raw []byte) [sha256.Size]byte {
+	var buf [2 << 10]byte // no garbage for most directories: this is done for all of them
+	out := filter(buf[:0], w.counted(p, raw), func(kind byte, name string) bool { return kind != entryFile || w.IsSource(name) })
+	return sha256.Sum256(out)
+}
+
+// filter appends the entries of a listing, as the stat index has it, that keep
+// chooses.
+func filter(out, raw []byte, keep func(kind byte, name string) bool) []byte {
+	text := string(raw) // the names point into it
+	for at := 0; at < len(text); {
+		end := strings.IndexByte(text[at:], 0)
+		if end < 1 {
+			break // not as appendListing writes it
 		}
-		if name := string(rest[1:max(n-1, 1)]); !w.Ignored(path.Join(p, name)) {
-			out = append(out, rest[:n]...)
+		end += at
+		if keep(text[at], text[at+1:end]) {
+			out = append(out, raw[at:end+1]...)
 		}
-		rest = rest[n:]
+		at = end + 1
 	}
 	return out
 }
@@ -140,6 +167,8 @@ func (w *Workspace) see(s *sight) bool {
 	switch s.kind {
 	case sightDir:
 		return err == nil && sha256.Sum256(w.counted(s.path, raw)) == s.hash
+	case sightSources:
+		return err == nil && w.IsSource != nil && w.sourcesHash(s.path, raw) == s.hash
 	case sightNoDir:
 		return errors.Is(err, fs.ErrNotExist)
 	case sightNotDir:

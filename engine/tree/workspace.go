@@ -32,6 +32,11 @@ type Workspace struct {
 	index             *index
 	users             *flock.Flock // shared while open
 
+	// IsSource reports whether a tool that builds looks at files of this name;
+	// nil takes all for such. It is set before the first use, and the same in
+	// all runs of one program.
+	IsSource func(name string) bool
+
 	// Paranoid hashes every file and reads every directory, whatever the stat
 	// index says, and recalls no answers. It is set before the first use.
 	Paranoid bool
@@ -390,10 +395,28 @@ func (w *Workspace) rel(abs string) string {
 // answer stands until Forget. The caller must not change it.
 func (w *Workspace) ReadDir(p string) ([]fs.DirEntry, error) {
 	list, raw, err := w.list(p, true)
-	if w.trace != nil {
-		w.trace.dir(p, w.counted(p, raw), err)
-	}
+	w.trace.dir(w, p, raw, err)
 	return list, err
+}
+
+// ReadSources is ReadDir without the files that are no sources: what it returns
+// does not change when a document is added.
+func (w *Workspace) ReadSources(p string) ([]fs.DirEntry, error) {
+	if w.IsSource == nil {
+		return w.ReadDir(p)
+	}
+	list, raw, err := w.list(p, true)
+	w.trace.sources(w, p, raw, err)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]fs.DirEntry, 0, len(list))
+	for _, e := range list {
+		if !e.Type().IsRegular() || w.IsSource(e.Name()) {
+			out = append(out, e)
+		}
+	}
+	return out, nil
 }
 
 // list returns the entries of the directory at p, decoded if that is asked

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -229,7 +230,7 @@ func (g *gatherer) add(p *goPackage) error {
 		g.embeds(land, name, p.XTestEmbedPatterns, p.XTestEmbedFiles)
 	}
 	if g.c.Profiles && p.Name == "main" {
-		g.beside(land, name, func(f string) bool { return f == "default.pgo" })
+		g.beside(land, name, g.files.ReadSources, func(f string) bool { return f == "default.pgo" })
 	}
 	if tested && g.c.Data && len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
 		g.testData(land, name)
@@ -319,9 +320,9 @@ func (g *gatherer) watchTree(dir string) {
 	}
 }
 
-// beside takes in the files of a directory that are wanted.
-func (g *gatherer) beside(land, name string, want func(string) bool) {
-	entries, err := g.files.ReadDir(name)
+// beside takes in the files of a directory that are wanted, as read lists it.
+func (g *gatherer) beside(land, name string, read func(string) ([]fs.DirEntry, error), want func(string) bool) {
+	entries, err := read(name)
 	if err != nil {
 		return
 	}
@@ -336,7 +337,7 @@ func (g *gatherer) beside(land, name string, want func(string) bool) {
 // beside them. Hidden files and the Airbuildfile are no test's business.
 func (g *gatherer) testData(land, name string) {
 	g.watch(name, allNames)
-	g.beside(land, name, func(f string) bool {
+	g.beside(land, name, g.files.ReadDir, func(f string) bool {
 		return path.Ext(f) != ".go" && f[0] != '.' && f != "Airbuildfile" &&
 			!strings.HasSuffix(f, ".airbuild.hcl") && !strings.HasPrefix(f, "go.")
 	})

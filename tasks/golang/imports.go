@@ -71,7 +71,7 @@ func (s *importScan) dir(ctx context.Context, root, dir string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	entries, err := s.files.ReadDir(dir)
+	entries, err := s.files.ReadSources(dir)
 	if err != nil {
 		return err
 	}

@@ -191,6 +191,11 @@ func (s loadSource) name(abs string) string {
 // ReadDir implements load.Source.
 func (s loadSource) ReadDir(dir string) ([]fs.DirEntry, error) { return s.files.ReadDir(s.name(dir)) }
 
+// ReadSources implements load.Source.
+func (s loadSource) ReadSources(dir string) ([]fs.DirEntry, error) {
+	return s.files.ReadSources(s.name(dir))
+}
+
 // ReadFrozen implements load.Source. Its content hangs on versions and sums that
 // the answer names: nothing is to be looked at again while they stand.
 func (s loadSource) ReadFrozen(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }

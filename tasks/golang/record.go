@@ -14,6 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // recordVersion is the version of the form below. A record of another version
@@ -122,7 +123,7 @@ func (g *gatherer) covered(p string) bool {
 // watchPackages watches every directory that a pattern with "..." may find
 // packages in.
 func (g *gatherer) watchPackages(dir string) {
-	entries, err := g.files.ReadDir(dir)
+	entries, err := g.files.ReadSources(dir)
 	if err != nil {
 		return
 	}
@@ -154,7 +155,11 @@ func stampFile(files engine.Files, p string) (string, error) {
 
 // stampDir hashes the names in a directory, "" if there is none.
 func stampDir(files engine.Files, p string, kind names, dist string) (string, error) {
-	entries, err := files.ReadDir(p)
+	read := files.ReadSources
+	if kind == allNames {
+		read = files.ReadDir
+	}
+	entries, err := read(p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}
@@ -172,24 +177,13 @@ func stampDir(files engine.Files, p string, kind names, dist string) (string, er
 				continue
 			}
 			name += "/"
-		case kind != allNames && !sourceName(name):
+		case kind != allNames && !load.SourceName(name):
 			continue
 		}
 		b.WriteString(name)
 		b.WriteByte(0)
 	}
 	return action.Of([]byte(b.String())).Hex(), nil
-}
-
-// sourceName reports whether the go command looks at a file of this name in a
-// package's directory.
-func sourceName(name string) bool {
-	switch path.Ext(name) {
-	case ".go", ".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx",
-		".f", ".F", ".for", ".f90", ".s", ".S", ".sx", ".swig", ".swigcxx", ".syso":
-		return true
-	}
-	return name == "go.mod" || name == "go.work" || name == "default.pgo"
 }
 
 // A memory keeps the record of one query.

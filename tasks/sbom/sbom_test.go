@@ -255,6 +255,7 @@ func (s space) Digest(name string) (action.Digest, error) {
 	b, err := os.ReadFile(filepath.Join(s.root, name))
 	return action.Of(b), err
 }
+func (s space) ReadSources(name string) ([]fs.DirEntry, error) { return s.ReadDir(name) }
 func (s space) ReadDir(name string) ([]fs.DirEntry, error) {
 	return os.ReadDir(filepath.Join(s.root, name))
 }

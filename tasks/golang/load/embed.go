@@ -85,7 +85,7 @@ type match struct {
 
 // glob returns what the elements of a pattern match below a directory.
 func (e *embedder) glob(rel string, elems []string) ([]match, error) {
-	list, err := e.files.list(e.abs(rel))
+	list, err := e.files.listAll(e.abs(rel))
 	if err != nil {
 		return nil, err
 	}
@@ -133,21 +133,21 @@ func (e *embedder) checkPath(pattern, rel string) error {
 // isModule reports whether a directory has a go.mod, or anything of that name.
 func (e *embedder) isModule(rel string) (bool, error) {
 	dir, base := path.Split(rel)
-	parent, err := e.files.list(e.abs(path.Clean(dir + ".")))
+	parent, err := e.files.listAll(e.abs(path.Clean(dir + ".")))
 	if err != nil {
 		return false, err
 	}
 	if i, ok := find(parent, base); !ok || parent[i].kind != isDir {
 		return false, nil
 	}
-	list, err := e.files.list(e.abs(rel))
+	list, err := e.files.listAll(e.abs(rel))
 	_, ok := find(list, "go.mod")
 	return ok, err
 }
 
 // walk takes all files below a directory in, and returns how many there are.
 func (e *embedder) walk(pattern, rel string, all bool) (int, error) {
-	list, err := e.files.list(e.abs(rel))
+	list, err := e.files.listAll(e.abs(rel))
 	if err != nil {
 		return 0, err
 	}

@@ -19,6 +19,9 @@ type Source interface {
 	// ReadDir returns the entries of a directory, sorted by name; links are
 	// not followed.
 	ReadDir(dir string) ([]fs.DirEntry, error)
+	// ReadSources is ReadDir that may leave files out whose names are not
+	// SourceNames.
+	ReadSources(dir string) ([]fs.DirEntry, error)
 	// ReadFrozen is ReadDir of a directory that nobody edits: in GOROOT of a
 	// release, or in the module cache.
 	ReadFrozen(dir string) ([]fs.DirEntry, error)
@@ -34,6 +37,9 @@ type Disk struct{}
 
 // ReadDir implements Source.
 func (Disk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+// ReadSources implements Source.
+func (Disk) ReadSources(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
 
 // ReadFrozen implements Source.
 func (Disk) ReadFrozen(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
@@ -93,8 +99,9 @@ type files struct {
 	src    Source
 	facts  *Facts
 	frozen []frozen
-	work   string // nothing below is frozen
-	dirs   map[string][]entry
+	work   string             // nothing below is frozen
+	dirs   map[string][]entry // of what is not frozen, directories and source files
+	all    map[string][]entry // of what is not frozen, everything
 	said   map[string][]entry // frozen directories, with what their sources say
 	absent map[string]bool
 	// parsed: a source file had to be; others of the project are likely to.
@@ -107,7 +114,7 @@ type files struct {
 type frozen struct{ dir, identity string }
 
 func newFiles(q *Query, src Source, facts *Facts) *files {
-	f := &files{src: src, facts: facts, work: q.Project, dirs: map[string][]entry{}, said: map[string][]entry{}, absent: map[string]bool{}}
+	f := &files{src: src, facts: facts, work: q.Project, dirs: map[string][]entry{}, all: map[string][]entry{}, said: map[string][]entry{}, absent: map[string]bool{}}
 	if q.Release {
 		f.freeze(q.GOROOT, "goroot "+q.GOVERSION)
 	}
@@ -134,8 +141,8 @@ func (f *files) identity(dir string) string {
 	return ""
 }
 
-// list returns the entries of a directory; nil, without an error, if there is
-// none.
+// list returns the entries of a directory, of its files the sources at least;
+// nil, without an error, if there is none.
 func (f *files) list(dir string) ([]entry, error) {
 	if out, ok := f.dirs[dir]; ok {
 		return out, nil
@@ -145,7 +152,12 @@ func (f *files) list(dir string) ([]entry, error) {
 	}
 	identity := f.identity(dir)
 	if identity == "" {
-		return f.read(dir, f.src.ReadDir)
+		out, err := f.read(dir, f.src.ReadSources)
+		out = slices.DeleteFunc(out, func(e entry) bool { return e.kind == isFile && !SourceName(e.name) })
+		if out != nil {
+			f.dirs[dir] = out
+		}
+		return out, err
 	}
 	if out, ok := f.remembered(kindSources, identity, dir); ok {
 		f.dirs[dir], f.said[dir] = out, out
@@ -157,7 +169,26 @@ func (f *files) list(dir string) ([]entry, error) {
 	}
 	out, err := f.read(dir, f.src.ReadFrozen)
 	if err == nil && out != nil {
+		f.dirs[dir] = out
 		f.facts.put(makeKey(kindDir, identity, dir), encodeEntries(out))
+	}
+	return out, err
+}
+
+// listAll is list with all files.
+func (f *files) listAll(dir string) ([]entry, error) {
+	if f.identity(dir) != "" {
+		return f.list(dir)
+	}
+	if out, ok := f.all[dir]; ok {
+		return out, nil
+	}
+	if f.absent[dir] {
+		return nil, nil
+	}
+	out, err := f.read(dir, f.src.ReadDir)
+	if out != nil {
+		f.all[dir] = out
 	}
 	return out, err
 }
@@ -208,7 +239,6 @@ func (f *files) read(dir string, from func(string) ([]fs.DirEntry, error)) ([]en
 	for i, e := range list {
 		out[i] = entry{name: e.Name(), kind: kindOf(e.Type())}
 	}
-	f.dirs[dir] = out
 	return out, nil
 }
 

@@ -34,10 +34,23 @@ func ext(name string) string {
 // hidden reports whether the go command looks away from a name.
 func hidden(name string) bool { return name[0] == '_' || name[0] == '.' }
 
+// SourceName reports whether the go command looks at a file of this name in a
+// package's directory.
+func SourceName(name string) bool {
+	switch name {
+	case "go.mod", "go.work", "default.pgo":
+		return true
+	}
+	e := ext(name)
+	return e == ".syso" || sourceExt(e)
+}
+
+// noPackage has the lists of any package.
+var noPackage Package
+
 // sourceExt reports whether files with this extension have constraints.
 func sourceExt(ext string) bool {
-	var p Package
-	return ext == ".go" || p.listFor(ext) != nil && ext != ".syso"
+	return ext == ".go" || noPackage.listFor(ext) != nil && ext != ".syso"
 }
 
 // listFor returns the list that files of an extension other than .go are in.
