@@ -36,6 +36,7 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 	if p.project.Files == nil {
 		p.project.Files = fsys
 	}
+	p.project.Memo = &sync.Map{}
 	p.project.FindTool = findOnce(p.project.FindTool)
 	p.load(fsys, name)
 	p.evaluate()

@@ -5,6 +5,7 @@ package tasks
 
 import (
 	"io/fs"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -153,6 +154,9 @@ type Project struct {
 	// Confirmed: the user allowed this run to send things out, with --yes or
 	// because it runs in CI.
 	Confirmed bool
+	// Memo keeps what stage types found out about the project while this plan
+	// is made, by keys of types of their own; nil keeps nothing.
+	Memo *sync.Map
 	// Host is the machine that plans and runs.
 	HostOS, HostArch string
 }

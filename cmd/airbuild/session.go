@@ -66,7 +66,11 @@ type session struct {
 }
 
 // open opens the store and the workspace of p.
-func (a *app) open(p *project) (_ *session, err error) {
+func (a *app) open(p *project) (*session, error) { return a.openAhead(p, nil) }
+
+// openAhead is open, of which reading what is remembered has begun unless ahead
+// is nil.
+func (a *app) openAhead(p *project, ahead *tree.Ahead) (_ *session, err error) {
 	cache, err := a.cacheDir()
 	if err != nil {
 		return nil, err
@@ -83,7 +87,10 @@ func (a *app) open(p *project) (_ *session, err error) {
 	if s.store, err = store.Open(cache); err != nil {
 		return nil, otherCache(err)
 	}
-	if s.space, err = tree.OpenWorkspace(p.root, p.plan.Dist, stateDir(cache, p.root)); err != nil {
+	if ahead == nil {
+		ahead = tree.ReadAhead(stateDir(cache, p.root))
+	}
+	if s.space, err = ahead.Open(p.root, p.plan.Dist); err != nil {
 		return nil, otherCache(err)
 	}
 	s.space.IgnoreCache(cache)
@@ -106,6 +113,7 @@ func otherCache(err error) error {
 // openTargets loads the project, finds the steps that the arguments ask for, with
 // the pipeline's name if it is exactly one, and opens what running them needs.
 func (a *app) openTargets(ctx context.Context, js *ui.JSONSink, args []string) (*session, []engine.StepID, string, error) {
+	ahead := a.readAhead()
 	p, err := a.load(ctx, js)
 	if err != nil {
 		return nil, nil, "", err
@@ -114,8 +122,22 @@ func (a *app) openTargets(ctx context.Context, js *ui.JSONSink, args []string) (
 	if err != nil {
 		return nil, nil, "", err
 	}
-	s, err := a.open(p)
+	s, err := a.openAhead(p, ahead)
 	return s, ids, name, err
+}
+
+// readAhead begins to read what is remembered of the project while it is
+// planned; nil if it is not known where either is, which others tell.
+func (a *app) readAhead() *tree.Ahead {
+	root, _, err := a.findFile()
+	if err != nil {
+		return nil
+	}
+	cache, err := a.cacheDir()
+	if err != nil {
+		return nil
+	}
+	return tree.ReadAhead(stateDir(cache, root))
 }
 
 func (s *session) close() error {

@@ -90,14 +90,40 @@ type Entry struct {
 // OpenWorkspace opens the project at root. The stat index and other caches
 // that cost only time to lose are kept in state, which is made if need be.
 func OpenWorkspace(root, dist, state string) (*Workspace, error) {
+	return ReadAhead(state).Open(root, dist)
+}
+
+// An Ahead reads what is remembered of a workspace while something else is
+// done.
+type Ahead struct {
+	state   string
+	index   *index
+	answers *answers
+	done    sync.WaitGroup
+}
+
+// ReadAhead begins to read what is kept in state.
+func ReadAhead(state string) *Ahead {
+	a := &Ahead{state: state, answers: newAnswers(filepath.Join(state, "answers"))}
+	a.done.Go(func() {
+		a.index = loadIndex(filepath.Join(state, "index"))
+		a.answers.read()
+	})
+	return a
+}
+
+// Open is OpenWorkspace.
+func (a *Ahead) Open(root, dist string) (*Workspace, error) {
+	state := a.state
 	if err := os.MkdirAll(state, 0o777); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
+	a.done.Wait()
 	w := &Workspace{
 		root: root, dist: path.Clean(dist), state: state,
-		index:   loadIndex(filepath.Join(state, "index")),
+		index:   a.index,
 		hasher:  &hasher{},
-		answers: newAnswers(filepath.Join(state, "answers")),
+		answers: a.answers,
 		users:   flock.New(filepath.Join(state, "users.lock")),
 	}
 	w.known = newKnown(len(w.index.records))

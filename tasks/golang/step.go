@@ -56,7 +56,7 @@ func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, e
 
 // moduleOf reads the module that governs the stage's dir.
 func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
-	m, err := findModule(b.Project.Files, b.Meta.Dir, b.Meta.Env["GOWORK"] == "off")
+	m, err := moduleIn(b.Project, b.Meta.Dir, b.Meta.Env["GOWORK"] == "off")
 	switch {
 	case errors.Is(err, errNoModule):
 		where := "the project"
@@ -72,6 +72,32 @@ func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
 		// Whether an earlier run has left it there must not change the plan.
 		m.Vendored = false
 	}
+	return m, nil
+}
+
+// A moduleKey is what is remembered of a project: its modules by directory. A
+// matrix asks once a cell.
+type moduleKey struct {
+	dir   string
+	alone bool
+}
+
+// moduleIn is findModule, once a plan.
+func moduleIn(p *tasks.Project, dir string, alone bool) (*module, error) {
+	if p.Memo == nil {
+		return findModule(p.Files, dir, alone)
+	}
+	key := moduleKey{dir, alone}
+	if m, ok := p.Memo.Load(key); ok {
+		own := *m.(*module)
+		return &own, nil
+	}
+	m, err := findModule(p.Files, dir, alone)
+	if err != nil {
+		return nil, err
+	}
+	own := *m
+	p.Memo.Store(key, &own)
 	return m, nil
 }
 
