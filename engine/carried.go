@@ -1,11 +1,11 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -193,7 +193,7 @@ func (r *run) carry(ctx context.Context) error {
 	if text == nil {
 		return nil
 	}
-	d, err := r.o.Store.Put(ctx, strings.NewReader(string(text)))
+	d, err := r.o.Store.Put(ctx, bytes.NewReader(text))
 	if err != nil {
 		return fmt.Errorf("store what was found out about inputs: %w", err)
 	}
