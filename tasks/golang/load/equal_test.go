@@ -70,7 +70,7 @@ func TestSelf(t *testing.T) {
 	vendored := selfCopy(t, root)
 	cmd := exec.Command("go", "mod", "vendor", "-o", filepath.Join(vendored, "vendor"))
 	cmd.Dir = vendored
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOTOOLCHAIN=local")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go mod vendor: %v\n%s", err, out)
 	}

@@ -165,28 +165,48 @@ func parseFunction(text string) (*ast.FuncDecl, error) {
 	return nil, errors.New("not one function")
 }
 
-// parseSettings reads the composite literal of the table.
+// parseSettings reads the table All. What other tables of the file list, such as
+// settings that were removed, is unknown here, so that a project that names one
+// is listed by the go command.
 func parseSettings(text []byte) ([]setting, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), "", text, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
-	var out []setting
-	var bad bool
-	ast.Inspect(file, func(n ast.Node) bool {
-		lit, ok := n.(*ast.CompositeLit)
-		if !ok || lit.Type != nil {
-			return true
-		}
-		s, ok := parseSetting(lit)
-		bad = bad || !ok
-		out = append(out, s)
-		return false
-	})
-	if bad || len(out) == 0 {
+	table, ok := variable(file, "All").(*ast.CompositeLit)
+	if !ok || len(table.Elts) == 0 {
 		return nil, errors.New("not in the known form")
 	}
+	var out []setting
+	for _, el := range table.Elts {
+		lit, ok := el.(*ast.CompositeLit)
+		if !ok {
+			return nil, errors.New("not in the known form")
+		}
+		s, ok := parseSetting(lit)
+		if !ok {
+			return nil, errors.New("not in the known form")
+		}
+		out = append(out, s)
+	}
 	return out, nil
+}
+
+// variable returns the value of a package variable, or nil.
+func variable(file *ast.File, name string) ast.Expr {
+	for _, d := range file.Decls {
+		gen, ok := d.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range gen.Specs {
+			v, ok := spec.(*ast.ValueSpec)
+			if ok && len(v.Names) == 1 && len(v.Values) == 1 && v.Names[0].Name == name {
+				return v.Values[0]
+			}
+		}
+	}
+	return nil
 }
 
 func parseSetting(lit *ast.CompositeLit) (s setting, ok bool) {

@@ -158,6 +158,32 @@ func TestExperiments(t *testing.T) {
 	}
 }
 
+// Only the table All counts: Go 1.27 added a table of removed settings, whose
+// values are functions.
+func TestSettings(t *testing.T) {
+	const head = "package godebugs\n\n"
+	for _, tt := range []struct {
+		name, text string
+		want       []setting
+	}{
+		{"go1.26", head + "var All = []Info{{Name: \"a\", Changed: 23, Old: \"1\"}, {Name: \"b\", Opaque: true}}\n",
+			[]setting{{name: "a", changed: 23, old: "1"}, {name: "b"}}},
+		{"go1.27", head + "var Removed = []RemovedInfo{{Name: \"gone\", Removed: 27, Old: one}}\n\nvar All = []Info{{Name: \"a\"}}\n",
+			[]setting{{name: "a"}}},
+		{"no table", head + "var Removed = []RemovedInfo{{Name: \"gone\"}}\n", nil},
+		{"unknown form", head + "var All = []Info{{Name: name()}}\n", nil},
+		{"made by a function", head + "var All = table()\n", nil},
+		{"empty", head + "var All = []Info{}\n", nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := parseSettings([]byte(tt.text))
+			if !slices.Equal(got, tt.want) || (err != nil) != (tt.want == nil) {
+				t.Errorf("got %v, %v; want %v", got, err, tt.want)
+			}
+		})
+	}
+}
+
 // Whatever is rare, or wrong, is left to the go command.
 func TestNotSure(t *testing.T) {
 	base := map[string]string{"go.mod": "module m.x\n\ngo 1.26\n", "a.go": "package a\n"}
