@@ -57,7 +57,7 @@ var rooms = []room{
 	{dir: "tasks/golang/proxytree/...", ours: "tasks/golang/proxytree", not: hclAndCty + " os/exec " + network},
 	{dir: "tasks/golang/load", not: hclAndCty + " os/exec " + network},
 	{dir: "tasks/approval", ours: "tasks engine engine/action engine/tree engine/sign", not: network},
-	{dir: "tasks/publish", ours: "tasks engine engine/action engine/tree engine/publish", not: network},
+	{dir: "tasks/publish", ours: "tasks engine engine/action engine/tree engine/publish engine/source", not: network},
 	{dir: "tasks/deploy", ours: "tasks engine engine/action engine/tree engine/deploy", not: network},
 	{dir: "tasks/changelog", ours: "tasks engine engine/action engine/source", not: network},
 	{dir: "tasks/sign", ours: "tasks engine engine/action engine/tree engine/sign", not: network},

@@ -204,7 +204,7 @@ func (d *doctor) output(name string, args ...string) ([]byte, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir = d.root
-	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0")
+	cmd.Env = append(os.Environ(), "GOTOOLCHAIN=local", "LC_ALL=C")
 	cmd.WaitDelay = time.Second
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
@@ -591,28 +591,39 @@ func (d *doctor) namespaces() {
 }
 
 func (d *doctor) git() {
-	bin, err := exec.LookPath("git")
-	if err != nil {
+	if _, err := exec.LookPath("git"); err != nil {
 		d.warn("git", "install git; a source.json beside the Airbuildfile does without", "git is not on PATH")
 		return
 	}
 	if d.root == "" {
 		return
 	}
-	if _, err := d.output(bin, "rev-parse", "--git-dir"); err != nil {
+	if _, err := d.askGit("rev-parse", "--git-dir"); err != nil {
 		d.gitTrouble(err)
 		return
 	}
 	d.ok("git", "%s, the project is in a repository", d.fp.Tools["git"].Version)
-	if out, err := d.output(bin, "rev-parse", "--is-shallow-repository"); err == nil && strings.TrimSpace(string(out)) == "true" {
+	if out, err := d.askGit("rev-parse", "--is-shallow-repository"); err == nil && strings.TrimSpace(string(out)) == "true" {
 		d.warn("git", "git fetch --unshallow --tags", "the clone is shallow: git.describe may not see the last tag")
 	}
-	d.lineEnds(bin)
+	d.lineEnds()
+}
+
+// askGit runs git in the project, bounded in time.
+func (d *doctor) askGit(args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, 20*time.Second)
+	defer cancel()
+	cmd, err := source.Command(ctx, d.root, args...)
+	if err != nil {
+		return nil, err
+	}
+	return cmd.Output()
 }
 
 func (d *doctor) gitTrouble(err error) {
-	if found := diagnose.Classify([]byte(err.Error()+"\n"), diagnose.Context{Look: diagnose.Look}); found != nil && found.Kind == "git.dubious-ownership" {
-		d.fail("git", found.Fix, "%s", found.Cause)
+	var owner *source.OwnerError
+	if errors.As(err, &owner) {
+		d.fail("git", owner.Fix(), "The repository at %s belongs to another user", owner.Dir)
 		return
 	}
 	if _, serr := os.Stat(filepath.Join(d.root, source.FileName)); serr == nil {
@@ -627,8 +638,8 @@ const maxEndings = 16 << 20
 
 // lineEnds looks for files whose line ends git changed on checkout: their bytes
 // are others than those that another host builds from.
-func (d *doctor) lineEnds(bin string) {
-	out, err := d.output(bin, "ls-files", "--eol")
+func (d *doctor) lineEnds() {
+	out, err := d.askGit("ls-files", "--eol")
 	if err != nil || len(out) > maxEndings {
 		return
 	}
@@ -645,7 +656,7 @@ func (d *doctor) lineEnds(bin string) {
 		d.warn("line ends", `put "* text=auto eol=lf" into .gitattributes, then git rm --cached -r -q . && git reset --hard`,
 			"%s checked out with CR LF, such as %s: their bytes, and all keys made of them, differ from those of other hosts", map[bool]string{true: "1 file is", false: fmt.Sprintf("%d files are", n)}[n == 1], first)
 	}
-	if out, err := d.output(bin, "config", "--get", "core.symlinks"); err == nil && strings.TrimSpace(string(out)) == "false" {
+	if out, err := d.askGit("config", "--get", "core.symlinks"); err == nil && strings.TrimSpace(string(out)) == "false" {
 		d.warn("git", "git config core.symlinks true, then check out again", "core.symlinks is false: symbolic links become files")
 	}
 }

@@ -1,11 +1,9 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -41,6 +39,9 @@ type git struct {
 	dir   string
 	asked []string
 	info  Info
+
+	overrides []string        // arguments that keep the repository's filters from running, from guard
+	shut      map[string]bool // the filters that do nothing by that
 }
 
 func (g *git) asks(names ...string) bool {
@@ -96,8 +97,14 @@ func (g *git) branch(ctx context.Context) error {
 // --dirty would tell it as well, but it writes the index, under a lock that the
 // user's own git commands then fail to get.
 func (g *git) dirty(ctx context.Context) error {
-	out, err := g.run(ctx, "status", "--porcelain", "--untracked-files=no", "--no-renames")
-	g.info.Dirty = out != ""
+	if err := g.guard(ctx); err != nil {
+		return err
+	}
+	out, err := g.run(ctx, "status", "--porcelain=v2", "--untracked-files=no", "--no-renames", "-z")
+	if err != nil || out == "" {
+		return err
+	}
+	g.info.Dirty, err = g.differs(ctx, strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"))
 	return err
 }
 
@@ -164,65 +171,4 @@ func (d description) String() string {
 // isHash reports whether s is a whole SHA-1 or SHA-256 in hexadecimal.
 func isHash(s string) bool {
 	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
-}
-
-// run runs git and returns what it printed, without the line's end.
-func (g *git) run(ctx context.Context, argv ...string) (string, error) {
-	cmd := g.command(ctx, argv...)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return strings.TrimSuffix(stdout.String(), "\n"), nil
-	case ctx.Err() != nil:
-		return "", context.Cause(ctx)
-	case errors.Is(err, exec.ErrNotFound):
-		return "", errors.New("there is a git repository here, and no git program on PATH: install git")
-	}
-	return "", explain(g.dir, argv[0], stderr.String(), err)
-}
-
-// command is git, to be run in the directory.
-func (g *git) command(ctx context.Context, argv ...string) *exec.Cmd {
-	// A repository's own configuration must not start programs.
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-c", "core.fsmonitor=false"}, argv...)...)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = g.dir, environ(os.Environ()), time.Second
-	return cmd
-}
-
-// explain puts git's message on one line and says what to do where that is
-// known.
-func explain(dir, command, stderr string, err error) error {
-	line, _, _ := strings.Cut(strings.TrimSpace(stderr), "\n")
-	switch {
-	case strings.Contains(stderr, "dubious ownership"):
-		return fmt.Errorf("the repository belongs to another user; if you trust it: git config --global --add safe.directory %s", dir)
-	case strings.Contains(stderr, "bad revision 'HEAD'"), strings.Contains(stderr, "Not a valid object name HEAD"):
-		return fmt.Errorf("the repository at %s has no commit yet: make the first one", dir)
-	case line != "":
-		return fmt.Errorf("git %s: %s: %w", command, line, err)
-	}
-	return fmt.Errorf("git %s: %w", command, err)
-}
-
-// places are variables that point git at another repository. A hook of git
-// that runs airbuild sets some of them.
-var places = [...]string{
-	"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_NAMESPACE",
-	"GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_GRAFT_FILE", "GIT_SHALLOW_FILE",
-}
-
-// environ is the environment for git: English, no locks, no network, no
-// replaced commits, no repository but the one at hand.
-func environ(env []string) []string {
-	out := []string{"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_NO_REPLACE_OBJECTS=1", "GIT_TERMINAL_PROMPT=0"}
-	for _, v := range env {
-		name, _, _ := strings.Cut(v, "=")
-		fixed := slices.ContainsFunc(out, func(o string) bool { return strings.HasPrefix(o, name+"=") })
-		if !fixed && !slices.Contains(places[:], name) {
-			out = append(out, v)
-		}
-	}
-	return out
 }

@@ -81,7 +81,7 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 		}
 		span = from.Commit + ".." + span
 	}
-	out, err := g.run(ctx, "-c", "log.showSignature=false", "-c", "i18n.logOutputEncoding=UTF-8",
+	out, err := g.run(ctx, "-c", "i18n.logOutputEncoding=UTF-8",
 		"log", "--no-color", "--no-mailmap", "--no-notes", "--no-show-signature", "--topo-order", "--format=tformat:"+logFields, span, "--")
 	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)

@@ -64,7 +64,10 @@ type Change struct {
 // Changes returns what differs, untracked files that are not ignored among it,
 // sorted by path.
 func (r *Revision) Changes(ctx context.Context) ([]Change, error) {
-	out, err := r.git.run(ctx, "diff", "--name-status", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z", r.Commit, "--")
+	if err := r.git.guard(ctx); err != nil {
+		return nil, err
+	}
+	out, err := r.git.run(ctx, "diff", "--name-status", "--no-renames", "--no-ext-diff", "--no-textconv", "--ignore-submodules=none", "-z", r.Commit, "--")
 	if err != nil {
 		return nil, err
 	}

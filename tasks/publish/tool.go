@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	publishing "github.com/airbuild/airbuild/engine/publish"
+	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -73,8 +74,10 @@ func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, 
 func moduleFiles(ctx context.Context, root, dir, dist string) ([]string, error) {
 	at := filepath.Join(root, filepath.FromSlash(dir))
 	git := func(args ...string) (string, error) {
-		c := exec.CommandContext(ctx, "git", args...)
-		c.Dir = at
+		c, err := source.Command(ctx, at, args...)
+		if err != nil {
+			return "", err
+		}
 		out, err := c.Output()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
