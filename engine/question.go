@@ -26,7 +26,7 @@ type Asker interface {
 
 // questionVersion is of the questions and answers below: it changes when
 // prepareAll comes to something else for the same workspace.
-const questionVersion = "airbuild inputs 1"
+const questionVersion = "airbuild inputs 2"
 
 // fewInputs are the inputs of a step without a Lister or a pattern that are
 // quicker looked at than remembered.

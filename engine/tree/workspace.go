@@ -588,40 +588,13 @@ func (w *Workspace) addFile(b *Inputs, p, to string) error {
 		return err
 	}
 	if e.IsLink {
-		if err := b.link(to, e.Link); err != nil || !b.Follow {
-			return err
+		if b.Follow {
+			return w.follow(b, p, to)
 		}
-		return w.addTarget(b, p, path.Join(path.Dir(to), e.Link))
+		return b.link(to, e.Link)
 	}
 	b.Files = append(b.Files, File{Path: to, Digest: e.Digest, Executable: e.Executable, Source: Source{Path: w.Abs(p)}})
 	return nil
-}
-
-// addTarget adds the file that the link at p leads to, at its own place in the
-// project or, outside of it, at the path to. What is no file, or is not there,
-// has no content to add.
-func (w *Workspace) addTarget(b *Inputs, p, to string) error {
-	real, err := filepath.EvalSymlinks(w.Abs(p))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("follow link: %w", err)
-	}
-	info, err := os.Stat(real)
-	if err != nil || !info.Mode().IsRegular() {
-		return err
-	}
-	root, err := filepath.EvalSymlinks(w.root)
-	if err != nil {
-		return fmt.Errorf("follow link: %w", err)
-	}
-	src := filepath.ToSlash(real)
-	if rel, err := filepath.Rel(root, real); err == nil && filepath.IsLocal(rel) {
-		src = filepath.ToSlash(rel)
-		to = src
-	}
-	return w.addFile(b, src, to)
 }
 
 // addDir adds a directory; the output directory, version control and
@@ -781,9 +754,11 @@ type Inputs struct {
 	Files []File
 	Links []Link
 	Empty []string
-	// Follow adds with a link the file that it leads to, for a command that
-	// reads through links and sees more than the tree.
+	// Follow adds with a link what it leads to, for a command that reads
+	// through links and sees more than the tree.
 	Follow bool
+
+	followed map[string]string // what links led to → where it landed
 }
 
 // link adds a symbolic link, unless it leads out of the tree.

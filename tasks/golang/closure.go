@@ -28,9 +28,10 @@ const outsidePath = ".airbuild/outside"
 //
 // Packages of the standard library are covered by the toolchain's version,
 // packages of the module cache by one line a module with its sum. All others
-// are inputs file by file. go.mod, go.sum and vendor/modules.txt are no inputs:
-// of them only what the closure uses is in the key, so that a module which
-// another target needs does not rebuild this one.
+// are inputs file by file. go.mod, go.sum and vendor/modules.txt are inputs of
+// tests only, which may read them: otherwise only what the closure uses of them
+// is in the key, so that a module which another target needs does not rebuild
+// this one.
 type closure struct {
 	cfg      *Config
 	Dir      string          // project-relative working directory
@@ -38,7 +39,7 @@ type closure struct {
 	Env      []action.EnvVar // of the command
 	Patterns []string
 	Test     bool   // the tests of the packages too
-	Data     bool   // with Test: testdata and other files beside the tests
+	Data     bool   // with Test: what tests may read beside what is compiled
 	Profiles bool   // default.pgo of main packages
 	Proxy    string // a go_download tree, project-relative, or ""
 	Dist     string // the output directory, which is no part of any package
@@ -129,14 +130,18 @@ type gatherer struct {
 	depends map[string]bool   // files whose content the answer depends on
 	dirs    map[string]names  // directories whose names it depends on
 	modules map[string]bool   // lines of modulesPath
+	data    map[string]bool   // inputs that only tests read
+	walked  map[string]bool   // directories below packages, gathered
 	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
+	sorted  []string          // the paths of inputs, when all are known
 	pkgs    int
 	how     string // who listed the packages
 }
 
 func newGatherer(c *closure, files engine.Files) *gatherer {
 	g := &gatherer{c: c, files: files, roots: []string{files.Root()},
-		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{}}
+		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{},
+		data: map[string]bool{}, walked: map[string]bool{}}
 	if real, err := filepath.EvalSymlinks(files.Root()); err == nil && real != files.Root() {
 		g.roots = append(g.roots, real)
 	}
@@ -146,6 +151,9 @@ func newGatherer(c *closure, files engine.Files) *gatherer {
 	}
 	if c.Vendor != "" {
 		g.depends[path.Join(c.Vendor, "modules.txt")] = true
+	}
+	if c.Data {
+		g.moduleFiles()
 	}
 	return g
 }
@@ -223,6 +231,9 @@ func (g *gatherer) add(p *goPackage) error {
 		if !path.IsAbs(f) && (tested || !strings.HasSuffix(f, "_test.go")) && !p.notRead[filepath.Join(p.Dir, f)] {
 			g.depends[path.Join(name, f)] = true
 		}
+		if tested {
+			g.input(land, name, f, false) // vet looks at its build constraints
+		}
 	}
 	g.embeds(land, name, p.EmbedPatterns, p.EmbedFiles)
 	if tested {
@@ -233,7 +244,7 @@ func (g *gatherer) add(p *goPackage) error {
 		g.beside(land, name, g.files.ReadSources, func(f string) bool { return f == "default.pgo" })
 	}
 	if tested && g.c.Data && len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
-		g.testData(land, name)
+		g.testFiles(land, name, p.Module)
 	}
 	return g.headers(land, name, p)
 }
@@ -330,20 +341,6 @@ func (g *gatherer) beside(land, name string, read func(string) ([]fs.DirEntry, e
 		if e.Type().IsRegular() && want(e.Name()) {
 			g.input(land, name, e.Name(), false)
 		}
-	}
-}
-
-// testData takes in what tests of a package read: testdata and what lies
-// beside them. Hidden files and the Airbuildfile are no test's business.
-func (g *gatherer) testData(land, name string) {
-	g.watch(name, allNames)
-	g.beside(land, name, g.files.ReadDir, func(f string) bool {
-		return path.Ext(f) != ".go" && f[0] != '.' && f != "Airbuildfile" &&
-			!strings.HasSuffix(f, ".airbuild.hcl") && !strings.HasPrefix(f, "go.")
-	})
-	data := path.Join(name, "testdata")
-	if _, err := g.files.ReadDir(data); err == nil {
-		g.input(land, name, "testdata", false)
 	}
 }
 

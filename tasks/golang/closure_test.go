@@ -44,9 +44,10 @@ func TestClosureOfTests(t *testing.T) {
 	p := newProject(t, fixedSample(nil))
 	got, _ := p.listed(&p.plan(&test{p.cfg}, p.block("go_test", "packages", []string{"./internal/..."}))[0])
 	want := []string{
-		"internal/greet/greet.go", "internal/greet/greet_test.go", "internal/greet/notes.txt",
-		"internal/greet/os_other.go", "internal/greet/static/a.txt", "internal/greet/testdata",
-		"internal/more/more.go", "third/lib/lib.go",
+		"go.mod", "internal/greet/extra.go", "internal/greet/greet.go", "internal/greet/greet_test.go",
+		"internal/greet/notes.txt", "internal/greet/os_other.go", "internal/greet/os_windows.go",
+		"internal/greet/static/a.txt", "internal/greet/static/b.md", "internal/greet/testdata",
+		"internal/more/more.go", "third/lib/go.mod", "third/lib/lib.go",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
@@ -238,5 +239,33 @@ func BenchmarkClosureRemembered1500(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		list()
+	}
+}
+
+// What the tests of a package may read: its folder and what is below, but no
+// other package's sources and no other module.
+func TestClosureOfTestFiles(t *testing.T) {
+	p := newProject(t, map[string]string{
+		"go.mod": "module example.com/m\n\ngo 1.26\n", "go.sum": "",
+		"m_test.go": "package m\n", "README.md": "", ".conf": "", "Airbuildfile": "", "x_windows.go": "package m\n",
+		".github/ci.yaml": "", "node_modules/n/index.js": "", "dist/out": "", ".git/config": "",
+		"templates/page.html": "", "templates/deep/.hidden": "", "_old/o.go": "package old\n",
+		"a/a.go": "package a\n", "a/notes.txt": "", "a/testdata/x/go.mod": "module x\n",
+		"nested/go.mod": "module example.com/nested\n", "nested/data.txt": "",
+		"testdata/x.go": "package x\n", "b/c/c.go": "package c\n", "b/c/c_test.go": "package c\n",
+		"b/testdata/y": "", "b/c/.dot/z": "", "b/other.txt": "",
+	})
+	for pkg, want := range map[string][]string{
+		".": {
+			".conf", "README.md", "_old/o.go", "a/notes.txt", "a/testdata", "b/c/.dot/z", "b/other.txt", "b/testdata",
+			"go.mod", "go.sum", "m_test.go", "templates/deep/.hidden", "templates/page.html", "testdata", "x_windows.go",
+		},
+		"./a":   {"a/a.go", "go.mod", "go.sum"},
+		"./b/c": {"b/c/.dot/z", "b/c/c.go", "b/c/c_test.go", "b/testdata", "go.mod", "go.sum", "testdata"},
+	} {
+		got, _ := p.listed(&p.plan(&test{p.cfg}, p.block("go_test", "packages", []string{pkg}))[0])
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\ngot  %q\nwant %q", pkg, got, want)
+		}
 	}
 }

@@ -17,7 +17,7 @@ type test struct{ cfg *Config }
 func (*test) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_test",
-		Doc:  "Runs the tests of packages; a passed run is not repeated while what the tests are made of and the files beside them (testdata) stand.",
+		Doc:  "Runs the tests of packages; a passed run is not repeated while the tests' sources, the files in and below their packages' folders, go.mod and go.sum are unchanged.",
 		Attrs: []tasks.Attr{
 			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages to test."},
 			tagsAttr(),
@@ -28,7 +28,7 @@ func (*test) Schema() *tasks.Schema {
 			{Name: "run", Kind: tasks.String, Doc: "A regular expression that chooses tests."},
 			{Name: "skip", Kind: tasks.String, Doc: "A regular expression that leaves tests out."},
 			{Name: "test_timeout", Kind: tasks.Duration, Default: "10m, as in Go", Doc: "How long the tests of one package may take; timeout limits the stage."},
-			{Name: "count", Kind: tasks.Number, Default: "1 with Go's own test cache", Doc: "How often each test is run."},
+			{Name: "count", Kind: tasks.Number, Default: "1", Doc: "How often each test is run."},
 			{Name: "args", Kind: tasks.Strings, Doc: "Arguments for the test programs, behind -args."},
 			cgoAttr(), modulesAttr(), modAttr(),
 		},
@@ -96,8 +96,8 @@ func testFlags(b *tasks.Block) []string {
 	if d := b.Duration("test_timeout"); d > 0 {
 		flags = append(flags, "-timeout="+d.String())
 	}
-	if b.Has("count") {
-		flags = append(flags, "-count="+strconv.Itoa(b.Int("count", 1)))
-	}
-	return flags
+	// With a count the go command does not answer from its own test cache, which
+	// knows the files that a test opened by size and time only, and not those
+	// that the test's child processes opened.
+	return append(flags, "-count="+strconv.Itoa(b.Int("count", 1)))
 }

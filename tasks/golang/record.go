@@ -19,7 +19,7 @@ import (
 
 // recordVersion is the version of the form below. A record of another version
 // is not read.
-const recordVersion = 1
+const recordVersion = 2
 
 // A record is a closure as it was listed, with all that the answer depended
 // on. It is kept in <state>/closures/<sha256 of the query>.json, written
@@ -96,8 +96,9 @@ func (g *gatherer) record() (*record, error) {
 		}
 		r.Dirs = append(r.Dirs, dirStamp{p, g.dirs[p], n})
 	}
-	for _, p := range slices.Sorted(maps.Keys(g.inputs)) {
-		if !g.covered(p) {
+	g.sorted = slices.Sorted(maps.Keys(g.inputs))
+	for _, p := range g.sorted {
+		if !g.covered(p) && !(g.data[p] && g.above(p)) {
 			r.Inputs = append(r.Inputs, fileInput{p, g.inputs[p]})
 		}
 	}
@@ -118,6 +119,13 @@ func (g *gatherer) covered(p string) bool {
 		}
 	}
 	return false
+}
+
+// above reports whether other inputs lie below p, which then is a link to a
+// directory that packages were found in.
+func (g *gatherer) above(p string) bool {
+	i, _ := slices.BinarySearch(g.sorted, p+"/")
+	return i < len(g.sorted) && strings.HasPrefix(g.sorted[i], p+"/")
 }
 
 // watchPackages watches every directory that a pattern with "..." may find
