@@ -130,6 +130,16 @@ func (p *planner) evaluate() {
 	maps.Copy(p.plan.Sources, module.Sources) // the variable files
 	p.project.Source = tasks.Source{Time: p.user.Time, Epoch: p.user.Epoch}
 	p.project.Recipe = p.recipe(in.Git)
+	p.project.FindCommit = func() string {
+		if in.Git == nil {
+			return ""
+		}
+		g, err := in.Git([]string{"commit"})
+		if err != nil || g == nil {
+			return "" // not a repository, or none that can be read: git.commit says why
+		}
+		return g.Commit
+	}
 	p.project.Functions = p.user.context.Functions
 	p.project.Makes = p.makes
 	p.addStages(module.Stages, p.user)

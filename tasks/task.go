@@ -148,6 +148,9 @@ type Project struct {
 	// Recipe says what the plan came from, for stages that state it; nil if
 	// none does.
 	Recipe *Recipe
+	// FindCommit returns the hash of the commit that is planned, "" where there
+	// is none; nil where nothing can be known. Asking may start git.
+	FindCommit func() string
 	// GoModules are directories that Go modules may lie in beside the user's
 	// module cache: module caches and GOPROXY trees, absolute.
 	GoModules []string
@@ -159,6 +162,15 @@ type Project struct {
 	Memo *sync.Map
 	// Host is the machine that plans and runs.
 	HostOS, HostArch string
+}
+
+// Commit returns the hash of the commit that is planned, or "" where it is not
+// known. Asking may start git.
+func (p *Project) Commit() string {
+	if p == nil || p.FindCommit == nil {
+		return ""
+	}
+	return p.FindCommit()
 }
 
 // A Recipe is what a plan came from.

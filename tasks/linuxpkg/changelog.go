@@ -87,7 +87,7 @@ func debChangelog(p *pkg, entries chglog.ChangeLogEntries, t time.Time) (string,
 			by = p.Maintainer
 		}
 		if n > 0 {
-			v, err := parseVersion(e.Semver)
+			v, err := parseVersion(e.Semver, noCommit)
 			if err != nil {
 				return "", fmt.Errorf("read changelog %s: %w", p.Changelog, err)
 			}

@@ -19,7 +19,7 @@ import (
 // bytes that the tool writes for a spec change, so with nfpm's too.
 const (
 	toolName    = "package"
-	toolVersion = "1"
+	toolVersion = "2"
 )
 
 // Kinds of package, as users write them and as nfpm names them.

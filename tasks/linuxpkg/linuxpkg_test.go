@@ -349,19 +349,26 @@ func TestSecrets(t *testing.T) {
 }
 
 func TestVersions(t *testing.T) {
+	commit := func() string { return "1234567890abcdef1234567890abcdef12345678" }
 	for _, tt := range []struct{ version, deb, rpm, apk, arch string }{
 		{"1.2.3", "1.2.3", "1.2.3", "1.2.3", "1.2.3"},
 		{"v2", "2", "2", "2", "2"},
 		{"v1.2.3-rc.1", "1.2.3~rc.1", "1.2.3~rc.1", "1.2.3_rc1", "1.2.3rc.1"},
-		{"1.2.3-beta-2+5", "1.2.3~beta.2+5", "1.2.3~beta.2+5", "1.2.3_beta2", "1.2.3beta_2+5"},
+		{"1.2.3-beta-2+5", "1.2.3~beta.2+5", "1.2.3~beta.2^5", "1.2.3_beta2", "1.2.3beta_2+5"},
 		{"1.2.3-20260131", "1.2.3~20260131", "1.2.3~20260131", "1.2.3_pre20260131", "1.2.3pre20260131"},
 		{"1.2.3-dev", "1.2.3~dev", "1.2.3~dev", "1.2.3_pre", "1.2.3dev"},
-		{"v1.2.3-4-gabcdef0", "1.2.3+4.gabcdef0", "1.2.3+4.gabcdef0", "1.2.3_p4", "1.2.3+r4.gabcdef0"},
-		{"v1.2.3-rc.1-4-gabcdef0-dirty", "1.2.3~rc.1+4.gabcdef0.dirty", "1.2.3~rc.1+4.gabcdef0.dirty", "1.2.3_rc1_p4", "1.2.3rc.1+r4.gabcdef0.dirty"},
-		{"abcdef012345", "0.0.0+gabcdef012345", "0.0.0+gabcdef012345", "0.0.0", "0.0.0+gabcdef012345"},
-		{"v1.0.0-dirty", "1.0.0+dirty", "1.0.0+dirty", "1.0.0", "1.0.0+dirty"},
+		{"1.2.3-beta-5-gabcdef0", "1.2.3~beta0+5.gabcdef0", "1.2.3~beta^5.gabcdef0", "1.2.3_beta0_p5", "1.2.3beta0+r5.gabcdef0"},
+		{"v1.2.3-4-gabcdef0", "1.2.3+4.gabcdef0", "1.2.3^4.gabcdef0", "1.2.3_p4", "1.2.3+r4.gabcdef0"},
+		{"v1.2.3-rc.1-4-gabcdef0-dirty", "1.2.3~rc.1+4.gabcdef0.dirty", "1.2.3~rc.1^4.gabcdef0.dirty", "1.2.3_rc1_p4", "1.2.3rc.1+r4.gabcdef0.dirty"},
+		{"abcdef012345", "0.0.0+gabcdef012345", "0.0.0^gabcdef012345", "0.0.0", "0.0.0+gabcdef012345"},
+		{"1234567", "0.0.0+g1234567", "0.0.0^g1234567", "0.0.0", "0.0.0+g1234567"}, // begins the commit
+		{"1234567-dirty", "0.0.0+g1234567.dirty", "0.0.0^g1234567.dirty", "0.0.0", "0.0.0+g1234567.dirty"},
+		{"20260131", "20260131", "20260131", "20260131", "20260131"}, // does not
+		{"12e4567", "0.0.0+g12e4567", "0.0.0^g12e4567", "0.0.0", "0.0.0+g12e4567"},
+		{"v1.2.3+build.7-4-gabcdef0", "1.2.3+build.7.4.gabcdef0", "1.2.3^build.7.4.gabcdef0", "1.2.3_p4", "1.2.3+build.7.r4.gabcdef0"},
+		{"v1.0.0-dirty", "1.0.0+0.dirty", "1.0.0^0.dirty", "1.0.0_p0", "1.0.0+r0.dirty"},
 	} {
-		v, err := parseVersion(tt.version)
+		v, err := parseVersion(tt.version, commit)
 		if err != nil {
 			t.Errorf("%s: %v", tt.version, err)
 			continue
@@ -371,7 +378,7 @@ func TestVersions(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "latest", "v", "1.2 3", "1.2.3~rc", "-1", "1.2.3-\n"} {
-		if v, err := parseVersion(bad); err == nil {
+		if v, err := parseVersion(bad, commit); err == nil {
 			t.Errorf("%q: %+v", bad, v)
 		}
 	}

@@ -96,7 +96,7 @@ func (l lookup) list(name string) []string    { return l.b.Strings(l.attr(name))
 
 func planSpec(b *tasks.Block) (sp spec, diags hcl.Diagnostics) {
 	sp.Time, diags = planTime(b)
-	v, err := parseVersion(b.String("version"))
+	v, err := parseVersion(b.String("version"), b.Project.Commit)
 	if err != nil {
 		diags = append(diags, b.Error("version", "Not a version of a package",
 			fmt.Sprintf("%v. Packages are sorted by their versions, so they want numbers, such as 1.2.3 or v1.2.3-rc.1.", err)))

@@ -70,7 +70,11 @@ func (t tool) write(call *engine.ToolCall, l *layout, first string) error {
 	if err != nil {
 		return err
 	}
-	err = packagers[l.p.Format].Package(info, file)
+	if l.p.Format == archlinux {
+		err = packageArch(info, file)
+	} else {
+		err = packagers[l.p.Format].Package(info, file)
+	}
 	return errors.Join(strip(err, l.dir), file.Close())
 }
 

@@ -11,7 +11,8 @@ type version struct {
 	base   string // "1.2.3"
 	pre    string // "rc.1"; sorts before base
 	behind string // commits since the tag that base is from; sorts after base
-	meta   string // "gabcdef0", "dirty"; sorts after base
+	commit string // "gabcdef0", "dirty", or both; says which of those commits
+	meta   string // build metadata of the tag, "build.5"; sorts after base
 }
 
 // The patterns are compiled when a package is planned and not when the program
@@ -23,30 +24,41 @@ const (
 )
 
 // parseVersion reads a tag, a semantic version or what git describe says. A
-// commit without any tag is 0.0.0 and its hash.
-func parseVersion(s string) (v version, err error) {
+// commit without any tag is 0.0.0 and its hash. A hash of digits only looks like
+// a version, so commit returns the project's own, or "" where it is not known; it
+// is asked for such versions only.
+func parseVersion(s string, commit func() string) (v version, err error) {
 	rest, dirty := strings.CutSuffix(s, "-dirty")
+	isHash := regexp.MustCompile(hashPattern).MatchString(rest)
+	if isHash && strings.Trim(rest, "0123456789") == "" {
+		isHash = strings.HasPrefix(commit(), rest)
+	}
 	if m := regexp.MustCompile(describedPattern).FindStringSubmatch(rest); m != nil {
-		rest, v.behind, v.meta = m[1], m[2], m[3]
+		rest, v.behind, v.commit = m[1], m[2], m[3]
 		if v.behind == "0" {
-			v.behind, v.meta = "", ""
+			v.behind, v.commit = "", ""
 		}
 	}
 	rest = strings.TrimPrefix(rest, "v")
 	switch m := regexp.MustCompile(numberedPattern).FindStringSubmatch(rest); {
+	case isHash:
+		v.base, v.commit = "0.0.0", "g"+rest
 	case m != nil:
-		v.base, v.pre = m[1], m[2]
-		v.meta = join(".", m[3], v.meta)
-	case regexp.MustCompile(hashPattern).MatchString(rest):
-		v.base, v.meta = "0.0.0", "g"+rest
+		v.base, v.pre, v.meta = m[1], m[2], m[3]
 	default:
 		return v, fmt.Errorf("%q does not begin with a number", s)
 	}
 	if dirty {
-		v.meta = join(".", v.meta, "dirty")
+		if v.behind == "" && v.commit == "" {
+			v.behind = "0" // so that the next commit is newer
+		}
+		v.commit = join(".", v.commit, "dirty")
 	}
 	return v, nil
 }
+
+// noCommit is for versions that cannot be a commit.
+func noCommit() string { return "" }
 
 // join joins what is not empty.
 func join(sep string, parts ...string) string {
@@ -59,27 +71,38 @@ func join(sep string, parts ...string) string {
 	return strings.Join(full, sep)
 }
 
-// in writes the version for a format, without epoch and release. In all of
-// them 1.2.3-rc.1 sorts before 1.2.3, and what git describe calls
-// v1.2.3-4-gabcdef0 after it.
+// in writes the version for a format, without epoch and release. In all of them
+// 1.2.3-rc.1 sorts before 1.2.3, and what git describe calls v1.2.3-4-gabcdef0
+// between 1.2.3 and whatever may be released next, be it 1.2.3.1 or 1.2.4-rc.1.
 func (v version) in(format string) string {
 	switch format {
 	case apk:
 		return v.apk()
 	case archlinux:
-		s := v.base
-		if v.pre != "" {
-			pre := strings.ReplaceAll(v.pre, "-", "_")
-			if pre[0] <= '9' { // a number would be one more part of base
-				pre = "pre" + pre
-			}
-			s += pre
+		pre := strings.ReplaceAll(v.pre, "-", "_")
+		if pre != "" && pre[0] <= '9' { // a number would be one more part of base
+			pre = "pre" + pre
 		}
-		return s + prefixed("+", strings.ReplaceAll(join(".", prefixed("r", v.behind), v.meta), "-", "_"))
+		after := strings.ReplaceAll(join(".", v.meta, prefixed("r", v.behind), v.commit), "-", "_")
+		return v.base + numbered(pre, after) + prefixed("+", after)
 	}
-	// A dash would begin the release.
-	dots := strings.NewReplacer("-", ".").Replace
-	return v.base + prefixed("~", dots(v.pre)) + prefixed("+", dots(join(".", v.behind, v.meta)))
+	dots := strings.NewReplacer("-", ".").Replace // a dash would begin the release
+	pre, after := dots(v.pre), dots(join(".", v.meta, v.behind, v.commit))
+	if format == rpm {
+		// rpm takes + for a separator like the dot, so that 1.2+4 is newer than
+		// 1.2.1. What follows ^ is newer than nothing and older than anything.
+		return v.base + prefixed("~", pre) + prefixed("^", after)
+	}
+	return v.base + prefixed("~", numbered(pre, after)) + prefixed("+", after)
+}
+
+// numbered gives a prerelease the number 0 where it has none and something
+// follows: rc+4 is newer than rc1, and rc0+4 is not.
+func numbered(pre, after string) string {
+	if pre == "" || after == "" || '0' <= pre[len(pre)-1] && pre[len(pre)-1] <= '9' {
+		return pre
+	}
+	return pre + "0"
 }
 
 // apk knows numbers, a few words with a number, and no free text.
@@ -94,7 +117,7 @@ func (v version) apk() string {
 		default:
 			word = "pre"
 		}
-		s += "_" + word + number
+		s += numbered("_"+word+number, v.behind)
 	}
 	return s + prefixed("_p", v.behind)
 }
