@@ -150,6 +150,8 @@ func TestModules(t *testing.T) {
 		{Path: "example.com/B", Version: "v1.0.0+incompatible"},
 		{Path: "example.com/a", Version: "v1.0.0", Sum: "h1:a", Replace: &debug.Module{Path: "example.com/fork", Version: "v2.0.0", Sum: "h1:f"}},
 		{Path: "example.com/local", Version: "v1.0.0", Replace: &debug.Module{Path: "../local"}},
+		{Path: "example.com/local2", Version: "v0.0.0", Replace: &debug.Module{Path: "./local2", Version: "(devel)"}},
+		{Path: "example.com/used", Version: "(devel)"}, // by go.work
 	}}}
 	sums, err := Sums(fstest.MapFS{"go.sum": {Data: []byte("example.com/B v1.0.0+incompatible h1:b\nexample.com/B v1.0.0+incompatible/go.mod h1:c\nnonsense\n")}}, "go.sum", "go.work.sum")
 	if err != nil {
@@ -159,7 +161,7 @@ func TestModules(t *testing.T) {
 	for _, m := range p.Modules(sums) {
 		got = append(got, strings.Join([]string{m.PURL(), m.Sum, m.Replaces}, " "))
 	}
-	const want = "pkg:golang/example.com/b@v1.0.0%2Bincompatible h1:b |pkg:golang/example.com/fork@v2.0.0 h1:f example.com/a@v1.0.0|pkg:golang/example.com/local  example.com/local@v1.0.0"
+	const want = "pkg:golang/example.com/b@v1.0.0%2Bincompatible h1:b |pkg:golang/example.com/fork@v2.0.0 h1:f example.com/a@v1.0.0|pkg:golang/example.com/local  example.com/local@v1.0.0|pkg:golang/example.com/local2  example.com/local2@v0.0.0|pkg:golang/example.com/used  "
 	if s := strings.Join(got, "|"); s != want {
 		t.Errorf("%s\nwant %s", s, want)
 	}

@@ -22,6 +22,9 @@ type Module struct {
 	Replaces string
 }
 
+// devel is what the go command writes for the version of a directory since Go 1.24.
+const devel = "(devel)"
+
 // String is path@version.
 func (m Module) String() string {
 	if m.Version == "" {
@@ -45,9 +48,12 @@ func moduleOf(d *debug.Module, sums map[string]string) Module {
 	m := Module{Path: d.Path, Version: d.Version, Sum: d.Sum}
 	if r := d.Replace; r != nil {
 		m = Module{Path: r.Path, Version: r.Version, Sum: r.Sum, Replaces: Module{Path: d.Path, Version: d.Version}.String()}
-		if r.Version == "" {
+		if r.Version == "" || r.Version == devel {
 			m.Path = d.Path // a directory: its name says nothing elsewhere
 		}
+	}
+	if m.Version == devel {
+		m.Version = ""
 	}
 	if m.Sum == "" {
 		m.Sum = sums[m.String()]

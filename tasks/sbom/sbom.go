@@ -26,7 +26,7 @@ import (
 // bytes that the tool writes for a spec change.
 const (
 	toolName    = "sbom"
-	toolVersion = "1"
+	toolVersion = "2"
 )
 
 // Forms of bills of materials, as users write them.
