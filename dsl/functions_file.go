@@ -1,9 +1,12 @@
 package dsl
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -29,9 +32,7 @@ func (m *Module) fileFunctions(hidden *secrets) []builtin {
 			return base64.StdEncoding.EncodeToString(data), nil
 		})),
 		describe("fileexists(path)", "Whether the project has the file.", ofStrings(cty.Bool, m.fileExists, "path")),
-		describe("filesha256(path)", "The SHA-256 digest of a file of the project, in hexadecimal.", m.fileFunc(func(_ string, data []byte) (string, error) {
-			return hexSHA256(string(data)), nil
-		})),
+		describe("filesha256(path)", "The SHA-256 digest of a file of the project, in hexadecimal.", ofStrings(cty.String, m.fileSHA256, "path")),
 		describe("glob(pattern)", "The sorted list of the project's files that match a pattern such as \"docs/**/*.md\"; what is in .git and in dist is left out.", ofStrings(cty.List(cty.String), m.glob, "pattern")),
 		describe("templatefile(path, values)", "A file of the project as a template, in which the attributes of values are there by their names.", m.templateFileFunc(hidden)),
 	}
@@ -79,13 +80,44 @@ func (m *Module) readFile(given string) (string, []byte, error) {
 		return "", nil, err
 	}
 	data, err := fs.ReadFile(m.Files, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("there is no file %q in the project.%s", name, DidYouMean(name, m.siblings(name)))
+	return name, data, m.explainRead(name, err)
+}
+
+// explainRead says why a file could not be read.
+func (m *Module) explainRead(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no file %q in the project.%s", name, DidYouMean(name, m.siblings(name)))
 	}
+	return fmt.Errorf("%q cannot be read: %s", name, rootCause(err))
+}
+
+// maxHashed bounds the file that filesha256 reads, in bytes. It is hashed on
+// every plan.
+const maxHashed = 1 << 30
+
+// fileSHA256 does not hold the file in memory.
+func (m *Module) fileSHA256(a []string) (cty.Value, error) {
+	name, err := projectPath(a[0])
 	if err != nil {
-		return "", nil, fmt.Errorf("%q cannot be read: %s", name, rootCause(err))
+		return cty.NilVal, function.NewArgError(0, err)
 	}
-	return name, data, nil
+	f, err := m.Files.Open(name)
+	if err != nil {
+		return cty.NilVal, function.NewArgError(0, m.explainRead(name, err))
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, io.LimitReader(f, maxHashed+1))
+	switch {
+	case err != nil:
+		return cty.NilVal, function.NewArgError(0, m.explainRead(name, err))
+	case n > maxHashed:
+		return cty.NilVal, argErrorf(0, "%q has more than %d GiB; a checksum stage hashes files of any size", name, maxHashed>>30)
+	}
+	return cty.StringVal(hex.EncodeToString(h.Sum(nil))), nil
 }
 
 func (m *Module) fileExists(a []string) (cty.Value, error) {
@@ -111,6 +143,13 @@ func (m *Module) glob(a []string) (cty.Value, error) {
 	pattern, err := projectPath(a[0])
 	if err != nil {
 		return cty.NilVal, function.NewArgError(0, err)
+	}
+	if base, _ := doublestar.SplitPattern(pattern); base != "" {
+		// A folder that is not there holds nothing; one that is, and cannot be
+		// looked at, does not.
+		if _, err := fs.Stat(m.Files, base); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return cty.NilVal, argErrorf(0, "%q cannot be looked at: %s", base, rootCause(err))
+		}
 	}
 	found, err := doublestar.Glob(m.Files, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
 	if err != nil {

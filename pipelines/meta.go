@@ -176,7 +176,7 @@ func (m *metaReader) dir() {
 	}
 	m.meta.Dir = full
 	if !m.files.exists(full) {
-		m.fail(errorAt(at, "Folder not found", "There is no folder %q in the project.%s", full, m.files.nearFile(full)))
+		m.fail(errorAt(at, "Folder not found", "%s", m.files.absent("folder", full)))
 	}
 }
 

@@ -113,7 +113,7 @@ func (p *planner) checkSuspect(s suspect) {
 		return
 	}
 	if !p.files.fsys.hides(s.path) {
-		p.report.add(errorAt(s.at, "File not found", "There is no file or directory %q in the project.%s", s.path, p.files.nearFile(s.path)))
+		p.report.add(errorAt(s.at, "File not found", "%s", p.files.absent("file or directory", s.path)))
 	} else if !p.incomplete && !p.anyBroken {
 		p.report.add(errorAt(s.at, "File not found", "No stage makes %q, and what lies in %s is no source.", s.path, p.project.Dist))
 	}

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -11,6 +12,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // A projectFiles looks things up in the project and remembers what it saw, so
@@ -118,7 +120,7 @@ func (f *projectFiles) glob(pattern string) ([]string, error) {
 	}
 	if !doublestar.ValidatePattern(pattern) {
 		r.err = doublestar.ErrBadPattern
-	} else {
+	} else if r.err = f.leadsOut(pattern); r.err == nil {
 		r.matches, r.err = doublestar.Glob(f.fsys, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
 		slices.Sort(r.matches)
 	}
@@ -152,6 +154,9 @@ func (f *projectFiles) matchesAny(pattern string) (bool, error) {
 	}
 	if !doublestar.ValidatePattern(pattern) {
 		return false, doublestar.ErrBadPattern
+	}
+	if err := f.leadsOut(pattern); err != nil {
+		return false, err
 	}
 	err := doublestar.GlobWalk(f.fsys, pattern, func(string, fs.DirEntry) error {
 		found = true
@@ -202,10 +207,26 @@ func (v visibleFS) hides(name string) bool {
 // Stat implements fs.StatFS.
 func (v visibleFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(v.FS, name) }
 
-// nearFile is a suggestion for a file that is not there.
-func (f *projectFiles) nearFile(name string) string {
-	if near := dsl.SuggestName(path.Base(name), f.siblings(name)); near != "" {
-		return fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(name), near))
+// leadsOut is an error if a link leads out of the project before the pattern's
+// first wildcard: in what follows, links are not followed.
+func (f *projectFiles) leadsOut(pattern string) error {
+	base, _ := doublestar.SplitPattern(pattern)
+	var outside *tasks.OutsideError
+	if _, err := fs.Stat(f.fsys, base); errors.As(err, &outside) {
+		return outside
 	}
-	return ""
+	return nil
+}
+
+// absent says why there is no file, or folder, of that name.
+func (f *projectFiles) absent(kind, name string) string {
+	var outside *tasks.OutsideError
+	if _, err := fs.Stat(f.fsys, name); errors.As(err, &outside) {
+		return outside.Error() + ". Put what it leads to into the project."
+	}
+	text := fmt.Sprintf("There is no %s %q in the project.", kind, name)
+	if near := dsl.SuggestName(path.Base(name), f.siblings(name)); near != "" {
+		text += fmt.Sprintf(" Did you mean %q?", path.Join(path.Dir(name), near))
+	}
+	return text
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/deploy"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/approval"
 )
 
@@ -82,7 +83,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 			return err
 		}
 	}
-	subjects, err := gate.Subjects(ctx, os.DirFS(p.root))
+	subjects, err := gate.Subjects(ctx, tasks.ProjectFiles(p.root))
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (a *app) keepApproval(root string, gate *approval.Gate, key sign.PublicKey,
 
 // showVoices shows who has approved, and why an approval does not count.
 func (a *app) showVoices(root string, gate *approval.Gate, approvers []approval.Approver, subjects []sign.Subject, now time.Time) error {
-	voices, err := gate.Voices(os.DirFS(root), approvers, subjects, now)
+	voices, err := gate.Voices(tasks.ProjectFiles(root), approvers, subjects, now)
 	if err != nil {
 		return fmt.Errorf("read approvals: %w", err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
@@ -158,7 +159,7 @@ func (d *doctor) project() {
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
 	d.configure(p)
 	var toolchain error
-	plan, diags := pipelines.Load(os.DirFS(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string) error {
+	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string) error {
 		if err := chosen.resolve(name, wanted); err != nil {
 			toolchain = err
 		} else if wanted != "" {

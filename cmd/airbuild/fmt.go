@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 type fmtFlags struct{ check, diff bool }
@@ -147,7 +148,7 @@ func (a *app) projectFiles() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, _ := dsl.Load(os.DirFS(root), name)
+	m, _ := dsl.Load(tasks.ProjectFiles(root), name)
 	wd, err := os.Getwd()
 	if err != nil {
 		return nil, fmt.Errorf("format: %w", err)

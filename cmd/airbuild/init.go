@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -42,7 +43,7 @@ func (a *app) init(ctx context.Context, force bool) error {
 	if err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	facts, err := starter.Look(os.DirFS(root), filepath.Base(root))
+	facts, err := starter.Look(tasks.ProjectFiles(root), filepath.Base(root))
 	if errors.As(err, &starter.NoModule{}) {
 		return noModule(root, err)
 	}

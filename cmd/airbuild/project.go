@@ -100,7 +100,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	chosen := a.toolchains(p.env, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
 	a.configure(p)
-	plan, diags := pipelines.Load(os.DirFS(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
+	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
 		p.wanted[name] = wanted
 		return chosen.resolve(name, wanted)
 	}))
@@ -132,7 +132,7 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 			Git: func(attrs []string) (*dsl.Git, error) { return a.readGit(ctx, p.root, attrs) },
 		},
 		Project: tasks.Project{
-			Root: p.root, Files: os.DirFS(p.root), Environ: a.lookupEnv,
+			Root: p.root, Files: tasks.ProjectFiles(p.root), Environ: a.lookupEnv,
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
 			Confirmed: a.confirmed(), GoModules: p.gocf.ModuleDirs(),
 		},

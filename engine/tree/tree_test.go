@@ -552,3 +552,32 @@ func BenchmarkBuild1500(b *testing.B) {
 		}
 	}
 }
+
+func TestLinksOutOfTheProject(t *testing.T) {
+	w := project(t, map[string]string{"a/file": "f"})
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "file"), []byte("secret"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for name, target := range map[string]string{"out": outside, "a/link": "../out/file", "in": "a", "abs": filepath.Join(w.Root(), "a")} {
+		if err := os.Symlink(target, filepath.Join(w.Root(), filepath.FromSlash(name))); err != nil {
+			t.Skipf("this host makes no links: %v", err)
+		}
+	}
+	var leads *OutsideError
+	for _, p := range []string{"out/file", "in/../out/file", "out/nothing"} {
+		if err := w.Add(&Inputs{}, p, p); !errors.As(err, &leads) || leads.Link != "out" {
+			t.Errorf("add %s: %v", p, err)
+		}
+	}
+	for _, pattern := range []string{"out/**", "out/file", "out/f*"} {
+		if _, err := w.Glob(".", []string{pattern}); !errors.As(err, &leads) {
+			t.Errorf("glob %s: %v", pattern, err)
+		}
+	}
+	for _, p := range []string{"in/file", "abs/file", "a/file", "nothing/x"} {
+		if err := w.Add(&Inputs{}, p, p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("add %s: %v", p, err)
+		}
+	}
+}

@@ -54,6 +54,9 @@ type known struct {
 	listed  map[string]*listing      // directories that this run has read
 	overlay map[string]Entry         // outputs that a dry run takes as there
 	virtual map[string][]fs.DirEntry // their directories
+	// inside says of directories whether a link leads through them out of the
+	// project.
+	inside map[string]error
 	// resolved are programs of the host, by the path with links.
 	resolved map[string]string
 	// turn counts the changes of what is known, from 1: what was found to
@@ -66,7 +69,7 @@ type known struct {
 // newKnown is of a run that has looked at nothing, and is likely to look at so
 // many files.
 func newKnown(files int) *known {
-	k := &known{seen: make(map[string]Entry, files), listed: map[string]*listing{}, resolved: map[string]string{}}
+	k := &known{seen: make(map[string]Entry, files), listed: map[string]*listing{}, inside: map[string]error{}, resolved: map[string]string{}}
 	k.turn.Store(1)
 	return k
 }
@@ -349,6 +352,7 @@ func (w *Workspace) Forget(p string) {
 	delete(w.seen, p)
 	for dir := p; ; dir = path.Dir(dir) {
 		delete(w.listed, dir)
+		delete(w.inside, dir)
 		if dir == "." || dir == "/" {
 			return
 		}
@@ -554,6 +558,11 @@ func (w *Workspace) Unpretend() {
 // file or link, or a directory with all below it. It lands at the path to.
 // Links that lead out of what is added stay links; absolute ones are refused.
 func (w *Workspace) Add(b *Inputs, p, to string) error {
+	if !b.Follow { // what sees the whole host has as input what a link leads to
+		if err := w.contained(path.Dir(p)); err != nil {
+			return err
+		}
+	}
 	if !w.pretendedDir(p) {
 		if err := w.addFile(b, p, to); !errors.Is(err, errIsDir) {
 			return err
@@ -561,6 +570,63 @@ func (w *Workspace) Add(b *Inputs, p, to string) error {
 	}
 	w.trace.realDir(p)
 	return w.addDir(b, p, to)
+}
+
+// An OutsideError is a path of the project that a link leads out of it.
+type OutsideError struct {
+	Link   string // relative to the root
+	Target string // as the link has it
+}
+
+func (e *OutsideError) Error() string {
+	return fmt.Sprintf("link %s: its target %s is outside the project", e.Link, e.Target)
+}
+
+// contained returns an *OutsideError if a link among the elements of dir leads
+// out of the project. Absolute paths name files of the host, and what is not
+// there leads nowhere.
+func (w *Workspace) contained(dir string) error {
+	if dir = path.Clean(dir); dir == "." || filepath.IsAbs(filepath.FromSlash(dir)) {
+		return nil
+	}
+	w.mu.Lock()
+	err, ok := w.inside[dir]
+	w.mu.Unlock()
+	if ok {
+		return err
+	}
+	if err = w.contained(path.Dir(dir)); err == nil {
+		err = w.leadsInside(dir)
+	}
+	w.mu.Lock()
+	w.inside[dir] = err
+	w.mu.Unlock()
+	return err
+}
+
+// leadsInside is contained for a path whose directory is.
+func (w *Workspace) leadsInside(p string) error {
+	abs := w.place(p)
+	st, err := lstat(abs)
+	if err != nil || fs.FileMode(st.Mode)&fs.ModeSymlink == 0 {
+		return nil
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	root, rootErr := filepath.EvalSymlinks(w.root)
+	if err := errors.Join(err, rootErr); err != nil {
+		return fmt.Errorf("follow link: %w", err)
+	}
+	if rel, err := filepath.Rel(root, real); err == nil && filepath.IsLocal(rel) {
+		return nil
+	}
+	target, err := os.Readlink(abs)
+	if err != nil {
+		return fmt.Errorf("follow link: %w", err)
+	}
+	return &OutsideError{Link: p, Target: filepath.ToSlash(target)}
 }
 
 // pretendedDir reports whether p is a directory of outputs that a dry run takes
@@ -665,6 +731,9 @@ func (w *Workspace) Glob(base string, patterns []string) ([]string, error) {
 		}
 	}
 	for _, start := range starts(take) {
+		if err := w.contained(path.Join(base, start)); err != nil {
+			return nil, err
+		}
 		if err := w.walk(path.Join(base, start), start, visit); err != nil {
 			return nil, err
 		}

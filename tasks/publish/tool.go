@@ -125,7 +125,7 @@ func inGit(dir string) bool {
 // allFiles are those of a source that came without git: all but outputs and
 // what tools put there.
 func allFiles(root, dir, dist string) (names []string, err error) {
-	fsys := os.DirFS(root)
+	fsys := tasks.ProjectFiles(root)
 	err = fs.WalkDir(fsys, dir, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/inside"
 )
 
@@ -123,7 +124,7 @@ func (l *lister) ownLicense(files engine.Files, known *texts) string {
 
 // cached looks for the modules of go.sum in module caches and GOPROXY trees.
 func (l *lister) cached(ctx context.Context, files engine.Files, known *texts) (list []license, err error) {
-	sums, err := inside.Sums(os.DirFS(files.Root()), path.Join(l.dir, "go.sum"), path.Join(l.dir, "go.work.sum"))
+	sums, err := inside.Sums(tasks.ProjectFiles(files.Root()), path.Join(l.dir, "go.sum"), path.Join(l.dir, "go.work.sum"))
 	if err != nil {
 		return nil, err
 	}

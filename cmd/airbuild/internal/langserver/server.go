@@ -301,7 +301,7 @@ func airbuildfileOf(name string) string {
 
 // files are those of a project, with the texts of the editor in their place.
 func (s *server) files(root string) fs.FS {
-	o := overlay{FS: os.DirFS(root), texts: map[string]string{}}
+	o := overlay{FS: tasks.ProjectFiles(root), texts: map[string]string{}}
 	for name, text := range s.docs {
 		if rel, err := filepath.Rel(root, name); err == nil && filepath.IsLocal(rel) {
 			o.texts[filepath.ToSlash(rel)] = text
