@@ -33,6 +33,9 @@ func (u *setup) isolate() error {
 		return u.enterRoot()
 	}
 	mountProc("/proc")
+	if err := protectKernel(); err != nil {
+		return err
+	}
 	if !u.Network {
 		u.hideResolvers()
 	}
@@ -197,12 +200,17 @@ func (u *setup) fill() error {
 
 // show binds a place of the host, and all that is mounted below it.
 func show(src, dst string, readOnly bool) error {
-	src = outside + src
+	_, err := os.Lstat(outside + src)
+	if readOnly && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)) {
+		return nil
+	}
+	return cover(outside+src, dst, readOnly)
+}
+
+// cover binds a place, and all that is mounted below it, over another.
+func cover(src, dst string, readOnly bool) error {
 	info, err := os.Lstat(src)
 	if err != nil {
-		if readOnly && (errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)) {
-			return nil
-		}
 		return fmt.Errorf("show %s: %w", dst, err)
 	}
 	if err := makePlace(dst, info.IsDir()); err != nil {
@@ -297,6 +305,9 @@ func (u *setup) makeUp() error {
 		if err := show(d, d, true); err != nil {
 			return err
 		}
+	}
+	if err := protectKernel(); err != nil {
+		return err
 	}
 	return u.makeUpEtc()
 }
