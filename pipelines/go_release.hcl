@@ -16,6 +16,10 @@ variable "version" {
   type        = string
   default     = git.describe
   description = "Stamped into main.version and file names"
+  validation {
+    condition     = !strcontains(var.version, "/")
+    error_message = "The version ${var.version} becomes part of file names and has a slash. Set it without the prefix: version = trimprefix(git.describe, \"PREFIX/\")."
+  }
 }
 
 variable "platforms" {

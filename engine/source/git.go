@@ -49,15 +49,14 @@ func (g *git) asks(names ...string) bool {
 }
 
 func (g *git) queries() (queries []func(context.Context) error) {
-	described := g.asks("describe", "tag")
-	if described {
+	if g.asks("describe", "tag") {
 		queries = append(queries, g.describe)
 	}
 	if g.asks("describe", "dirty") {
 		queries = append(queries, g.dirty)
 	}
-	if g.asks("time") || g.asks("commit", "short") && !described {
-		queries = append(queries, func(ctx context.Context) error { return g.commit(ctx, !described) })
+	if g.asks("commit", "short", "time") {
+		queries = append(queries, g.commit)
 	}
 	if g.asks("branch") {
 		queries = append(queries, g.branch)
@@ -65,8 +64,8 @@ func (g *git) queries() (queries []func(context.Context) error) {
 	return queries
 }
 
-// commit reads the commit's time and, if it is the one to do so, its hash.
-func (g *git) commit(ctx context.Context, hash bool) error {
+// commit reads the commit's hash and time.
+func (g *git) commit(ctx context.Context) error {
 	out, err := g.run(ctx, "rev-list", "--max-count=1", "--timestamp", "HEAD", "--")
 	if err != nil {
 		return err
@@ -77,9 +76,7 @@ func (g *git) commit(ctx context.Context, hash bool) error {
 		return fmt.Errorf("git rev-list gave %q", out)
 	}
 	g.info.Time = time.Unix(seconds, 0).UTC()
-	if hash {
-		g.info.Commit, g.info.Short = commit, commit[:shortDigits]
-	}
+	g.info.Commit, g.info.Short = commit, commit[:shortDigits]
 	return nil
 }
 
@@ -106,69 +103,4 @@ func (g *git) dirty(ctx context.Context) error {
 	}
 	g.info.Dirty, err = g.differs(ctx, strings.Split(strings.TrimSuffix(out, "\x00"), "\x00"))
 	return err
-}
-
-// describe asks in the long form, which holds the tag, the distance and the
-// whole hash, so that one process answers for commit, tag and describe.
-func (g *git) describe(ctx context.Context) error {
-	out, err := g.run(ctx, "describe", "--tags", "--always", "--long", "--abbrev=64")
-	if err != nil {
-		return err
-	}
-	d, err := parseDescription(out)
-	if err != nil {
-		return err
-	}
-	g.info.Commit, g.info.Short = d.commit, d.commit[:shortDigits]
-	g.info.Describe = d.String()
-	if d.distance == 0 {
-		g.info.Tag = d.tag
-	}
-	return nil
-}
-
-// A description is what git describe --long says.
-type description struct {
-	tag      string // the nearest; empty if there is none
-	distance int    // commits since tag
-	commit   string // the whole hash
-}
-
-// parseDescription reads "v1.2-3-g<hash>" or "<hash>".
-func parseDescription(s string) (d description, err error) {
-	rest := s
-	if isHash(rest) {
-		d.commit = rest
-		return d, nil
-	}
-	i := strings.LastIndex(rest, "-g")
-	if i < 0 || !isHash(rest[i+2:]) {
-		return d, fmt.Errorf("git describe gave %q", s)
-	}
-	d.commit, rest = rest[i+2:], rest[:i]
-	i = strings.LastIndexByte(rest, '-')
-	if i <= 0 {
-		return d, fmt.Errorf("git describe gave %q", s)
-	}
-	d.tag = rest[:i]
-	if d.distance, err = strconv.Atoi(rest[i+1:]); err != nil || d.distance < 0 {
-		return d, fmt.Errorf("git describe gave %q", s)
-	}
-	return d, nil
-}
-
-// String is the short form, as git describe --tags --always gives it.
-func (d description) String() string {
-	switch {
-	case d.tag == "":
-		return d.commit[:shortDigits]
-	case d.distance > 0:
-		return fmt.Sprintf("%s-%d-g%s", d.tag, d.distance, d.commit[:shortDigits])
-	}
-	return d.tag
-}
-
-// isHash reports whether s is a whole SHA-1 or SHA-256 in hexadecimal.
-func isHash(s string) bool {
-	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -40,10 +40,11 @@ var ErrShallow = errors.New("this is a shallow clone")
 const logFields = "%H%x00%P%x00%ct%x00%an%x00%ae%x00%s%x00%b%x00"
 
 // ReadLog reads the commits of the repository that dir is in, that until has
-// and since has not. An empty until is HEAD; an empty since is the nearest tag
-// before until, or the beginning if there is no tag. Revisions are anything
-// that git rev-parse takes. The answer hangs on the repository alone: no
-// mailmap, no replaced commits, no configuration.
+// and since does not have. An empty until is HEAD. With an empty since, the
+// commits are those that no tag before until has, and Log.Since is the nearest
+// of these tags. Revisions are anything that git rev-parse takes. The answer
+// depends on the repository alone: no mailmap, no replaced commits, no
+// configuration.
 func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 	if !exists(filepath.Join(dir, ".git")) && (exists(filepath.Join(dir, FileName)) || !inRepository(dir)) {
 		return nil, fmt.Errorf("read log: %w: there is no git repository", ErrNoHistory)
@@ -65,29 +66,63 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 		return nil, fmt.Errorf("read log: %w: run git fetch --unshallow --tags", ErrShallow)
 	}
 	l := &Log{Since: since, Until: r.Commit}
-	if l.Tag, err = g.answer(ctx, "describe", "--tags", "--exact-match", r.Commit); err != nil {
+	at := git{dir: dir} // the directory says which tags count
+	d, tags, err := at.nearest(ctx, r.Commit)
+	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
-	span := r.Commit
+	if d.distance == 0 {
+		l.Tag = d.tag
+	}
+	var known []string // commits whose history is not part of the log
 	if since == "" {
-		if l.Since, err = g.answer(ctx, "describe", "--tags", "--abbrev=0", r.Commit+"^"); err != nil {
-			return nil, fmt.Errorf("read log: %w", err)
+		l.Since, known, err = g.released(ctx, r.Commit, tags)
+	} else {
+		var from *Revision
+		if from, err = OpenRevision(ctx, dir, since); err == nil {
+			known = []string{from.Commit}
 		}
 	}
-	if l.Since != "" {
-		from, err := OpenRevision(ctx, dir, l.Since)
-		if err != nil {
-			return nil, fmt.Errorf("read log: %w", err)
-		}
-		span = from.Commit + ".." + span
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
 	}
-	out, err := g.run(ctx, "-c", "i18n.logOutputEncoding=UTF-8",
-		"log", "--no-color", "--no-mailmap", "--no-notes", "--no-show-signature", "--topo-order", "--format=tformat:"+logFields, span, "--")
+	revisions := r.Commit + "\n"
+	for _, commit := range known {
+		revisions += "^" + commit + "\n"
+	}
+	out, err := g.ask(ctx, revisions, "-c", "i18n.logOutputEncoding=UTF-8",
+		"log", "--no-color", "--no-mailmap", "--no-notes", "--no-show-signature", "--topo-order", "--format=tformat:"+logFields, "--stdin")
 	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
 	l.Commits, err = parseLog(out)
 	return l, err
+}
+
+// released returns the nearest tag of a series before a commit, and the commits
+// of all tags of the series before it. With a tag on each side of a merge, the commits since the nearest
+// one alone would include those that the other release already had.
+func (g *git) released(ctx context.Context, until string, tags series) (nearest string, commits []string, err error) {
+	out, err := g.run(ctx, "for-each-ref", "--merged="+until, "--format=%(refname:strip=2) %(objectname) %(*objectname)", "refs/tags")
+	if err != nil {
+		return "", nil, err
+	}
+	describe := append([]string{"describe", "--tags", "--abbrev=0"}, tags.arguments()...)
+	for line := range strings.SplitSeq(out, "\n") {
+		f := strings.Fields(line)
+		switch {
+		case len(f) < 2 || !tags.has(f[0]):
+		case f[len(f)-1] == until: // it names the commit itself; a tag's name is a pattern that matches nothing else
+			describe = append(describe, "--exclude="+f[0])
+		default:
+			commits = append(commits, f[len(f)-1])
+		}
+	}
+	if len(commits) == 0 {
+		return "", nil, nil
+	}
+	nearest, err = g.answer(ctx, append(describe, until)...)
+	return nearest, commits, err
 }
 
 // answer is run, but that git finds nothing is an empty answer.

@@ -53,8 +53,12 @@ func memoFile(state string, attrs []string) string {
 	return filepath.Join(state, "source-"+hex.EncodeToString(sum[:4]))
 }
 
-// memoKey is the question: the directory, the attributes, and what of the
-// environment git looks at to find its configuration.
+// asking is the version of how git is asked. It changes when the answer to a
+// question would, so that memos of another airbuild are not taken for it.
+const asking = "2"
+
+// memoKey is the question: how it is asked, the directory, the attributes, and
+// what of the environment git looks at to find its configuration.
 func memoKey(dir string, attrs, env []string) (key [sha256.Size]byte) {
 	var asked []string
 	for _, v := range environ(env) {
@@ -64,7 +68,7 @@ func memoKey(dir string, attrs, env []string) (key [sha256.Size]byte) {
 		}
 	}
 	slices.Sort(asked)
-	return sha256.Sum256([]byte(strings.Join(slices.Concat([]string{dir, strings.Join(attrs, " ")}, asked), "\x00")))
+	return sha256.Sum256([]byte(strings.Join(slices.Concat([]string{asking, dir, strings.Join(attrs, " ")}, asked), "\x00")))
 }
 
 // homes are variables by which git finds its configuration.

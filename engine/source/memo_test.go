@@ -155,6 +155,17 @@ func TestMemo(t *testing.T) {
 		{"detached", "", false, func() { r.must("checkout", "-q", "--detach") }},
 		{"reset", "", false, func() { r.must("checkout", "-q", "main"); r.must("reset", "-q", "--soft", "HEAD~1") }},
 		{"collected", "", false, func() { r.must("reset", "-q", "--hard"); r.must("gc", "-q", "--prune=now") }},
+		{"objects packed", "", false, func() { r.must("commit", "-q", "--allow-empty", "-m", "loose"); r.must("repack", "-q", "-a", "-d") }},
+		{"objects of another repository", "", false, func() {
+			r.write(".git/objects/info/alternates", filepath.ToSlash(filepath.Join(shallow, ".git", "objects"))+"\n")
+		}},
+		{"packed in the other repository", "", false, func() {
+			other := repo{t, shallow}
+			other.must("commit", "-q", "--allow-empty", "-m", "loose")
+			other.must("repack", "-q", "-a", "-d")
+		}},
+		{"its own objects again", "", false, func() { try(os.Remove(join(".git/objects/info/alternates"))) }},
+		{"length of abbreviations", "", false, func() { r.must("config", "core.abbrev", "11") }},
 		{"repository's configuration", "", false, func() { r.must("config", "core.fileMode", "false") }},
 		{"user's configuration", "", false, func() {
 			try(os.WriteFile(config, []byte("[core]\n\tautocrlf = input\n[include]\n\tpath = more\n"), 0o666))

@@ -26,7 +26,7 @@ type Info struct {
 	Short    string    // its first seven digits, in every clone
 	Branch   string    // empty on a detached HEAD
 	Tag      string    // a tag of this very commit; empty if there is none
-	Describe string    // as git describe --tags --always --dirty, with seven digits
+	Describe string    // as git describe --tags --always --dirty, of the series of tags that is the directory's
 	Dirty    bool      // tracked files differ from the commit
 	Time     time.Time // of the commit, UTC, whole seconds
 }

@@ -34,6 +34,7 @@ func survey(ctx context.Context, dir string, attrs []string) *memo {
 type surveyor struct {
 	git
 	top, gitDir, common string // absolute: the work tree, its .git, and the main work tree's
+	commit              string // the full hash of HEAD
 	marks, tree         []watched
 }
 
@@ -56,6 +57,11 @@ func (s *surveyor) all(ctx context.Context) error {
 	if !s.asks("dirty", "describe") {
 		return nil
 	}
+	if s.asks("describe") {
+		if err := s.objects(filepath.Join(s.common, "objects"), map[string]bool{}); err != nil {
+			return err
+		}
+	}
 	s.mark(watchEntry, filepath.Join(s.gitDir, "index"))
 	var wg sync.WaitGroup
 	var tracked, configured error
@@ -67,14 +73,15 @@ func (s *surveyor) all(ctx context.Context) error {
 
 // places finds the repository and watches that it is the one found from dir.
 func (s *surveyor) places(ctx context.Context) error {
-	out, err := s.run(ctx, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-dir", "--git-common-dir")
+	out, err := s.run(ctx, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-dir", "--git-common-dir", "HEAD")
 	if err != nil {
 		return err
 	}
 	lines := strings.Split(out, "\n")
-	if len(lines) != 3 || slices.ContainsFunc(lines, func(l string) bool { return !filepath.IsAbs(filepath.FromSlash(l)) }) {
+	if len(lines) != 4 || slices.ContainsFunc(lines[:3], func(l string) bool { return !filepath.IsAbs(filepath.FromSlash(l)) }) || !isHash(lines[3]) {
 		return errUnsure // a git that does not know the question
 	}
+	s.commit = lines[3]
 	s.top, s.gitDir, s.common = filepath.FromSlash(lines[0]), filepath.FromSlash(lines[1]), filepath.FromSlash(lines[2])
 	s.mark(watchTargetPlace, s.dir)
 	if err := s.discovery(); err != nil {
@@ -163,6 +170,39 @@ func (s *surveyor) ref(name string) error {
 		return errUnsure // a name for another ref
 	}
 	return nil
+}
+
+// objects watches what the length of the commit's abbreviation depends on: how
+// many objects are packed, and which others begin alike. Those that are not
+// packed lie in folders by their first two digits.
+func (s *surveyor) objects(dir string, seen map[string]bool) error {
+	if seen[dir] {
+		return nil
+	}
+	seen[dir] = true
+	s.mark(watchTarget, filepath.Join(dir, "pack"))
+	s.mark(watchTarget, filepath.Join(dir, s.commit[:2]))
+	name := filepath.Join(dir, "info", "alternates")
+	s.mark(watchTarget, name)
+	b, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for line := range strings.Lines(string(b)) {
+		other := filepath.FromSlash(strings.TrimSuffix(line, "\n"))
+		switch {
+		case other == "" || strings.HasPrefix(other, "#"):
+			continue
+		case strings.HasPrefix(other, `"`):
+			return errUnsure // quoted
+		case !filepath.IsAbs(other):
+			other = filepath.Join(dir, other)
+		}
+		if err := s.objects(filepath.Clean(other), seen); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // plain watches a regular file, or that there is none.

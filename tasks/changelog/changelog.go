@@ -53,7 +53,7 @@ func (task) Schema() *tasks.Schema {
 		Type: "changelog",
 		Doc:  "Writes what changed between two tags, from the commits in git.",
 		Attrs: []tasks.Attr{
-			{Name: "since", Kind: tasks.String, Default: "the nearest tag before until", Doc: "Tag or commit to begin behind."},
+			{Name: "since", Kind: tasks.String, Default: "every tag before until", Doc: "Tag or commit to begin behind: commits that it already has are left out."},
 			{Name: "until", Kind: tasks.String, Default: "HEAD", Doc: "Tag or commit to end with."},
 			{Name: "format", Kind: tasks.String, Enum: []string{markdown, plain, chglog}, Default: markdown, Doc: "`chglog` is the YAML that a `package` stage takes as its changelog."},
 			{Name: "output", Kind: tasks.Output, Default: "CHANGELOG.md, changelog.txt or changelog.yml, by format", Doc: "File to write."},
