@@ -331,14 +331,16 @@ func (p *planner) findType(s *stage) {
 	s.schema = p.schemas[s.decl.Type]
 }
 
-// checkToolchains resolves the programs that the stages need.
+// checkToolchains resolves the programs that the stages need. That one is missing
+// concerns only the stages that need it: see Plan.Lacking.
 func (p *planner) checkToolchains() {
 	if p.opts.Toolchain == nil || p.report.failed() {
 		return
 	}
-	checked := map[string]bool{}
+	named := map[string]bool{}
+	lacking := map[string]*hcl.Diagnostic{}
 	for _, t := range p.plan.Module.Toolchains {
-		checked[t.Name] = true
+		named[t.Name] = true
 		v, diags := p.user.Value(t.Version, p.user.context)
 		p.report.add(diags...)
 		v, _ = v.Unmark()
@@ -349,20 +351,47 @@ func (p *planner) checkToolchains() {
 			p.report.add(errorAt(t.Version.Range(), "Wrong type", "version is a string, as in \"1.26.8\", not %s.", describe(v)))
 			continue
 		}
-		if err := p.opts.Toolchain(t.Name, v.AsString()); err != nil {
-			p.report.add(hostProblem(errorAt(t.Version.Range(), "Toolchain not available", "%s", sentence(err.Error()))))
+		if err := p.opts.Toolchain(t.Name, v.AsString(), nil); err != nil {
+			lacking[t.Name] = hostProblem(errorAt(t.Version.Range(), "Toolchain not available", "%s", sentence(err.Error())))
 		}
 	}
+	for program, stages := range p.stagesByProgram() {
+		if !named[program] {
+			if err := p.opts.Toolchain(program, "", directories(stages)); err != nil {
+				lacking[program] = hostProblem(errorAt(stages[0].decl.Range, "Toolchain not available", "%s", sentence(err.Error())))
+			}
+		}
+		if d := lacking[program]; d != nil {
+			for _, s := range stages {
+				s.planned.lacking = d
+			}
+		}
+	}
+}
+
+// stagesByProgram lists the stages that need a toolchain, in source order.
+func (p *planner) stagesByProgram() map[string][]*stage {
+	all := map[string][]*stage{}
 	for _, s := range p.stages {
-		program, _, ok := strings.Cut(s.decl.Type, "_")
-		if !ok || program != "go" || checked[program] || len(s.planned.Cells) == 0 {
-			continue
-		}
-		checked[program] = true
-		if err := p.opts.Toolchain(program, ""); err != nil {
-			p.report.add(hostProblem(errorAt(s.decl.Range, "Toolchain not available", "%s", sentence(err.Error()))))
+		if program, _, ok := strings.Cut(s.decl.Type, "_"); ok && program == "go" && len(s.planned.Cells) > 0 {
+			all[program] = append(all[program], s)
 		}
 	}
+	return all
+}
+
+// directories are those of the stages' cells, sorted, each once.
+func directories(stages []*stage) []string {
+	var dirs []string
+	for _, s := range stages {
+		for _, c := range s.cells {
+			if !c.dropped {
+				dirs = append(dirs, c.dir)
+			}
+		}
+	}
+	slices.Sort(dirs)
+	return slices.Compact(dirs)
 }
 
 // A HostProblem is the Extra of a diagnostic that is not about the file but

@@ -16,6 +16,7 @@ package pipelines
 import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"slices"
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
@@ -29,9 +30,10 @@ type Options struct {
 	Project tasks.Project         // Dist and Source are filled in by Load
 	Tasks   map[string]tasks.Task // by stage type: Tasks
 	Version string                // of airbuild, for required_version; "" or "dev" passes every constraint
-	// Toolchain resolves a toolchain block, or with wanted "" whatever is
-	// there; it is called once for each program that the file's stages need.
-	Toolchain func(name, wanted string) error
+	// Toolchain resolves a toolchain block. Without a block wanted is "", and
+	// dirs are the directories, project-relative, of the stages that need it.
+	// nil resolves nothing.
+	Toolchain func(name, wanted string, dirs []string) error
 	// Default gives the value of a ready-made pipeline's parameter that the
 	// user did not set. Nil, or false, leaves "packages" and "name" to be
 	// found in the project's sources and the rest to the parameter's own
@@ -57,6 +59,29 @@ type Stage struct {
 	Cells                   []Cell
 	Uses                    []string // names of stages it refers to, sorted
 	Range                   hcl.Range
+
+	lacking *hcl.Diagnostic // nil if the toolchain that the stage needs is here
+}
+
+// Lacking reports the toolchains that steps and what they need would run, and this
+// host does not have.
+func (p *Plan) Lacking(ids []engine.StepID) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	wanted := map[engine.StepID]bool{}
+	for _, s := range p.Stages {
+		if s.lacking != nil && len(wanted) == 0 {
+			for _, id := range p.Graph.Closure(ids) {
+				wanted[id] = true
+			}
+		}
+		if s.lacking == nil || slices.Contains(diags, s.lacking) {
+			continue
+		}
+		if slices.ContainsFunc(s.Cells, func(c Cell) bool { return wanted[c.Step] }) {
+			diags = append(diags, s.lacking)
+		}
+	}
+	return diags
 }
 
 // A Cell is a planned cell; its last step has the outputs.

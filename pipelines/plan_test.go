@@ -261,8 +261,8 @@ stage "go_test" "test" {
 }`)
 	f.opts.Tasks = stubs()
 	var asked []string
-	f.opts.Toolchain = func(name, wanted string) error {
-		asked = append(asked, name+" "+wanted)
+	f.opts.Toolchain = func(name, wanted string, dirs []string) error {
+		asked = append(asked, strings.TrimSpace(name+" "+wanted+" "+strings.Join(dirs, ",")))
 		return nil
 	}
 	f.mustLoad(t)
@@ -270,15 +270,24 @@ stage "go_test" "test" {
 		t.Errorf("asked for %v", asked)
 	}
 	asked = nil
-	f.files["Airbuildfile"] = "stage \"go_vet\" \"vet\" {\n}\nstage \"go_test\" \"test\" {\n}\n"
+	f.files["Airbuildfile"] = "stage \"go_vet\" \"vet\" {\n}\nstage \"go_test\" \"test\" {\n  dir = \"sub\"\n}\nstage \"checksum\" \"other\" {\n  files = [\"sub/x\"]\n}\n"
+	f.files["sub/x"] = ""
 	f.mustLoad(t)
-	if !slices.Equal(asked, []string{"go "}) {
+	if !slices.Equal(asked, []string{"go  .,sub"}) {
 		t.Errorf("without a block, asked for %v", asked)
 	}
-	f.opts.Toolchain = func(string, string) error { return errors.New("no Go on PATH") }
-	_, diags := f.load()
-	if got := render(diags); got != "Airbuildfile:1,1-21: Toolchain not available; No Go on PATH.\n" {
-		t.Errorf("diagnostics:\n%s", got)
+	f.opts.Toolchain = func(string, string, []string) error { return errors.New("no Go on PATH") }
+	p := f.mustLoad(t)
+	for target, want := range map[string]string{
+		"test": "Airbuildfile:1,1-21: Toolchain not available; No Go on PATH.\n", "other": "",
+	} {
+		ids, _, err := p.Select([]string{target})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := render(p.Lacking(ids)); got != want {
+			t.Errorf("%s: diagnostics:\n%s", target, got)
+		}
 	}
 }
 

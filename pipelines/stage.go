@@ -33,7 +33,8 @@ type cell struct {
 	matrix   cty.Value            // the object; NilVal if there is none
 	each     cty.Value            // likewise
 	platform *tasks.Platform
-	dropped  bool // by when
+	dropped  bool   // by when
+	dir      string // project-relative
 
 	step    engine.StepID
 	outputs []string    // project-relative

@@ -118,6 +118,7 @@ func (b *bodyReader) readSome(cells []*cell, bodies []leafBody) []readyCell {
 			continue
 		}
 		m := b.readMeta()
+		c.dir = m.meta.Dir
 		ready = append(ready, readyCell{c, m, b.values(bodies, m.meta.Dir)})
 	}
 	return ready

@@ -115,7 +115,7 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	old := &project{root: s.root, file: s.file, env: s.env}
 	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root, Offline: s.gocf.Offline}
 	s.app.configure(old)
-	o := s.app.planOptions(ctx, old, vars, func(name, version string) error {
+	o := s.app.planOptions(ctx, old, vars, func(name, version string, _ []string) error {
 		wanted[name] = version
 		return nil
 	})

@@ -143,6 +143,9 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 	if c.given, err = a.givenVariables(p, c.ids); err != nil {
 		return err
 	}
+	if err := a.lacking(p, c.ids, nil); err != nil {
+		return err
+	}
 	if c.session, err = a.open(p); err != nil {
 		return err
 	}

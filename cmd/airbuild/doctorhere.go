@@ -155,12 +155,12 @@ func (d *doctor) project() {
 		return
 	}
 	p := &project{root: root, file: name, wanted: map[string]string{}, env: d.lookupEnv}
-	chosen := &toolchains{env: p.env}
+	chosen := &toolchains{env: p.env, root: root}
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
 	d.configure(p)
 	var toolchain error
-	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string) error {
-		if err := chosen.resolve(name, wanted); err != nil {
+	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string, dirs []string) error {
+		if err := chosen.resolve(name, wanted, dirs); err != nil {
 			toolchain = err
 		} else if wanted != "" {
 			d.ok("go", "%s, as the toolchain block wants", chosen.found.Version)

@@ -38,6 +38,9 @@ func (a *app) explain(ctx context.Context, target string, full bool) (err error)
 	if err != nil {
 		return err
 	}
+	if err := a.lacking(p, []engine.StepID{id}, nil); err != nil {
+		return err
+	}
 	s, err := a.open(p)
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ func (a *app) check(ctx context.Context, root, name string, files fs.FS) (map[st
 	}
 	p := &project{root: root, file: name, env: a.lookupEnv, gocf: &golang.Config{LookupEnv: a.lookupEnv, Root: root}}
 	a.configure(p)
-	o := a.planOptions(ctx, p, vars, func(string, string) error { return nil })
+	o := a.planOptions(ctx, p, vars, func(string, string, []string) error { return nil })
 	o.Project.Files = files
 	plan, diags := pipelines.Load(files, name, o)
 	if plan == nil {

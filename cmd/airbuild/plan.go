@@ -46,7 +46,7 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 	table := &planTable{ended: map[engine.StepID]engine.Event{}}
 	o.OnEvent = table.add
 	if js != nil {
-		o.OnEvent = js.OnEvent
+		o.OnEvent = s.withNotices(js.OnEvent)
 	}
 	check := s.checkDryRun(ctx, &o)
 	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
@@ -55,6 +55,9 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 	}
 	if js == nil {
 		pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.lookupEnv}).Palette
+		for _, text := range s.notices {
+			fmt.Fprintf(a.err, "notice: %s\n", text)
+		}
 		if _, err := fmt.Fprint(a.out, table.text(s.plan.Graph.Closure(ids), sum, pal)); err != nil {
 			return err
 		}

@@ -39,6 +39,7 @@ type project struct {
 	// packages tells the tools of package stages which keys sign.
 	packages *linuxpkg.Config
 	outward  *pipelines.Outward
+	chosen *toolchains
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
@@ -97,24 +98,27 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
-	chosen := a.toolchains(p.env, from)
+	chosen := a.toolchains(p, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
 	a.configure(p)
-	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, a.planOptions(ctx, p, vars, func(name, wanted string) error {
+	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, a.planOptions(ctx, p, vars, func(name, wanted string, dirs []string) error {
 		p.wanted[name] = wanted
-		return chosen.resolve(name, wanted)
+		return chosen.resolve(name, wanted, dirs)
 	}))
-	p.plan = plan
+	p.plan, p.chosen = plan, chosen
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	err = a.show(diags, plan.Sources, js)
-	if a.offline && chosen.missing() {
-		if code, _ := exitCode(err); code == exitFailed {
-			err = said(exitOffline)
-		}
+	return p, a.show(diags, plan.Sources, js)
+}
+
+// lacking shows which toolchains steps would need and this host does not have.
+func (a *app) lacking(p *project, ids []engine.StepID, js *ui.JSONSink) error {
+	err := a.show(p.plan.Lacking(ids), p.plan.Sources, js)
+	if err != nil && a.offline {
+		return said(exitOffline)
 	}
-	return p, err
+	return err
 }
 
 // configure gives p what its stage types other than Go's take from outside.
@@ -124,7 +128,7 @@ func (a *app) configure(p *project) {
 }
 
 // planOptions are those of planning p from its folder.
-func (a *app) planOptions(ctx context.Context, p *project, vars map[string]string, toolchain func(name, wanted string) error) pipelines.Options {
+func (a *app) planOptions(ctx context.Context, p *project, vars map[string]string, toolchain func(name, wanted string, dirs []string) error) pipelines.Options {
 	return pipelines.Options{
 		Inputs: dsl.Inputs{
 			Vars: vars, VarFiles: a.varFiles, ReadFile: os.ReadFile, Environment: a.environment,
@@ -211,6 +215,7 @@ func gitOf(info *source.Info) *dsl.Git {
 // toolchains remembers the Go toolchain that the file asked for.
 type toolchains struct {
 	env     func(string) (string, bool)
+	root    string // the project's
 	carried string // where imports leave toolchains
 	// prefer is the version that the source's bundle was made with: any other
 	// that would do finds nothing in the cache.
@@ -218,12 +223,13 @@ type toolchains struct {
 	offline bool
 	mu      sync.Mutex
 	found   *golang.Toolchain
-	lacking bool
+	// required is what made found another one than the go command on PATH.
+	required golang.Requirement
 }
 
 // toolchains looks for Go where the user and imports put it.
-func (a *app) toolchains(env func(string) (string, bool), from *source.Carried) *toolchains {
-	t := &toolchains{env: env, offline: a.offline}
+func (a *app) toolchains(p *project, from *source.Carried) *toolchains {
+	t := &toolchains{env: p.env, root: p.root, offline: a.offline}
 	if cache, err := a.cacheDir(); err == nil {
 		t.carried = filepath.Join(carriedDir(cache), "toolchains")
 	}
@@ -233,8 +239,9 @@ func (a *app) toolchains(env func(string) (string, bool), from *source.Carried) 
 	return t
 }
 
-// resolve finds the toolchain of a program. Only Go's is known.
-func (t *toolchains) resolve(name, wanted string) error {
+// resolve finds the toolchain of a program. Only Go's is known. Without a wanted
+// version it is what the modules of dirs, relative to the project, require.
+func (t *toolchains) resolve(name, wanted string, dirs []string) error {
 	if name != "go" {
 		return fmt.Errorf("find toolchain %q: only \"go\" is known", name)
 	}
@@ -246,23 +253,43 @@ func (t *toolchains) resolve(name, wanted string) error {
 			return nil
 		}
 	}
-	found, err := golang.FindToolchain(wanted, t.env, exec.LookPath, t.carried)
+	found, err := t.find(wanted, dirs)
 	if err == nil {
 		t.found = found
 		return nil
 	}
 	if t.offline {
-		t.lacking = true
 		return fmt.Errorf("%w; this run is offline: a bundle with the component %q would bring it", err, toolchainComponent())
 	}
 	return err
 }
 
-// missing reports whether a toolchain was looked for in vain.
-func (t *toolchains) missing() bool {
+func (t *toolchains) find(wanted string, dirs []string) (*golang.Toolchain, error) {
+	if wanted != "" {
+		return golang.FindToolchain(wanted, t.env, exec.LookPath, t.carried)
+	}
+	required, err := golang.Required(t.root, dirs, t.env)
+	if err != nil {
+		return nil, err
+	}
+	found, err := golang.ChooseToolchain(required, t.env, exec.LookPath, t.carried)
+	if err == nil && required.Version != "" {
+		if usual, err := golang.FindToolchain("", t.env, exec.LookPath, t.carried); err != nil || usual.Root != found.Root {
+			t.required = required
+		}
+	}
+	return found, err
+}
+
+// notice says which toolchain was taken where nobody would expect it; "" if it is
+// the one on PATH, or the one that a toolchain block names.
+func (t *toolchains) notice() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.lacking
+	if t.required.Version == "" || t.found == nil {
+		return ""
+	}
+	return fmt.Sprintf("using %s from %s, because of %s; a toolchain block in the Airbuildfile would pin it", t.found.Version, t.found.Root, t.required)
 }
 
 // golang is the toolchain that was resolved, or whatever is there.
@@ -273,7 +300,7 @@ func (t *toolchains) golang() (*golang.Toolchain, error) {
 	if found != nil {
 		return found, nil
 	}
-	if err := t.resolve("go", ""); err != nil {
+	if err := t.resolve("go", "", nil); err != nil {
 		return nil, err
 	}
 	return t.found, nil

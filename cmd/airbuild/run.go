@@ -73,7 +73,7 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 	if f.planned != nil {
 		f.planned(s.project)
 	}
-	s.notices = s.plan.Notices(args)
+	s.notices = append(s.notices, s.plan.Notices(args)...)
 	if f.affected != "" {
 		if ids, err = s.affectedSince(ctx, f.affected, ids); err != nil {
 			return err

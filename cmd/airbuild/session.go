@@ -122,8 +122,17 @@ func (a *app) openTargets(ctx context.Context, js *ui.JSONSink, args []string) (
 	if err != nil {
 		return nil, nil, "", err
 	}
+	if err := a.lacking(p, ids, js); err != nil {
+		return nil, nil, "", err
+	}
 	s, err := a.openAhead(p, ahead)
-	return s, ids, name, err
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if text := p.chosen.notice(); text != "" {
+		s.notices = append(s.notices, text)
+	}
+	return s, ids, name, nil
 }
 
 // readAhead begins to read what is remembered of the project while it is
