@@ -22,6 +22,9 @@ type Prepared struct {
 	// Compiled is filled by an Executor that knows of it, and is told when the
 	// step has ended. It adds up over the tries of a step.
 	Compiled Compiled
+	// Altered names an input that was not what the key says when the step got
+	// it, if its Executor found one; then the result is not kept.
+	Altered string
 	// Log receives the step's output as it comes. Writes are whole or part
 	// lines; it is safe for use by several goroutines.
 	Log io.Writer

@@ -687,6 +687,9 @@ func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) fun
 // or that the step did not have before: a file that came into a package while
 // it was built. "" if there is none.
 func (r *run) changedMeanwhile(ctx context.Context, p *Prepared) string {
+	if p.Altered != "" {
+		return p.Altered
+	}
 	if changed := r.o.Workspace.Changed(p.Inputs); changed != "" || p.Step.Lister == nil {
 		return changed
 	}

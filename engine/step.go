@@ -63,7 +63,12 @@ type Step struct {
 	// it is remembered. Only the order of sizes matters. Zero: a moment.
 	Estimate time.Duration
 	Network  bool
-	NoCache  bool // never looked up, never stored
+	// Sealed: the inputs of a Workspace step are all that it needs of the
+	// project. Where the host can, it runs in a copy of them that is at the same
+	// path on every host, and sees nothing else of the project. It is no part of
+	// the key.
+	Sealed  bool
+	NoCache bool // never looked up, never stored
 	// Group names what the step shares with others through a cache of its
 	// program's own (the packages compiled for one target): while one of a
 	// group runs for the first time, others wait if there is something else

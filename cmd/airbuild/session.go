@@ -210,6 +210,7 @@ func (s *session) executor() (engine.Executor, error) {
 		Launchers: launchers,
 		Environ:   os.Environ(),
 		Sandbox:   s.app.sandbox(),
+		Fixed:     golang.FixedVariables(),
 		Tracer:    s.app.tracer,
 		Vary:      s.app.vary,
 		Hide:      s.private(),

@@ -50,7 +50,7 @@ func (j *job) box(ctx context.Context) (*sandbox.Box, error) {
 
 func (j *job) openBox(ctx context.Context) (*sandbox.Box, error) {
 	view := j.view()
-	if j.p.Step.Network && view == sandbox.Whole {
+	if j.p.Step.Network && view == sandbox.Whole && !j.sealed {
 		j.worker = sandbox.Support{}.Worker(sandbox.Spec{Network: true})
 		return nil, nil
 	}
@@ -90,6 +90,10 @@ func (j *job) view() sandbox.View {
 // spec is what the step's processes may reach.
 func (j *job) spec(ctx context.Context) (sandbox.Spec, error) {
 	s := sandbox.Spec{Network: j.p.Step.Network, View: j.view()}
+	if j.sealed {
+		j.seal(&s)
+		return s, nil
+	}
 	if s.View == sandbox.Whole {
 		return s, nil
 	}
@@ -180,6 +184,9 @@ func (j *job) processInBox(ctx context.Context, box *sandbox.Box, name string, a
 		})
 	}
 	dir, env := j.surroundings(p, extra)
+	if j.sealed {
+		env = j.fixed(env)
+	}
 	stdout, stderr := j.outputs(p)
 	err := box.Run(ctx, &sandbox.Cmd{
 		Path: name, Args: argv, Env: env, Dir: dir,

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,6 +53,9 @@ type Executor struct {
 	// Tracer, unless it is nil, runs the processes of steps under a program of
 	// its own.
 	Tracer Tracer
+	// Fixed names variables of processes that hold a directory of the host, and
+	// what it is called in a Sealed step: that is the same on every host.
+	Fixed map[string]string
 	// Vary replaces variables of what every process gets and no key holds,
 	// "NAME=value": to show that nothing hangs on them. Nil otherwise.
 	Vary []string
@@ -74,7 +78,8 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 	}
 	defer removeAll(dir)
 	j := &job{e: e, p: p, dir: dir, out: filepath.Join(dir, "out")}
-	if j.log, err = newLog(filepath.Join(dir, "log"), p.Log, p.Step); err != nil {
+	j.sealed = p.Step.Sealed && e.canSeal(ctx)
+	if j.log, err = newLog(filepath.Join(dir, "log"), p.Log, p.Step, j.sealed); err != nil {
 		return nil, err
 	}
 	defer j.log.Close()
@@ -112,16 +117,24 @@ type job struct {
 	log  *logFile
 	base []string // environment that is not in the key
 
-	boxes  boxes
-	worker string // how its processes were kept apart; empty without any
+	sealed   bool              // a Sealed step, and this host can do it
+	extra    []string          // what the Launcher of a Sealed step's program adds
+	seen     map[string]string // directories of Fixed variables → what a Sealed step calls them
+	testDirs map[string]bool   // directories of inputs that are tests; nil until needed
+	boxes    boxes
+	worker   string // how its processes were kept apart; empty without any
 }
 
 func (j *job) run(ctx context.Context) error {
 	if err := j.makeDirs(); err != nil {
 		return err
 	}
-	if j.p.Step.Mode == engine.Staged {
-		if err := j.stage(ctx); err != nil {
+	stage := j.stage
+	if j.sealed {
+		stage = j.stageSealed
+	}
+	if j.sealed || j.p.Step.Mode == engine.Staged {
+		if err := stage(ctx); err != nil {
 			return err
 		}
 	}
@@ -130,7 +143,7 @@ func (j *job) run(ctx context.Context) error {
 		return errors.New("the step has no command")
 	}
 	j.base = j.baseEnv()
-	if j.p.Step.Mode == engine.Workspace {
+	if j.p.Step.Mode == engine.Workspace && !j.sealed {
 		if err := j.clearInPlace(argv); err != nil {
 			return err
 		}
@@ -141,8 +154,10 @@ func (j *job) run(ctx context.Context) error {
 	proc := &engine.Process{Path: argv[0], Args: argv[1:]}
 	if j.p.Step.Mode == engine.Workspace {
 		proc.Args = j.redirect(proc.Args)
-		if err := j.seedOutputs(); err != nil {
-			return err
+		if !j.sealed { // there they are
+			if err := j.seedOutputs(); err != nil {
+				return err
+			}
 		}
 	}
 	return j.process(ctx, proc)
@@ -156,6 +171,9 @@ func (j *job) workDir() string {
 
 // runDir is the working directory that the command runs in.
 func (j *job) runDir() string {
+	if j.sealed {
+		return path.Join(sealedProject, j.p.Command.WorkingDirectory)
+	}
 	if j.p.Step.Mode == engine.Workspace {
 		return filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory))
 	}

@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/sandbox"
@@ -35,28 +37,57 @@ func (j *job) explain(ctx context.Context, err error) {
 		}
 		j.say("blocked: %s", sandbox.Attempt{Program: a.Program, PID: a.PID, Op: sandbox.Op(a.Op), Address: a.Address, Host: a.Host})
 	}
-	if failed && len(attempts) > 0 {
+	tests := j.p.Step.LogFormat == testLog
+	switch {
+	case !failed:
+	case len(attempts) > 0:
 		j.say("the network is off for this step: %s", j.mend(attempts))
+	case tests && !j.p.Step.Network && j.p.Step.Mode != engine.InProcess && j.testFailed():
+		// A program that a test starts may say nothing of it: the go command
+		// stops by GOPROXY=off before it tries anything.
+		j.say("tests have no network here: if they need it, %s", withNetwork)
 	}
-	if failed && j.p.Step.Mode == engine.Staged {
-		words := j.missed()
-		for _, p := range j.undeclared(words) {
-			j.say("%s is there in the project, and the step does not declare it: add it to the stage: inputs = [%q]", p.project, p.input)
-		}
-		for _, p := range j.hiddenPrograms(ctx, words) {
-			j.say("%s is on this host (%s), and the step does not declare it: add it to the stage: tools = [%q]", p.name, p.path, p.name)
+	if !failed || j.p.Step.Mode != engine.Staged && !j.sealed {
+		return
+	}
+	missed := j.missed()
+	for _, p := range j.undeclared(missed) {
+		j.say("%s is there in the project, and the step does not declare it: add it to the stage: inputs = [%q]", p.project, p.input)
+	}
+	for _, p := range j.hiddenPrograms(ctx, missed) {
+		j.say("%s is on this host (%s), and the step does not declare it: add it to the stage: tools = [%q]", p.name, p.path, p.name)
+	}
+}
+
+// testLog is the LogFormat of what go test -json prints.
+const testLog = "go-test-json"
+
+// allowNetwork gives a step the network; withNetwork is what to do for tests.
+const (
+	allowNetwork = "sandbox { network = true }"
+	withNetwork  = "allow it with " + allowNetwork + ", or leave those tests out with short = true or skip"
+)
+
+// testFailed reports whether a test failed, and not only a compilation.
+func (j *job) testFailed() bool {
+	for _, l := range j.lines() {
+		if l.failed {
+			return true
 		}
 	}
+	return false
 }
 
 // mend says what to do for a step that wants the network.
 func (j *job) mend(attempts []engine.Attempt) string {
-	const allow = "sandbox { network = true }"
 	isGo := func(a engine.Attempt) bool { return a.Program == "go" }
-	if strings.HasPrefix(j.p.Step.Type, "go_") || slices.ContainsFunc(attempts, isGo) {
-		return "run it where the modules are in the module cache, give it a tree of them (modules = stage.<a go_download or go_vendor stage>), or allow it with " + allow
+	switch {
+	case j.p.Step.LogFormat == testLog:
+		return withNetwork
+	case strings.HasPrefix(j.p.Step.Type, "go_") || slices.ContainsFunc(attempts, isGo):
+		return "run it where the modules are in the module cache, give it a tree of them (modules = stage.<a go_download or go_vendor stage>), or allow it with " + allowNetwork
 	}
-	return "declare what it fetches as inputs, take it from a stage that may fetch, or allow it with " + allow
+	return "declare what it fetches as inputs, take it from a stage that may fetch, or allow it with " + allowNetwork
 }
 
 // say writes a line of airbuild's own into the log.
@@ -71,7 +102,7 @@ type undeclared struct{ project, input string }
 //
 // It and named are compiled when a step has failed: at every start of airbuild
 // they would cost 0.2 ms.
-const missing = `(?i)no such file|not found|cannot (find|open|read|stat|access|load)|can't (find|open|read|stat|load)|could not (find|open|read|load)|couldn't (find|open|read|load)|does ?n[o']t exist|unable to (find|open|read|load)|ENOENT|FileNotFound|failed to (find|open|read|load)|no matching files|no rule to make|permission denied|must be run from|no Go files`
+const missing = `(?i)no such file( or directory)?|((executable )?file|command|directory|folder|module|package|program)? ?not found|cannot (find|open|read|stat|access|load)|can't (find|open|read|stat|load)|could not (find|open|read|load)|couldn't (find|open|read|load)|does ?n[o']t exist|unable to (find|open|read|load)|ENOENT|FileNotFound|failed to (find|open|read|load)|no matching files|no rule to make|permission denied|must be run from|no Go files`
 
 // named matches what may be a path in such a line.
 const named = `[^\s'"` + "`" + `’‘“”()\[\]{}<>:,;=|*?]+`
@@ -83,27 +114,111 @@ const (
 	hintCount = 5
 )
 
-// missed are the words of those lines of the log in which programs said that
-// something was not there.
-func (j *job) missed() []string {
-	var out []string
-	missing, named := regexp.MustCompile(missing), regexp.MustCompile(named)
-	for line := range bytes.Lines(j.log.tail(hintLog)) {
-		if !missing.Match(line) {
-			continue
+// A line is one line of a log.
+type line struct {
+	text   string
+	dir    string // of the package whose tests printed it; empty if that is not known
+	failed bool   // it says that a test failed
+}
+
+// lines are the end of the log, line by line.
+func (j *job) lines() []line {
+	var out []line
+	for b := range bytes.Lines(j.log.tail(hintLog)) {
+		l := line{text: string(b)}
+		if j.p.Step.LogFormat == testLog {
+			var e struct{ Action, Package, Test, Output string }
+			if json.Unmarshal(b, &e) == nil {
+				l = line{text: e.Output, dir: j.packageDir(e.Package), failed: e.Action == "fail" && e.Test != ""}
+			}
 		}
-		for _, word := range named.FindAllString(string(line), -1) {
-			out = append(out, strings.TrimRight(word, ".!"))
-		}
+		out = append(out, l)
 	}
 	return out
 }
 
+// packageDir is the directory of the project in which a package has its tests:
+// of those whose names end the import path, the longest.
+func (j *job) packageDir(pkg string) string {
+	if j.testDirs == nil {
+		j.testDirs = map[string]bool{}
+		for _, f := range j.p.Inputs.Files {
+			if strings.HasSuffix(f.Path, "_test.go") {
+				j.testDirs[path.Dir(f.Path)] = true
+			}
+		}
+	}
+	for rest := pkg; rest != ""; {
+		if j.testDirs[rest] {
+			return rest
+		}
+		_, rest, _ = strings.Cut(rest, "/")
+	}
+	return ""
+}
+
+// A word of a log may be a path; dir is where it may be relative to, beside
+// the step's own directory.
+type word struct{ text, dir string }
+
+// missed are the words of those lines of the log in which programs said that
+// something was not there, without the words that say so.
+func (j *job) missed() []word {
+	var out []word
+	missing, named := regexp.MustCompile(missing), regexp.MustCompile(named)
+	for _, l := range j.lines() {
+		out = append(out, missedIn(l, missing, named)...)
+	}
+	return out
+}
+
+func missedIn(l line, missing, named *regexp.Regexp) []word {
+	said := missing.FindAllStringIndex(l.text, -1)
+	if said == nil {
+		return nil
+	}
+	var out []word
+	for _, at := range named.FindAllStringIndex(l.text, -1) {
+		text := l.text[at[0]:at[1]]
+		within := slices.ContainsFunc(said, func(s []int) bool { return at[0] < s[1] && s[0] < at[1] })
+		if within || !strings.ContainsAny(text, `./\`) && !isObject(l.text, at, said) {
+			continue
+		}
+		out = append(out, word{strings.TrimRight(text, ".!"), l.dir})
+	}
+	return out
+}
+
+// isObject reports whether a word that does not look like a path stands where
+// programs name what is missing: in quotes, or next to the words that say so
+// with a colon between them. Other words are the program's prose, though
+// directories may be called so too.
+func isObject(text string, at []int, said [][]int) bool {
+	const quotes = "'\"`’‘“”"
+	before, after := text[:at[0]], text[at[1]:]
+	if b, _ := utf8.DecodeLastRuneInString(before); strings.ContainsRune(quotes, b) {
+		a, _ := utf8.DecodeRuneInString(after)
+		return strings.ContainsRune(quotes, a)
+	}
+	switch text[at[0]:at[1]] {
+	case "error", "fatal", "warning", "note":
+		return false
+	}
+	follows := func(said string) bool { // "cannot open x", and not "x: no such file"
+		said = strings.ToLower(said)
+		return strings.HasPrefix(said, "can") || strings.HasPrefix(said, "could") || strings.HasPrefix(said, "unable") || strings.HasPrefix(said, "failed")
+	}
+	between := func(s string) bool { return strings.Contains(s, ":") && strings.Trim(s, ": \t") == "" }
+	return slices.ContainsFunc(said, func(s []int) bool {
+		return s[0] >= at[1] && between(text[at[1]:s[0]]) && !follows(text[s[0]:s[1]]) || s[1] <= at[0] && between(text[s[1]:at[0]])
+	})
+}
+
 // undeclared are the files and directories of the project among words.
-func (j *job) undeclared(words []string) []undeclared {
+func (j *job) undeclared(words []word) []undeclared {
 	var out []undeclared
-	for _, word := range words {
-		u, ok := j.lookUp(word)
+	for _, w := range words {
+		u, ok := j.lookUp(w)
 		if ok && !slices.Contains(out, u) && len(out) < hintCount {
 			out = append(out, u)
 		}
@@ -116,7 +231,7 @@ type program struct{ name, path string }
 
 // hiddenPrograms are the programs on PATH among words that the sandbox did not
 // show.
-func (j *job) hiddenPrograms(ctx context.Context, words []string) []program {
+func (j *job) hiddenPrograms(ctx context.Context, words []word) []program {
 	if !j.boxes.hidden {
 		return nil
 	}
@@ -125,8 +240,12 @@ func (j *job) hiddenPrograms(ctx context.Context, words []string) []program {
 		return nil
 	}
 	var out []program
-	slices.Sort(words)
-	for _, word := range slices.Compact(words) {
+	var names []string
+	for _, w := range words {
+		names = append(names, w.text)
+	}
+	slices.Sort(names)
+	for _, word := range slices.Compact(names) {
 		if strings.ContainsAny(word, `/\`) || len(out) == hintCount {
 			continue
 		}
@@ -138,12 +257,16 @@ func (j *job) hiddenPrograms(ctx context.Context, words []string) []program {
 }
 
 // lookUp takes a word of the log for a path: absolute in the project or in the
-// copy of it that the step saw, or relative to the step's directory, or to the
-// project.
-func (j *job) lookUp(word string) (undeclared, bool) {
+// copy of it that the step saw, or relative to the step's directory, to that of
+// a tested package, or to the project.
+func (j *job) lookUp(w word) (undeclared, bool) {
+	word := w.text
 	root := j.e.Workspace.Root()
 	wd := filepath.FromSlash(j.p.Command.WorkingDirectory)
 	tries := []string{filepath.Join(wd, word), word}
+	if w.dir != "" {
+		tries = slices.Insert(tries, 0, filepath.Join(filepath.FromSlash(w.dir), word))
+	}
 	if filepath.IsAbs(word) {
 		tries = nil
 		for _, base := range [...]string{j.out, root} {

@@ -225,7 +225,7 @@ func TestMaskAcrossWrites(t *testing.T) {
 		{"x hunter2 y"}, {"x hun", "ter2 y"}, {"x h", "u", "n", "t", "e", "r", "2", " y"},
 	} {
 		var live bytes.Buffer
-		l, err := newLog(filepath.Join(t.TempDir(), "log"), &live, s)
+		l, err := newLog(filepath.Join(t.TempDir(), "log"), &live, s, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestMaskNestedSecrets(t *testing.T) {
 		"*** ***x": {"cd", "e abcdefx"},
 	} {
 		var live bytes.Buffer
-		l, err := newLog(filepath.Join(t.TempDir(), "log"), &live, s)
+		l, err := newLog(filepath.Join(t.TempDir(), "log"), &live, s, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,8 @@ import (
 const masked = "***"
 
 // A logFile takes a step's output in the order in which it comes, takes out
-// secrets, keeps it in a file and passes it on.
+// secrets and the path of a Sealed step, so that files are named as in the
+// project, keeps it in a file and passes it on.
 type logFile struct {
 	mu      sync.Mutex
 	file    *os.File
@@ -28,7 +29,7 @@ type logFile struct {
 	err     error
 }
 
-func newLog(name string, live io.Writer, s *engine.Step) (*logFile, error) {
+func newLog(name string, live io.Writer, s *engine.Step, sealed bool) (*logFile, error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return nil, fmt.Errorf("make log: %w", err)
@@ -42,6 +43,9 @@ func newLog(name string, live io.Writer, s *engine.Step) (*logFile, error) {
 	}
 	for _, m := range s.Mask {
 		l.hide(m)
+	}
+	if sealed {
+		l.secrets = append(l.secrets, sealedPrefix)
 	}
 	slices.SortFunc(l.secrets, func(a, b []byte) int { return cmp.Or(len(b)-len(a), bytes.Compare(a, b)) })
 	l.secrets = slices.CompactFunc(l.secrets, bytes.Equal)
@@ -81,7 +85,9 @@ func (l *logFile) mask(end bool) {
 			break
 		}
 		if n > 0 {
-			out = append(out, masked...)
+			if !bytes.Equal(l.hold[i:i+n], sealedPrefix) {
+				out = append(out, masked...)
+			}
 			i += n
 			continue
 		}

@@ -32,6 +32,9 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	if err != nil {
 		return err
 	}
+	if j.sealed {
+		j.extra = extra
+	}
 	box, err := j.box(ctx)
 	if err != nil {
 		return err

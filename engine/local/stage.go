@@ -18,8 +18,10 @@ import (
 
 // stage lays the inputs out in scratch. Contents are checked while they are
 // copied, so that the command sees what was hashed.
-func (j *job) stage(ctx context.Context) error {
-	t := j.p.Inputs
+func (j *job) stage(ctx context.Context) error { return j.lay(ctx, j.p.Inputs, j.stageFile) }
+
+// lay makes what a tree says in scratch; each file is copied by one.
+func (j *job) lay(ctx context.Context, t *tree.Tree, one func(ctx context.Context, dst string, f tree.File) error) error {
 	for _, d := range t.Empty {
 		if err := os.MkdirAll(filepath.Join(j.out, filepath.FromSlash(d)), 0o777); err != nil {
 			return fmt.Errorf("stage inputs: %w", err)
@@ -41,7 +43,7 @@ func (j *job) stage(ctx context.Context) error {
 		if err = mkdir(dst); err != nil {
 			break
 		}
-		p.Go(func(ctx context.Context) error { return j.stageFile(ctx, dst, f) })
+		p.Go(func(ctx context.Context) error { return one(ctx, dst, f) })
 	}
 	if err = errors.Join(err, p.Wait()); err != nil {
 		return fmt.Errorf("stage inputs: %w", err)

@@ -401,6 +401,37 @@ func writable() {
 }
 
 // A project below a system directory is hidden all the same.
+// TestPlaces: the host's files stay where they are, and Places are at their
+// second path too.
+func TestPlaces(t *testing.T) {
+	dir := t.TempDir()
+	project := filepath.Join(dir, "a project")
+	if err := os.Mkdir(project, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(project, "f")
+	if err := os.WriteFile(file, []byte("text"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, &Host{}, Spec{Dir: filepath.Join(dir, "box"), Places: []Place{{project, Own + "/project"}}})
+	for _, name := range []string{file, Own + "/project/f", "/proc/self/stat", "/dev/null", "/bin/sh"} {
+		if out, err := r.run("test", "-e", name); err != nil {
+			t.Errorf("%s: %v %s", name, err, out)
+		}
+	}
+	if out, err := r.run("sh", "-c", "echo more > "+Own+"/project/g && ls /"); err != nil || !strings.Contains(out, filepath.Base(Own)+"\n") || strings.Contains(out, "outside") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if b, err := os.ReadFile(filepath.Join(project, "g")); err != nil || string(b) != "more\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, name := range []string{Own + "/x", "/airbuild-x"} {
+		if out, err := r.run("touch", name); err == nil {
+			t.Errorf("%s could be made: %s", name, out)
+		}
+	}
+}
+
 func TestHide(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root makes files below /usr")
@@ -568,7 +599,7 @@ func TestFilterMethod(t *testing.T) {
 // In a namespace without a network nothing has to be made.
 func TestNested(t *testing.T) {
 	r := newRig(t, &Host{}, Spec{})
-	out, err := r.run(self(t), "-test.run=^(TestNetworkIsOffAndNamed|TestDeclaredView|TestExits|TestOffline)$", "-test.v")
+	out, err := r.run(self(t), "-test.run=^(TestNetworkIsOffAndNamed|TestDeclaredView|TestPlaces|TestExits|TestOffline)$", "-test.v")
 	if err != nil || strings.Contains(out, "SKIP: TestExits") {
 		t.Errorf("%v\n%s", err, out)
 	}

@@ -30,7 +30,12 @@ func (u *setup) isolate() error {
 		}
 	}
 	if u.View == Declared {
-		return u.enterRoot()
+		return u.enterRoot(u.fill)
+	}
+	if len(u.Root) > 0 {
+		if err := u.enterRoot(u.fillWhole); err != nil {
+			return err
+		}
 	}
 	mountProc("/proc")
 	if err := protectKernel(); err != nil {
@@ -116,8 +121,8 @@ func loopbackUp() error {
 // outside is where the host's files are while a root is built.
 const outside = "/.outside"
 
-// enterRoot builds the Declared root and makes it this process's.
-func (u *setup) enterRoot() error {
+// enterRoot builds a root and makes it this process's.
+func (u *setup) enterRoot(fill func() error) error {
 	root := string(u.Root)
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return fmt.Errorf("make root: %w", err)
@@ -134,7 +139,7 @@ func (u *setup) enterRoot() error {
 	if err := os.Chdir("/"); err != nil {
 		return err
 	}
-	if err := u.fill(); err != nil {
+	if err := fill(); err != nil {
 		return err
 	}
 	if err := unix.Unmount(outside, unix.MNT_DETACH); err != nil {
@@ -188,6 +193,38 @@ func (u *setup) fill() error {
 	for _, p := range u.Tools {
 		if err := show(string(p), string(p), true); err != nil {
 			return err
+		}
+	}
+	for _, b := range u.Write {
+		if err := show(string(b.Src), string(b.Dst), false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fillWhole puts all of the host's root into the new one, and the Places.
+func (u *setup) fillWhole() error {
+	entries, err := os.ReadDir(outside)
+	if err != nil {
+		return fmt.Errorf("read the host's root: %w", err)
+	}
+	for _, e := range entries {
+		p := "/" + e.Name()
+		switch {
+		case p == Own:
+		case e.Type() == os.ModeSymlink:
+			target, err := os.Readlink(outside + p)
+			if err == nil {
+				err = os.Symlink(target, p)
+			}
+			if err != nil {
+				return fmt.Errorf("show %s: %w", p, err)
+			}
+		default:
+			if err := show(p, p, false); err != nil {
+				return err
+			}
 		}
 	}
 	for _, b := range u.Write {

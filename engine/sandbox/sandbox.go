@@ -41,11 +41,16 @@ type Spec struct {
 	Network bool // the host's network stays
 	View    View
 
+	// Dir is a directory of the sandbox's own, outside of everything below: it
+	// may be written to, and is the caller's to remove. The Whole view needs it
+	// for Places only.
+	Dir string
+	// Places are directories of the host that the Whole view has at another
+	// path too, below Own. They need Namespaces.
+	Places []Place
+
 	// The rest is for the Declared view.
 
-	// Dir is a directory of the sandbox's own, outside of everything below: it
-	// may be written to, and is the caller's to remove.
-	Dir string
 	// Write lists directories that may be read and written, at their place.
 	Write []string
 	// Tmp is the one of them that also is /tmp.
@@ -61,6 +66,12 @@ type Spec struct {
 	// may be read: the project, the store, the user's home.
 	Hide []string
 }
+
+// Own is a directory of the root that only sandboxes have.
+const Own = "/airbuild-step"
+
+// A Place shows a directory of the host at a path below Own.
+type Place struct{ Dir, At string }
 
 // A Cmd is a process to run in a Box.
 type Cmd struct {
@@ -213,7 +224,7 @@ func (s Support) Worker(spec Spec) string {
 		network = "filtered"
 	}
 	switch {
-	case spec.View == Whole:
+	case spec.View == Whole && len(spec.Places) == 0:
 		inputs = "workspace"
 	case s.FilesHidden():
 		inputs = "declared"

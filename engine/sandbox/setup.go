@@ -14,7 +14,7 @@ type setup struct {
 	Method  Method
 	Network bool
 	View    View
-	Root    []byte // Declared: an empty directory to build the root in
+	Root    []byte // an empty directory to build the root in; none: the host's stays
 	Tmp     []byte
 	Links   []symlink
 	Read    [][]byte // bound read-only; over what was bound before
@@ -52,6 +52,10 @@ var systemEtc = [...]string{
 func newSetup(m Method, s Spec) *setup {
 	u := &setup{Method: m, Network: s.Network, View: s.View, UID: os.Getuid()}
 	if s.View != Declared {
+		for _, p := range s.Places {
+			u.Root = []byte(path.Join(s.Dir, "root"))
+			u.Write = append(u.Write, bind{[]byte(resolved(p.Dir)), []byte(p.At)})
+		}
 		return u
 	}
 	u.Root, u.Tmp = []byte(path.Join(s.Dir, "root")), []byte(resolvedOrNone(s.Tmp))

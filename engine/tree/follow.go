@@ -24,27 +24,52 @@ func (w *Workspace) follow(b *Inputs, p, to string) error {
 	if filepath.IsAbs(filepath.FromSlash(p)) {
 		return w.addOutside(b, w.Abs(p), to)
 	}
-	done, rest := ".", strings.Split(p, "/")
-	for links := 0; len(rest) > 0; {
-		next := path.Join(done, rest[0])
+	y := w.Way(p)
+	if len(y.Links) > 0 && y.Links[0].Path != p {
+		return w.addOutside(b, w.Abs(p), to) // p itself lies behind a link
+	}
+	b.Links = append(b.Links, y.Links...)
+	switch {
+	case y.Outside != "":
+		return w.addOutside(b, y.Outside, y.End)
+	case y.Nowhere:
+		return nil
+	}
+	return w.addEnd(b, p, y.End)
+}
+
+// A Way is where a path of the project leads to.
+type Way struct {
+	// Links are the links on the way that lead on in the project, in their
+	// order, with relative targets.
+	Links []Link
+	// End is the place at the end, behind all Links.
+	End string
+	// Outside is the absolute path that stands for End, if the way leads out of
+	// the project there.
+	Outside string
+	Nowhere bool // there is nothing at the end
+}
+
+// Way follows the links of a relative path. Each step is looked up.
+func (w *Workspace) Way(p string) Way {
+	y := Way{End: "."}
+	rest := strings.Split(p, "/")
+	for len(rest) > 0 {
+		next := path.Join(y.End, rest[0])
 		rest = rest[1:]
 		if next == "." || w.pretendedDir(next) {
-			done = next
+			y.End = next
 			continue
 		}
 		e, err := w.Lookup(next)
-		if err != nil && !errors.Is(err, errIsDir) {
-			return nil // leads nowhere
+		if err != nil && !errors.Is(err, errIsDir) || e.IsLink && len(y.Links) == maxLinks {
+			y.Nowhere = true
+			return y
 		}
 		if !e.IsLink {
-			done = next
+			y.End = next
 			continue
-		}
-		if links++; links == 1 && next != p {
-			return w.addOutside(b, w.Abs(p), to) // p itself lies behind a link
-		}
-		if links > maxLinks {
-			return nil
 		}
 		target, ok := w.leadsTo(next, e.Link)
 		if !ok {
@@ -52,12 +77,14 @@ func (w *Workspace) follow(b *Inputs, p, to string) error {
 			if !filepath.IsAbs(abs) {
 				abs = filepath.Join(w.Abs(path.Dir(next)), abs)
 			}
-			return w.addOutside(b, filepath.Join(abs, filepath.FromSlash(path.Join(rest...))), path.Join(append([]string{next}, rest...)...))
+			y.Outside = filepath.Join(abs, filepath.FromSlash(path.Join(rest...)))
+			y.End = path.Join(append([]string{next}, rest...)...)
+			return y
 		}
-		b.Links = append(b.Links, Link{Path: next, Target: target})
-		done, rest = path.Dir(next), slices.Concat(strings.Split(target, "/"), rest)
+		y.Links = append(y.Links, Link{Path: next, Target: target})
+		y.End, rest = path.Dir(next), slices.Concat(strings.Split(target, "/"), rest)
 	}
-	return w.addEnd(b, p, done)
+	return y
 }
 
 // leadsTo is the target of the link at p as seen from the link's directory,

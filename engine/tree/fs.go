@@ -230,6 +230,14 @@ func Verify(r io.ReadCloser, d action.Digest, name string) io.ReadCloser {
 	return &verifier{r: r, want: d, name: name, hash: sha256.New()}
 }
 
+// A ChangedError is a file that was read to its end and is not what it was when
+// it was hashed.
+type ChangedError struct{ Name string }
+
+func (e *ChangedError) Error() string {
+	return fmt.Sprintf("read %s: the content is not what was hashed before: it changed meanwhile", e.Name)
+}
+
 type verifier struct {
 	r    io.ReadCloser
 	want action.Digest
@@ -243,7 +251,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 	v.hash.Write(p[:n])
 	v.n += int64(n)
 	if v.n > v.want.Size || (err == io.EOF && !v.ok()) {
-		return n, fmt.Errorf("read %s: the content is not what was hashed before: it changed meanwhile", v.name)
+		return n, &ChangedError{v.name}
 	}
 	return n, err
 }

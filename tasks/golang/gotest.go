@@ -65,6 +65,7 @@ func (t *test) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	s.Command.Arguments = argv
 	s.LogFormat = "go-test-json"
+	s.Sealed = b.Meta.SandboxMode != "workspace" && !c.module.Outside
 	tasks.SetOutputs(s, outputs, nil)
 	addRefs(s, b, "cover", "modules")
 	c.closure.Test, c.closure.Data = true, true

@@ -24,6 +24,7 @@ type module struct {
 	WorkGo    string // its go line
 	Uses      []string
 	Replaced  []string // directories in the project that replace modules
+	Outside   bool     // a module outside the project is used or replaces another
 	Requires  bool     // go.mod requires anything at all
 	Vendored  bool     // a vendor directory stands for the module cache, as Go decides it
 	VendorDir string   // where it is or would be
@@ -99,9 +100,11 @@ func (m *module) readWork(project fs.FS, dir string) error {
 	for _, u := range w.Use {
 		if p, ok := inProject(at, u.Path); ok {
 			m.Uses = append(m.Uses, p)
+		} else {
+			m.Outside = true
 		}
 	}
-	m.Replaced = append(m.Replaced, localReplacements(at, w.Replace)...)
+	m.replaced(at, w.Replace)
 	return nil
 }
 
@@ -123,22 +126,22 @@ func (m *module) readMod(project fs.FS) error {
 		m.Go = f.Go.Version
 	}
 	m.Requires = len(f.Require) > 0
-	m.Replaced = append(m.Replaced, localReplacements(m.Root, f.Replace)...)
+	m.replaced(m.Root, f.Replace)
 	return nil
 }
 
-// localReplacements returns the project's directories that replace modules.
-func localReplacements(base string, rs []*modfile.Replace) []string {
-	var out []string
+// replaced notes the directories that replace modules.
+func (m *module) replaced(base string, rs []*modfile.Replace) {
 	for _, r := range rs {
 		if r.New.Version != "" {
 			continue
 		}
 		if p, ok := inProject(base, r.New.Path); ok {
-			out = append(out, p)
+			m.Replaced = append(m.Replaced, p)
+		} else {
+			m.Outside = true
 		}
 	}
-	return out
 }
 
 // inProject resolves a relative path of a go.mod or go.work; ok is false for

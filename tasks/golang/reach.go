@@ -55,3 +55,8 @@ func localTrees(proxies string) []string {
 	}
 	return dirs
 }
+
+// FixedVariables are the variables of the go command whose directories are
+// called the same on every host in steps that run apart from it: without
+// -trimpath, compiled packages of the module cache hold its path.
+func FixedVariables() map[string]string { return map[string]string{"GOMODCACHE": "modcache"} }

@@ -45,6 +45,7 @@ func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 
 // A check is a go command that works on packages and makes no binary.
 type check struct {
+	module   *module
 	step     engine.Step
 	closure  *closure
 	flags    []string
@@ -57,7 +58,7 @@ func planPackages(cfg *Config, b *tasks.Block, def string) (*check, hcl.Diagnost
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	c := &check{}
+	c := &check{module: m}
 	p, diags := target(b)
 	diags = append(diags, oneArch(b, p)...)
 	mode, more := modules(b, m)
