@@ -63,6 +63,9 @@ func (r *run) ask(s *Step, program string, asking *Asking) (tree.Question, error
 			return tree.Question{}, err
 		}
 		w.text(q)
+		if costly(s) && len(r.outside()) > 0 {
+			w.texts(r.unseen(r.idOf(s)))
+		}
 	}
 	for i := range s.Inputs {
 		if !r.askInput(w, &s.Inputs[i]) {

@@ -86,6 +86,9 @@ type run struct {
 	whole   bool
 	carried carrying
 
+	outsideOnce sync.Once // fills outsideAll
+	outsideAll  []outsideOutput
+
 	// owner:
 	steps    []StepID
 	status   []Status
@@ -693,7 +696,7 @@ func (r *run) changedMeanwhile(ctx context.Context, p *Prepared) string {
 	if changed := r.o.Workspace.Changed(p.Inputs); changed != "" || p.Step.Lister == nil {
 		return changed
 	}
-	now, err := p.Step.Lister.List(ctx, workspaceFiles{r.o.Workspace.Fresh()})
+	now, err := p.Step.Lister.List(ctx, stepFiles{workspaceFiles{r.o.Workspace.Fresh()}, r, p.ID})
 	if err != nil {
 		return "what it is made of"
 	}

@@ -51,6 +51,10 @@ type closure struct {
 	// it has no network itself.
 	fetch bool
 
+	// Unseen are outputs of steps that this one does not wait for: with Data they
+	// are left out, there or not.
+	Unseen []string `json:",omitempty"`
+
 	ModFiles []string // go.mod, go.sum, go.work, …: what is read beside packages
 	Vendor   string   // the vendor directory in use, or ""
 }
@@ -61,6 +65,11 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	tc, err := c.cfg.toolchain()
 	if err != nil {
 		return engine.Listing{}, err
+	}
+	if f, ok := files.(interface{ Unseen() []string }); ok && c.Data {
+		own := *c
+		own.Unseen = f.Unseen()
+		c = &own
 	}
 	mem := memory{files: files, name: c.name(tc, nil)}
 	if r := mem.load(); r != nil {

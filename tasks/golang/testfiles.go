@@ -3,6 +3,7 @@ package golang
 import (
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/tasks/golang/load"
@@ -18,6 +19,8 @@ import (
 //     nothing;
 //   - testdata of the folders above, up to the module's;
 //   - go.mod, go.sum and their like.
+//
+// Outputs of stages that the step does not wait for are left out.
 //
 // In the module's own folder, folders whose name begins with a dot, node_modules
 // and vendor are left out: tools and editors keep their files there, and a fresh
@@ -64,8 +67,8 @@ func (g *gatherer) isTop(name string, m *load.Module) bool {
 func (g *gatherer) testData(land, name string) {
 	data := path.Join(name, "testdata")
 	g.watch(data, sourceNames) // whether it is there
-	if _, err := g.files.ReadDir(data); err == nil {
-		g.testInput(land, name, "testdata")
+	if _, err := g.files.ReadDir(data); err == nil && !g.ignored(data) {
+		g.testDir(path.Join(land, "testdata"), data)
 	}
 }
 
@@ -97,7 +100,7 @@ func (g *gatherer) folder(land, name string, f folder) {
 		case g.ignored(child):
 		case e.IsDir() && f.top && (n[0] == '.' || n == "node_modules" || n == "vendor"):
 		case e.IsDir() && n == "testdata":
-			g.testInput(land, name, n)
+			g.testDir(path.Join(land, n), child)
 		case e.IsDir():
 			g.folder(path.Join(land, n), child, folder{raw: f.raw || n[0] == '.' || n[0] == '_'})
 		case !e.Type().IsRegular() && e.Type() != fs.ModeSymlink:
@@ -106,6 +109,16 @@ func (g *gatherer) folder(land, name string, f folder) {
 			g.testInput(land, name, n)
 		}
 	}
+}
+
+// testDir takes in a testdata directory: as a whole, unless something below is
+// to be left out.
+func (g *gatherer) testDir(land, name string) {
+	if slices.ContainsFunc(g.c.Unseen, func(p string) bool { return strings.HasPrefix(p, name+"/") }) {
+		g.folder(land, name, folder{raw: true})
+		return
+	}
+	g.testInput(path.Dir(land), path.Dir(name), path.Base(name))
 }
 
 // testInput is input for what only tests read.
@@ -120,7 +133,7 @@ func (g *gatherer) testInput(land, name, file string) {
 // ignored reports whether a path is never an input.
 func (g *gatherer) ignored(p string) bool {
 	w, ok := g.files.(interface{ Ignored(path string) bool })
-	return p == g.c.Dist || ok && w.Ignored(p)
+	return p == g.c.Dist || slices.Contains(g.c.Unseen, p) || ok && w.Ignored(p)
 }
 
 func has(entries []fs.DirEntry, name string) bool {
