@@ -42,7 +42,7 @@ func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Pr
 		return nil, err
 	}
 	p := r.keyed(id, &known{root: t.Root, facts: listing.Facts, notes: listing.Notes}, t)
-	p.listing = listing
+	p.listing, p.Unseen, p.Uncached = listing, listing.Unseen, listing.Uncached
 	return p, nil
 }
 

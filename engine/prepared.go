@@ -19,6 +19,11 @@ type Prepared struct {
 	Notes   []string   // of the Lister
 	Share   Share
 	listing Listing // what the Lister found
+
+	// Unseen and Uncached are the Lister's; see Listing. Whoever executes has
+	// them.
+	Unseen   []Unseen
+	Uncached string
 	// Compiled is filled by an Executor that knows of it, and is told when the
 	// step has ended. It adds up over the tries of a step.
 	Compiled Compiled

@@ -239,7 +239,7 @@ func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 		return nil, err
 	}
 	k := known{root: p.Inputs.Root, facts: p.listing.Facts, notes: p.Notes}
-	if v.Sights() >= fewSights || costly(s) {
+	if p.Uncached == "" && (v.Sights() >= fewSights || costly(s)) {
 		r.o.Workspace.Remember(q, k.marshal(), v)
 		r.carries(id, q, true)
 	}

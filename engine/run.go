@@ -453,6 +453,8 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 	switch {
 	case p.Step.NoCache:
 		return nil, "it is never cached", nil
+	case p.Uncached != "":
+		return nil, "it is not cached: " + p.Uncached, nil
 	case r.o.forces(p.ID):
 		return nil, "forced", nil
 	}
@@ -588,7 +590,7 @@ func (r *run) setMade(p *Prepared, m *made) {
 // execute does a step's work, unless another process did it meanwhile. Worker.
 func (r *run) execute(ctx context.Context, id StepID) func() {
 	p := r.prepared[id]
-	if l, ok := r.o.Store.(Locker); ok && !p.Step.NoCache {
+	if l, ok := r.o.Store.(Locker); ok && !p.Step.NoCache && p.Uncached == "" {
 		unlock, err := l.Lock(ctx, p.Key, func() {
 			r.msgs <- func() { r.tell(Event{Kind: StepWaiting, ID: id, Key: p.Key, Status: Running}) }
 		})
@@ -649,7 +651,7 @@ func (r *run) attempt(ctx context.Context, p *Prepared) (*action.Result, error) 
 // may be of neither state: it is used, and not recorded.
 func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) func() {
 	notice := ""
-	record := !p.Step.NoCache
+	record := !p.Step.NoCache && p.Uncached == ""
 	if p.Step.Mode == Workspace {
 		if changed := r.changedMeanwhile(ctx, p); changed != "" {
 			notice = fmt.Sprintf("%s: %s changed while the step ran; its result is not kept", p.Step.Name, changed)

@@ -157,6 +157,21 @@ type Listing struct {
 	Inputs []Input
 	Facts  []Fact
 	Notes  []string
+	// Unseen are the parts of the step's work that a cache of its program's
+	// own cannot answer for.
+	Unseen []Unseen
+	// Uncached says why the result of the step must not be kept: it depends on
+	// something that cannot be followed. Empty: it is kept.
+	Uncached string
+}
+
+// An Unseen is a part of a step's work, such as a Go package, whose result
+// depends on files that the cache of the step's program does not look at: the
+// C headers of another directory. The step's own key has them. Whoever lets the
+// program use a cache must keep what the cache has of this part apart by Digest.
+type Unseen struct {
+	Part   string
+	Digest action.Digest // of all that the cache does not see; zero if it is not known
 }
 
 // Files is the workspace as a Lister sees it. Paths are slash-separated and

@@ -35,9 +35,15 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	dir := f.String("store", "", "the store's directory")
 	reports := f.String("report", "", "the directory for the report")
 	ambient := f.String("ambient", "", "the user's own GOCACHE")
+	salts := f.String("salts", "", "what tells entries of this step apart")
 	paranoid := f.Bool("paranoid", false, "read every object that is used")
 	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {
 		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", goCacheProg)
+		return exitUsage
+	}
+	apart, err := gocache.ParseSalts(*salts)
+	if err != nil {
+		fmt.Fprintf(errOut, "airbuild: %v\n", err)
 		return exitUsage
 	}
 	mark, err := gocache.Begin(*reports)
@@ -46,7 +52,7 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "airbuild: %v\n", err)
 		end = func(*gocache.Report) error { return nil }
 	}
-	srv := &gocache.Server{Dir: *dir, Ambient: *ambient, Temp: os.Getenv("GOTMPDIR")}
+	srv := &gocache.Server{Dir: *dir, Ambient: *ambient, Salts: apart, Temp: os.Getenv("GOTMPDIR")}
 	if s, err := store.Open(*dir); err != nil {
 		srv.Note(err.Error())
 	} else {
@@ -60,16 +66,17 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	return 0
 }
 
-// compileCache is what serves the go steps of s, or nil if they are to use the
-// user's own GOCACHE. Nothing is done for it before a go command starts.
+// compileCache is what serves the go steps of s, or keeps those that need it
+// apart from the user's own GOCACHE. Nothing is done for it before a go command
+// starts.
 func (s *session) compileCache() (*gocache.Cache, error) {
 	on, err := s.app.wantsCompileCache()
-	if !on || err != nil {
+	if err != nil {
 		return nil, err
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, nil
+		on = false
 	}
 	command := []string{self, goCacheProg, "-store", s.store.Dir()}
 	if s.app.paranoid {
@@ -77,7 +84,7 @@ func (s *session) compileCache() (*gocache.Cache, error) {
 	}
 	return &gocache.Cache{
 		Store: s.store, Dir: s.store.Dir(), Command: command,
-		TempDir: s.scratch.New, Wants: golang.Compiles,
+		TempDir: s.scratch.New, Wants: golang.Compiles, Off: !on,
 	}, nil
 }
 
@@ -101,8 +108,8 @@ func (a *app) wantsCompileCache() (bool, error) {
 // it is given to change.
 func (s *session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher) (engine.Executor, error) {
 	c, err := s.compileCache()
-	if c == nil || err != nil {
-		return e, err
+	if err != nil {
+		return nil, err
 	}
 	launchers["go"] = c.Launcher(launchers["go"])
 	return c.Executor(e), nil

@@ -26,7 +26,8 @@ const ambientEntry = len("v1 ") + 2*(64+1) + 2*(20+1)
 // adopt takes an entry over from the user's own cache: a host that has built
 // the project by hand need not compile it again. The copy costs the object's
 // size once, where the file system cannot clone. Damage there is a miss, and
-// not ours to mend.
+// not ours to fix. Where salts tell entries apart, only indexes and packages of
+// Go alone are taken: no other entry says for which files it holds.
 func (s *Server) adopt(ctx context.Context, id ActionID) (e Entry, ok bool) {
 	if s.Ambient == "" {
 		return e, false
@@ -48,6 +49,9 @@ func (s *Server) adopt(ctx context.Context, id ActionID) (e Entry, ok bool) {
 		return e, false
 	}
 	e.Kind = kindOf(head)
+	if len(s.Salts) > 0 && e.Kind != Index && !goOnly(s.Store.BlobFile(e.Object)) {
+		return e, false
+	}
 	if err := s.Store.PutResult(ctx, e.Key(), e.result()); err != nil {
 		s.trouble("store package", err)
 		return e, false

@@ -2,8 +2,8 @@ package gocache
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -32,6 +32,9 @@ type Cache struct {
 	// Wants says which steps are served: those whose go command compiles. Nil
 	// means all.
 	Wants func(*engine.Step) bool
+	// Off: steps use the user's own GOCACHE. It only keeps those apart from it
+	// whose packages it cannot tell apart.
+	Off bool
 
 	place sync.Once
 	err   error // of making the place
@@ -40,8 +43,12 @@ type Cache struct {
 // A session is one execution of a step. It travels in the context from the
 // Executor to the Launcher, which has no other way to know the execution.
 type session struct {
+	salts *salts
+	alone bool // do not serve
+
 	mu    sync.Mutex
 	dir   string // for reports; empty until a go command is launched
+	cache string // a GOCACHE for this session alone, or ""
 	notes []string
 }
 
@@ -64,12 +71,21 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 	if err != nil || use == nil {
 		return path, env, err
 	}
-	more, err := l.c.environ(use, env)
-	if err != nil {
+	if !use.alone {
+		more, err := l.c.environ(use, env)
+		if err == nil {
+			return path, append(env, more...), nil
+		}
 		use.note(err.Error())
+	}
+	if use.salts == nil {
 		return path, env, nil
 	}
-	return path, append(env, more...), nil
+	own, err := use.own(l.c)
+	if err != nil {
+		return "", nil, fmt.Errorf("make a GOCACHE for the step: %w", err)
+	}
+	return path, append(env, "GOCACHE="+own), nil
 }
 
 func (u *session) note(text string) {
@@ -92,6 +108,30 @@ func (u *session) reports(c *Cache) (string, error) {
 	return u.dir, nil
 }
 
+// own is the GOCACHE of a session that is not served, and that must neither take
+// packages from the user's own nor leave any there.
+func (u *session) own(c *Cache) (string, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.cache == "" {
+		dir, err := c.TempDir()
+		if err != nil {
+			return "", err
+		}
+		u.cache = dir
+	}
+	return u.cache, nil
+}
+
+// end removes the directories of a session.
+func (u *session) end() {
+	for _, dir := range []string{u.dir, u.cache} {
+		if dir != "" {
+			os.RemoveAll(dir)
+		}
+	}
+}
+
 // environ is what a go command needs that has env otherwise.
 func (c *Cache) environ(use *session, env []string) ([]string, error) {
 	// The go command ends if it cannot start the program.
@@ -110,11 +150,23 @@ func (c *Cache) environ(use *session, env []string) ([]string, error) {
 	if own := last(env, "GOCACHE"); filepath.IsAbs(own) {
 		args = append(args, "-ambient", own)
 	}
+	if list := use.salts.list(); list != nil {
+		args = append(args, "-salts", FormatSalts(list))
+	}
 	line, err := quote(args)
 	if err != nil {
 		return nil, err
 	}
-	return []string{"GOCACHEPROG=" + line, "GOCACHE=" + placeDir(c.Dir)}, nil
+	more := []string{"GOCACHEPROG=" + line, "GOCACHE=" + placeDir(c.Dir)}
+	if use.salts != nil {
+		// In GOFLAGS: a flag of the command line would be in the key.
+		graph, err := quote([]string{"-debug-actiongraph=" + filepath.Join(dir, graphName)})
+		if err != nil {
+			return nil, err
+		}
+		more = append(more, "GOFLAGS="+strings.TrimSpace(last(env, "GOFLAGS")+" "+graph))
+	}
+	return more, nil
 }
 
 // last is the value of a variable in an environment, where the last one counts.
@@ -189,14 +241,14 @@ func (x executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Resu
 	if x.c.Wants != nil && !x.c.Wants(p.Step) {
 		return x.e.Execute(ctx, p)
 	}
-	use := &session{}
+	use := &session{salts: newSalts(p.Unseen), alone: x.c.Off}
+	defer use.end()
 	res, err := x.e.Execute(context.WithValue(ctx, sessionKey{}, use), p)
 	used := &p.Compiled
 	used.Notes = append(used.Notes, use.notes...)
 	if use.dir == "" {
 		return res, err
 	}
-	defer os.RemoveAll(use.dir)
 	r, lost, rerr := readReports(use.dir)
 	if rerr != nil {
 		used.Notes = append(used.Notes, rerr.Error())
@@ -205,16 +257,38 @@ func (x executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Resu
 	failed := err != nil || res.ExitCode != 0
 	if failed && lost > 0 && ctx.Err() == nil {
 		used.Notes = append(used.Notes, p.Step.Name+": its process ended before its time; the step was run again without it")
-		return x.e.Execute(ctx, p)
+		again := &session{salts: use.salts, alone: true}
+		defer again.end()
+		return x.e.Execute(context.WithValue(ctx, sessionKey{}, again), p)
 	}
-	if !failed && rerr == nil && !p.Step.NoCache {
-		rec := record{cgo: cgo(p.Step)}
-		rec.ids = slices.AppendSeq(slices.Collect(maps.Keys(r.Hits)), maps.Keys(r.Puts))
-		if werr := rec.write(ctx, x.c.Store, p.Key); werr != nil {
+	if !failed && rerr == nil && !p.Step.NoCache && p.Uncached == "" {
+		if werr := x.c.recordUse(ctx, p, use, r); werr != nil {
 			used.Notes = append(used.Notes, werr.Error())
 		}
 	}
 	return res, err
+}
+
+// recordUse records what a step used, and shares what others may use too.
+func (c *Cache) recordUse(ctx context.Context, p *engine.Prepared, use *session, r *Report) error {
+	rec := record{cgo: cgo(p.Step)}
+	apart := map[ActionID]Kind{}
+	for _, ids := range []map[ActionID]Kind{r.Hits, r.Puts} {
+		for id, kind := range ids {
+			if r.Apart[id] {
+				apart[id] = kind
+			} else {
+				rec.ids = append(rec.ids, id)
+			}
+		}
+	}
+	var err error
+	if use.salts != nil {
+		var plain []ActionID
+		plain, err = use.salts.share(ctx, c.Store, use.dir, apart)
+		rec.ids = append(rec.ids, plain...)
+	}
+	return errors.Join(err, rec.write(ctx, c.Store, p.Key))
 }
 
 // tally counts a report for the summary.

@@ -23,7 +23,7 @@ func (id ActionID) String() string { return hex.EncodeToString(id[:]) }
 const (
 	objectTool  = "airbuild:gocache"
 	touchedTool = "airbuild:gocache-touched"
-	keyVersion  = "1"
+	keyVersion  = "2"
 )
 
 // Key is the digest under which the store keeps what the go command put under
@@ -32,12 +32,25 @@ const (
 // a server of the Remote Execution API expects.
 func Key(id ActionID) action.Digest { return pseudoKey(objectTool, id.String()) }
 
+// A Salt tells apart entries of one ActionID: those of packages that depend on
+// files which the go command does not look at. It is a hash of these files.
+type Salt [sha256.Size]byte
+
+// keyOf is Key for an entry that holds only where the files are as salt says;
+// the zero Salt is for entries that always hold.
+func keyOf(id ActionID, salt Salt) action.Digest {
+	if salt == (Salt{}) {
+		return Key(id)
+	}
+	return pseudoKey(objectTool, id.String(), hex.EncodeToString(salt[:]))
+}
+
 // touchedKey is the key of the record of what a step touched.
 func touchedKey(step action.Digest) action.Digest { return pseudoKey(touchedTool, step.String()) }
 
 // pseudoKey is the digest of the Action of a Command that has no inputs.
-func pseudoKey(tool, name string) action.Digest {
-	c := action.Command{Arguments: []string{tool, keyVersion, name}}
+func pseudoKey(tool string, names ...string) action.Digest {
+	c := action.Command{Arguments: append([]string{tool, keyVersion}, names...)}
 	a := action.Action{Command: action.Of(c.Marshal()), InputRoot: action.Of(nil)}
 	return action.Of(a.Marshal())
 }

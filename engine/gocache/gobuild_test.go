@@ -32,6 +32,7 @@ const dieAfter = "AIRBUILD_TEST_DIE"
 func serveMain(args []string) int {
 	f := flag.NewFlagSet("serve", flag.ExitOnError)
 	dir, report, ambient := f.String("store", "", ""), f.String("report", "", ""), f.String("ambient", "", "")
+	salts := f.String("salts", "", "")
 	f.Parse(args)
 	m, err := Begin(*report)
 	if err != nil {
@@ -45,6 +46,9 @@ func serveMain(args []string) int {
 		time.AfterFunc(20*time.Millisecond, func() { os.Exit(137) })
 	}
 	srv := &Server{Store: s, Dir: *dir, Ambient: *ambient}
+	if srv.Salts, err = ParseSalts(*salts); err != nil {
+		panic(err)
+	}
 	if err := srv.Serve(context.Background(), os.Stdin, os.Stdout, m.End); err != nil {
 		panic(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 type Report struct {
 	Hits    map[ActionID]Kind `json:"hits"`
 	Puts    map[ActionID]Kind `json:"puts"`
+	Apart   map[ActionID]bool `json:"apart"`  // those of Hits and Puts that have a salt
 	Failed  int               `json:"failed"` // puts that the store did not take
 	Damaged []string          `json:"damaged"`
 	Notes   []string          `json:"notes"`
@@ -33,8 +35,12 @@ func (id *ActionID) UnmarshalText(b []byte) (err error) {
 func (s *Server) report() *Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &Report{Hits: map[ActionID]Kind{}, Puts: map[ActionID]Kind{}, Failed: s.failed, Notes: s.notes}
+	r := newReport()
+	r.Failed, r.Notes = s.failed, s.notes
 	for id, u := range s.touched {
+		if u.apart {
+			r.Apart[id] = true
+		}
 		if u.put {
 			r.Puts[id] = u.kind
 		} else {
@@ -49,6 +55,10 @@ func (s *Server) report() *Report {
 	return r
 }
 
+func newReport() *Report {
+	return &Report{Hits: map[ActionID]Kind{}, Puts: map[ActionID]Kind{}, Apart: map[ActionID]bool{}}
+}
+
 // merge adds what another go command of the same step used.
 func (r *Report) merge(o *Report) {
 	for id, k := range o.Hits {
@@ -60,6 +70,7 @@ func (r *Report) merge(o *Report) {
 		delete(r.Hits, id)
 		r.Puts[id] = k
 	}
+	maps.Copy(r.Apart, o.Apart)
 	r.Failed += o.Failed
 	r.Damaged = append(r.Damaged, o.Damaged...)
 	r.Notes = append(r.Notes, o.Notes...)
@@ -113,12 +124,15 @@ func (m *Mark) End(r *Report) error {
 // readReports merges the reports in dir. lost is how many Servers began and did
 // not end as they should.
 func readReports(dir string) (r *Report, lost int, err error) {
-	r = &Report{Hits: map[ActionID]Kind{}, Puts: map[ActionID]Kind{}}
+	r = newReport()
 	files, err := os.ReadDir(dir)
 	if err != nil {
 		return r, 0, fmt.Errorf("read reports: %w", err)
 	}
 	for _, f := range files {
+		if f.Name() == graphName {
+			continue
+		}
 		if filepath.Ext(f.Name()) != doneSuffix {
 			lost++
 			continue

@@ -27,6 +27,10 @@ type Server struct {
 	// Ambient is the user's own GOCACHE. What the store lacks and it has is
 	// taken over. Empty for none.
 	Ambient string
+	// Salts are those under which entries are kept that hold only for this
+	// step: what is put goes under the first. Empty for a step whose ActionIDs
+	// say all.
+	Salts []Salt
 	// Temp is where objects go that the store does not take, for as long as
 	// the go command runs. Empty means the system's place.
 	Temp string
@@ -46,8 +50,9 @@ type Server struct {
 
 // A use is what came of an ActionID in one go command.
 type use struct {
-	kind Kind
-	put  bool // made by it, and not found
+	kind  Kind
+	put   bool // made by it, and not found
+	apart bool // kept under a salt
 }
 
 const (
@@ -160,13 +165,13 @@ func (s *Server) get(ctx context.Context, q *request) (r *response) {
 	if err != nil || s.Store == nil {
 		return miss
 	}
-	e, ok := s.find(ctx, id)
+	e, salt, ok := s.findAny(ctx, id)
 	if !ok {
 		if e, ok = s.adopt(ctx, id); !ok {
 			return miss
 		}
 	}
-	s.touch(e, false)
+	s.touch(e, use{apart: salt != (Salt{})})
 	return &response{ID: q.ID, OutputID: e.Object.Hash[:], Size: e.Object.Size, Time: &e.Time, DiskPath: s.file(e.Object)}
 }
 
@@ -179,10 +184,24 @@ func (s *Server) file(object action.Digest) string {
 	return name
 }
 
+// findAny looks for an entry that always holds, and then for one that holds for
+// this step.
+func (s *Server) findAny(ctx context.Context, id ActionID) (e Entry, salt Salt, ok bool) {
+	if e, ok = s.find(ctx, id, salt); ok {
+		return e, salt, true
+	}
+	for _, salt := range s.Salts {
+		if e, ok = s.find(ctx, id, salt); ok {
+			return e, salt, true
+		}
+	}
+	return e, salt, false
+}
+
 // find looks an entry up in the store. An entry counts only with its object,
 // verified.
-func (s *Server) find(ctx context.Context, id ActionID) (e Entry, ok bool) {
-	r, err := s.Store.Result(ctx, Key(id))
+func (s *Server) find(ctx context.Context, id ActionID, salt Salt) (e Entry, ok bool) {
+	r, err := s.Store.Result(ctx, keyOf(id, salt))
 	if r == nil || err != nil {
 		s.trouble("look up", err)
 		return e, false
@@ -221,7 +240,7 @@ func (c *conversation) put(ctx context.Context, q *request, body *bodyReader) (r
 	head := &headReader{r: src}
 	err = s.store(ctx, head, &e)
 	if err == nil {
-		s.touch(e, true)
+		s.touch(e, use{put: true, apart: s.saltFor(e.Kind) != (Salt{})})
 		return &response{ID: q.ID, DiskPath: s.file(e.Object)}
 	}
 	var changed *changedError
@@ -281,7 +300,15 @@ func (s *Server) store(ctx context.Context, body *headReader, e *Entry) error {
 		return &changedError{e.Object, got}
 	}
 	e.Kind = kindOf(body.head)
-	return s.Store.PutResult(ctx, e.Key(), e.result())
+	return s.Store.PutResult(ctx, keyOf(e.ID, s.saltFor(e.Kind)), e.result())
+}
+
+// saltFor is the salt under which an object is put.
+func (s *Server) saltFor(k Kind) Salt {
+	if len(s.Salts) == 0 || k == Index {
+		return Salt{}
+	}
+	return s.Salts[0]
 }
 
 // A headReader remembers the beginning of what is read through it.
@@ -321,10 +348,11 @@ func (s *Server) keepAside(b []byte) (string, error) {
 
 // touch notes that e was used. What was put and is asked for again was made by
 // this go command all the same.
-func (s *Server) touch(e Entry, put bool) {
+func (s *Server) touch(e Entry, u use) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.touched[e.ID] = use{e.Kind, put || s.touched[e.ID].put}
+	u.kind, u.put = e.Kind, u.put || s.touched[e.ID].put
+	s.touched[e.ID] = u
 }
 
 // refused notes that the store did not take an object.

@@ -115,7 +115,7 @@ func TestTouchedOfADamagedRecord(t *testing.T) {
 
 // The fixture holds an entry of each kind and a record, as files of a store.
 func TestFixture(t *testing.T) {
-	const fixture = "../../testdata/formats/gocache-1"
+	const fixture = "../../testdata/formats/gocache-2"
 	dir := t.TempDir()
 	s := openStore(t, dir)
 	c := serve(t, &Server{Store: s, Dir: dir})
@@ -125,6 +125,11 @@ func TestFixture(t *testing.T) {
 			t.Fatal(r.Err)
 		}
 		r.ids = append(r.ids, testID(i))
+	}
+	c.close()
+	c = serve(t, &Server{Store: s, Dir: dir, Salts: []Salt{{1, 2}}})
+	if r := c.put(testID(9), string(packageMagic)+"with C"); r.Err != "" {
+		t.Fatal(r.Err)
 	}
 	c.close()
 	if err := r.write(t.Context(), s, step); err != nil {
