@@ -24,8 +24,6 @@ type Program struct {
 	// where it is asked for. It is the step's failure, not the file's
 	// mistake: what does not need the step can be done without the program.
 	Missing string
-
-	trees programTrees
 }
 
 // FindProgram resolves the name of a program that is asked for at the given
@@ -39,21 +37,19 @@ func (b *Block) FindProgram(at hcl.Range, name string) Program {
 		if _, err := os.Stat(name); err != nil {
 			return missing("there is no such file on this host")
 		}
-		return Program{Name: name, Path: name, trees: programTrees{b.Project.Memo}}
+		return Program{Name: name, Path: name}
 	}
 	p, err := b.Project.FindTool(name)
 	if err != nil {
 		return missing("it is in none of the directories on PATH; install it, or put the directory that holds it there")
 	}
-	return Program{Name: name, Path: p, trees: programTrees{b.Project.Memo}}
+	return Program{Name: name, Path: p}
 }
 
 // Programs is the Lister of a step that runs programs of the host. It makes
 // one fact of each, "tool <name>": the digest of the file at the end of all
 // links or, for the Go command, its version, which says the same on every
-// host. A program outside the system's directories has a second, "tree <name>":
-// the digest of what it was installed with, which steps see. Of the system's
-// directories nothing is in a key but the programs that are named.
+// host.
 type Programs []Program
 
 // Add appends p unless a program of that name is there.
@@ -80,23 +76,19 @@ func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing
 		if err := ctx.Err(); err != nil {
 			return engine.Listing{}, err
 		}
-		facts, err := p.identity(files)
+		id, err := p.identity(files)
 		if err != nil {
 			return engine.Listing{}, err
 		}
-		l.Facts = append(l.Facts, facts...)
+		l.Facts = append(l.Facts, engine.Fact{Name: "tool " + p.Name, Value: id})
 	}
 	slices.SortFunc(l.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
 	return l, nil
 }
 
-// TreeFact begins the name of the fact that says what is in a program's tree.
-const TreeFact = "tree "
-
-func (p Program) identity(files engine.Files) ([]engine.Fact, error) {
-	tool := func(id string) engine.Fact { return engine.Fact{Name: "tool " + p.Name, Value: id} }
+func (p Program) identity(files engine.Files) (string, error) {
 	if p.Path == "" {
-		return []engine.Fact{tool("absent")}, nil
+		return "absent", nil
 	}
 	resolve := filepath.EvalSymlinks
 	if r, ok := files.(interface{ Resolve(string) (string, error) }); ok {
@@ -104,24 +96,16 @@ func (p Program) identity(files engine.Files) ([]engine.Fact, error) {
 	}
 	file, err := resolve(p.Path)
 	if err != nil {
-		return nil, fmt.Errorf("identify program %s: %w", p.Name, err)
+		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
 	}
 	if v, ok := goVersion(file); ok {
-		return []engine.Fact{tool(v)}, nil
+		return v, nil
 	}
 	d, err := files.Digest(filepath.ToSlash(file))
 	if err != nil {
-		return nil, fmt.Errorf("identify program %s: %w", p.Name, err)
+		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
 	}
-	facts := []engine.Fact{tool("sha256:" + d.Hex())}
-	with, err := p.trees.of(file).Digest(files)
-	if err != nil {
-		return nil, fmt.Errorf("identify program %s: %w", p.Name, err)
-	}
-	if with != "" {
-		facts = append(facts, engine.Fact{Name: TreeFact + p.Name, Value: with})
-	}
-	return facts, nil
+	return "sha256:" + d.Hex(), nil
 }
 
 // goVersion returns the release that the file belongs to if it is go or gofmt

@@ -43,6 +43,12 @@ type closure struct {
 	Profiles bool   // default.pgo of main packages
 	Proxy    string // a go_download tree, project-relative, or ""
 	Dist     string // the output directory, which is no part of any package
+	// AsmDirs are where Go's assembler looks for includes, relative to the
+	// package's directory or absolute.
+	AsmDirs []string
+	// Compilers are the C compilers by name, at the end of all links. They are
+	// in the closure's name on this host only.
+	Compilers map[string]string `json:"-"`
 
 	// network: the step may fetch, and so may the go list that answers for it.
 	// It is not in the closure's name: the answer is the same.
@@ -79,8 +85,10 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	if err != nil {
 		return engine.Listing{}, c.lacking(ctx, err)
 	}
-	if err := mem.save(r); err != nil {
-		return engine.Listing{}, err
+	if r.Lost == "" {
+		if err := mem.save(r); err != nil {
+			return engine.Listing{}, err
+		}
 	}
 	return r.listing(), nil
 }
@@ -97,10 +105,15 @@ func (c *closure) lacking(ctx context.Context, err error) error {
 // name identifies the query: the same name and the same record's files give
 // the same answer to who asks.
 func (c *closure) name(tc *Toolchain, a *engine.Asking) string {
+	compilers := c.Compilers
+	if a.Elsewhere() {
+		compilers = nil // the answer rests on their content
+	}
 	b, err := json.Marshal(struct {
-		Go, Root string
-		Query    *closure
-	}{tc.Version, a.Dir("GOROOT", filepath.ToSlash(tc.Root)), c})
+		Go, Root  string
+		Query     *closure
+		Compilers map[string]string `json:",omitempty"`
+	}{tc.Version, a.Dir("GOROOT", filepath.ToSlash(tc.Root)), c, compilers})
 	if err != nil {
 		return "" // not reached: plain strings
 	}
@@ -119,10 +132,10 @@ func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) 
 	if err != nil {
 		return nil, err
 	}
-	g := newGatherer(c, files)
+	g := newGatherer(c, tc, files)
 	g.how = how
 	for _, p := range pkgs {
-		if err := g.add(p); err != nil {
+		if err := g.add(ctx, p); err != nil {
 			return nil, fmt.Errorf("list package %s: %w", p.ImportPath, err)
 		}
 	}
@@ -132,6 +145,7 @@ func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) 
 // A gatherer turns packages into a record.
 type gatherer struct {
 	c     *closure
+	tc    *Toolchain
 	files engine.Files
 	roots []string // of the project: as given, and with links resolved
 
@@ -143,12 +157,15 @@ type gatherer struct {
 	walked  map[string]bool   // directories below packages, gathered
 	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
 	sorted  []string          // the paths of inputs, when all are known
+	host    map[string]bool   // lines of nativePath
+	unseen  []engine.Unseen
+	lost    []string // why the result cannot be kept
 	pkgs    int
 	how     string // who listed the packages
 }
 
-func newGatherer(c *closure, files engine.Files) *gatherer {
-	g := &gatherer{c: c, files: files, roots: []string{files.Root()},
+func newGatherer(c *closure, tc *Toolchain, files engine.Files) *gatherer {
+	g := &gatherer{c: c, tc: tc, files: files, host: map[string]bool{}, roots: []string{files.Root()},
 		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{},
 		data: map[string]bool{}, walked: map[string]bool{}}
 	if real, err := filepath.EvalSymlinks(files.Root()); err == nil && real != files.Root() {
@@ -208,12 +225,14 @@ func relativeInside(root, p string) (string, error) {
 }
 
 // add takes one package in.
-func (g *gatherer) add(p *goPackage) error {
+func (g *gatherer) add(ctx context.Context, p *goPackage) error {
 	if g.testMain(p) {
 		return nil
 	}
-	if _, in := g.inside(p.Dir); p.Standard && !in {
-		return nil // the toolchain's version says it; in the project it is source like any other
+	if g.std(p) {
+		// The toolchain's version says all but what C takes from the host; in
+		// the project it is source like any other.
+		return g.native(ctx, "", filepath.ToSlash(p.Dir), p)
 	}
 	g.pkgs++
 	if p.DefaultGODEBUG != "" {
@@ -224,7 +243,8 @@ func (g *gatherer) add(p *goPackage) error {
 			return err
 		}
 		if !inTree(p.Module) && g.c.Vendor == "" {
-			return nil // the module cache: its sum says it all
+			// The module cache: its sum says all but what C takes from elsewhere.
+			return g.native(ctx, "", filepath.ToSlash(p.Dir), p)
 		}
 	}
 	land, name, err := g.place(p.Dir, p.Module)
@@ -255,7 +275,7 @@ func (g *gatherer) add(p *goPackage) error {
 	if tested && g.c.Data && len(p.TestGoFiles)+len(p.XTestGoFiles) > 0 {
 		g.testFiles(land, name, p.Module)
 	}
-	return g.headers(land, name, p)
+	return g.native(ctx, land, name, p)
 }
 
 // testMain reports whether p is a generated test program.

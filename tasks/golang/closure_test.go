@@ -185,7 +185,7 @@ func TestHeadersElsewhere(t *testing.T) {
 	})
 	b := p.block("go_build", "cgo", true)
 	got, _ := p.listed(&p.plan(&build{p.cfg}, b)[0])
-	if want := []string{"include/b.h", "main.go", "sub/a.h", "sub/deep.h"}; !slices.Equal(got, want) {
+	if want := []string{nativePath, "include/b.h", "main.go", "sub/a.h", "sub/deep.h"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

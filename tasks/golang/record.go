@@ -19,7 +19,7 @@ import (
 
 // recordVersion is the version of the form below. A record of another version
 // is not read.
-const recordVersion = 2
+const recordVersion = 3
 
 // A record is a closure as it was listed, with all that the answer depended
 // on. It is kept in <state>/closures/<sha256 of the query>.json, written
@@ -34,9 +34,15 @@ type record struct {
 	// Inputs are the closure: where a file lands and, if that is not where it
 	// is, its absolute path.
 	Inputs  []fileInput
-	Modules string // the text at modulesPath
+	Modules string       // the text at modulesPath
+	Native  string       `json:",omitempty"` // the text at nativePath
+	Unseen  []unseenPart `json:",omitempty"`
+	Lost    string       `json:",omitempty"` // such a record is not saved
 	Note    string
 }
+
+// An unseenPart is an engine.Unseen: the digest as its hash and size.
+type unseenPart struct{ P, D string }
 
 type fileStamp struct{ P, D string }
 
@@ -69,6 +75,14 @@ func (r *record) listing() engine.Listing {
 		l.Inputs = append(l.Inputs, engine.Input{Kind: engine.FromFile, Path: in.P, File: in.F})
 	}
 	l.Inputs = append(l.Inputs, engine.TextInput(modulesPath, []byte(r.Modules)))
+	if r.Native != "" {
+		l.Inputs = append(l.Inputs, engine.TextInput(nativePath, []byte(r.Native)))
+	}
+	for _, u := range r.Unseen {
+		d, _ := action.ParseDigest(u.D)
+		l.Unseen = append(l.Unseen, engine.Unseen{Part: u.P, Digest: d})
+	}
+	l.Uncached = r.Lost
 	l.Notes = []string{r.Note}
 	return l
 }
@@ -105,6 +119,13 @@ func (g *gatherer) record() (*record, error) {
 	for _, line := range slices.Sorted(maps.Keys(g.modules)) {
 		r.Modules += line + "\n"
 	}
+	for _, line := range slices.Sorted(maps.Keys(g.host)) {
+		r.Native += line + "\n"
+	}
+	for _, u := range g.unseen {
+		r.Unseen = append(r.Unseen, unseenPart{u.Part, u.Digest.String()})
+	}
+	r.Lost = strings.Join(g.lost, "; ")
 	r.Note = fmt.Sprintf("%s: %s: %d packages outside the standard library, %d files, %d modules",
 		g.how, strings.Join(g.c.Patterns, " "), g.pkgs, len(r.Inputs), strings.Count(r.Modules, "module "))
 	return r, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,10 @@ func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing,
 		all.Inputs = append(all.Inputs, one.Inputs...)
 		all.Facts = append(all.Facts, one.Facts...)
 		all.Notes = append(all.Notes, one.Notes...)
+		all.Unseen = append(all.Unseen, one.Unseen...)
+		if all.Uncached == "" {
+			all.Uncached = one.Uncached
+		}
 	}
 	return all, nil
 }
@@ -258,7 +263,37 @@ func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.S
 	if mode.flag == "vendor" {
 		c.Vendor = m.VendorDir
 	}
+	c.AsmDirs = asmDirs(b.Strings("asmflags"))
+	if ls, ok := s.Lister.(listers); ok {
+		for _, l := range ls {
+			progs, _ := l.(tasks.Programs)
+			for _, p := range progs {
+				if c.Compilers == nil {
+					c.Compilers = map[string]string{}
+				}
+				real, err := filepath.EvalSymlinks(p.Path)
+				if err != nil {
+					real = p.Path
+				}
+				c.Compilers[p.Name] = real
+			}
+		}
+	}
 	return c
+}
+
+// asmDirs are the directories that flags of Go's assembler add to those in which
+// it looks for includes. A pattern before the flags is not looked at: what a
+// package could include counts.
+func asmDirs(asmflags []string) []string {
+	var dirs []string
+	for _, f := range asmflags {
+		if !strings.HasPrefix(f, "-") {
+			_, f, _ = strings.Cut(f, "=")
+		}
+		dirs = append(dirs, splitFlags("-I", strings.Fields(strings.ReplaceAll(f, "-I=", "-I")))...)
+	}
+	return dirs
 }
 
 // outPath writes a project-relative output as seen from the step's working

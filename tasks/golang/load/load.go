@@ -73,7 +73,7 @@ type Package struct {
 	EmbedPatterns, EmbedFiles                                           []string
 	TestEmbedPatterns, TestEmbedFiles                                   []string
 	XTestEmbedPatterns, XTestEmbedFiles                                 []string
-	CgoCFLAGS, CgoCPPFLAGS, CgoCXXFLAGS, CgoLDFLAGS                     []string
+	CgoCFLAGS, CgoCPPFLAGS, CgoCXXFLAGS, CgoLDFLAGS, CgoPkgConfig       []string
 }
 
 // Fields are the names of the fields of Package, in the form of the flag -json
@@ -82,7 +82,7 @@ const Fields = "Dir,ImportPath,Name,ForTest,Standard,DepOnly,DefaultGODEBUG,Modu
 	"GoFiles,CgoFiles,CFiles,CXXFiles,MFiles,HFiles,FFiles,SFiles,SwigFiles,SwigCXXFiles,SysoFiles," +
 	"IgnoredGoFiles,IgnoredOtherFiles,TestGoFiles,XTestGoFiles," +
 	"EmbedPatterns,EmbedFiles,TestEmbedPatterns,TestEmbedFiles,XTestEmbedPatterns,XTestEmbedFiles," +
-	"CgoCFLAGS,CgoCPPFLAGS,CgoCXXFLAGS,CgoLDFLAGS"
+	"CgoCFLAGS,CgoCPPFLAGS,CgoCXXFLAGS,CgoLDFLAGS,CgoPkgConfig"
 
 // A Module is what the go command says of the module of a package.
 type Module struct {
