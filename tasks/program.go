@@ -24,6 +24,8 @@ type Program struct {
 	// where it is asked for. It is the step's failure, not the file's
 	// mistake: what does not need the step can be done without the program.
 	Missing string
+
+	trees programTrees
 }
 
 // FindProgram resolves the name of a program that is asked for at the given
@@ -37,19 +39,21 @@ func (b *Block) FindProgram(at hcl.Range, name string) Program {
 		if _, err := os.Stat(name); err != nil {
 			return missing("there is no such file on this host")
 		}
-		return Program{Name: name, Path: name}
+		return Program{Name: name, Path: name, trees: programTrees{b.Project.Memo}}
 	}
 	p, err := b.Project.FindTool(name)
 	if err != nil {
 		return missing("it is in none of the directories on PATH; install it, or put the directory that holds it there")
 	}
-	return Program{Name: name, Path: p}
+	return Program{Name: name, Path: p, trees: programTrees{b.Project.Memo}}
 }
 
 // Programs is the Lister of a step that runs programs of the host. It makes
 // one fact of each, "tool <name>": the digest of the file at the end of all
 // links or, for the Go command, its version, which says the same on every
-// host.
+// host. A program outside the system's directories has a second, "tree <name>":
+// the digest of what it was installed with, which steps see. Of the system's
+// directories nothing is in a key but the programs that are named.
 type Programs []Program
 
 // Add appends p unless a program of that name is there.
@@ -76,19 +80,23 @@ func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing
 		if err := ctx.Err(); err != nil {
 			return engine.Listing{}, err
 		}
-		id, err := p.identity(files)
+		facts, err := p.identity(files)
 		if err != nil {
 			return engine.Listing{}, err
 		}
-		l.Facts = append(l.Facts, engine.Fact{Name: "tool " + p.Name, Value: id})
+		l.Facts = append(l.Facts, facts...)
 	}
 	slices.SortFunc(l.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
 	return l, nil
 }
 
-func (p Program) identity(files engine.Files) (string, error) {
+// TreeFact begins the name of the fact that says what is in a program's tree.
+const TreeFact = "tree "
+
+func (p Program) identity(files engine.Files) ([]engine.Fact, error) {
+	tool := func(id string) engine.Fact { return engine.Fact{Name: "tool " + p.Name, Value: id} }
 	if p.Path == "" {
-		return "absent", nil
+		return []engine.Fact{tool("absent")}, nil
 	}
 	resolve := filepath.EvalSymlinks
 	if r, ok := files.(interface{ Resolve(string) (string, error) }); ok {
@@ -96,16 +104,24 @@ func (p Program) identity(files engine.Files) (string, error) {
 	}
 	file, err := resolve(p.Path)
 	if err != nil {
-		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
+		return nil, fmt.Errorf("identify program %s: %w", p.Name, err)
 	}
 	if v, ok := goVersion(file); ok {
-		return v, nil
+		return []engine.Fact{tool(v)}, nil
 	}
 	d, err := files.Digest(filepath.ToSlash(file))
 	if err != nil {
-		return "", fmt.Errorf("identify program %s: %w", p.Name, err)
+		return nil, fmt.Errorf("identify program %s: %w", p.Name, err)
 	}
-	return "sha256:" + d.Hex(), nil
+	facts := []engine.Fact{tool("sha256:" + d.Hex())}
+	with, err := p.trees.of(file).Digest(files)
+	if err != nil {
+		return nil, fmt.Errorf("identify program %s: %w", p.Name, err)
+	}
+	if with != "" {
+		facts = append(facts, engine.Fact{Name: TreeFact + p.Name, Value: with})
+	}
+	return facts, nil
 }
 
 // goVersion returns the release that the file belongs to if it is go or gofmt

@@ -14,6 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/sandbox"
+	"github.com/airbuild/airbuild/engine/tree"
 )
 
 // boxes are the sandbox of one execution: opened by its first process, closed
@@ -102,7 +103,8 @@ func (j *job) spec(ctx context.Context) (sandbox.Spec, error) {
 	s.Write = append([]string{j.out}, own...)
 	s.Hide = append([]string{j.e.Workspace.Root()}, j.e.Hide...)
 	j.showTracer(&s)
-	for _, name := range j.programs() {
+	names, trees := j.programs()
+	for _, name := range names {
 		if r, ok := j.e.Reach[name]; ok {
 			read, write, err := r.Reach(ctx, j.p.Step)
 			if err != nil {
@@ -113,29 +115,60 @@ func (j *job) spec(ctx context.Context) (sandbox.Spec, error) {
 		if p, err := exec.LookPath(name); err == nil {
 			if p, err = filepath.Abs(p); err == nil {
 				s.Programs = append(s.Programs, p)
+				if slices.Contains(trees, name) {
+					s.Read = append(s.Read, installed(p, s.Hide)...)
+				}
 			}
 		}
 	}
 	return s, nil
 }
 
-// toolFact begins the name of a fact that identifies a program of the host.
-const toolFact = "tool "
+// installed is the tree of a program, unless it holds what is hidden or lies in
+// the project or the cache.
+func installed(program string, hide []string) []string {
+	real, err := filepath.EvalSymlinks(program)
+	if err != nil {
+		return nil
+	}
+	home, _ := os.UserHomeDir()
+	t, ok := tree.TreeOf(real)
+	if !ok || slices.ContainsFunc(hide, func(h string) bool {
+		below := h != home // of a home, what was installed in it is shown
+		if end, err := filepath.EvalSymlinks(h); err == nil {
+			h = end
+		}
+		return within(t.Dir, h) || below && within(h, t.Dir)
+	}) {
+		return nil
+	}
+	return []string{t.Dir}
+}
+
+// toolFact begins the name of a fact that identifies a program of the host,
+// treeFact that of one that says what is in its tree.
+const toolFact, treeFact = "tool ", "tree "
 
 // programs are the host's programs that the step declares: its command, and
-// what its key names as tools.
-func (j *job) programs() []string {
-	var names []string
+// what its key names as tools; and those of them whose tree the step sees,
+// because the key says what is in it: a digest, or a release of Go.
+func (j *job) programs() (names, trees []string) {
 	if name := j.p.Command.Arguments[0]; !strings.HasPrefix(name, ToolPrefix) && (filepath.IsAbs(name) || !strings.ContainsAny(name, `/\`)) {
 		names = append(names, name)
 	}
 	for line := range bytes.Lines(j.p.Action.Salt) {
-		if name, ok := strings.CutPrefix(string(line), toolFact); ok {
-			name, _, _ = strings.Cut(name, "\t")
-			names = append(names, name)
+		name, value, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), "\t")
+		if tool, ok := strings.CutPrefix(name, toolFact); ok {
+			names = append(names, tool)
+			if strings.HasPrefix(value, "go1") {
+				trees = append(trees, tool)
+			}
+		}
+		if tool, ok := strings.CutPrefix(name, treeFact); ok {
+			trees = append(trees, tool)
 		}
 	}
-	return names
+	return names, trees
 }
 
 // blocked takes an attempt to reach the network. One that was told is not told

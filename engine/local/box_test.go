@@ -139,13 +139,16 @@ func TestDeclaredTools(t *testing.T) {
 		}
 		return r.Execute(context.Background(), &engine.Prepared{Step: &s, Command: s.Command, Inputs: tr, Log: &r.log, Action: action.Action{Salt: []byte(salt)}})
 	}
-	if res, err := run("go\tgo1.26\ntool mytool\tsha256:0\n"); err != nil || string(res.StdoutRaw) != "fine\n" {
+	if res, err := run("go\tgo1.26\ntool mytool\tsha256:0\ntree mytool\tsha256:0\n"); err != nil || string(res.StdoutRaw) != "fine\n" {
 		t.Errorf("declared: %v %+v", err, res)
 	}
 	if res, err := run(""); err != nil || res.ExitCode != 127 || !strings.Contains(string(res.StdoutRaw), `tools = ["mytool"]`) {
 		t.Errorf("not declared: %v %+v", err, res)
 	}
-	if res, err := run("", "mytool"); err != nil || string(res.StdoutRaw) != "fine\n" {
+	if res, err := run("tool mytool\tsha256:0\n"); err != nil || res.ExitCode == 0 || !strings.Contains(string(res.StdoutRaw), "share/text: No such file") {
+		t.Errorf("a tree that is not in the key: %v %+v", err, res)
+	}
+	if res, err := run("tree mytool\tsha256:0\n", "mytool"); err != nil || string(res.StdoutRaw) != "fine\n" {
 		t.Errorf("the command: %v %+v", err, res)
 	}
 	s.Command.Arguments = []string{"airbuild:start", "1"}

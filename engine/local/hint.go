@@ -42,7 +42,7 @@ func (j *job) explain(ctx context.Context, err error) {
 	case !failed:
 	case len(attempts) > 0:
 		j.say("the network is off for this step: %s", j.mend(attempts))
-	case tests && !j.p.Step.Network && j.p.Step.Mode != engine.InProcess && j.testFailed():
+	case tests && !j.p.Step.Network && j.e.Sandbox != nil && j.testFailed():
 		// A program that a test starts may say nothing of it: the go command
 		// stops by GOPROXY=off before it tries anything.
 		j.say("tests have no network here: if they need it, %s", withNetwork)

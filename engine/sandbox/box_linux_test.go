@@ -314,7 +314,7 @@ func TestDeclaredView(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := declared(t, Declared)
-	s.Read, s.Programs, s.Hide = []string{extra, filepath.Join(home, "none")}, []string{tool}, []string{home}
+	s.Read, s.Programs, s.Hide = []string{extra, filepath.Join(home, "none"), filepath.Join(home, "opt", "x")}, []string{tool}, []string{home}
 	r := newRig(t, &Host{}, s)
 	for line, want := range map[string]string{
 		"cat " + secret:                 "No such file",

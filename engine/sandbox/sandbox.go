@@ -58,9 +58,8 @@ type Spec struct {
 	// Read lists files and directories that may be read. Those that do not
 	// exist are left out.
 	Read []string
-	// Programs are files of the host that run: what they are links to, and the
-	// directory tree that they were installed in, may be read too, but never
-	// one that holds a directory of Hide.
+	// Programs are files of the host that run: what they are links to may be
+	// read too.
 	Programs []string
 	// Hide lists directories that are empty even where they lie in one that
 	// may be read: the project, the store, the user's home.

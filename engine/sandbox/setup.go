@@ -79,7 +79,7 @@ func newSetup(m Method, s Spec) *setup {
 		r.add(p)
 	}
 	for _, p := range s.Programs {
-		r.program(p)
+		r.add(p)
 	}
 	u.Read, u.Tools = u.Read[:system:system], u.Read[system:]
 	slices.SortStableFunc(u.Tools, func(a, b []byte) int { return len(a) - len(b) })
@@ -140,44 +140,6 @@ func (r *reader) add(p string) string {
 		r.setup.Read = append(r.setup.Read, []byte(end))
 	}
 	return end
-}
-
-// program shows a program and the tree that it was installed in.
-func (r *reader) program(p string) {
-	end, _ := follow(p)
-	if tree := r.installed(end); tree != "" {
-		r.add(tree)
-	}
-	r.add(p)
-}
-
-// installed is the directory tree that a program came in: the parent of a
-// directory of programs, else the directory that the program lies in. A tree
-// that holds a hidden directory, or is as good as the whole disk, is none.
-func (r *reader) installed(program string) string {
-	dir := path.Dir(program)
-	tree := dir
-	switch path.Base(dir) {
-	case "bin", "sbin", "libexec", "shims":
-		tree = path.Dir(dir)
-	}
-	for _, t := range [...]string{tree, dir} {
-		if strings.Count(t, "/") < 2 {
-			continue // "/", "/opt", "/home"
-		}
-		if !slices.ContainsFunc(r.hide, func(h string) bool { return within(t, h) || h != r.home() && within(h, t) }) {
-			return t
-		}
-	}
-	return ""
-}
-
-// home is the hidden directory below which programs may have been installed.
-func (r *reader) home() string {
-	if home, err := os.UserHomeDir(); err == nil && path.IsAbs(home) && home != "/" {
-		return resolved(home)
-	}
-	return "/\x00" // none
 }
 
 // resolved is a path with its links resolved.
