@@ -54,8 +54,8 @@ type carrying struct {
 
 // elsewhere is the question of a step as other hosts ask it. Only what is costly
 // to find out has one.
-func (r *run) elsewhere(s *Step) (tree.Question, error) {
-	if r.o.ProgramFile == "" || !costly(s) {
+func (r *run) elsewhere(id StepID) (tree.Question, error) {
+	if r.o.ProgramFile == "" || !costly(&r.g.Steps[id]) {
 		return tree.Question{}, errNoQuestion
 	}
 	c := &r.carried
@@ -65,7 +65,7 @@ func (r *run) elsewhere(s *Step) (tree.Question, error) {
 		}
 	})
 	asking := &Asking{places: tree.Places{}}
-	q, err := r.ask(s, c.sum, asking)
+	q, err := r.ask(id, c.sum, asking)
 	if err != nil {
 		return q, err
 	}
@@ -91,11 +91,11 @@ func answerKey(q tree.Question) action.Digest {
 // adopt takes over what another host found out about a step's inputs, if nothing
 // is remembered of this workspace. It reports whether it did; the answer may not
 // hold here.
-func (r *run) adopt(ctx context.Context, s *Step, here tree.Question) bool {
+func (r *run) adopt(ctx context.Context, id StepID, here tree.Question) bool {
 	if r.o.ProgramFile == "" || r.o.Workspace.Paranoid || r.o.Workspace.Knows(here) {
 		return false
 	}
-	there, err := r.elsewhere(s)
+	there, err := r.elsewhere(id)
 	if err != nil {
 		return false
 	}
@@ -176,7 +176,7 @@ func (r *run) carry(ctx context.Context) error {
 			if s := r.status[id]; s != Hit && s != Done || r.g.Steps[id].NoCache {
 				continue
 			}
-			there, err := r.elsewhere(&r.g.Steps[id])
+			there, err := r.elsewhere(id)
 			if err != nil {
 				continue
 			}

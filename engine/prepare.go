@@ -31,7 +31,12 @@ func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Pr
 		}
 		inputs = slices.Concat(inputs, listing.Inputs)
 	}
-	in := tree.Inputs{Follow: s.Mode == Workspace, Files: make([]tree.File, 0, len(inputs))}
+	blind := r.blindness(id)
+	if err := blind.check(inputs, &listing); err != nil {
+		return nil, err
+	}
+	hidden := blind.hidden(inputs)
+	in := tree.Inputs{Follow: s.Mode == Workspace, Hide: hides(hidden), Files: make([]tree.File, 0, len(inputs))}
 	for i := range inputs {
 		if err := r.addInput(&in, &inputs[i], w); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
@@ -96,7 +101,7 @@ func (r *run) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error {
 		}
 		return err
 	case FromGlob:
-		files, err := w.Glob(i.Path, i.Patterns)
+		files, err := w.Glob(i.Path, i.Patterns, in.Hide)
 		var none *tree.NoMatchError
 		if err != nil && (!i.Optional || !errors.As(err, &none)) {
 			return err

@@ -19,6 +19,9 @@ type Prepared struct {
 	Notes   []string   // of the Lister
 	Share   Share
 	listing Listing // what the Lister found
+	// before are the files that were where the outputs land before the step
+	// ran, if it may write them in place.
+	before map[string]bool
 
 	// Unseen and Uncached are the Lister's; see Listing. Whoever executes has
 	// them.

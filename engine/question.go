@@ -43,9 +43,10 @@ var errNoQuestion = errors.New("its inputs are not remembered")
 // Lister says. Facts and the command are no part of it. A Lister that is no
 // Asker, a step that is quickly looked at, and a run without a Program have
 // none.
-func (r *run) question(s *Step) (tree.Question, error) { return r.ask(s, r.o.Program, nil) }
+func (r *run) question(id StepID) (tree.Question, error) { return r.ask(id, r.o.Program, nil) }
 
-func (r *run) ask(s *Step, program string, asking *Asking) (tree.Question, error) {
+func (r *run) ask(id StepID, program string, asking *Asking) (tree.Question, error) {
+	s := &r.g.Steps[id]
 	many := len(s.Inputs) > fewInputs || slices.ContainsFunc(s.Inputs, func(i Input) bool { return i.Kind == FromGlob })
 	asker, ok := s.Lister.(Asker)
 	many = many || costly(s)
@@ -72,6 +73,7 @@ func (r *run) ask(s *Step, program string, asking *Asking) (tree.Question, error
 			return tree.Question{}, errNoQuestion
 		}
 	}
+	r.blindness(id).ask(w, s)
 	return sha256.Sum256(w.b), nil
 }
 
@@ -217,13 +219,13 @@ func (r *textReader) text() string {
 // fill gives it some. Every step that it needs is final.
 func (r *run) prepare(ctx context.Context, id StepID) (*Prepared, error) {
 	s := &r.g.Steps[id]
-	q, err := r.question(s)
+	q, err := r.question(id)
 	if err != nil {
 		return r.prepareAll(ctx, id, r.o.Workspace)
 	}
 	if !r.whole && !r.o.forces(id) && !s.NoCache {
 		text, ok := r.o.Workspace.Recall(q)
-		if !ok && r.adopt(ctx, s, q) {
+		if !ok && r.adopt(ctx, id, q) {
 			text, ok = r.o.Workspace.Recall(q)
 		}
 		if ok {

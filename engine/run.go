@@ -50,10 +50,20 @@ type Options struct {
 	// CarryAnswers puts that into the store even if it was found out before,
 	// and tells in Summary.Answers where it is.
 	CarryAnswers bool
+	// File is the name of the Airbuildfile in the workspace: what is stale is
+	// so by file.
+	File string
 	// Pipeline is the name under which the run's outputs are recorded, so
 	// that the next run of it knows what is stale. Empty for single targets.
 	Pipeline string
-	OnEvent  func(Event) // called in order, from one goroutine; may be nil
+	// Pipelines are the names of all that the file has: what others left goes.
+	// Nil if that is not known.
+	Pipelines []string
+	// Tracked says which of some paths, and of the files below them, are under
+	// version control: those are never removed. It returns nil where that
+	// cannot be known, and may be nil.
+	Tracked func(paths []string) map[string]bool
+	OnEvent func(Event) // called in order, from one goroutine; may be nil
 
 	hashes *secretHashes
 }
@@ -78,8 +88,10 @@ type run struct {
 	g    *Graph
 	o    Options
 	msgs chan func()
-	// madeDirs are the output directories known to be there and inside.
-	madeDirs    sync.Map
+	// plainDirs are the output directories known to be there without a link.
+	plainDirs   sync.Map
+	outs        outputs
+	owning      func() *owners
 	made        []*made
 	skippedData map[StepID]struct{}
 	// whole: inputs are looked at even where they are remembered.
@@ -126,6 +138,11 @@ type run struct {
 func Run(ctx context.Context, g *Graph, targets []StepID, o Options) (*Summary, error) {
 	r := newRun(g, targets, o)
 	r.tell(Event{Kind: RunStarted, Total: len(r.steps), Jobs: r.o.Jobs})
+	if !o.DryRun {
+		if err := r.sweepFirst(); err != nil {
+			return &r.sum, err
+		}
+	}
 	r.loop(ctx)
 	err := r.finish(ctx)
 	r.sum.Wall = time.Since(r.begin)
@@ -147,6 +164,8 @@ func newRun(g *Graph, targets []StepID, o Options) *run {
 		prepared: make([]*Prepared, n), reason: make([]string, n), past: make([][]outcome, n), weight: make([]int64, n), started: make([]time.Time, n), groups: map[string]int{},
 		hist: loadHistory(o.Workspace.State()), noted: map[string]bool{},
 	}
+	r.owning = sync.OnceValue(func() *owners { return ownersOf(g, o.Workspace.Dist()) })
+	r.outs.rec = loadMade(o.Workspace.State())
 	r.open = len(r.steps)
 	r.sum.Steps = len(r.steps)
 	for _, id := range r.steps {
@@ -486,7 +505,7 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 		err = r.mend(ctx, p, res)
 	}
 	if err == nil && !r.o.DryRun && !p.Step.Inner {
-		err = r.restore(ctx, p.Step, m)
+		err = r.restore(ctx, p.Step, m, nil)
 	}
 	if err != nil {
 		why, err := missed(err)
@@ -670,7 +689,7 @@ func (r *run) executed(ctx context.Context, p *Prepared, res *action.Result) fun
 				r.o.Workspace.Forget(f.Path)
 			}
 		}
-		err = r.restore(ctx, p.Step, m)
+		err = r.restore(ctx, p.Step, m, p.before)
 	}
 	if err != nil {
 		return func() { r.fail(p.ID, err, nil) }
@@ -856,8 +875,12 @@ func (r *run) finish(ctx context.Context) error {
 	if r.o.DryRun {
 		return nil
 	}
-	removed, err := r.sweep()
-	r.sum.Removed = removed
+	err := r.sweep()
+	for _, p := range r.outs.kept {
+		r.tell(Event{Kind: Notice, Reason: p + " is no longer an output, and stays: it was edited after airbuild made it"})
+	}
+	slices.Sort(r.outs.removed)
+	r.sum.Removed = slices.Compact(r.outs.removed)
 	return errors.Join(err, r.hist.save(), r.carry(ctx), r.o.Workspace.Save())
 }
 

@@ -163,6 +163,10 @@ type Listing struct {
 	// Uncached says why the result of the step must not be kept: it depends on
 	// something that cannot be followed. Empty: it is kept.
 	Uncached string
+	// Reads reports whether a file at the project's path p would be among the
+	// inputs if it were there: one that another step makes may not be there
+	// yet. Nil: nothing more would be.
+	Reads func(p string) bool
 }
 
 // An Unseen is a part of a step's work, such as a Go package, whose result

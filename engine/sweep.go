@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/airbuild/airbuild/engine/tree"
 )
@@ -19,58 +18,89 @@ import (
 // dist. Losing it means that what is stale by then stays.
 const outputsFile = "outputs.json"
 
+// outputsVersion: version 1 knew of one Airbuildfile.
+const outputsVersion = 2
+
 // outputsRecord is its content. Files that nobody recorded are the user's own
 // and are never removed.
 type outputsRecord struct {
-	Version   int                 `json:"version"`
-	Pipelines map[string][]string `json:"pipelines"` // paths in dist, sorted
+	Version int `json:"version"`
+	// Files are the paths in dist, sorted, by Airbuildfile and pipeline; under
+	// the empty name are those of single targets.
+	Files     map[string]map[string][]string `json:"files,omitempty"`
+	Pipelines map[string][]string            `json:"pipelines,omitempty"` // of version 1
+}
+
+// loadOutputs reads the record. That of version 1 is taken for the given
+// Airbuildfile's.
+func loadOutputs(state, file string) outputsRecord {
+	var rec outputsRecord
+	if b, err := os.ReadFile(filepath.Join(state, outputsFile)); err == nil {
+		if json.Unmarshal(b, &rec) != nil || rec.Version < 1 || rec.Version > outputsVersion {
+			rec = outputsRecord{}
+		}
+	}
+	rec.Version = outputsVersion
+	if rec.Files == nil {
+		rec.Files = map[string]map[string][]string{}
+	}
+	if rec.Pipelines != nil {
+		rec.Files[file], rec.Pipelines = rec.Pipelines, nil
+	}
+	if rec.Files[file] == nil {
+		rec.Files[file] = map[string][]string{}
+	}
+	return rec
 }
 
 // sweep makes dist hold what this run declared and nothing stale: files that
 // an earlier run of the same pipeline put there and this one did not make are
 // removed, also where a step failed or was stopped: an old file beside new
-// ones is worse than none. It returns what it removed.
-func (r *run) sweep() (removed []string, err error) {
-	lockErr := r.o.Workspace.Exclusive("outputs.lock", func() { removed, err = r.sweepAlone() })
-	return removed, errors.Join(err, lockErr)
+// ones is worse than none. So is what pipelines and Airbuildfiles left that do
+// not exist any more. Then the record is written.
+func (r *run) sweep() (err error) {
+	lockErr := r.o.Workspace.Exclusive("outputs.lock", func() { err = r.sweepAlone() })
+	return errors.Join(err, lockErr)
 }
 
 // sweepAlone is sweep while no other process sweeps the same workspace: of two
 // pipelines that end together each keeps what the other recorded.
-func (r *run) sweepAlone() ([]string, error) {
+func (r *run) sweepAlone() error {
 	w := r.o.Workspace
-	file := filepath.Join(w.State(), outputsFile)
-	rec := loadOutputs(file)
+	rec := loadOutputs(w.State(), r.o.File)
 	now := r.declared()
+	own := rec.Files[r.o.File]
 	keep := map[string]bool{}
-	for name, list := range rec.Pipelines {
-		if name != r.o.Pipeline && name != "" {
-			add(keep, list)
+	var stale []string
+	changed := false
+	for file, pipelines := range rec.Files {
+		for name, list := range pipelines {
+			switch {
+			case file == r.o.File && name == r.o.Pipeline:
+				if name != "" {
+					stale = append(stale, list...)
+				}
+			case r.abandoned(file, name):
+				stale = append(stale, list...)
+				delete(pipelines, name)
+				changed = true
+			case name != "":
+				add(keep, list)
+			}
+		}
+		if len(pipelines) == 0 && file != r.o.File {
+			delete(rec.Files, file)
 		}
 	}
 	add(keep, now)
-	var stale []string
-	if r.o.Pipeline != "" {
-		stale = rec.Pipelines[r.o.Pipeline]
-	}
-	stale = append(slices.Clone(stale), r.unmade()...)
-	var removed []string
+	slices.Sort(stale)
+	stale = append(slices.Compact(stale), r.unmade()...)
 	var errs []error
 	for _, p := range slices.Backward(stale) { // what is in a directory before it
-		if keep[p] || !underDist(w, p) || r.within(path.Dir(p)) != nil {
+		if keep[p] || !underDist(w, p) || !localPath(p) {
 			continue
 		}
-		info, err := os.Lstat(w.Abs(p))
-		if err == nil {
-			err = os.Remove(w.Abs(p))
-		}
-		switch {
-		case err == nil:
-			w.Forget(p)
-			removed = append(removed, p)
-			r.removeEmptyParents(p)
-		case info != nil && info.IsDir(): // there is something of the user's in it
-		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR):
+		if err := r.removeOne(p); err != nil && !isDirectory(w, p) { // there is something of the user's in it
 			errs = append(errs, fmt.Errorf("remove stale output: %w", err))
 		}
 	}
@@ -78,39 +108,47 @@ func (r *run) sweepAlone() ([]string, error) {
 		errs = append(errs, err)
 	}
 	if r.o.Pipeline == "" {
-		now = append(now, rec.Pipelines[""]...)
+		now = append(now, own[""]...)
 		slices.Sort(now)
 		now = slices.Compact(now)
 	}
-	if !slices.Equal(rec.Pipelines[r.o.Pipeline], now) {
-		rec.Pipelines[r.o.Pipeline] = now
+	if changed || !slices.Equal(own[r.o.Pipeline], now) {
+		own[r.o.Pipeline] = now
 		b, err := json.Marshal(rec)
 		if err == nil {
-			err = replaceFile(file, b)
+			err = replaceFile(filepath.Join(w.State(), outputsFile), b)
 		}
 		errs = append(errs, err)
 	}
-	slices.Sort(removed)
-	return slices.Compact(removed), errors.Join(errs...)
+	return errors.Join(append(errs, r.foldMade())...)
+}
+
+// foldMade takes the log of what was made outside dist into the record.
+func (r *run) foldMade() error {
+	state := r.o.Workspace.State()
+	if _, err := os.Lstat(filepath.Join(state, madeLog)); err != nil {
+		return nil
+	}
+	return loadMade(state).save(state)
+}
+
+// abandoned reports whether a recorded pipeline is not there any more.
+func (r *run) abandoned(file, pipeline string) bool {
+	if file != r.o.File {
+		return vanished(r.o.Workspace.Root(), r.o.File, file)
+	}
+	return pipeline != "" && r.o.Pipelines != nil && !slices.Contains(r.o.Pipelines, pipeline)
+}
+
+func isDirectory(w *tree.Workspace, p string) bool {
+	info, err := os.Lstat(w.Abs(p))
+	return err == nil && info.IsDir()
 }
 
 func add(set map[string]bool, list []string) {
 	for _, p := range list {
 		set[p] = true
 	}
-}
-
-func loadOutputs(file string) outputsRecord {
-	rec := outputsRecord{Version: 1}
-	if b, err := os.ReadFile(file); err == nil {
-		if json.Unmarshal(b, &rec) != nil || rec.Version != 1 {
-			rec = outputsRecord{Version: 1}
-		}
-	}
-	if rec.Pipelines == nil {
-		rec.Pipelines = map[string][]string{}
-	}
-	return rec
 }
 
 // declared lists the files and empty directories in dist that this run's
@@ -158,13 +196,27 @@ func (r *run) unmade() []string {
 	return out
 }
 
-// removeEmptyParents removes the directories above p, inside dist, that hold
-// nothing any more.
+// removeEmptyParents removes the directories above p that hold nothing any
+// more, and in which no step runs.
 func (r *run) removeEmptyParents(p string) {
-	for d := path.Dir(p); underDist(r.o.Workspace, d) && d != r.o.Workspace.Dist(); d = path.Dir(d) {
-		if os.Remove(r.o.Workspace.Abs(d)) != nil {
+	w := r.o.Workspace
+	for d := path.Dir(p); d != "." && d != w.Dist(); d = path.Dir(d) {
+		if r.owners().workDirs[d] {
 			return
 		}
+		dir, err := w.OpenDir(path.Dir(d), nil)
+		if err != nil {
+			return
+		}
+		info, err := dir.Lstat(path.Base(d))
+		if err == nil && info.IsDir() {
+			err = dir.Remove(path.Base(d))
+		}
+		dir.Close()
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		r.forget(d)
 	}
 }
 
@@ -185,7 +237,10 @@ func (r *run) removeTemps() error {
 		}
 		for _, e := range list {
 			if strings.HasPrefix(e.Name(), tree.TempPrefix) && !e.IsDir() {
-				os.Remove(filepath.Join(r.o.Workspace.Abs(d), e.Name()))
+				if dir, err := r.o.Workspace.OpenDir(d, nil); err == nil {
+					dir.Remove(e.Name())
+					dir.Close()
+				}
 			}
 		}
 	}

@@ -36,12 +36,11 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 	if p.project.Files == nil {
 		p.project.Files = fsys
 	}
+	fsys, p.project.Files = withoutStale(fsys, opts.Stale), withoutStale(p.project.Files, opts.Stale)
 	p.project.Memo = &sync.Map{}
 	p.project.FindTool = findOnce(p.project.FindTool)
 	p.load(fsys, name)
-	p.evaluate()
-	p.planHost()
-	p.planAll()
+	p.settle()
 	p.checkToolchains()
 	return p.plan, p.finish()
 }
@@ -67,6 +66,7 @@ type planner struct {
 	outputs    map[string]owner // by project-relative path
 	made       map[string]owner // outputs of the first planning; nil during it
 	asked      map[string]bool  // what makes was asked, and last said; under asking
+	met        map[string]bool  // files that a pattern named, and whether they were said to be made; under asking
 	asking     *sync.Mutex
 	suspects   *suspects
 
@@ -83,7 +83,7 @@ func (p *planner) load(fsys fs.FS, name string) {
 	maps.Copy(p.plan.Sources, module.Sources)
 	p.plan.Dist = module.Settings.Dist
 	p.project.Dist = module.Settings.Dist
-	p.files = newProjectFiles(p.project.Files, p.project.Dist)
+	p.files = newProjectFiles(p.project.Files, p.project.Dist, p.source)
 	p.checkVersion(module)
 	for _, decl := range module.Pipelines {
 		if u := p.findUse(decl); u != nil {
@@ -122,6 +122,10 @@ func (p *planner) checkVersion(module *dsl.Module) {
 // may be parameters of the embedded files.
 func (p *planner) evaluate() {
 	module := p.plan.Module
+	p.stages, p.byName, p.scopes = nil, map[string]*stage{}, nil
+	for _, u := range p.uses {
+		u.scope = nil
+	}
 	in := p.opts.Inputs
 	in.Git = remember(in.Git)
 	in.WantTime = in.WantTime || p.wantsTime()
@@ -214,22 +218,49 @@ func (p *planner) addStages(decls []*dsl.Stage, s *scope) {
 	}
 }
 
-// planAll plans stages and pipelines. A task that asked whether a path is made
-// may have been told no before the stage that makes it was planned: then all
-// is planned once more, with the outputs of the first time known.
-func (p *planner) planAll() {
+// planRounds bounds how often all is planned.
+const planRounds = 5
+
+// settle evaluates and plans the file. What is an output is known only at the
+// end: something that asked may have been given a wrong answer before. Then all
+// is done again, with the outputs of the round before known.
+func (p *planner) settle() {
 	before := p.report
-	for range 2 {
+	modules := []*dsl.Module{p.plan.Module}
+	for _, u := range p.uses {
+		modules = append(modules, u.module)
+	}
+	files := make([]fs.FS, len(modules))
+	for i, m := range modules {
+		files[i] = m.Files
+	}
+	for range planRounds {
 		p.report = before.clone()
-		p.reset()
-		p.planStages()
-		p.planPipelines()
-		p.planBundles()
-		if !p.guessedWrong() {
+		p.files = newProjectFiles(p.project.Files, p.project.Dist, p.source)
+		var seen []*sourceFiles
+		for i, m := range modules {
+			f := &sourceFiles{files: files[i], made: p.made}
+			m.Files = f.seen()
+			seen = append(seen, f)
+		}
+		p.evaluate()
+		p.planHost()
+		p.planAll()
+		if !p.guessedWrong() && !slices.ContainsFunc(seen, func(f *sourceFiles) bool { return f.wrong(p.outputs) }) {
 			return
 		}
 		p.made = p.outputs
 	}
+	p.report.add(errorAt(p.plan.Module.Settings.Range, "Outputs not settled",
+		"The names of outputs depend on which files are outputs: a glob() or fileexists() looks where the stages that are made of it write. Have it look elsewhere."))
+}
+
+// planAll plans stages and pipelines.
+func (p *planner) planAll() {
+	p.reset()
+	p.planStages()
+	p.planPipelines()
+	p.planBundles()
 }
 
 // reset takes back all planning.
@@ -237,6 +268,7 @@ func (p *planner) reset() {
 	p.plan.Graph, p.plan.Stages, p.plan.Pipelines = &engine.Graph{}, nil, nil
 	p.pipelines, p.anyBroken = nil, false
 	p.outputs, p.suspects, p.asked = map[string]owner{}, &suspects{}, map[string]bool{}
+	p.met = map[string]bool{}
 	for _, s := range p.stages {
 		s.refs, s.broken, s.cells, s.value = nil, s.clashes, nil, cty.NilVal
 		s.planned = &Stage{Name: s.decl.Name, Type: s.decl.Type, Range: s.decl.Range}
@@ -257,10 +289,27 @@ func (p *planner) makes(name string) bool {
 	return known
 }
 
+// source reports whether a file that is there is a source: no stage makes it.
+func (p *planner) source(name string) bool {
+	p.asking.Lock()
+	defer p.asking.Unlock()
+	_, made := ownerOf(p.made, name)
+	if !made {
+		_, made = ownerOf(p.outputs, name)
+	}
+	p.met[name] = made
+	return !made
+}
+
 // guessedWrong reports whether makes said no to a path that is made.
 func (p *planner) guessedWrong() bool {
 	for name, said := range p.asked {
 		if _, made := p.outputs[name]; made != said {
+			return true
+		}
+	}
+	for name, said := range p.met {
+		if _, made := ownerOf(p.outputs, name); made != said {
 			return true
 		}
 	}

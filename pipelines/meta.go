@@ -175,7 +175,7 @@ func (m *metaReader) dir() {
 		return
 	}
 	m.meta.Dir = full
-	if !m.files.exists(full) {
+	if !m.files.exists(full) || !m.source(full) {
 		m.fail(errorAt(at, "Folder not found", "%s", m.files.absent("folder", full)))
 	}
 }

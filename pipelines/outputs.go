@@ -100,8 +100,13 @@ func (p *planner) checkSuspects() {
 }
 
 func (p *planner) checkSuspect(s suspect) {
-	if s.kind == aPattern {
+	if s.kind == aPattern || s.kind == aList {
 		p.checkPattern(s)
+		return
+	}
+	if o, ok := ownerOf(p.outputs, s.path); ok && o.stage == s.by && s.kind == aPath {
+		p.report.add(errorAt(s.at, "Own output", "%s makes %s itself: what it reads would be what the run before made. Write the output to another place.",
+			StepName(o.stage.decl.Name, o.cell.key), s.path))
 		return
 	}
 	if o, ok := p.makerOf(s); ok {
@@ -122,7 +127,15 @@ func (p *planner) checkSuspect(s suspect) {
 // checkPattern reports a pattern that matches nothing, unless a stage that
 // comes first makes what it names.
 func (p *planner) checkPattern(s suspect) {
-	var maker owner
+	base, _ := doublestar.SplitPattern(s.path)
+	maker, inside := ownerOf(p.outputs, base)
+	if inside && maker.stage == s.by {
+		p.report.add(errorAt(s.at, "Own output", "%q names what %s makes itself: what it reads would be what the run before made.", s.path, s.by.decl.Name))
+		return
+	}
+	if inside && s.kind == aPattern && slices.Contains(uses(s.by.refs), maker.stage.decl.Name) {
+		return
+	}
 	for _, out := range slices.Sorted(maps.Keys(p.outputs)) {
 		o := p.outputs[out]
 		if o.stage == s.by || !doublestar.MatchUnvalidated(s.path, out) {

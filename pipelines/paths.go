@@ -224,7 +224,8 @@ func outputOf(e element) (tasks.PathValue, bool) {
 	return tasks.PathValue{}, false
 }
 
-// expand returns the files that a pattern names, sorted.
+// expand returns the sources that a pattern names, and the outputs of stages
+// that this one needs, sorted.
 func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
 	full, why := d.resolve(e.text)
 	if why != "" {
@@ -239,13 +240,50 @@ func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
 	case err != nil:
 		d.b.fail(errorAt(e.at, "Pattern not expanded", "%s.", err))
 		return nil, false
-	case len(matches) == 0:
-		d.b.fail(noMatch(e.at, e.text, d.b.project.Dist))
-		return nil, false
 	}
-	out := make([]tasks.PathValue, len(matches))
-	for i, m := range matches {
-		out[i] = tasks.PathValue{Path: m, Range: e.at}
+	var out []tasks.PathValue
+	for _, m := range matches {
+		if d.b.source(m) {
+			out = append(out, tasks.PathValue{Path: m, Range: e.at})
+		}
 	}
+	if out = append(out, d.b.matchingOutputs(full, e)...); len(out) == 0 {
+		d.b.suspects.add(full, suspicion{e.at, d.b.stage, aList})
+	}
+	slices.SortFunc(out, func(a, b tasks.PathValue) int { return strings.Compare(a.Path, b.Path) })
 	return out, true
+}
+
+// matchingOutputs are the outputs that a pattern names of stages which the
+// present one needs: whether they are there already makes no difference.
+func (b *bodyReader) matchingOutputs(pattern string, e element) (out []tasks.PathValue) {
+	for _, s := range b.needed() {
+		for _, c := range s.cells {
+			for _, made := range c.outputs {
+				if doublestar.MatchUnvalidated(pattern, made) {
+					out = append(out, tasks.PathValue{Path: made, Ref: &tasks.Ref{Step: c.step, Path: made}, Range: e.at})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// needed are the stages that the present one refers to, directly or through
+// others.
+func (b *bodyReader) needed() []*stage {
+	seen := map[*stage]bool{b.stage: true}
+	var out []*stage
+	var walk func(s *stage)
+	walk = func(s *stage) {
+		for _, ref := range s.refs {
+			if other := b.byName[ref.name]; other != nil && !seen[other] {
+				seen[other] = true
+				out = append(out, other)
+				walk(other)
+			}
+		}
+	}
+	walk(b.stage)
+	return out
 }

@@ -29,7 +29,10 @@ type Options struct {
 	Inputs  dsl.Inputs
 	Project tasks.Project         // Dist and Source are filled in by Load
 	Tasks   map[string]tasks.Task // by stage type: Tasks
-	Version string                // of airbuild, for required_version; "" or "dev" passes every constraint
+	// Stale are files that a run of the plan will have removed before it does
+	// anything else (engine.Stale): they are taken as not there.
+	Stale   []string
+	Version string // of airbuild, for required_version; "" or "dev" passes every constraint
 	// Toolchain resolves a toolchain block. Without a block wanted is "", and
 	// dirs are the directories, project-relative, of the stages that need it.
 	// nil resolves nothing.

@@ -19,6 +19,8 @@ import (
 // that a thousand cells cost one look.
 type projectFiles struct {
 	fsys visibleFS
+	// source reports whether a file is a source and no output.
+	source func(name string) bool
 
 	mu    sync.Mutex // guards what follows; not held while the disk is looked at
 	globs map[string]globResult
@@ -31,12 +33,13 @@ type globResult struct {
 	err     error
 }
 
-func newProjectFiles(fsys fs.FS, dist string) *projectFiles {
+func newProjectFiles(fsys fs.FS, dist string, source func(string) bool) *projectFiles {
 	return &projectFiles{
-		fsys:  visibleFS{fsys, dist},
-		globs: map[string]globResult{},
-		some:  map[string]bool{},
-		known: map[string]bool{},
+		source: source,
+		fsys:   visibleFS{fsys, dist},
+		globs:  map[string]globResult{},
+		some:   map[string]bool{},
+		known:  map[string]bool{},
 	}
 }
 
@@ -112,7 +115,8 @@ func (f *projectFiles) readSome(dir string, wanted map[string]bool) {
 	}
 }
 
-// glob returns the files that a pattern names, sorted.
+// glob returns the files that a pattern names, sorted. Outputs may be among
+// them: which of them count depends on who asks.
 func (f *projectFiles) glob(pattern string) ([]string, error) {
 	r, ok := f.globbed(pattern)
 	if ok {
@@ -141,10 +145,10 @@ func (f *projectFiles) keep(pattern string, r globResult) {
 	f.globs[pattern] = r
 }
 
-// matchesAny reports whether a pattern names any file; it stops at the first.
+// matchesAny reports whether a pattern names any source; it stops at the first.
 func (f *projectFiles) matchesAny(pattern string) (bool, error) {
 	if r, ok := f.globbed(pattern); ok {
-		return len(r.matches) > 0, r.err
+		return slices.ContainsFunc(r.matches, f.source), r.err
 	}
 	f.mu.Lock()
 	found := f.some[pattern]
@@ -158,7 +162,10 @@ func (f *projectFiles) matchesAny(pattern string) (bool, error) {
 	if err := f.leadsOut(pattern); err != nil {
 		return false, err
 	}
-	err := doublestar.GlobWalk(f.fsys, pattern, func(string, fs.DirEntry) error {
+	err := doublestar.GlobWalk(f.fsys, pattern, func(name string, _ fs.DirEntry) error {
+		if !f.source(name) {
+			return nil
+		}
 		found = true
 		return fs.SkipAll
 	}, doublestar.WithFilesOnly(), doublestar.WithNoFollow())

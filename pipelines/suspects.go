@@ -28,7 +28,8 @@ type suspectKind uint8
 const (
 	aPath    suspectKind = iota
 	aText                // a string that is no path by its kind: it need not exist
-	aPattern             // one that matches nothing yet
+	aPattern             // one that matches nothing yet, and is expanded again in the run
+	aList                // one that matches nothing, and is not
 )
 
 // suspects are a set of them, by their places: ten thousand cells suspect a

@@ -39,7 +39,7 @@ type project struct {
 	// packages tells the tools of package stages which keys sign.
 	packages *linuxpkg.Config
 	outward  *pipelines.Outward
-	chosen *toolchains
+	chosen   *toolchains
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
@@ -101,10 +101,21 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 	chosen := a.toolchains(p, from)
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
 	a.configure(p)
-	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, a.planOptions(ctx, p, vars, func(name, wanted string, dirs []string) error {
+	o := a.planOptions(ctx, p, vars, func(name, wanted string, dirs []string) error {
 		p.wanted[name] = wanted
 		return chosen.resolve(name, wanted, dirs)
-	}))
+	})
+	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, o)
+	// What no stage makes any more may have been taken for sources; without it
+	// less may be made.
+	for range staleRounds {
+		stale := a.stale(p, plan, diags)
+		if len(stale) <= len(o.Stale) {
+			break
+		}
+		o.Stale = stale
+		plan, diags = pipelines.Load(tasks.ProjectFiles(root), name, o)
+	}
 	p.plan, p.chosen = plan, chosen
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -119,6 +130,23 @@ func (a *app) lacking(p *project, ids []engine.StepID, js *ui.JSONSink) error {
 		return said(exitOffline)
 	}
 	return err
+}
+
+// staleRounds bounds how often a project is planned because of stale files.
+const staleRounds = 4
+
+// stale lists what a run of the plan removes first, if the plan is right.
+func (a *app) stale(p *project, plan *pipelines.Plan, diags hcl.Diagnostics) []string {
+	cache, err := a.cacheDir()
+	if err != nil || diags.HasErrors() {
+		return nil
+	}
+	return engine.Stale(p.root, stateDir(cache, p.root), plan.Dist, plan.Graph, engine.Options{File: p.file, Tracked: tracked(p.root)})
+}
+
+// tracked asks git which paths of a project it knows.
+func tracked(root string) func(paths []string) map[string]bool {
+	return func(paths []string) map[string]bool { return source.Tracked(context.Background(), root, paths) }
 }
 
 // configure gives p what its stage types other than Go's take from outside.

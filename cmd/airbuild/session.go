@@ -166,8 +166,14 @@ func (s *session) close() error {
 // options are those of a run that looks up only.
 func (s *session) options() engine.Options {
 	file, stamp := program()
+	names := make([]string, len(s.plan.Pipelines))
+	for i, p := range s.plan.Pipelines {
+		names[i] = p.Name
+	}
 	return engine.Options{
-		Store: s.store, Workspace: s.space,
+		File: s.file, Pipelines: names,
+		Tracked: tracked(s.root),
+		Store:   s.store, Workspace: s.space,
 		Jobs: s.app.jobs, KeepGoing: s.app.keepGoing, Program: stamp, ProgramFile: file,
 		Memory: s.memory(), SecretSalt: s.salt,
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/airbuild/airbuild/engine/action"
 )
@@ -17,12 +16,12 @@ import (
 // killed process left may be removed.
 const TempPrefix = ".airbuild-"
 
-// CopyTo puts the content of d at dst, whose directory must exist, with mode
-// 0755 or 0644 less the umask. What was at dst is replaced in one step. The
-// copy shares no file with the store, so that nobody can change the store
-// through it. A damaged blob is removed and is a *action.Damaged error; dst is
-// then as it was.
-func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dst string, executable bool) error {
+// CopyTo puts the content of d into dir under name, with mode 0755 or 0644 less
+// the umask. What was there is replaced in one step; a link is replaced and not
+// followed. The copy shares no file with the store, so that nobody can change
+// the store through it. A damaged blob is removed and is a *action.Damaged
+// error; what was there is then as it was.
+func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dir *os.Root, name string, executable bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -30,18 +29,18 @@ func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dst string, executab
 	if executable {
 		perm = 0o755
 	}
-	tmp := filepath.Join(filepath.Dir(dst), TempPrefix+rand.Text())
-	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	tmp := TempPrefix + rand.Text()
+	f, err := dir.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
 	if err != nil {
-		return fmt.Errorf("restore %s: %w", dst, err)
+		return fmt.Errorf("restore %s: %w", name, err)
 	}
 	err = s.copyBlob(ctx, d, f)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, dst)
+		err = dir.Rename(tmp, name)
 	}
 	if err != nil {
-		os.Remove(tmp)
-		return fmt.Errorf("restore %s: %w", dst, err)
+		dir.Remove(tmp)
+		return fmt.Errorf("restore %s: %w", name, err)
 	}
 	return nil
 }

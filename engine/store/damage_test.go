@@ -57,7 +57,9 @@ func TestDamagedBlob(t *testing.T) {
 			_, err = io.Copy(io.Discard, r)
 			return err
 		},
-		"CopyTo": func(s *Disk, dst string) error { return s.CopyTo(t.Context(), d, dst, false) },
+		"CopyTo": func(s *Disk, dst string) error {
+			return s.CopyTo(t.Context(), d, openRoot(t, filepath.Dir(dst)), filepath.Base(dst), false)
+		},
 		"Verify": func(s *Disk, _ string) error {
 			r, err := s.Verify(t.Context(), nil)
 			if len(r.Damaged) == 1 {
@@ -87,7 +89,7 @@ func TestDamagedBlob(t *testing.T) {
 					t.Errorf("it was reported %d times", n)
 				}
 				put(t, s, text)
-				if err := s.CopyTo(t.Context(), d, dst, false); err != nil {
+				if err := s.CopyTo(t.Context(), d, openRoot(t, filepath.Dir(dst)), filepath.Base(dst), false); err != nil {
 					t.Errorf("it is not mended: %v", err)
 				}
 			})

@@ -96,6 +96,16 @@ func TestPutFile(t *testing.T) {
 	}
 }
 
+func openRoot(t testing.TB, dir string) *os.Root {
+	t.Helper()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { root.Close() })
+	return root
+}
+
 func TestCopyTo(t *testing.T) {
 	s := open(t, t.TempDir())
 	d := put(t, s, "text")
@@ -107,6 +117,7 @@ func TestCopyTo(t *testing.T) {
 		t.Errorf("blob has mode %v", blob.Mode())
 	}
 	dir := t.TempDir()
+	root := openRoot(t, dir)
 	for _, sealed := range []bool{true, false} {
 		for _, executable := range []bool{true, false} {
 			if !sealed {
@@ -118,7 +129,7 @@ func TestCopyTo(t *testing.T) {
 			if err := os.WriteFile(dst, []byte("what was there before"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := s.CopyTo(t.Context(), d, dst, executable); err != nil {
+			if err := s.CopyTo(t.Context(), d, root, filepath.Base(dst), executable); err != nil {
 				t.Fatal(err)
 			}
 			info, err := os.Stat(dst)
@@ -153,22 +164,20 @@ func TestCopyToFails(t *testing.T) {
 	s := open(t, t.TempDir())
 	d, gone := put(t, s, "text"), action.Of([]byte("gone"))
 	dir := t.TempDir()
+	root := openRoot(t, dir)
 	dst := filepath.Join(dir, "dst")
 	if err := os.WriteFile(dst, []byte("before"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.CopyTo(t.Context(), gone, dst, false); !errors.Is(err, fs.ErrNotExist) {
+	if err := s.CopyTo(t.Context(), gone, root, "dst", false); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no blob: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := s.CopyTo(ctx, d, dst, false); !errors.Is(err, context.Canceled) {
+	if err := s.CopyTo(ctx, d, root, "dst", false); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
-	if err := s.CopyTo(t.Context(), d, filepath.Join(dir, "none", "dst"), false); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no directory: %v", err)
-	}
-	if err := s.CopyTo(t.Context(), d, dir, false); err == nil {
+	if err := s.CopyTo(t.Context(), d, openRoot(t, filepath.Dir(dir)), filepath.Base(dir), false); err == nil {
 		t.Error("a directory was replaced by a file")
 	}
 	if b, err := os.ReadFile(dst); err != nil || string(b) != "before" {
@@ -586,10 +595,10 @@ func BenchmarkResult(b *testing.B) {
 func BenchmarkCopyTo(b *testing.B) {
 	s := open(b, b.TempDir())
 	d := put(b, s, strings.Repeat("program ", 1<<20))
-	dst := filepath.Join(b.TempDir(), "program")
+	root := openRoot(b, b.TempDir())
 	b.SetBytes(d.Size)
 	for b.Loop() {
-		if err := s.CopyTo(b.Context(), d, dst, true); err != nil {
+		if err := s.CopyTo(b.Context(), d, root, "program", true); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -40,7 +40,12 @@ func childFill(args []string) error {
 	if files, err := os.ReadDir(filepath.Join(dir, "tmp")); err != nil || len(files) > 0 {
 		return fmt.Errorf("left in tmp: %v, %v", files, err)
 	}
-	if err := s.CopyTo(ctx, good, filepath.Join(dir, "copy"), false); err != nil {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := s.CopyTo(ctx, good, root, "copy", false); err != nil {
 		return fmt.Errorf("after the failure: %w", err)
 	}
 	if r, err := s.Verify(ctx, nil); err != nil || !r.OK() || r.Blobs != 1 {

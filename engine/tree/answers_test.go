@@ -31,7 +31,7 @@ func rootOf(t *testing.T, w *Workspace) string {
 	if err := w.Add(&in, "src", "src"); err != nil {
 		t.Fatal(err)
 	}
-	names, err := w.Glob(".", []string{"top.txt", "src/p1/*.txt"})
+	names, err := w.Glob(".", []string{"top.txt", "src/p1/*.txt"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

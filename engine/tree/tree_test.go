@@ -215,7 +215,7 @@ func TestGlob(t *testing.T) {
 		{".", []string{"nowhere/*.go"}, ""},
 		{".", []string{"[a"}, ""},
 	} {
-		got, err := w.Glob(c.base, c.patterns)
+		got, err := w.Glob(c.base, c.patterns, nil)
 		if (err != nil) != (c.want == "") || strings.Join(got, " ") != c.want {
 			t.Errorf("glob %s %v: %q, %v; want %q", c.base, c.patterns, got, err, c.want)
 		}
@@ -515,7 +515,7 @@ func TestAddDirectory(t *testing.T) {
 func TestCacheInProjectIsIgnored(t *testing.T) {
 	w := project(t, map[string]string{"a": "1", "ci/cache/cas/x": "2"})
 	w.IgnoreCache(filepath.Join(w.Root(), "ci", "cache"))
-	got, err := w.Glob(".", []string{"**"})
+	got, err := w.Glob(".", []string{"**"}, nil)
 	if err != nil || !slices.Equal(got, []string{"a"}) {
 		t.Errorf("%q, %v", got, err)
 	}
@@ -571,7 +571,7 @@ func TestLinksOutOfTheProject(t *testing.T) {
 		}
 	}
 	for _, pattern := range []string{"out/**", "out/file", "out/f*"} {
-		if _, err := w.Glob(".", []string{pattern}); !errors.As(err, &leads) {
+		if _, err := w.Glob(".", []string{pattern}, nil); !errors.As(err, &leads) {
 			t.Errorf("glob %s: %v", pattern, err)
 		}
 	}

@@ -671,9 +671,14 @@ func (w *Workspace) addDir(b *Inputs, p, to string) error {
 		return err
 	}
 	n := 0
+	hidden := false
 	for _, e := range entries {
 		child := path.Join(p, e.Name())
 		if w.Ignored(child) {
+			continue
+		}
+		if b.Hide != nil && b.Hide(child) {
+			hidden = true
 			continue
 		}
 		n++
@@ -686,7 +691,7 @@ func (w *Workspace) addDir(b *Inputs, p, to string) error {
 			return err
 		}
 	}
-	if n == 0 && to != "." {
+	if n == 0 && to != "." && !hidden {
 		b.Empty = append(b.Empty, to)
 	}
 	return nil
@@ -702,8 +707,9 @@ func (w *Workspace) Ignored(p string) bool {
 // Glob returns the files below base that the patterns name, sorted, relative
 // to the root. A pattern that begins with "!" takes files away again; one
 // that names a directory means all below it. With a *NoMatchError come the
-// files that the other patterns name.
-func (w *Workspace) Glob(base string, patterns []string) ([]string, error) {
+// files that the other patterns name. What hide names, and all below it, is
+// left out; hide may be nil.
+func (w *Workspace) Glob(base string, patterns []string, hide func(p string) bool) ([]string, error) {
 	var take, drop []string
 	for _, p := range patterns {
 		not := strings.HasPrefix(p, "!")
@@ -730,11 +736,14 @@ func (w *Workspace) Glob(base string, patterns []string) ([]string, error) {
 			out = append(out, path.Join(base, rel))
 		}
 	}
-	for _, start := range starts(take) {
+	for _, start := range Starts(take) {
+		if inHidden(path.Join(base, start), hide) {
+			continue
+		}
 		if err := w.contained(path.Join(base, start)); err != nil {
 			return nil, err
 		}
-		if err := w.walk(path.Join(base, start), start, visit); err != nil {
+		if err := w.walk(path.Join(base, start), start, hide, visit); err != nil {
 			return nil, err
 		}
 	}
@@ -766,12 +775,15 @@ func covers(pattern, rel string) bool {
 	return false
 }
 
-// starts returns the directories (or files) below which a walk finds all that
+// Starts returns the directories (or files) below which a walk finds all that
 // the patterns can match, none inside another.
-func starts(patterns []string) []string {
+func Starts(patterns []string) []string {
 	var dirs []string
 	for _, p := range patterns {
-		dir := p
+		if strings.HasPrefix(p, "!") {
+			continue
+		}
+		dir := path.Clean(p)
 		if strings.ContainsAny(p, `*?[{\`) {
 			dir, _ = doublestar.SplitPattern(p)
 		}
@@ -788,9 +800,22 @@ func starts(patterns []string) []string {
 	return out
 }
 
+// inHidden reports whether p, or a directory that it is in, is hidden.
+func inHidden(p string, hide func(p string) bool) bool {
+	if hide == nil {
+		return false
+	}
+	for ; p != "."; p = path.Dir(p) {
+		if hide(p) {
+			return true
+		}
+	}
+	return false
+}
+
 // walk calls visit for every file at or below p; rel is p relative to the
 // base of the patterns. What is not there is passed over.
-func (w *Workspace) walk(p, rel string, visit func(rel string)) error {
+func (w *Workspace) walk(p, rel string, hide func(p string) bool, visit func(rel string)) error {
 	entries, err := w.ReadDir(p)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
@@ -804,11 +829,11 @@ func (w *Workspace) walk(p, rel string, visit func(rel string)) error {
 	}
 	for _, e := range entries {
 		child := path.Join(p, e.Name())
-		if w.Ignored(child) {
+		if w.Ignored(child) || hide != nil && hide(child) {
 			continue
 		}
 		if e.IsDir() {
-			if err := w.walk(child, path.Join(rel, e.Name()), visit); err != nil {
+			if err := w.walk(child, path.Join(rel, e.Name()), hide, visit); err != nil {
 				return err
 			}
 		} else {
@@ -826,6 +851,9 @@ type Inputs struct {
 	// Follow adds with a link what it leads to, for a command that reads
 	// through links and sees more than the tree.
 	Follow bool
+	// Hide names what is left out of directories, with all below it, as if it
+	// were not there. It may be nil.
+	Hide func(p string) bool
 
 	followed map[string]string // what links led to → where it landed
 }

@@ -135,7 +135,8 @@ func (p *project) runSteps(steps []engine.Step) (engine.Status, string) {
 	var last engine.Status
 	var log strings.Builder
 	_, err = engine.Run(context.Background(), &g, []engine.StepID{id, 0}, engine.Options{
-		Store: st, Executor: ex, Workspace: w,
+		Tracked: func(paths []string) map[string]bool { return map[string]bool{paths[0]: true} }, // steps of one test are of several files
+		Store:   st, Executor: ex, Workspace: w,
 		OnEvent: func(e engine.Event) {
 			if e.Kind == engine.StepFinished {
 				log.Write(e.Log)

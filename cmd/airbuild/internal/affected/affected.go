@@ -24,7 +24,7 @@ import (
 // A Space is the project's work tree: a *tree.Workspace.
 type Space interface {
 	engine.Files
-	Glob(base string, patterns []string) ([]string, error)
+	Glob(base string, patterns []string, hide func(p string) bool) ([]string, error)
 	Ignored(path string) bool
 }
 
@@ -202,7 +202,7 @@ func (f *finder) relative(p string) string {
 }
 
 func (f *finder) glob(id engine.StepID, in *engine.Input) string {
-	files, err := f.Space.Glob(in.Path, in.Patterns)
+	files, err := f.Space.Glob(in.Path, in.Patterns, nil)
 	if err != nil && !in.Optional {
 		return err.Error()
 	}
