@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -434,10 +433,8 @@ func (a *app) bundleReceiptCommand() *cobra.Command {
 	}
 }
 
-func (a *app) bundleReceipt(ctx context.Context, s *store.Disk) (err error) {
-	places := carry.OpenPlaces(s.Dir(), s)
-	defer func() { err = errors.Join(err, places.Close()) }()
-	r, err := bundle.MakeReceipt(ctx, s.Dir(), places.Sink)
+func (a *app) bundleReceipt(ctx context.Context, s *store.Disk) error {
+	r, err := carry.MakeReceipt(ctx, s.Dir(), s)
 	if err != nil {
 		return a.bundleError(err)
 	}

@@ -46,8 +46,8 @@ type Input struct {
 	// twice, once to hash it.
 	Digest action.Digest
 	// Always has the content carried even where the receiver has it: for files
-	// that a receiver merges with others, so that it no longer has them as
-	// they came.
+	// that a receiver merges with others or writes again, so that it may no
+	// longer have them as they came.
 	Always bool
 	// Open gives the content. It may be called several times, and by
 	// several goroutines for different inputs; of inputs with the same content

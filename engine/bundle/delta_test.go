@@ -20,7 +20,7 @@ func bundleOf(t testing.TB, s Spec) *Bundle {
 
 func (h *host) receipt() *Receipt {
 	h.t.Helper()
-	r, err := MakeReceipt(context.Background(), h.cache, h.sink)
+	r, err := MakeReceipt(context.Background(), h.cache, h.sink, nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -29,9 +29,10 @@ func (b *Base) Has(d action.Digest) bool { return b.has(d.Hash, d.Size) }
 func (b *Base) ReadsPatches() bool { return b.patches }
 
 // MakeReceipt lists what was imported into a cache directory and is still
-// there: it asks the sinks, which are those of an import.
-func MakeReceipt(ctx context.Context, cache string, sink func(component string) (Sink, error)) (*Receipt, error) {
-	return makeReceipt(ctx, cache, sink)
+// there: it asks the sinks, which are those of an import. stays says of which
+// bundles the contents stay until the delta comes; nil: of all.
+func MakeReceipt(ctx context.Context, cache string, sink func(component string) (Sink, error), stays func(*Carried) bool) (*Receipt, error) {
+	return makeReceipt(ctx, cache, sink, stays)
 }
 
 // ReadReceipt reads what WriteTo wrote. Errors wrap ErrRefused.

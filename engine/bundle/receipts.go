@@ -54,7 +54,7 @@ type receiptFile struct {
 
 const receiptType = "airbuild-receipt"
 
-func makeReceipt(ctx context.Context, cache string, sink func(component string) (Sink, error)) (*Receipt, error) {
+func makeReceipt(ctx context.Context, cache string, sink func(component string) (Sink, error), stays func(*Carried) bool) (*Receipt, error) {
 	carried, err := listCarried(cache)
 	if err != nil {
 		return nil, fmt.Errorf("make receipt: %w", err)
@@ -63,11 +63,14 @@ func makeReceipt(ctx context.Context, cache string, sink func(component string) 
 	have := map[[32]byte]bool{}
 	for i := range carried {
 		c := &carried[i]
+		r.bundles = append(r.bundles, c.Digest)
+		if stays != nil && !stays(c) {
+			continue
+		}
 		x, err := c.index(cache)
 		if err != nil {
 			return nil, fmt.Errorf("make receipt: %w", err)
 		}
-		r.bundles = append(r.bundles, c.Digest)
 		for p := range x.parts {
 			if err := addHeld(ctx, &x.parts[p], sink, have); err != nil {
 				return nil, fmt.Errorf("make receipt: component %s: %w", x.parts[p].name, err)
@@ -79,7 +82,7 @@ func makeReceipt(ctx context.Context, cache string, sink func(component string) 
 	return r, nil
 }
 
-// addHeld adds the contents of a component that are still there.
+// addHeld adds the contents of a component that are still there and stay.
 func addHeld(ctx context.Context, p *part, sink func(string) (Sink, error), have map[[32]byte]bool) error {
 	if !Kept(p.name) {
 		return nil
@@ -90,11 +93,12 @@ func addHeld(ctx context.Context, p *part, sink func(string) (Sink, error), have
 	}
 	holder, _ := s.(Holder)
 	for _, f := range p.files {
-		if have[f.Digest.Hash] {
+		// What is late are entries, and the next run may replace any of them.
+		if have[f.Digest.Hash] || s.Late(f) {
 			continue
 		}
 		var there bool
-		if holder != nil && !s.Late(f) {
+		if holder != nil {
 			there, err = holder.Holds(ctx, f.Digest)
 		} else {
 			there, err = s.Has(ctx, f, true)

@@ -176,7 +176,7 @@ func TestReceiptAfterImport(t *testing.T) {
 	}
 	places := OpenPlaces(r.cache, r.store)
 	defer places.Close()
-	receipt, err := bundle.MakeReceipt(t.Context(), r.cache, places.Sink)
+	receipt, err := bundle.MakeReceipt(t.Context(), r.cache, places.Sink, nil)
 	if err != nil || len(receipt.Bundles()) != 1 || receipt.Contents() < 8 {
 		t.Fatalf("%v contents of %v, %v", receipt.Contents(), receipt.Bundles(), err)
 	}

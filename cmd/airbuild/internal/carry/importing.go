@@ -57,11 +57,34 @@ func PinName(line string) string {
 	return name
 }
 
+// pinnedBundle is what stands for the project in a bundle's pin.
+func pinnedBundle(digest string) string { return "bundle " + digest[:12] }
+
+// MakeReceipt says what a cache has of the bundles that were imported, and keeps:
+// of those whose pin a newer one of their line took over, any of it may be pruned
+// before the delta comes.
+func MakeReceipt(ctx context.Context, cache string, s *store.Disk) (_ *bundle.Receipt, err error) {
+	places := OpenPlaces(cache, s)
+	defer func() { err = errors.Join(err, places.Close()) }()
+	pins, _, err := s.Pins()
+	if err != nil {
+		return nil, err
+	}
+	pinned := map[string]string{}
+	for _, p := range pins {
+		pinned[p.Name] = p.Project
+	}
+	return bundle.MakeReceipt(ctx, cache, places.Sink, func(c *bundle.Carried) bool {
+		return pinned[PinName(c.Root.Name)] == pinnedBundle(c.Digest)
+	})
+}
+
 // pin keeps what the bundle's components have in the store: results by their
-// own entries, contents by an entry made for them.
+// own entries, and contents by an entry made for them. Blobs of results are kept
+// by both: a run may replace an entry, and the next delta leaves its blobs out.
 func pin(ctx context.Context, b *bundle.Bundle, s *store.Disk) error {
 	root := b.Root()
-	p := &store.Pin{Name: PinName(root.Name), Project: "bundle " + b.Digest()[:12], Time: time.Now().UTC().Truncate(time.Second)}
+	p := &store.Pin{Name: PinName(root.Name), Project: pinnedBundle(b.Digest()), Time: time.Now().UTC().Truncate(time.Second)}
 	for _, c := range root.Components {
 		kind, _, _ := strings.Cut(c.Name, "/")
 		p.Targets = append(p.Targets, c.Name)
@@ -75,14 +98,14 @@ func pin(ctx context.Context, b *bundle.Bundle, s *store.Disk) error {
 				p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: key.String()})
 			}
 		case Airbuild, Extra, Toolchain:
-		default:
-			key, err := contentEntry(ctx, b, c.Name, s)
-			if err != nil {
-				return err
-			}
-			if !key.IsZero() {
-				p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: key.String()})
-			}
+			continue // not in the store
+		}
+		key, err := contentEntry(ctx, b, c.Name, s)
+		if err != nil {
+			return err
+		}
+		if !key.IsZero() {
+			p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: key.String()})
 		}
 	}
 	return s.PutPin(ctx, p)
@@ -112,7 +135,7 @@ func entryKeys(b *bundle.Bundle, component string) ([]action.Digest, error) {
 func contentEntry(ctx context.Context, b *bundle.Bundle, component string, s *store.Disk) (action.Digest, error) {
 	var r action.Result
 	for f := range b.Files(component) {
-		if goComponent(component) && !grows(f.Path) {
+		if goComponent(component) && !grows(f.Path) || strings.HasPrefix(f.Path, "ac/") && resultComponent(component) {
 			continue
 		}
 		r.OutputFiles = append(r.OutputFiles, action.OutputFile{Path: f.Path, Digest: f.Digest, Executable: f.Executable})
@@ -123,6 +146,13 @@ func contentEntry(ctx context.Context, b *bundle.Bundle, component string, s *st
 	slices.SortFunc(r.OutputFiles, func(a, b action.OutputFile) int { return strings.Compare(a.Path, b.Path) })
 	key := contentKey(b.Digest(), component)
 	return key, s.PutResult(ctx, key, &r)
+}
+
+// resultComponent reports whether a component's files are entries and blobs of a
+// store.
+func resultComponent(name string) bool {
+	kind, _, _ := strings.Cut(name, "/")
+	return kind == Actions || kind == GoCache
 }
 
 // contentKey is the key of a pseudo-action, as gocache's are.

@@ -30,7 +30,9 @@ type shelf struct {
 
 func newShelf(s *store.Disk) *shelf { return &shelf{s, map[string]bundle.Input{}} }
 
-// result adds an entry with every blob that a hit on it needs.
+// result adds an entry with every blob that a hit on it needs. A delta carries the
+// entry itself even where the receiver has it: every run there may write it again
+// with other bytes, after the receipt. The blobs stay there, see pin.
 func (s *shelf) result(ctx context.Context, key action.Digest) error {
 	r, err := s.store.Result(ctx, key)
 	if err != nil {
@@ -53,17 +55,15 @@ func (s *shelf) result(ctx context.Context, key action.Digest) error {
 	for _, d := range refs {
 		s.blob(d)
 	}
-	s.text(entry(key), r.Marshal())
+	in := textInput(entry(key), r.Marshal())
+	in.Always = true
+	s.files[in.Path] = in
 	return nil
 }
 
 func (s *shelf) blob(d action.Digest) {
 	s.files[blob(d)] = bundle.Input{Path: blob(d), Digest: d,
 		Open: func(ctx context.Context) (io.ReadCloser, error) { return s.store.Open(ctx, d) }}
-}
-
-func (s *shelf) text(path string, b []byte) {
-	s.files[path] = textInput(path, b)
 }
 
 // textInput is a file with the given content.
