@@ -68,6 +68,7 @@ func (l *loader) file(name string, from *hcl.Range) {
 
 	body, diags := parse(src, name)
 	l.diags = append(l.diags, explainSyntax(diags, body)...)
+	l.diags = append(l.diags, doubleKeys(body)...)
 	damage := damageOf(diags)
 	check := &bodyCheck{damage: damage}
 	blocks := check.file(body)

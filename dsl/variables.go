@@ -184,6 +184,9 @@ func (e *evaluator) varFile(name string) hcl.Attributes {
 	if file == nil || file.Body == nil || diags.HasErrors() {
 		return nil
 	}
+	if body, ok := file.Body.(*hclsyntax.Body); ok {
+		e.diags = append(e.diags, doubleKeys(body)...)
+	}
 	attrs, diags := file.Body.JustAttributes()
 	e.diags = append(e.diags, diags...)
 	return attrs

@@ -387,8 +387,7 @@ func (d *decoder) single(v cty.Value, check func(element) (string, bool)) bool {
 	return ok
 }
 
-// list decodes a list of strings, or a single one, by check. Nulls are left
-// out.
+// list decodes a list of strings, or a single one, by check.
 func (d *decoder) list(v cty.Value, check func(element) (string, bool)) bool {
 	elements, ok := d.elements(v)
 	out := make([]cty.Value, 0, len(elements))
@@ -406,22 +405,48 @@ func (d *decoder) list(v cty.Value, check func(element) (string, bool)) bool {
 
 func (d *decoder) elements(v cty.Value) ([]element, bool) {
 	if !isList(v) {
+		if !d.alone(v, d.is("a list of strings")) {
+			return nil, false
+		}
 		e, ok := d.element(v, d.at, d.is("a list of strings"))
 		return []element{e}, ok
 	}
 	var out []element
 	good := true
 	for i, ev := range elementsOf(v) {
+		at := d.b.elementRange(d.expr, i)
 		if ev.IsNull() {
+			// Left out without a word, it would move what follows to its place.
+			d.b.fail(errorAt(at, "Null in a list", `This element of %q is null. Leave it out, with compact([…]) where that depends on a condition, or write "".`, d.attr.Name))
+			good = false
 			continue
 		}
-		e, ok := d.element(ev, d.b.elementRange(d.expr, i), fmt.Sprintf("An element of %q is a string", d.attr.Name))
+		e, ok := d.element(ev, at, fmt.Sprintf("An element of %q is a string", d.attr.Name))
 		good = good && ok
 		if ok {
 			out = append(out, e)
 		}
 	}
 	return out, good
+}
+
+// alone reports whether a value that is not a list may stand for a list of one:
+// a string may. A number or a bool is a mistake where a list of strings belongs.
+func (d *decoder) alone(v cty.Value, want string) bool {
+	plain, _ := v.Unmark()
+	if ty := plain.Type(); !plain.IsKnown() || plain.IsNull() || ty != cty.Number && ty != cty.Bool {
+		return true
+	}
+	s, err := convert.Convert(plain, cty.String)
+	if err != nil {
+		return true
+	}
+	text := fmt.Sprintf("%q", s.AsString())
+	if v.HasMark(dsl.Sensitive) {
+		text = "…"
+	}
+	d.b.fail(errorAt(d.at, "Wrong type", "%s, not %s. For a list of this one string write [%s].", want, describe(plain), text))
+	return false
 }
 
 func (d *decoder) stringMap(v cty.Value) bool {
@@ -542,8 +567,11 @@ func (d *decoder) stageRef(v cty.Value) bool {
 			ID: c.step, Cell: c.key, Outputs: c.outputs, Step: &d.b.plan.Graph.Steps[c.step], Platform: c.platform,
 		})
 	}
-	// A stage that `when` left out is as good as null.
 	d.out.Stages = append(d.out.Stages, sv)
+	if len(sv.Steps) == 0 && d.attr.Some {
+		d.b.fail(errorAt(d.at, "Stage without cells", "%s %q takes its outputs: give this stage the same condition, or name another stage.", h.whyEmpty(), d.attr.Name))
+	}
+	// A stage that `when` left out is as good as null.
 	return len(sv.Steps) > 0
 }
 

@@ -82,12 +82,15 @@ func (f fakeTask) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 type needy struct{}
 
 func (needy) Schema() *tasks.Schema {
-	return &tasks.Schema{Type: "needy", Attrs: []tasks.Attr{{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to read."}}}
+	return &tasks.Schema{Type: "needy", Attrs: []tasks.Attr{
+		{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to read."},
+		{Name: "from", Kind: tasks.StageRef, Some: true, Doc: "Another stage."},
+	}}
 }
 
 func (needy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if len(b.Paths("files")) == 0 {
-		return nil, hcl.Diagnostics{b.Error("files", "Nothing to read", "files is empty.")}
+		return nil, hcl.Diagnostics{b.NoFiles("files", "Nothing to read")}
 	}
 	return []engine.Step{b.NewStep(engine.InProcess)}, nil
 }

@@ -233,6 +233,8 @@ func (m *metaReader) inputs() {
 	elements := []cty.Value{v}
 	if _, isStage := handleOf(v); !isStage && isList(v) {
 		elements = elementsOf(v)
+	} else if !isStage && !d.alone(v, d.is("a list of paths")) {
+		return
 	}
 	for i, e := range elements {
 		if !e.IsNull() {

@@ -71,12 +71,15 @@ func (d *decoder) onePath(h handle) bool {
 	return false
 }
 
-// paths decodes a list of paths, patterns and stages. Nulls are left out, and
-// what a "!" pattern names is taken from what stands before it.
+// paths decodes a list of paths, patterns and stages. Null, the path of a stage
+// that when leaves out, is passed over, and what a "!" pattern names is taken
+// from what stands before it.
 func (d *decoder) paths(v cty.Value) bool {
 	elements, ranges := []cty.Value{v}, []hcl.Range{d.at}
 	if _, isStage := handleOf(v); !isStage && isList(v) {
 		elements, ranges = elementsOf(v), nil
+	} else if !isStage && !d.alone(v, d.is("a list of paths")) {
+		return false
 	}
 	var out []tasks.PathValue
 	good := true
@@ -90,7 +93,37 @@ func (d *decoder) paths(v cty.Value) bool {
 		good = good && ok
 	}
 	d.setPaths(uniquePaths(out), false)
+	if len(out) == 0 {
+		d.out.Empty = d.b.whyEmpty(d.expr)
+	}
 	return good
+}
+
+// whyEmpty says which stages that an expression names have no outputs; "" if
+// that is not the reason.
+func (b *bodyReader) whyEmpty(expr hcl.Expression) string {
+	var why []string
+	for _, t := range expr.Variables() {
+		name, _, ok := secondName(t)
+		if t.RootName() != "stage" || !ok {
+			continue
+		}
+		if s := b.byName[name]; s != nil && len(handle{stage: s}.cells()) == 0 {
+			why = append(why, handle{stage: s}.whyEmpty())
+		}
+	}
+	return strings.Join(why, " ")
+}
+
+// whyEmpty says why a stage or cell has no outputs.
+func (h handle) whyEmpty() string {
+	switch {
+	case h.cell != nil || len(h.stage.cells) == 1 && h.stage.cells[0].key == "":
+		return fmt.Sprintf("%s is not there: its when is false.", h)
+	case len(h.stage.cells) > 0:
+		return fmt.Sprintf("%s has no cells: its when is false for each.", h)
+	}
+	return fmt.Sprintf("%s has no cells: its matrix or for_each is empty.", h)
 }
 
 func (d *decoder) pathElement(out []tasks.PathValue, v cty.Value, at hcl.Range) ([]tasks.PathValue, bool) {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -102,6 +103,15 @@ func (b *Block) RangeOf(name string) hcl.Range {
 func (b *Block) Error(attr, summary, detail string) *hcl.Diagnostic {
 	r := b.RangeOf(attr)
 	return &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &r}
+}
+
+// NoFiles is the error of an attribute that lists paths, and lists none.
+func (b *Block) NoFiles(attr, summary string) *hcl.Diagnostic {
+	why := b.Values[attr].Empty
+	if why == "" {
+		why = "An empty pattern is often a misspelt one."
+	}
+	return b.Error(attr, summary, attr[strings.LastIndexByte(attr, '.')+1:]+" names no file. "+why)
 }
 
 // DistPath is where an output of a stage type that writes to dist/ lands.

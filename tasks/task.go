@@ -51,6 +51,7 @@ type Attr struct {
 	Enum     []string // allowed values of a String or Strings
 	InDir    bool     // Output, Outputs: relative to the stage's dir, not to dist/
 	Picks    bool     // StageRef, StageRefs: the step waits for the cells whose outputs it takes, not for all
+	Some     bool     // StageRef: a stage that has no cells is an error; otherwise it is as good as null
 	Default  string   // as written in the docs; the task applies it
 	Doc      string   // one sentence
 }
@@ -226,4 +227,6 @@ type Value struct {
 	Refs      []Ref // every step output the value was computed from
 	Sensitive bool
 	Duration  time.Duration
+	// Empty says why a list of paths is empty, in a sentence.
+	Empty string
 }

@@ -86,7 +86,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	approvers, more := planApprovers(b, g.Threshold)
 	diags = append(diags, more...)
 	if len(g.Files) == 0 {
-		diags = append(diags, b.Error("files", "Nothing to approve", "files names no file. An empty pattern is often a misspelt one."))
+		diags = append(diags, b.NoFiles("files", "Nothing to approve"))
 	}
 	if slices.Contains(g.Files, g.Output) {
 		diags = append(diags, b.Error("output", "Record is approved", "The record is made from the approvals: leave it out of files."))

@@ -29,7 +29,7 @@ type naming struct {
 func planEntries(b *tasks.Block, sp *spec) hcl.Diagnostics {
 	n, diags := readNaming(b)
 	if len(b.Paths("files")) == 0 {
-		return append(diags, b.Error("files", "Nothing to pack", "files names no file. An empty pattern is often a misspelt one."))
+		return append(diags, b.NoFiles("files", "Nothing to pack"))
 	}
 	from := map[string]string{}
 	for _, p := range b.Paths("files") {

@@ -57,7 +57,7 @@ type list struct {
 func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	files := b.Paths("files")
 	if len(files) == 0 {
-		return nil, hcl.Diagnostics{b.Error("files", "Nothing to list", "files names no file. An empty pattern is often a misspelt one.")}
+		return nil, hcl.Diagnostics{b.NoFiles("files", "Nothing to list")}
 	}
 	lists, diags := planLists(b, files)
 	if diags.HasErrors() {

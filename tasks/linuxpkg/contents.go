@@ -102,7 +102,7 @@ func planContent(b *tasks.Block, label, prefix string) (list []content, diags hc
 	case !needs:
 		return []content{c}, diags
 	case len(sources) == 0:
-		fail(prefix+"src", "Nothing to install", "src names no file. An empty pattern is often a misspelt one.")
+		diags = append(diags, b.NoFiles(prefix+"src", "Nothing to install"))
 	case len(sources) > 1 && !strings.HasSuffix(raw, "/"):
 		fail(prefix+"src", "Several files at one place", "src has %d files. End the destination with a slash to put them into it as a directory.", len(sources))
 	}

@@ -64,7 +64,7 @@ func (imageTask) Schema() *tasks.Schema {
 		Type: "oci_image",
 		Doc:  "Makes a container image, for one platform or for several, without a daemon and without a registry.",
 		Attrs: []tasks.Attr{
-			{Name: "binaries", Kind: tasks.StageRef, Picks: true, Doc: "Stage, or one cell of it, whose outputs are the programs of the image. Each cell goes into the image of the platform that it was built for; only Linux counts."},
+			{Name: "binaries", Kind: tasks.StageRef, Picks: true, Some: true, Doc: "Stage, or one cell of it, whose outputs are the programs of the image. Each cell goes into the image of the platform that it was built for; only Linux counts."},
 			{Name: "binary", Kind: tasks.String, Default: "/usr/bin/ and the program's name", Doc: "Path of the program in the image. With a slash at its end: the directory of all programs."},
 			{Name: "platforms", Kind: tasks.Strings, Default: "those of `binaries`; without it that of the cell, or `linux` with the host's architecture", Doc: "Platforms to make the image for, `os/arch` or `os/arch/variant`. With several the result is an index."},
 			{Name: "images", Kind: tasks.Paths, Doc: "OCI layouts, directories or tar files, to join into one index, in the place of making an image."},
@@ -308,7 +308,7 @@ func (p *imagePlan) merge() {
 		p.spec.Merge = append(p.spec.Merge, in.Path)
 	}
 	if len(p.spec.Merge) == 0 {
-		p.fail("images", "Nothing to join", "images names no image.")
+		p.diags = append(p.diags, b.NoFiles("images", "Nothing to join"))
 	}
 }
 

@@ -134,7 +134,7 @@ func (p *imagePlan) layerFiles(l *layer, paths []tasks.PathValue, to string, at 
 		p.fail(at("to"), "Not a path in an image", "%s", why)
 		return
 	case len(paths) == 0:
-		p.fail(at("files"), "Empty layer", "files names no file. An empty pattern is often a misspelt one.")
+		p.diags = append(p.diags, p.b.NoFiles(at("files"), "Empty layer"))
 	case len(paths) > 1 && !strings.HasSuffix(to, "/"):
 		p.fail(at("to"), "One path for several files", "Put a slash at the end of %q: then it is the directory that holds the %d of them.", to, len(paths))
 		return

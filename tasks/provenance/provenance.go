@@ -149,7 +149,7 @@ func (task) planFiles(b *tasks.Block, s *engine.Step, sp *spec) (diags hcl.Diagn
 	}
 	slices.Sort(sp.Files)
 	if len(sp.Files) == 0 {
-		diags = append(diags, b.Error("files", "Nothing to state", "files names no file. An empty pattern is often a misspelt one."))
+		diags = append(diags, b.NoFiles("files", "Nothing to state"))
 	}
 	tasks.AddPaths(s, b.Paths("files"))
 	for _, h := range b.Paths("host") {

@@ -161,7 +161,7 @@ func (p *planner) targets(sp *spec) {
 	}
 	switch files := p.Paths("files"); {
 	case some && len(files) == 0:
-		p.fail("files", "Nothing to publish", "files names no file.")
+		p.diags = append(p.diags, p.NoFiles("files", "Nothing to publish"))
 	case !some && p.Has("files"):
 		p.fail("files", "Files without a target", "A module has its own files. Say where these go with directory or url, or remove files.")
 	}

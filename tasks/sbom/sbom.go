@@ -192,7 +192,7 @@ func planFiles(b *tasks.Block, formats []string) (files []file, diags hcl.Diagno
 		files = append(files, f)
 	}
 	if len(files) == 0 {
-		diags = append(diags, b.Error("files", "Nothing to describe", "files names no file. An empty pattern is often a misspelt one."))
+		diags = append(diags, b.NoFiles("files", "Nothing to describe"))
 	}
 	return files, diags
 }

@@ -146,7 +146,7 @@ func planFiles(b *tasks.Block) (files []file, diags hcl.Diagnostics) {
 		files = append(files, f)
 	}
 	if len(files) == 0 {
-		diags = append(diags, b.Error("files", "Nothing to sign", "files names no file. An empty pattern is often a misspelt one."))
+		diags = append(diags, b.NoFiles("files", "Nothing to sign"))
 	}
 	return files, diags
 }
