@@ -26,7 +26,7 @@ func create(ctx context.Context, dir string, spec Spec, o CreateOptions) (_ *Roo
 		o.PackSize = DefaultPackSize
 	}
 	if o.PackSize < 1 || o.PackSize > maxPack/2 {
-		return nil, fmt.Errorf("create bundle: packs of %d bytes: want 1 to %d", o.PackSize, maxPack/2)
+		return nil, fmt.Errorf("create bundle: packs of %d bytes: want 1 to %d", o.PackSize, int64(maxPack/2))
 	}
 	p, err := newPlan(ctx, dir, spec, o)
 	if err != nil {

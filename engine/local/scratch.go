@@ -3,6 +3,7 @@ package local
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,9 +73,25 @@ func removeAbandoned(dir string) {
 			continue
 		}
 		removeAll(strings.TrimSuffix(name, ".lock"))
-		os.Remove(name)
-		l.Close()
+		_ = release(name, l) // the next process tries again
 	}
+}
+
+// release removes a lock file and gives its lock back, in this order: a process
+// that waits for the lock must find that the file is gone. Windows does not remove
+// a file that is open, and there no other process can remove it in between either.
+func release(name string, l *flock.Flock) error {
+	err := os.Remove(name)
+	if closeErr := l.Close(); closeErr != nil {
+		return closeErr
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err = os.Remove(name)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // New makes an empty directory for one step.
@@ -89,5 +106,5 @@ func (s *Scratch) New() (string, error) {
 // Close removes everything.
 func (s *Scratch) Close() error {
 	removeAll(s.dir)
-	return errors.Join(os.Remove(s.dir+".lock"), s.lock.Close())
+	return release(s.dir+".lock", s.lock)
 }
