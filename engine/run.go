@@ -836,7 +836,7 @@ func (r *run) tellDamage() {
 	}
 	for _, x := range d.TakeDamaged() {
 		r.sum.Damaged++
-		r.tell(Event{Kind: Notice, Reason: "store: " + x.Error() + "; thrown away", Key: x.Digest})
+		r.tell(Event{Kind: Notice, Reason: "store: " + x.Error() + "; " + x.Fate(), Key: x.Digest})
 	}
 }
 
@@ -847,7 +847,7 @@ func (r *run) tellCompiled(c *Compiled) {
 	r.sum.CompileMisses += c.Misses
 	for _, text := range c.Damaged {
 		r.sum.Damaged++
-		r.tell(Event{Kind: Notice, Reason: "store: " + text + "; thrown away"})
+		r.tell(Event{Kind: Notice, Reason: "store: " + text})
 	}
 	for _, text := range c.Notes {
 		if !r.noted[text] {

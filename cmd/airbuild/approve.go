@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rogpeppe/go-internal/robustio"
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
@@ -126,7 +127,7 @@ func (a *app) keepApproval(root string, gate *approval.Gate, key sign.PublicKey,
 	if err := os.WriteFile(tmp, content, 0o666); err != nil {
 		return fmt.Errorf("write approval: %w", err)
 	}
-	if err := os.Rename(tmp, target); err != nil {
+	if err := robustio.Rename(tmp, target); err != nil {
 		return fmt.Errorf("write approval: %w", errors.Join(err, os.Remove(tmp)))
 	}
 	_, err = fmt.Fprintf(a.out, "approved by key %s: %s\n", key.ID(), file)

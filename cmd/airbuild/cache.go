@@ -143,10 +143,10 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 		return err
 	}
 	for _, d := range r.Damaged {
-		fmt.Fprintf(a.err, "%s; thrown away\n", d)
+		fmt.Fprintf(a.err, "%s; %s\n", d, d.Fate())
 	}
 	for _, d := range r.Dangling {
-		fmt.Fprintf(a.err, "entry %.12s: it names blob %.12s, which is not there; thrown away\n", d.Key.Hex(), d.Blob.Hex())
+		fmt.Fprintf(a.err, "entry %.12s: it names blob %.12s, which is missing; %s\n", d.Key.Hex(), d.Blob.Hex(), d.Fate())
 	}
 	for _, d := range r.DamagedPins {
 		fmt.Fprintf(a.err, "%v; make it anew, or: airbuild cache unpin %s\n", d, ui.OneLine(d.Name))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -239,7 +240,7 @@ func (w *layoutWriter) pack(ctx context.Context, k *packer, n int, rec *record) 
 		return err
 	})
 	if err == nil {
-		err = os.Rename(filepath.Join(w.blobDir(), tempPrefix+name), filepath.Join(w.blobDir(), d.Hex()))
+		err = robustio.Rename(filepath.Join(w.blobDir(), tempPrefix+name), filepath.Join(w.blobDir(), d.Hex()))
 	}
 	if err == nil {
 		err = syncDir(w.blobDir())

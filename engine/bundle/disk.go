@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // tempPrefix begins the names of files that are being written.
@@ -36,7 +38,7 @@ func writeFile(dir, name string, fill func(io.Writer) error) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp, filepath.Join(dir, name))
+	return robustio.Rename(tmp, filepath.Join(dir, name))
 }
 
 func writeBytes(dir, name string, b []byte) error {

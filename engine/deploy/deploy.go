@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // A Request is a version to deploy.
@@ -113,7 +115,7 @@ func (r *room) install(ctx context.Context, q *Request) (*Release, error) {
 	if err := r.saveRelease(rel); err != nil || there {
 		return rel, err
 	}
-	if err := os.Rename(dir, r.dir(rel.ID)); err != nil {
+	if err := robustio.Rename(dir, r.dir(rel.ID)); err != nil {
 		return nil, fmt.Errorf("install %s: %w", rel.ID, err)
 	}
 	r.say("%s is installed", rel.ID)
@@ -245,7 +247,7 @@ func (r *room) removeRelease(rel *Release) error {
 		return err
 	}
 	gone := filepath.Join(r.tmp, rel.ID)
-	if err := os.Rename(r.dir(rel.ID), gone); err != nil {
+	if err := robustio.Rename(r.dir(rel.ID), gone); err != nil {
 		return fmt.Errorf("remove release %s: %w", rel.ID, err)
 	}
 	if err := remove(r.private("releases", rel.ID+".json")); err != nil {

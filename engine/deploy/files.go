@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // formatVersion is in every JSON file of a root. A reader refuses others.
@@ -35,7 +37,7 @@ func writeFile(name string, b []byte, perm fs.FileMode) error {
 		err = e
 	}
 	if err == nil {
-		err = os.Rename(tmp.Name(), name)
+		err = robustio.Rename(tmp.Name(), name)
 	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)

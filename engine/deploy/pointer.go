@@ -8,6 +8,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // Names in a root.
@@ -70,7 +72,7 @@ func (p pointers) set(name, target string) error {
 	if err := os.Symlink(filepath.FromSlash(target), tmp); err != nil {
 		return fmt.Errorf("make link %s: %w", file, err)
 	}
-	if err := os.Rename(tmp, file); err != nil {
+	if err := robustio.Rename(tmp, file); err != nil {
 		return fmt.Errorf("change link %s: %w", file, err)
 	}
 	return syncDir(p.root)

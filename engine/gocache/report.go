@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // A Report is what one Server tells the process that had it started. It passes
@@ -49,7 +51,7 @@ func (s *Server) report() *Report {
 	}
 	if s.Store != nil {
 		for _, d := range s.Store.TakeDamaged() {
-			r.Damaged = append(r.Damaged, d.Error())
+			r.Damaged = append(r.Damaged, d.Error()+"; "+d.Fate())
 		}
 	}
 	return r
@@ -113,7 +115,7 @@ func (m *Mark) End(r *Report) error {
 	}
 	name := m.file.Name()
 	if err = errors.Join(err, m.file.Close()); err == nil {
-		err = os.Rename(name, strings.TrimSuffix(name, openSuffix)+doneSuffix)
+		err = robustio.Rename(name, strings.TrimSuffix(name, openSuffix)+doneSuffix)
 	}
 	if err != nil {
 		return fmt.Errorf("end report: %w", err)

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // writeFile puts a file of the keyring in its place whole, and on the disk
@@ -39,7 +41,7 @@ func writeFile(name string, b []byte, mode fs.FileMode, replace bool) error {
 // at the same moment could both go on.
 func place(tmp, name string, replace bool) error {
 	if replace {
-		return os.Rename(tmp, name)
+		return robustio.Rename(tmp, name)
 	}
 	err := os.Link(tmp, name)
 	if err == nil {
@@ -48,7 +50,7 @@ func place(tmp, name string, replace bool) error {
 	if _, statErr := os.Lstat(name); statErr == nil {
 		return existsError(name)
 	}
-	return os.Rename(tmp, name)
+	return robustio.Rename(tmp, name)
 }
 
 func existsError(name string) error { return &fs.PathError{Op: "write", Path: name, Err: ErrExists} }

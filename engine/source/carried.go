@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // CarriedName is the name of the file that says which bundle a source tree was
@@ -53,7 +55,7 @@ func WriteCarried(dir string, c Carried) error {
 	_, err = tmp.Write(append(b, '\n'))
 	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
 	if err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(dir, CarriedName))
+		err = robustio.Rename(tmp.Name(), filepath.Join(dir, CarriedName))
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("write %s: %w", CarriedName, err), os.Remove(tmp.Name()))

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // A memo is an answer of git with all that it hangs on: as long as none of
@@ -157,7 +159,7 @@ func (m *memo) save(file string) error {
 	}
 	_, err = tmp.Write(m.encode())
 	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), file)
+		err = robustio.Rename(tmp.Name(), file)
 	}
 	if err != nil {
 		os.Remove(tmp.Name())

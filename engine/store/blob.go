@@ -176,7 +176,8 @@ func (s *Disk) Open(ctx context.Context, d action.Digest) (io.ReadCloser, error)
 	switch {
 	case errors.As(err, &odd):
 		bad := &action.Damaged{What: "blob", Digest: d, Reason: odd.Error()}
-		return nil, errors.Join(bad, s.discard(name, info, bad))
+		s.discard(name, info, bad)
+		return nil, bad
 	case err != nil:
 		return nil, fmt.Errorf("open blob: %w", err)
 	case info.Size() != d.Size:
@@ -236,13 +237,17 @@ func (r *blobReader) verify() error {
 		return io.EOF
 	}
 	bad := damagedBlob(r.d, got)
-	if err := r.s.discard(r.f.Name(), r.info, bad); err != nil {
-		return errors.Join(bad, err)
-	}
+	r.f.Close() // before it is removed
+	r.s.discard(r.f.Name(), r.info, bad)
 	return bad
 }
 
-func (r *blobReader) Close() error { return r.f.Close() }
+func (r *blobReader) Close() error {
+	if err := r.f.Close(); !errors.Is(err, fs.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // read returns the whole content of d, verified.
 func (s *Disk) read(ctx context.Context, d action.Digest) ([]byte, error) {

@@ -163,7 +163,8 @@ func (s *Disk) rehash(ctx context.Context, d action.Digest) (action.Digest, *act
 		s.sealBlob(got, name, info.ModTime())
 		return got, nil, nil
 	}
-	return action.Digest{}, bad, s.discard(name, info, bad)
+	s.discard(name, info, bad)
+	return action.Digest{}, bad, nil
 }
 
 // damagedBlob says how the content of d's file differs from d.

@@ -69,8 +69,8 @@ func (s *Disk) readEntry(key action.Digest) (*action.Result, fs.FileInfo, error)
 	case err != nil:
 		return nil, nil, fmt.Errorf("read entry: %w", err)
 	}
-	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxEntry+1))
+	f.Close() // before a damaged one is removed
 	if err != nil {
 		return nil, nil, fmt.Errorf("read entry: %w", err)
 	}
@@ -96,9 +96,7 @@ func (s *Disk) readSmallEntry(key action.Digest) (r *action.Result, used time.Ti
 
 func (s *Disk) damagedEntry(key action.Digest, info fs.FileInfo, reason string) error {
 	bad := &action.Damaged{What: "entry", Digest: key, Reason: reason}
-	if err := s.discard(s.entryPath(key), info, bad); err != nil {
-		return errors.Join(bad, err)
-	}
+	s.discard(s.entryPath(key), info, bad)
 	return bad
 }
 
@@ -164,7 +162,15 @@ func (s *Disk) PutResult(ctx context.Context, key action.Digest, r *action.Resul
 		if err := os.Chmod(tmp, 0o644); err != nil {
 			return err
 		}
-		return publish(tmp, s.entryPath(key))
+		err := publish(tmp, s.entryPath(key))
+		if err != nil {
+			// Another process reads the entry and Windows does not replace it. The
+			// same result is as good as ours.
+			if there, readErr := os.ReadFile(s.entryPath(key)); readErr == nil && bytes.Equal(there, entry) {
+				return nil
+			}
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("record result: %w", err)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/airbuild/airbuild/engine/action"
 )
 
@@ -112,7 +114,7 @@ func (s *Disk) writePin(name string, b []byte) error {
 		err = os.Chmod(tmp.Name(), 0o644)
 	}
 	if err == nil {
-		err = os.Rename(tmp.Name(), s.pinPath(name))
+		err = robustio.Rename(tmp.Name(), s.pinPath(name))
 	}
 	if err != nil {
 		os.Remove(tmp.Name())

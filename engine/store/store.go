@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/airbuild/airbuild/engine/action"
 )
@@ -142,14 +143,15 @@ func (s *Disk) path(room string, d action.Digest) string {
 }
 
 // publish gives the finished temporary file its name. The folder of a new
-// prefix is made when it is first needed.
+// prefix is made when it is first needed. Windows refuses to replace a file that
+// another process has open, which passes: robustio tries for a while.
 func publish(tmp, name string) error {
-	err := os.Rename(tmp, name)
+	err := robustio.Rename(tmp, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
 			return err
 		}
-		err = os.Rename(tmp, name)
+		err = robustio.Rename(tmp, name)
 	}
 	return err
 }
@@ -166,14 +168,16 @@ func (s *Disk) TakeDamaged() []*action.Damaged {
 
 // discard removes a damaged file and remembers it for TakeDamaged. It leaves
 // the file alone if it is no longer the one that was looked at: another
-// process has replaced it meanwhile.
-func (s *Disk) discard(name string, seen fs.FileInfo, d *action.Damaged) error {
+// process has replaced it meanwhile. The caller has closed the file: Windows does
+// not remove one that is open. What cannot be removed is as bad as before, and
+// still never served, so that this is no error of the caller's; d says so.
+func (s *Disk) discard(name string, seen fs.FileInfo, d *action.Damaged) {
 	now, err := os.Lstat(name)
 	if err == nil && (seen == nil || os.SameFile(now, seen)) {
-		err = os.RemoveAll(name) // a folder in the place of a file goes too
+		err = robustio.RemoveAll(name) // a folder in the place of a file goes too
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove damaged %s: %w", d.What, err)
+		d.Kept = err.Error()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,5 +185,4 @@ func (s *Disk) discard(name string, seen fs.FileInfo, d *action.Damaged) error {
 	if d.What == "blob" {
 		delete(s.known, d.Digest)
 	}
-	return nil
 }

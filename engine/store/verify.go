@@ -3,12 +3,11 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"runtime"
 	"sync"
 
+	"github.com/rogpeppe/go-internal/robustio"
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -19,8 +18,8 @@ type Report struct {
 	Blobs    int
 	Bytes    int64 // of the blobs
 	Entries  int
-	Damaged  []*action.Damaged // removed
-	Dangling []Dangling        // removed
+	Damaged  []*action.Damaged // removed, unless it says otherwise
+	Dangling []Dangling        // likewise
 	// Pins that cannot be read, and pinned results that are no longer there
 	// whole. The pins stay as they are.
 	DamagedPins []*DamagedPin
@@ -38,7 +37,11 @@ func (r *Report) OK() bool {
 type Dangling struct {
 	Key  action.Digest
 	Blob action.Digest // the first one missing
+	Kept string        // as action.Damaged has it
 }
+
+// Fate says what became of it.
+func (d *Dangling) Fate() string { return (&action.Damaged{Kept: d.Kept}).Fate() }
 
 // Verify hashes every blob and checks every entry and what it names. Damaged
 // blobs and entries, and entries that name a missing blob, are removed and
@@ -103,7 +106,7 @@ func (v *verifier) blob(ctx context.Context, x stored) error {
 
 func (v *verifier) entries(ctx context.Context) error {
 	return v.s.each(ctx, "ac", func(x stored) error {
-		missing, bad, err := v.entry(ctx, x)
+		dangling, bad, err := v.entry(ctx, x)
 		if err != nil {
 			return err
 		}
@@ -112,34 +115,35 @@ func (v *verifier) entries(ctx context.Context) error {
 			if bad != nil {
 				r.Damaged = append(r.Damaged, bad)
 			}
-			if !missing.IsZero() {
-				r.Dangling = append(r.Dangling, Dangling{x.digest, missing})
+			if dangling != nil {
+				r.Dangling = append(r.Dangling, *dangling)
 			}
 		})
 		return nil
 	})
 }
 
-// entry returns the first missing blob of an entry, or how it is damaged.
-func (v *verifier) entry(ctx context.Context, x stored) (missing action.Digest, bad *action.Damaged, err error) {
+// entry returns how an entry lacks a blob, or is damaged.
+func (v *verifier) entry(ctx context.Context, x stored) (_ *Dangling, bad *action.Damaged, err error) {
 	r, info, err := v.s.readEntry(x.digest)
 	if errors.As(err, &bad) {
-		return missing, bad, nil
+		return nil, bad, nil
 	}
 	if r == nil || err != nil {
-		return missing, nil, err
+		return nil, nil, err
 	}
-	missing, err = v.s.firstMissing(ctx, r)
+	missing, err := v.s.firstMissing(ctx, r)
 	if err != nil || missing.IsZero() {
-		return missing, nil, err
+		return nil, nil, err
 	}
 	if now, err := os.Lstat(x.name); err != nil || !os.SameFile(now, info) {
-		return action.Digest{}, nil, nil // replaced or gone meanwhile
+		return nil, nil, nil // replaced or gone meanwhile
 	}
-	if err := os.Remove(x.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return missing, nil, fmt.Errorf("remove entry: %w", err)
+	d := &Dangling{Key: x.digest, Blob: missing}
+	if err := robustio.RemoveAll(x.name); err != nil {
+		d.Kept = err.Error()
 	}
-	return missing, nil, nil
+	return d, nil, nil
 }
 
 // firstMissing returns a blob that a hit on r would lack, or the zero Digest.

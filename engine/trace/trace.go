@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // Options say what to watch.
@@ -164,5 +166,5 @@ func (r *Record) write(name string) error {
 	if err := os.WriteFile(name+".part", b, 0o666); err != nil {
 		return err
 	}
-	return os.Rename(name+".part", name)
+	return robustio.Rename(name+".part", name)
 }

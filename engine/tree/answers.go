@@ -15,6 +15,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // answersMagic begins the file; a reader that finds another one starts empty.
@@ -466,7 +468,7 @@ func (a *answers) writeAnew(b []byte) error {
 	}
 	_, err = tmp.Write(b)
 	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), a.file)
+		err = robustio.Rename(tmp.Name(), a.file)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))

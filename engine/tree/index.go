@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/airbuild/airbuild/engine/action"
 )
 
@@ -290,7 +292,7 @@ func (x *index) writeAnew() error {
 	}
 	_, err = tmp.Write(appendFrame([]byte(indexMagic), body))
 	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), x.file)
+		err = robustio.Rename(tmp.Name(), x.file)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))

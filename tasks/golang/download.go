@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/modfile"
 	modpath "golang.org/x/mod/module"
 
@@ -538,7 +539,7 @@ func moveFile(dst, src string) error {
 	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
 		return err
 	}
-	if err := os.Rename(src, dst); err != nil {
+	if err := robustio.Rename(src, dst); err != nil {
 		return err
 	}
 	return os.Chmod(dst, 0o644)

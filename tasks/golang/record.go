@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks/golang/load"
@@ -288,7 +290,7 @@ func writeState(name string, b []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(f.Name(), name)
+		err = robustio.Rename(f.Name(), name)
 	}
 	if err != nil {
 		err = errors.Join(err, os.Remove(f.Name()))

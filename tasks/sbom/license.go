@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/google/licensecheck"
+	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
@@ -274,7 +275,7 @@ func (t *texts) save(state string) {
 	}
 	_, err = f.Write(b)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(state, textsFile))
+		err = robustio.Rename(f.Name(), filepath.Join(state, textsFile))
 	}
 	if err != nil {
 		os.Remove(f.Name())

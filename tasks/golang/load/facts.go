@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+
+	"github.com/rogpeppe/go-internal/robustio"
 )
 
 // Facts remember what files say, by content, from Load to Load. They may be
@@ -227,7 +229,7 @@ func (f *Facts) writeAnew() error {
 	}
 	_, err = tmp.Write(b)
 	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), f.path)
+		err = robustio.Rename(tmp.Name(), f.path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp.Name()))

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 	"golang.org/x/mod/sumdb/tlog"
@@ -255,7 +256,7 @@ func writeFile(name string, r io.Reader) error {
 	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(tmp, name)
+		err = robustio.Rename(tmp, name)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(tmp))

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
 )
@@ -189,7 +190,7 @@ func install(ctx context.Context, dir string, t Toolchain, root string) (err err
 	if err := syncTree(tmp); err != nil {
 		return err
 	}
-	return os.Rename(tmp, root)
+	return robustio.Rename(tmp, root)
 }
 
 // clearUnfinished takes away what an earlier try or somebody else has left

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/airbuild/airbuild/engine/bundle"
 )
 
@@ -53,7 +55,7 @@ func WriteBootstrap(b *bundle.Bundle, dir string) (string, error) {
 	if err := os.WriteFile(temp, text, 0o755); err != nil {
 		return "", fmt.Errorf("write %s: %w", BootstrapName, err)
 	}
-	if err := os.Rename(temp, name); err != nil {
+	if err := robustio.Rename(temp, name); err != nil {
 		return "", fmt.Errorf("write %s: %w", BootstrapName, err)
 	}
 	return name, nil

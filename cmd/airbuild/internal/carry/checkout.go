@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/source"
@@ -507,7 +509,7 @@ func (c *checkout) putRecord(r checkoutRecord) error {
 	if err := os.WriteFile(temp, append(b, '\n'), 0o666); err != nil {
 		return err
 	}
-	return os.Rename(temp, name)
+	return robustio.Rename(temp, name)
 }
 
 // readBounded reads a file of at most limit bytes.

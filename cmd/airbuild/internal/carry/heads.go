@@ -11,6 +11,8 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/rogpeppe/go-internal/robustio"
+
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
@@ -51,7 +53,7 @@ func KeepHeads(cache, line string, heads map[string][]byte) error {
 		err = os.WriteFile(name+".tmp", b, 0o666)
 	}
 	if err == nil {
-		err = os.Rename(name+".tmp", name)
+		err = robustio.Rename(name+".tmp", name)
 	}
 	if err != nil {
 		return fmt.Errorf("remember the heads of checksum databases: %w", err)

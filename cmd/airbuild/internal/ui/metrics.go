@@ -31,7 +31,7 @@ func WriteMetrics(w io.Writer, run *Run) error {
 	m.value("airbuild_run_duration_seconds", s.Wall.Seconds())
 	m.head("airbuild_run_saved_seconds", "Work of earlier runs that hits made unnecessary.")
 	m.value("airbuild_run_saved_seconds", s.Saved.Seconds())
-	m.head("airbuild_run_damaged_parts", "Damaged parts of the store that were thrown away.")
+	m.head("airbuild_run_damaged_parts", "Damaged parts of the store that were discarded.")
 	m.value("airbuild_run_damaged_parts", float64(s.Damaged))
 	m.head("airbuild_run_compiled_packages", "Packages of Go steps: taken from the compile cache, or compiled.")
 	m.value("airbuild_run_compiled_packages", float64(s.CompileHits), "result", "hit")

@@ -94,7 +94,7 @@ func summaryText(s *engine.Summary, t *tally, p Palette) string {
 		b.WriteString("\n")
 	}
 	if s.Damaged > 0 {
-		fmt.Fprintf(&b, "%s\n", p.Yellow(fmt.Sprintf("%s in the store thrown away and made anew", Count(s.Damaged, "damaged part"))))
+		fmt.Fprintf(&b, "%s\n", p.Yellow(fmt.Sprintf("%s in the cache discarded and rebuilt", Count(s.Damaged, "damaged part"))))
 	}
 	if s.CompileHits+s.CompileMisses > 0 {
 		fmt.Fprintf(&b, "%s\n", compiledText(s.CompileHits, s.CompileMisses))

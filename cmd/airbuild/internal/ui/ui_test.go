@@ -158,7 +158,7 @@ upload: cancelled, test failed
 dist/: 2 outputs, 11.0 MiB, 1 written
 vendor/: 1 output, 2.0 KiB, 0 written
 removed 1 stale output: dist/old
-1 damaged part in the store thrown away and made anew
+1 damaged part in the cache discarded and rebuilt
 compile cache: 512 hits, 3 misses
 failed: 6 steps: 2 hits, 1 ran, 1 failed, 1 skipped, 1 cancelled in 2.0s, saved 4.2s
 `
