@@ -66,6 +66,10 @@ func (e *evaluator) value(expr hcl.Expression, objects map[string]cty.Value, pla
 	if diags.HasErrors() {
 		return cty.DynamicVal
 	}
+	if err := measure(v); err != nil {
+		e.add(expr.Range(), "Value too large", "In all, a value has at most 1000000 parts, 16 MiB of text, and numbers of 1200 digits.")
+		return cty.DynamicVal
+	}
 	return v
 }
 

@@ -85,7 +85,7 @@ func (s *Scope) Value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl
 	if v, ok := quickValue(expr, ctx); ok {
 		return v, nil
 	}
-	v, diags := expr.Value(ctx)
+	v, diags := evaluate(expr, ctx)
 	return v, s.Explain(diags)
 }
 

@@ -44,8 +44,12 @@ func (m *Module) functionTable(hidden *secrets) []builtin {
 // functions are what expressions call.
 func (m *Module) functions(hidden *secrets) map[string]function.Function {
 	funcs := map[string]function.Function{}
+	var b *budget
+	if m != nil {
+		b = &m.budget
+	}
 	for _, f := range m.functionTable(hidden) {
-		funcs[f.Name] = f.impl
+		funcs[f.Name] = b.bounded(f.Name, f.impl)
 	}
 	return funcs
 }

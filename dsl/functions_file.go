@@ -201,7 +201,10 @@ func (m *Module) renderTemplate(name string, src []byte, values map[string]cty.V
 	}
 	funcs := m.functions(hidden)
 	delete(funcs, "templatefile")
-	v, diags := expr.Value(&hcl.EvalContext{Variables: values, Functions: funcs})
+	if diags := m.budget.meter(expr); diags.HasErrors() {
+		return cty.NilVal, function.NewArgError(0, firstError(diags))
+	}
+	v, diags := evaluate(expr, &hcl.EvalContext{Variables: values, Functions: funcs})
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, firstError(diags))
 	}

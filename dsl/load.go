@@ -69,6 +69,7 @@ func (l *loader) file(name string, from *hcl.Range) {
 	body, diags := parse(src, name)
 	l.diags = append(l.diags, explainSyntax(diags, body)...)
 	l.diags = append(l.diags, doubleKeys(body)...)
+	l.diags = append(l.diags, l.module.budget.meter(body)...)
 	damage := damageOf(diags)
 	check := &bodyCheck{damage: damage}
 	blocks := check.file(body)

@@ -39,6 +39,8 @@ type Module struct {
 	Incomplete bool
 	// Files is where include, file(), templatefile() and glob() read.
 	Files fs.FS
+
+	budget budget
 }
 
 // Settings is the airbuild block.

@@ -105,21 +105,24 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 		p.wanted[name] = wanted
 		return chosen.resolve(name, wanted, dirs)
 	})
-	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, o)
+	plan, diags, err := loadPlan(ctx, tasks.ProjectFiles(root), name, o)
 	// What no stage makes any more may have been taken for sources; without it
 	// less may be made.
 	for range staleRounds {
+		if err != nil {
+			break
+		}
 		stale := a.stale(p, plan, diags)
 		if len(stale) <= len(o.Stale) {
 			break
 		}
 		o.Stale = stale
-		plan, diags = pipelines.Load(tasks.ProjectFiles(root), name, o)
+		plan, diags, err = loadPlan(ctx, tasks.ProjectFiles(root), name, o)
 	}
-	p.plan, p.chosen = plan, chosen
-	if err := ctx.Err(); err != nil {
+	if err != nil {
 		return nil, err
 	}
+	p.plan, p.chosen = plan, chosen
 	return p, a.show(diags, plan.Sources, js)
 }
 
@@ -147,6 +150,27 @@ func (a *app) stale(p *project, plan *pipelines.Plan, diags hcl.Diagnostics) []s
 // tracked asks git which paths of a project it knows.
 func tracked(root string) func(paths []string) map[string]bool {
 	return func(paths []string) map[string]bool { return source.Tracked(context.Background(), root, paths) }
+}
+
+// loadPlan is pipelines.Load that ends when the context does: what the file's
+// expressions take is bounded, and still more than somebody who interrupts it
+// wants to wait for. What is left of it ends with the program.
+func loadPlan(ctx context.Context, files fs.FS, name string, o pipelines.Options) (*pipelines.Plan, hcl.Diagnostics, error) {
+	type loaded struct {
+		plan  *pipelines.Plan
+		diags hcl.Diagnostics
+	}
+	done := make(chan loaded, 1)
+	go func() {
+		plan, diags := pipelines.Load(files, name, o)
+		done <- loaded{plan, diags}
+	}()
+	select {
+	case l := <-done:
+		return l.plan, l.diags, ctx.Err()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
 }
 
 // configure gives p what its stage types other than Go's take from outside.
