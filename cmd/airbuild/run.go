@@ -12,14 +12,17 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/report"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 )
 
 // A runFlags are the flags of run alone.
 type runFlags struct {
 	dryRun, force, watch          bool
 	shard, affected               string
+	auditHits                     string
 	junit, trace, metrics, report string
-	planned                       func(*project) // is told what is run, if it is not nil
+	planned                       func(*project)     // is told what is run, if it is not nil
+	ended                         func(engine.Event) // gets every event of the run, if it is not nil
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -41,6 +44,7 @@ func (a *app) runCommand() *cobra.Command {
 	a.boxes.declare(fl)
 	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
 	fl.StringVar(&f.affected, "affected", "", affectedUsage)
+	fl.StringVar(&f.auditHits, "audit-hits", "", "rebuild this share of the cache hits elsewhere (`RATE`: 0 to 1, or 5%) and compare; exit with code 3 if one differs")
 	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file of the project changes, until interrupted")
 	fl.StringVar(&f.junit, "junit", "", "write steps and tests to `FILE` as JUnit XML")
 	fl.StringVar(&f.report, "report", "", "write a report to `FILE` as HTML")
@@ -62,6 +66,10 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 		if part, err = shard.Parse(f.shard); err != nil {
 			return usageError("--%w", err)
 		}
+	}
+	rate, err := a.auditRate(f.auditHits)
+	if err != nil {
+		return err
 	}
 	sink, js := a.sink()
 	defer func() { err = endOutput(sink, err) }()
@@ -87,7 +95,16 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 		}
 		name = ""
 	}
-	return s.run(ctx, ids, name, f, sink)
+	if rate == 0 || f.dryRun {
+		return s.run(ctx, ids, name, f, sink)
+	}
+	audit := &hitAudit{rate: rate, keys: map[engine.StepID]action.Digest{}}
+	observed := *f
+	observed.ended = audit.see
+	if err := s.run(ctx, ids, name, &observed, sink); err != nil {
+		return err
+	}
+	return s.auditHits(ctx, audit)
 }
 
 // run runs the steps and writes the files that were asked for.
@@ -114,7 +131,13 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 	if f.wantsFiles() {
 		both = ui.Tee(sink, rec)
 	}
-	o.OnEvent = s.withNotices(both.OnEvent)
+	show := s.withNotices(both.OnEvent)
+	o.OnEvent = func(e engine.Event) {
+		if f.ended != nil {
+			f.ended(e)
+		}
+		show(e)
+	}
 	check := s.checkDryRun(ctx, &o)
 	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
 	if sum != nil && f.wantsFiles() {

@@ -72,6 +72,7 @@ type verification struct {
 	f     *verifyFlags
 	ids   []engine.StepID // all that the targets need, in graph order
 	left  map[engine.StepID]string
+	only  map[engine.StepID]bool          // nil: all of ids are made again
 	keys  map[engine.StepID]action.Digest // of the recorded results
 	place *elsewhere
 	again *store.Disk // of the second build
@@ -173,6 +174,8 @@ func (v *verification) leaveOut() {
 	for _, id := range v.ids {
 		s := &g.Steps[id]
 		switch {
+		case v.only != nil && !v.only[id] && !s.Inner:
+			v.left[id] = notSampled
 		case s.Type == "deploy":
 			v.left[id] = "it changes the world"
 		case s.NoCache:
@@ -198,6 +201,9 @@ func (v *verification) leaveOut() {
 // taken reports whether the second build takes a step's recorded result.
 func (v *verification) taken(id engine.StepID) bool {
 	s := &v.plan.Graph.Steps[id]
+	if v.only != nil && !v.only[id] {
+		return !s.NoCache
+	}
 	return (s.Network || tasks.LackingSecret(s) != "") && !s.NoCache && s.Type != "deploy"
 }
 
