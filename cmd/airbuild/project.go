@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -44,6 +45,8 @@ type project struct {
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
 	from   *source.Carried             // the imported bundle that the source came with, or nil
+	// identity is what the source was read to be, if whether it is dirty was asked.
+	identity *source.Info
 }
 
 // findFile returns the project's root and the file's name in it: the file that
@@ -185,7 +188,7 @@ func (a *app) planOptions(ctx context.Context, p *project, vars map[string]strin
 		Inputs: dsl.Inputs{
 			Vars: vars, VarFiles: a.varFiles, ReadFile: os.ReadFile, Environment: a.environment,
 			LookupEnv: a.lookupEnv, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
-			Git: func(attrs []string) (*dsl.Git, error) { return a.readGit(ctx, p.root, attrs) },
+			Git: func(attrs []string) (*dsl.Git, error) { return a.readGit(ctx, p, attrs) },
 		},
 		Project: tasks.Project{
 			Root: p.root, Files: tasks.ProjectFiles(p.root), Environ: a.lookupEnv,
@@ -241,19 +244,42 @@ func (a *app) variables() (map[string]string, error) {
 // readGit is source.Read in the language's words, with git's answers remembered
 // in the workspace's state. Without git and without source.json there is none,
 // which is for the language to say.
-func (a *app) readGit(ctx context.Context, root string, attrs []string) (*dsl.Git, error) {
+func (a *app) readGit(ctx context.Context, p *project, attrs []string) (*dsl.Git, error) {
 	if i := a.source; i != nil {
 		return gitOf(i), nil
 	}
 	var o source.Options
 	if cache, err := a.cacheDir(); err == nil && !a.paranoid {
-		o.State = stateDir(cache, root)
+		o.State = stateDir(cache, p.root)
 	}
-	info, err := source.Read(ctx, root, attrs, o)
+	info, err := source.Read(ctx, p.root, attrs, o)
 	if err != nil {
 		return nil, err
 	}
+	if slices.Contains(attrs, "dirty") || slices.Contains(attrs, "describe") {
+		p.identity = info
+	}
 	return gitOf(info), nil
+}
+
+// editedNotice says that carried source is not what was carried, "" if it is.
+func (a *app) editedNotice(ctx context.Context, p *project) (string, error) {
+	if p.from == nil || a.source != nil {
+		return "", nil
+	}
+	if p.identity == nil {
+		if _, err := a.readGit(ctx, p, []string{"dirty"}); err != nil {
+			return "", err
+		}
+	}
+	if p.identity.Edited == "" {
+		return "", nil
+	}
+	name := p.identity.Describe
+	if name == "" {
+		name = "dirty"
+	}
+	return fmt.Sprintf("this source is %s: it was edited since it was carried (%s)", name, p.identity.Edited), nil
 }
 
 // gitOf is the identity of a source in the language's words.

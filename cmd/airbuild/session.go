@@ -125,9 +125,16 @@ func (a *app) openTargets(ctx context.Context, js *ui.JSONSink, args []string) (
 	if err := a.lacking(p, ids, js); err != nil {
 		return nil, nil, "", err
 	}
+	edited, err := a.editedNotice(ctx, p)
+	if err != nil {
+		return nil, nil, "", err
+	}
 	s, err := a.openAhead(p, ahead)
 	if err != nil {
 		return nil, nil, "", err
+	}
+	if edited != "" {
+		s.notices = append(s.notices, edited)
 	}
 	if text := p.chosen.notice(); text != "" {
 		s.notices = append(s.notices, text)

@@ -12,8 +12,10 @@ import (
 	"unicode/utf8"
 )
 
-// version is the version of source.json that this package reads and writes.
-const version = 1
+// version is the newest version of source.json that this package knows. It
+// reads the older ones too, and writes the oldest that can say what is to be
+// said: version 2 came with "files".
+const version = 2
 
 // A file is source.json. The order of the fields is that of the file.
 type file struct {
@@ -25,6 +27,7 @@ type file struct {
 	Describe string `json:"describe,omitempty"`
 	Dirty    bool   `json:"dirty"`
 	Time     string `json:"time"`
+	Files    string `json:"files,omitempty"`
 }
 
 // WriteJSON writes i as a source.json: two spaces of indent, a line break at
@@ -35,8 +38,11 @@ func WriteJSON(w io.Writer, i *Info) error {
 		return fmt.Errorf("write %s: %w", FileName, err)
 	}
 	f := file{
-		Version: version, Commit: i.Commit, Short: i.Short, Branch: i.Branch, Tag: i.Tag,
-		Describe: i.Describe, Dirty: i.Dirty, Time: i.Time.Format(time.RFC3339),
+		Version: 1, Commit: i.Commit, Short: i.Short, Branch: i.Branch, Tag: i.Tag,
+		Describe: i.Describe, Dirty: i.Dirty, Time: i.Time.Format(time.RFC3339), Files: i.Files,
+	}
+	if f.Files != "" {
+		f.Version = 2
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -54,10 +60,11 @@ func ParseJSON(b []byte) (*Info, error) {
 	if !utf8.Valid(b) {
 		return nil, errors.New("it is not UTF-8")
 	}
-	if err := checkVersion(b); err != nil {
+	v, err := checkVersion(b)
+	if err != nil {
 		return nil, err
 	}
-	if err := checkNames(b); err != nil {
+	if err := checkNames(b, v); err != nil {
 		return nil, err
 	}
 	var f file
@@ -70,7 +77,7 @@ func ParseJSON(b []byte) (*Info, error) {
 	}
 	i := &Info{
 		Commit: f.Commit, Short: f.Short, Branch: f.Branch, Tag: f.Tag,
-		Describe: f.Describe, Dirty: f.Dirty, Time: t.UTC(),
+		Describe: f.Describe, Dirty: f.Dirty, Time: t.UTC(), Files: f.Files,
 	}
 	if i.Short == "" && isHash(i.Commit) {
 		i.Short = i.Commit[:shortDigits]
@@ -80,27 +87,35 @@ func ParseJSON(b []byte) (*Info, error) {
 
 // checkVersion comes before all else: what a later version adds should be
 // called that, not unknown.
-func checkVersion(b []byte) error {
+func checkVersion(b []byte) (int, error) {
 	var v struct {
 		Version *int `json:"version"`
 	}
 	switch err := json.Unmarshal(b, &v); {
 	case err != nil:
-		return plain(err)
+		return 0, plain(err)
 	case v.Version == nil:
-		return fmt.Errorf(`it has no "version"; this airbuild reads version %d`, version)
-	case *v.Version != version:
-		return fmt.Errorf("it is of version %d, and this airbuild reads version %d", *v.Version, version)
+		return 0, fmt.Errorf(`it has no "version"; this airbuild reads versions 1 to %d`, version)
+	case *v.Version < 1 || *v.Version > version:
+		return 0, fmt.Errorf("it is of version %d, and this airbuild reads versions 1 to %d", *v.Version, version)
 	}
-	return nil
+	return *v.Version, nil
 }
 
-// names are the names in source.json.
-var names = [...]string{"version", "commit", "short", "branch", "tag", "describe", "dirty", "time"}
+// names are the names in source.json, those of version 1 first.
+var names = [...]string{"version", "commit", "short", "branch", "tag", "describe", "dirty", "time", "files"}
+
+// namesIn are the names that a version has.
+func namesIn(v int) []string {
+	if v == 1 {
+		return names[:len(names)-1]
+	}
+	return names[:]
+}
 
 // checkNames holds the object's names against the exact ones. encoding/json
 // alone would take "Commit" for "commit" and the last of two.
-func checkNames(b []byte) error {
+func checkNames(b []byte, v int) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return errors.New("it is not a JSON object")
@@ -113,8 +128,8 @@ func checkNames(b []byte) error {
 		}
 		name, _ := t.(string)
 		switch {
-		case !slices.Contains(names[:], name):
-			return fmt.Errorf("unknown name %q; there are %s", name, strings.Join(names[:], ", "))
+		case !slices.Contains(namesIn(v), name):
+			return fmt.Errorf("unknown name %q; there are %s", name, strings.Join(namesIn(v), ", "))
 		case seen[name]:
 			return fmt.Errorf("%q is there twice", name)
 		}
@@ -129,6 +144,9 @@ func checkNames(b []byte) error {
 	}
 	if !seen["time"] {
 		return errors.New(`it has no "time", the time of the commit`)
+	}
+	if v > 1 && !seen["files"] {
+		return fmt.Errorf(`it has no "files", which version %d must have`, v)
 	}
 	return nil
 }
@@ -161,6 +179,9 @@ func check(i *Info) error {
 		return fmt.Errorf(`"short" is %q, and must be the beginning of "commit"`, i.Short)
 	case i.Time.IsZero() || i.Time.Location() != time.UTC || i.Time.Nanosecond() != 0 || i.Time.Year() < 1970 || i.Time.Year() > 9999:
 		return fmt.Errorf(`"time" is %v, and must be in UTC and whole seconds, from 1970 on`, i.Time)
+	}
+	if i.Files != "" && !isSHA256(i.Files) {
+		return fmt.Errorf(`"files" is %q, and must be a SHA-256 in lower-case hexadecimal`, i.Files)
 	}
 	for _, f := range [...]struct{ name, value string }{{"branch", i.Branch}, {"tag", i.Tag}, {"describe", i.Describe}} {
 		if !isRefName(f.value) {

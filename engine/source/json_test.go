@@ -10,8 +10,11 @@ import (
 	"time"
 )
 
-// fixture is frozen: version 1 reads and writes it for ever.
-var fixture = filepath.Join("..", "..", "testdata", "formats", "source-1.json")
+// fixture is frozen, and fixture2 too: they are read and written for ever.
+var (
+	fixture  = filepath.Join("..", "..", "testdata", "formats", "source-1.json")
+	fixture2 = filepath.Join("..", "..", "testdata", "formats", "source-2.json")
+)
 
 var fixtureInfo = Info{
 	Commit: "0123456789abcdef0123456789abcdef01234567", Short: "0123456", Branch: "release/1.x",
@@ -19,17 +22,21 @@ var fixtureInfo = Info{
 }
 
 func TestFixture(t *testing.T) {
-	b, err := os.ReadFile(fixture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := ParseJSON(b)
-	if err != nil || !reflect.DeepEqual(*got, fixtureInfo) {
-		t.Errorf("%v %+v, want %+v", err, got, fixtureInfo)
-	}
-	var w bytes.Buffer
-	if err := WriteJSON(&w, &fixtureInfo); err != nil || w.String() != string(b) {
-		t.Errorf("%v\n%s", err, w.String())
+	second := fixtureInfo
+	second.Files = strings.Repeat("0123456789abcdef", 4)
+	for name, want := range map[string]Info{fixture: fixtureInfo, fixture2: second} {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseJSON(b)
+		if err != nil || *got != want {
+			t.Errorf("%v %+v, want %+v", err, got, want)
+		}
+		var w bytes.Buffer
+		if err := WriteJSON(&w, &want); err != nil || w.String() != string(b) {
+			t.Errorf("%v\n%s", err, w.String())
+		}
 	}
 }
 
@@ -44,7 +51,12 @@ func TestParse(t *testing.T) {
 		{`{"version":1`, "it is no JSON"},
 		{`{"version":1` + at + ` {}`, "it is no JSON"},
 		{`{}`, `no "version"`},
-		{`{"version":2,"new":1}`, "of version 2, and this airbuild reads version 1"},
+		{`{"version":2,"new":1}`, "unknown name \"new\""},
+		{`{"version":3,"new":1}`, "of version 3, and this airbuild reads versions 1 to 2"},
+		{`{"version":1,"files":"` + strings.Repeat("a", 64) + `"` + at, `unknown name "files"`},
+		{`{"version":2` + at, `no "files"`},
+		{`{"version":2,"files":"abc"` + at, "must be a SHA-256"},
+		{`{"version":2,"files":"` + strings.Repeat("a", 64) + `"` + at, ""},
 		{`{"version":"1"` + at, `"version" is a string, and must be a whole number`},
 		{`{"version":1}`, `no "time"`},
 		{`{"version":1,"brunch":"x"` + at, `unknown name "brunch"`},

@@ -29,6 +29,11 @@ type Info struct {
 	Describe string    // as git describe --tags --always --dirty, of the series of tags that is the directory's
 	Dirty    bool      // tracked files differ from the commit
 	Time     time.Time // of the commit, UTC, whole seconds
+
+	// Files is the SHA-256 of the Manifest of a carried source tree; empty for a
+	// repository, and where there is none. Edited names, for people, the paths
+	// that are not as they were carried: the first three, and how many more.
+	Files, Edited string
 }
 
 // shortDigits is the length of Short. It is fixed: git's own choice grows with
@@ -73,7 +78,11 @@ func Read(ctx context.Context, dir string, attrs []string, o Options) (*Info, er
 	b, err := readFile(filepath.Join(dir, FileName))
 	switch {
 	case err == nil:
-		return fromFile(b, attrs)
+		info, err := fromFile(b, attrs)
+		if err == nil && info.Files != "" && (slices.Contains(attrs, "dirty") || slices.Contains(attrs, "describe")) {
+			err = info.markEdited(ctx, dir, b, o)
+		}
+		return info, err
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("read %s: %w", FileName, err)
 	case inRepository(dir):

@@ -10,11 +10,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+	"github.com/sourcegraph/conc/pool"
 
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
@@ -82,11 +85,11 @@ func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
 	if err != nil {
 		return nil, err
 	}
-	var text bytes.Buffer
-	if err := source.WriteJSON(&text, info); err != nil {
+	identity, err := identityFiles(ctx, info, files, links)
+	if err != nil {
 		return nil, err
 	}
-	files = append(files, textInput(source.FileName, text.Bytes()))
+	files = append(files, identity...)
 	if len(links) > 0 {
 		b, err := json.Marshal(links) // keys sorted
 		if err != nil {
@@ -115,6 +118,48 @@ func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
 	}
 	t.Component = bundle.Component{Name: Source, Metadata: meta, Files: sorted(files)}
 	return t, nil
+}
+
+// identityFiles are what takes the place of git: source.json and the manifest
+// that it names. The files get their digests for it.
+func identityFiles(ctx context.Context, info *source.Info, files []bundle.Input, links map[string]string) ([]bundle.Input, error) {
+	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(runtime.GOMAXPROCS(0))
+	for i := range files {
+		work.Go(func(ctx context.Context) error { return digestInput(ctx, &files[i]) })
+	}
+	if err := work.Wait(); err != nil {
+		return nil, fmt.Errorf("carry source: %w", err)
+	}
+	m := source.Manifest{Files: map[string]string{}, Links: links}
+	for _, f := range files {
+		m.Files[f.Path] = f.Digest.Hex()
+		if f.Executable {
+			m.Executable = append(m.Executable, f.Path)
+		}
+	}
+	slices.Sort(m.Executable)
+	list, digest, err := m.Encode()
+	if err != nil {
+		return nil, err
+	}
+	info.Files = digest
+	var text bytes.Buffer
+	if err := source.WriteJSON(&text, info); err != nil {
+		return nil, err
+	}
+	return []bundle.Input{textInput(source.FileName, text.Bytes()), textInput(source.ManifestName, list)}, nil
+}
+
+func digestInput(ctx context.Context, f *bundle.Input) error {
+	r, err := f.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if f.Digest, err = action.OfReader(r); err != nil {
+		return fmt.Errorf("read %s: %w", f.Path, err)
+	}
+	return nil
 }
 
 // SourceInfo is the whole identity of the source at root.

@@ -31,8 +31,11 @@ func sourceOf(t *testing.T, spec SourceSpec) *SourceTree {
 	return tree
 }
 
+// wantPaths holds the files of a component that are not the list of them.
 func wantPaths(t *testing.T, tree *SourceTree, want ...string) {
 	t.Helper()
+	want = append(want, source.ManifestName)
+	slices.Sort(want)
 	if got := paths(tree); !slices.Equal(got, want) {
 		t.Errorf("paths %q, want %q", got, want)
 	}
