@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 //go:embed *.hcl
@@ -18,7 +19,7 @@ var embedded embed.FS
 
 // embeddedDir stands before the names of embedded files, so that they cannot
 // be mistaken for files of the project in a message.
-const embeddedDir = "airbuild/pipelines"
+const embeddedDir = tasks.ReadyMadeDir
 
 // An EmbeddedPipeline is a ready-made pipeline that a file takes with use.
 type EmbeddedPipeline struct {

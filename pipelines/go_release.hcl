@@ -15,11 +15,17 @@ variable "name" {
 variable "version" {
   type        = string
   default     = git.describe
-  description = "Stamped into main.version and file names"
+  description = "Stamped into the binaries and file names"
   validation {
     condition     = !strcontains(var.version, "/")
     error_message = "The version ${var.version} becomes part of file names and has a slash. Set it without the prefix: version = trimprefix(git.describe, \"PREFIX/\")."
   }
+}
+
+variable "stamp" {
+  type        = string
+  default     = "main.version"
+  description = "The string variable of the binaries that gets the version; empty for none"
 }
 
 variable "platforms" {
@@ -99,7 +105,7 @@ stage "go_build" "bin" {
   package = local.mains[matrix.cmd]
   modules = stage.vendor
   output  = "${matrix.cmd}_${var.version}_${matrix.os}_${matrix.arch}${replace(matrix.variant, ",", "-")}/${matrix.cmd}${matrix.exe}"
-  stamp   = { "main.version" = var.version }
+  stamp   = { for name in [var.stamp] : name => var.version if name != "" }
 
   size {
     strip    = var.strip

@@ -98,6 +98,15 @@ func (b *Block) RangeOf(name string) hcl.Range {
 	return b.Range
 }
 
+// ReadyMadeDir begins the names of the files of ready-made pipelines.
+const ReadyMadeDir = "airbuild/pipelines"
+
+// ReadyMade reports whether an attribute is written in a ready-made pipeline,
+// so that the user has not chosen its value.
+func (b *Block) ReadyMade(name string) bool {
+	return strings.HasPrefix(b.RangeOf(name).Filename, ReadyMadeDir+"/")
+}
+
 // Error makes an error diagnostic at an attribute (or at the stage's header
 // for a name that is not set). The summary is terse; the detail says what to do.
 func (b *Block) Error(attr, summary, detail string) *hcl.Diagnostic {

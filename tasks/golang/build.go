@@ -247,6 +247,9 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	addRefs(&s, b, "output", "modules", "pgo")
 	c := closureOf(bin.cfg, b, bin.m, bin.mode, &s, flags, bin.patterns)
 	c.Profiles = profile
+	c.Stamps = stampsOf(b)
+	// A ready-made pipeline stamps the variable that most programs have.
+	c.StampsMayMiss = b.ReadyMade("stamp")
 	addLister(&s, c)
 	if !b.Bool("size.trimpath", true) {
 		s.NoCache = true

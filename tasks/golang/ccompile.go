@@ -91,25 +91,11 @@ func (s *cgoSearch) value(name string) string {
 	return ""
 }
 
-// words splits a value as the go command does: by blanks, with quotes around
-// whole words.
+// words splits a value that is a list of flags.
 func (s *cgoSearch) words(text string) []string {
-	var out []string
-	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
-		end := strings.IndexAny(text, " \t\n\r")
-		if q := text[0]; q == '\'' || q == '"' {
-			end = strings.IndexByte(text[1:], q)
-			if end < 0 {
-				s.lose("%q has no closing quote", text)
-				return out
-			}
-			out, text = append(out, text[1:1+end]), text[end+2:]
-			continue
-		}
-		if end < 0 {
-			end = len(text)
-		}
-		out, text = append(out, text[:end]), text[end:]
+	out, err := splitWords(text)
+	if err != nil {
+		s.lose("%v", err)
 	}
 	return out
 }

@@ -43,6 +43,10 @@ type closure struct {
 	Profiles bool   // default.pgo of main packages
 	Proxy    string // a go_download tree, project-relative, or ""
 	Dist     string // the output directory, which is no part of any package
+	// Stamps are variables that the linker sets. StampsMayMiss: it is no
+	// mistake if there is none, unless there is one of a similar name.
+	Stamps        []string `json:",omitempty"`
+	StampsMayMiss bool     `json:",omitempty"`
 	// AsmDirs are where Go's assembler looks for includes, relative to the
 	// package's directory or absolute.
 	AsmDirs []string
@@ -130,6 +134,9 @@ func inTree(m *load.Module) bool {
 func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) (*record, error) {
 	pkgs, how, err := c.packages(ctx, tc, files)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.checkStamps(pkgs); err != nil {
 		return nil, err
 	}
 	g := newGatherer(c, tc, files)
