@@ -1,52 +1,98 @@
 package relay
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
 )
 
 // conns bounds how many connections are open. When there are as many as may be,
-// one that is idle is closed, and if none is, the next client waits in the
-// system's queue: clients that do not try again, like the go command, are better
-// served by waiting than by a refusal.
+// one that is idle is closed, else the one that has been sending its request for
+// longest: a client that sends half of one must not keep others out. If all are
+// being answered, the next client waits: clients that do
+// not try again, like the go command, are better served by waiting than by a
+// refusal.
 type conns struct {
 	slots chan struct{}
 	once  sync.Once
 	done  chan struct{} // closed with the listener
 
-	mu   sync.Mutex // guards idle
+	mu   sync.Mutex // guards what follows
 	idle map[net.Conn]bool
+	// begun are connections whose request is not there yet, by when they came.
+	begun   map[net.Conn]int
+	turn    int
+	waiting bool // a client has no slot
 }
 
 func newConns(most int) *conns {
-	return &conns{slots: make(chan struct{}, most), done: make(chan struct{}), idle: map[net.Conn]bool{}}
+	return &conns{slots: make(chan struct{}, most), done: make(chan struct{}), idle: map[net.Conn]bool{}, begun: map[net.Conn]int{}}
 }
 
 // listener returns ln with the bound.
 func (c *conns) listener(ln net.Listener) net.Listener { return &boundListener{ln, c} }
 
-// state is for http.Server.ConnState: it notes who is idle.
+// connKey is the key of a request's connection in its context.
+type connKey struct{}
+
+// context is for http.Server.ConnContext.
+func (c *conns) context(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn)
+}
+
+// handler is h that notes whose request is there.
+func (c *conns) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+			c.mu.Lock()
+			delete(c.begun, conn)
+			c.mu.Unlock()
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// state is for http.Server.ConnState: it notes who is idle, and who has begun a
+// request, the first of which it is that opens the connection.
 func (c *conns) state(conn net.Conn, s http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s != http.StateIdle {
-		delete(c.idle, conn)
-		return
-	}
-	c.idle[conn] = true
-	if len(c.slots) == cap(c.slots) {
-		c.shed()
+	delete(c.idle, conn)
+	switch s {
+	case http.StateNew, http.StateActive:
+		if _, known := c.begun[conn]; !known {
+			c.turn++
+			c.begun[conn] = c.turn
+		}
+	case http.StateIdle:
+		delete(c.begun, conn)
+		c.idle[conn] = true
+		if c.waiting {
+			c.shed()
+		}
+	default:
+		delete(c.begun, conn)
 	}
 }
 
-// shed closes an idle connection. A client sees it closed before an answer, and
-// takes a new one. Callers hold mu.
+// shed closes a connection that is not being answered. A client of an idle one
+// sees it closed before an answer, and takes a new one. Callers hold mu.
 func (c *conns) shed() {
 	for conn := range c.idle {
 		delete(c.idle, conn)
 		conn.Close()
 		return
+	}
+	var oldest net.Conn
+	for conn, turn := range c.begun {
+		if oldest == nil || turn < c.begun[oldest] {
+			oldest = conn
+		}
+	}
+	if oldest != nil {
+		delete(c.begun, oldest)
+		go oldest.Close() // one in a TLS handshake may take a while
 	}
 }
 
@@ -58,8 +104,14 @@ func (c *conns) enter() bool {
 	default:
 	}
 	c.mu.Lock()
+	c.waiting = true
 	c.shed()
 	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.waiting = false
+		c.mu.Unlock()
+	}()
 	select {
 	case c.slots <- struct{}{}:
 		return true
@@ -74,13 +126,14 @@ type boundListener struct {
 }
 
 func (l *boundListener) Accept() (net.Conn, error) {
-	if !l.c.enter() {
-		return nil, net.ErrClosed
-	}
+	// The client first: as long as nobody waits, nobody has to make room.
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		<-l.c.slots
 		return nil, err
+	}
+	if !l.c.enter() {
+		conn.Close()
+		return nil, net.ErrClosed
 	}
 	return l.c.count(conn), nil
 }

@@ -43,7 +43,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, o ServeOptions)
 	}
 	c := newConns(o.MaxConnections)
 	s := &http.Server{
-		Handler: h, ConnState: c.state,
+		Handler: c.handler(h), ConnState: c.state, ConnContext: c.context,
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		Protocols: new(http.Protocols), DisableGeneralOptionsHandler: true,
 		ErrorLog: log.New(io.Discard, "", 0),

@@ -287,3 +287,30 @@ func TestListenerCloses(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Clients that send half a request do not keep one out that sends a whole one.
+func TestHalfOpenRequests(t *testing.T) {
+	const most = 8
+	addr, _ := running(t, handler(t, Options{}), ServeOptions{MaxConnections: most})
+	for _, half := range []string{"", "GET / HTTP/1.1\r\nHost: x\r\nX: "} {
+		for range 3 * most {
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { conn.Close() })
+			if _, err := io.WriteString(conn, half); err != nil {
+				t.Log(err) // closed already
+			}
+		}
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(headerTimeout * 8 / 10)) // the others' time is not over
+		if line, err := get(conn); err != nil || !strings.Contains(line, "200") {
+			t.Errorf("%q: %s, %v", half, line, err)
+		}
+	}
+}

@@ -25,7 +25,7 @@ func TestVersion(t *testing.T) {
 		{Version, ""},
 		{"airbuild-store 2\n", `its format is "airbuild-store 2"`},
 		{"something else", `its format is "something else"`},
-		{Version + "x", "its format is"},
+		{Version + "x", "has more than the format"},
 	}
 	for _, tt := range tests {
 		dir := t.TempDir()

@@ -106,6 +106,9 @@ func makeStore(dir string) error {
 // checkVersion reads the VERSION file, or writes it. A process that died while
 // it wrote the file leaves a part of it, which is completed.
 func checkVersion(name string) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a file; remove it, or use another directory", name)
+	}
 	b, err := os.ReadFile(name)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -113,6 +116,8 @@ func checkVersion(name string) error {
 	switch found := string(b); {
 	case found == Version:
 		return nil
+	case firstLine(found) == firstLine(Version):
+		return fmt.Errorf("%s has more than the format %q in it; if nobody else uses the directory, remove what follows the first line", name, firstLine(Version))
 	case strings.HasPrefix(Version, found):
 		return os.WriteFile(name, []byte(Version), 0o666)
 	default:
