@@ -185,7 +185,9 @@ func (m *module) files() []string {
 	if m.Work != "" {
 		add(m.Work, "go.work", "go.work.sum")
 	}
-	add(m.Root, "go.mod", "go.sum")
+	if m.Path != "" { // else the root of a workspace without a module of its own
+		add(m.Root, "go.mod", "go.sum")
+	}
 	for _, u := range m.Uses {
 		add(u, "go.mod", "go.sum")
 	}

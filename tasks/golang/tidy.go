@@ -3,6 +3,7 @@ package golang
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -39,7 +40,7 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	if m.Path == "" {
 		return nil, hcl.Diagnostics{b.Error("dir", "No Go module",
-			fmt.Sprintf("There is only a go.work in %q, and tidying is about one module. Set dir to a module's directory.", b.Meta.Dir))}
+			fmt.Sprintf("There is only a go.work in %q, and go mod tidy works on one module. Set dir to a module's directory: %s. A matrix over them makes one cell per module.", b.Meta.Dir, strings.Join(m.Uses, ", ")))}
 	}
 	// Tidying is about one module: a workspace would lend it requirements.
 	m.Work, m.Uses = "", nil
