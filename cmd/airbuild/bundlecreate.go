@@ -618,12 +618,18 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	if never > 0 {
 		text += fmt.Sprintf(", %d never stored", never)
 	}
+	if n := len(got.Taken); n > 0 {
+		text += fmt.Sprintf(", %d not made again (network)", n)
+	}
 	meta := map[string]string{"rehearsal": text, "rehearsal-isolation": got.Isolation}
 	if got.Lent != "" {
 		meta["rehearsal-lent"] = got.Lent // of the host that made the bundle
 	}
 	if !c.app.json() {
 		fmt.Fprintf(c.app.err, "rehearsed: %d steps, all hits; %d made again\n", got.Steps, got.Rebuilt)
+		for _, name := range got.Taken {
+			fmt.Fprintf(c.app.err, "note: %s was not made again, because it needs the network: its carried result was used\n", name)
+		}
 	}
 	return meta, nil
 }

@@ -263,6 +263,21 @@ func (s *session) refuseOffline(ctx context.Context, targets []engine.StepID) er
 	return check.err()
 }
 
+// forceOffline are the steps that an offline run with --force makes again: all
+// but those that cannot run without the network. Their results are taken from the
+// cache, and a notice says so.
+func (s *session) forceOffline(ctx context.Context, targets []engine.StepID) (map[engine.StepID]bool, error) {
+	forced := map[engine.StepID]bool{}
+	for _, id := range s.plan.Graph.Closure(targets) {
+		step := &s.plan.Graph.Steps[id]
+		forced[id] = !step.Network || s.gocf.WorksOffline(ctx, step) == nil
+		if !forced[id] && !step.NoCache {
+			s.notices = append(s.notices, fmt.Sprintf("%s was not run again, because it needs the network: its result in the cache is used", step.Name))
+		}
+	}
+	return forced, ctx.Err()
+}
+
 // checkDryRun looks along at the events of a dry run that is shown, if the run
 // is offline. In other runs it sees nothing and finds nothing.
 func (s *session) checkDryRun(ctx context.Context, o *engine.Options) *offlineCheck {

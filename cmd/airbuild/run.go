@@ -122,6 +122,12 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 	o := s.options()
 	o.DryRun, o.Force, o.Pipeline = f.dryRun, f.force, name
 	var err error
+	if f.force && s.app.offline {
+		if o.ForceSteps, err = s.forceOffline(ctx, ids); err != nil {
+			return err
+		}
+		o.Force = false
+	}
 	if o.Executor, err = s.executor(); err != nil {
 		return err
 	}

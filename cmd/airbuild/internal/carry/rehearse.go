@@ -65,6 +65,9 @@ type RehearsalVar struct {
 type Rehearsed struct {
 	Steps, Hits int // of the first run
 	Rebuilt     int // steps of the second
+	// Taken are the steps that the second run needed and did not make again,
+	// because they need the network: their carried results were used.
+	Taken []string
 	// Missing says of each step that was no hit, or failed, why.
 	Missing []Missing
 	// Isolation says what kept the host away: "network=blocked inputs=declared".
@@ -165,7 +168,7 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.out.Rebuilt = second.done
+	p.out.Rebuilt, p.out.Taken = second.done, second.taken
 	p.out.Missing = second.failed
 	after, err := hashTree(p.at("work", filepath.FromSlash(p.Dist)))
 	if err != nil {
@@ -294,6 +297,7 @@ type played struct {
 	steps, hits, done int
 	missing           []Missing // steps that were no hits, or failed
 	failed            []Missing
+	taken             []string // steps that were hits
 }
 
 // airbuild runs the carried airbuild in the box. That steps fail is no error.
@@ -349,6 +353,8 @@ func readEvents(r io.Reader) *played {
 		case e.Event == "diagnostic" && e.Severity == "error":
 			out.failed = append(out.failed, Missing{"the Airbuildfile", e.Summary})
 			out.missing = append(out.missing, Missing{"the Airbuildfile", e.Summary})
+		case e.Status == "hit":
+			out.taken = append(out.taken, e.Step)
 		case e.Status == "done":
 			out.missing = append(out.missing, Missing{e.Step, "not in the bundle: " + why})
 		case e.Status == "failed":
