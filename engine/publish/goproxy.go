@@ -28,6 +28,9 @@ type Module struct {
 	FS            fs.FS
 	Files         []string // its files in FS, below Dir, slash-separated
 	Dir           string   // the module's root in FS; "." for FS's own
+	// License is the LICENSE of a module that has none of its own: that of the
+	// repository, as the go command takes it. Nil: there is none either.
+	License []byte
 }
 
 // CheckModule refuses what cannot be a version of a module: not canonical, or
@@ -153,6 +156,9 @@ func (m *Module) files() (files []zip.File) {
 	for _, name := range m.Files {
 		files = append(files, moduleFile{m.FS, name, strings.TrimPrefix(name, strings.TrimSuffix(m.in("x"), "x"))})
 	}
+	if m.License != nil && !slices.Contains(m.Files, m.in("LICENSE")) {
+		files = append(files, licenseFile(m.License))
+	}
 	return files
 }
 
@@ -165,6 +171,21 @@ type moduleFile struct {
 func (f moduleFile) Path() string                 { return f.path }
 func (f moduleFile) Lstat() (fs.FileInfo, error)  { return fs.Lstat(f.fs, f.name) }
 func (f moduleFile) Open() (io.ReadCloser, error) { return f.fs.Open(f.name) }
+
+// A licenseFile is a LICENSE for the zip, and its own fs.FileInfo.
+type licenseFile []byte
+
+func (f licenseFile) Path() string                { return "LICENSE" }
+func (f licenseFile) Lstat() (fs.FileInfo, error) { return f, nil }
+func (f licenseFile) Open() (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(f)), nil
+}
+func (f licenseFile) Name() string       { return "LICENSE" }
+func (f licenseFile) Size() int64        { return int64(len(f)) }
+func (f licenseFile) Mode() fs.FileMode  { return 0o644 }
+func (f licenseFile) ModTime() time.Time { return time.Time{} }
+func (f licenseFile) IsDir() bool        { return false }
+func (f licenseFile) Sys() any           { return nil }
 
 // list adds the version to the module's list, which several may do at once.
 func (d *Directory) list(ctx context.Context, m Module) (Result, error) {

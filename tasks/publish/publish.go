@@ -62,7 +62,7 @@ func (task) Schema() *tasks.Schema {
 				{Name: "token_env", Kind: tasks.String, Doc: "Environment variable with a token, instead of user and password."},
 				{Name: "header", Kind: tasks.String, Default: "Authorization", Doc: "Header that the token goes in: `PRIVATE-TOKEN`, `X-JFrog-Art-Api`. In `Authorization` it follows the word `Bearer`."},
 			}},
-			{Type: "goproxy", Doc: "Publishes the module in `dir` into a tree that serves as GOPROXY: zip, mod, info and list. In a git checkout its tracked files, which must have no changes; elsewhere all files.", Attrs: []tasks.Attr{
+			{Type: "goproxy", Doc: "Publishes the module in `dir` into a tree that serves as GOPROXY: zip, mod, info and list. In a git checkout the files of the commit, which must have no changes, as the go command takes them; elsewhere all files.", Attrs: []tasks.Attr{
 				{Name: "directory", Kind: tasks.String, Required: true, Doc: "Root of the tree, on this host."},
 				{Name: "version", Kind: tasks.String, Required: true, Doc: "The version: `v1.2.3`. Once published it never changes."},
 			}},

@@ -315,11 +315,14 @@ func TestPublishesToAServer(t *testing.T) {
 	}
 }
 
-// A module without git is all its files, but for outputs and what tools put
-// there.
-func TestModuleFiles(t *testing.T) {
+// TestModuleWithoutGit: such a module is all its files, but for outputs and what
+// airbuild put there, with the LICENSE of the project if it has none.
+func TestModuleWithoutGit(t *testing.T) {
 	root := t.TempDir()
-	for _, name := range []string{"mod/go.mod", "mod/a.go", "mod/sub/b.go", "mod/.cache/x", "mod/sub/.hidden/y", "dist/out"} {
+	for _, name := range []string{
+		"LICENSE", "source.json", "mod/go.mod", "mod/a.go", "mod/sub/b.go", "mod/.github/x", "mod/.airbuild-carried.json",
+		"cache/state/one/index", "dist/out", "own/LICENSE", "own/go.mod",
+	} {
 		at := filepath.Join(root, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(at), 0o777); err != nil {
 			t.Fatal(err)
@@ -328,16 +331,32 @@ func TestModuleFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if inGit(root) {
-		t.Skip("the directory of temporary files is in a git checkout")
-	}
 	for dir, want := range map[string][]string{
-		"mod": {"mod/a.go", "mod/go.mod", "mod/sub/b.go"},
-		".":   {"mod/a.go", "mod/go.mod", "mod/sub/b.go"},
+		"mod": {"mod/.github/x", "mod/a.go", "mod/go.mod", "mod/sub/b.go", "LICENSE"},
+		"own": {"own/LICENSE", "own/go.mod"},
+		".":   {"LICENSE", "mod/.github/x", "mod/a.go", "mod/go.mod", "mod/sub/b.go", "own/LICENSE", "own/go.mod"},
 	} {
-		got, err := moduleFiles(t.Context(), root, dir, "dist")
-		if err != nil || !slices.Equal(got, want) {
-			t.Errorf("%s: %q, %v", dir, got, err)
+		m, err := findModule(t.Context(), root, filepath.Join(root, "cache", "state", "one"), &mod{Path: "example.org/m", Version: "v1.0.0", Dir: dir}, "dist")
+		if err != nil || !slices.Equal(m.inputs(), want) {
+			t.Errorf("%s: %q, %v", dir, m.inputs(), err)
+		}
+	}
+}
+
+// TestModuleTag: the go command's names of tags.
+func TestModuleTag(t *testing.T) {
+	for _, tt := range []struct{ path, folder, version, want string }{
+		{"example.org/m", ".", "v1.2.3", "v1.2.3"},
+		{"example.org/m/sub", "sub", "v1.2.3", "sub/v1.2.3"},
+		{"example.org/m/v2", ".", "v2.0.0", "v2.0.0"},
+		{"example.org/m/v2", "v2", "v2.0.0", "v2.0.0"},
+		{"example.org/m/sub/v3", "sub/v3", "v3.1.0", "sub/v3.1.0"},
+		{"example.org/m/sub/v3", "sub", "v3.1.0", "sub/v3.1.0"},
+		{"example.org/m", ".", "v2.0.0+incompatible", "v2.0.0"},
+	} {
+		s := &moduleSource{folder: tt.folder}
+		if got := s.tag(&mod{Path: tt.path, Version: tt.version}); got != tt.want {
+			t.Errorf("%s in %s: %s, want %s", tt.path, tt.folder, got, tt.want)
 		}
 	}
 }

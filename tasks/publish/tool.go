@@ -8,9 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net/textproto"
-	"os"
-	"os/exec"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,7 +16,6 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	publishing "github.com/airbuild/airbuild/engine/publish"
-	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -34,11 +30,11 @@ type Config struct {
 
 // found is what a step's look-up tells its tool.
 type found struct {
-	state string   // the workspace's private directory
-	files []string // of the module, project-relative
+	state  string // the workspace's private directory
+	module *moduleSource
 }
 
-// A lister finds the files of the module.
+// A lister finds where the module comes from.
 type lister struct {
 	cfg    *Config
 	step   string
@@ -51,12 +47,12 @@ func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, 
 	f := found{state: files.State()}
 	var listing engine.Listing
 	if l.module != nil {
-		names, err := moduleFiles(ctx, files.Root(), l.module.Dir, l.dist)
+		m, err := findModule(ctx, files.Root(), f.state, l.module, l.dist)
 		if err != nil {
 			return listing, fmt.Errorf("find the files of module %s: %w", l.module.Path, err)
 		}
-		f.files = names
-		for _, name := range names {
+		f.module = m
+		for _, name := range m.inputs() {
 			listing.Inputs = append(listing.Inputs, engine.FileInput(name))
 		}
 	}
@@ -67,82 +63,6 @@ func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, 
 	}
 	l.cfg.states[l.step] = f
 	return listing, nil
-}
-
-// moduleFiles are the files that a module is made of: in a git checkout those
-// that git tracks, as the go command would take them from there.
-func moduleFiles(ctx context.Context, root, dir, dist string) ([]string, error) {
-	at := filepath.Join(root, filepath.FromSlash(dir))
-	git := func(args ...string) (string, error) {
-		c, err := source.Command(ctx, at, args...)
-		if err != nil {
-			return "", err
-		}
-		out, err := c.Output()
-		var exit *exec.ExitError
-		if errors.As(err, &exit) {
-			err = fmt.Errorf("git %s: %w: %s", args[0], err, strings.TrimSpace(string(exit.Stderr)))
-		}
-		return string(out), err
-	}
-	if !inGit(at) {
-		return allFiles(root, dir, dist)
-	}
-	dirty, err := git("status", "--porcelain", "--untracked-files=no", "--", ".")
-	if err != nil {
-		return nil, err
-	}
-	if dirty != "" {
-		return nil, fmt.Errorf("tracked files have changes that are in no commit:\n%s\ncommit them first: a published version never changes", strings.TrimRight(dirty, "\n"))
-	}
-	out, err := git("ls-files", "-z", "--", ".")
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for name := range strings.SplitSeq(out, "\x00") {
-		if name != "" && regular(filepath.Join(at, filepath.FromSlash(name))) {
-			names = append(names, path.Join(dir, name))
-		}
-	}
-	return names, nil
-}
-
-// inGit reports whether a directory is in a git checkout.
-func inGit(dir string) bool {
-	for {
-		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
-			return true
-		}
-		up := filepath.Dir(dir)
-		if up == dir {
-			return false
-		}
-		dir = up
-	}
-}
-
-// allFiles are those of a source that came without git: all but outputs and
-// what tools put there.
-func allFiles(root, dir, dist string) (names []string, err error) {
-	fsys := tasks.ProjectFiles(root)
-	err = fs.WalkDir(fsys, dir, func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir() && name != dir && (strings.HasPrefix(d.Name(), ".") || name == dist):
-			return fs.SkipDir
-		case d.Type().IsRegular():
-			names = append(names, name)
-		}
-		return nil
-	})
-	return names, err
-}
-
-func regular(name string) bool {
-	info, err := os.Lstat(name)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // A tool publishes.
@@ -193,7 +113,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if sp.Module == nil {
 		return nil
 	}
-	return sp.Module.publish(ctx, call, f.files, t.cfg.DryRun)
+	return sp.Module.publish(ctx, call, f.module, t.cfg.DryRun)
 }
 
 func tell(w io.Writer, r publishing.Result) error {
@@ -293,15 +213,23 @@ func (sp *spec) items(ctx context.Context, in fs.FS) (items []publishing.Item, e
 	return items, nil
 }
 
-func (m *mod) publish(ctx context.Context, call *engine.ToolCall, files []string, dry bool) error {
+func (m *mod) publish(ctx context.Context, call *engine.ToolCall, from *moduleSource, dry bool) error {
 	if err := tasks.CheckHostDirectory(m.Directory); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
-	version := publishing.Module{Path: m.Path, Version: m.Version, FS: call.In, Dir: m.Dir, Files: files}
+	version, done, err := from.version(ctx, m, call.In)
+	if err != nil {
+		return fmt.Errorf("publish module %s@%s: %w", m.Path, m.Version, err)
+	}
+	defer done()
 	if m.Time != 0 {
 		version.Time = time.Unix(m.Time, 0)
 	}
-	results, err := publishing.PublishModule(ctx, publishing.Directory{Path: m.Directory, Options: publishing.Options{DryRun: dry}}, version)
+	// Other content under the version is the first thing to say.
+	results, err := publishing.PublishModule(ctx, publishing.Directory{Path: m.Directory, Options: publishing.Options{DryRun: dry || from.other != nil}}, version)
+	if err == nil && from.other != nil {
+		return fmt.Errorf("publish module %s@%s: %w", m.Path, m.Version, from.other)
+	}
 	for _, r := range results {
 		err = errors.Join(err, tell(call.Log, r))
 	}
