@@ -115,6 +115,9 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	sp.Actions = path.Join(b.Meta.Dir, ".airbuild-actions.json")
 	l := &lister{output: sp.Actions}
+	if sp.Commit != "" && !sp.Dirty {
+		l.uncommitted = uncommittedOf(b.Project)
+	}
 	if sp.Signed {
 		var more hcl.Diagnostics
 		l.key, more = t.keys.PlanKey(b, &s, sp.Output)
@@ -189,6 +192,8 @@ type made struct {
 type lister struct {
 	output string
 	key    engine.Lister // nil if the statement is not signed
+	// uncommitted is nil where the statement says so already, or names no commit.
+	uncommitted *uncommitted
 }
 
 // KeyNames implements tasks.KeyNamer.
@@ -212,6 +217,16 @@ func (l *lister) List(ctx context.Context, files engine.Files) (out engine.Listi
 	if l.key != nil {
 		if out, err = l.key.List(ctx, files); err != nil {
 			return out, err
+		}
+	}
+	if l.uncommitted != nil {
+		names, err := l.uncommitted.among(ctx, files)
+		if err != nil {
+			return out, fmt.Errorf("find files that are in no commit: %w", err)
+		}
+		if len(names) > 0 {
+			out.Inputs = append(out.Inputs, engine.TextInput(uncommittedName(l.output), []byte(strings.Join(names, "\n")+"\n")))
+			out.Notes = append(out.Notes, fmt.Sprintf("dirty: %d files that were read are in no commit, %s among them", len(names), names[0]))
 		}
 	}
 	list := []made{}

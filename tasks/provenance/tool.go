@@ -129,7 +129,11 @@ func (sp *spec) parameters(in fs.FS, b *BuildDefinition) error {
 			b.ExternalParameters.Includes = append(b.ExternalParameters.Includes, d)
 		}
 	}
-	b.ExternalParameters.Dirty = sp.Dirty
+	uncommitted, err := fs.ReadFile(in, uncommittedName(sp.Actions))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read %s: %w", uncommittedName(sp.Actions), err)
+	}
+	b.ExternalParameters.Dirty = sp.Dirty || len(uncommitted) > 0
 	for _, v := range sp.Vars {
 		if b.ExternalParameters.Variables == nil {
 			b.ExternalParameters.Variables = map[string]json.RawMessage{}
