@@ -12,6 +12,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
+
+	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // defaultOf is the value of a ready-made pipeline's parameter that the user
@@ -125,14 +127,41 @@ func isMain(fsys fs.FS, dir string) bool {
 	return false
 }
 
-// isIgnored reports whether a file has a constraint that names the tag
-// "ignore", by which Go sources mark programs that are run by hand.
+// canHold reports whether a constraint can be true, and whether it can be
+// false, on some platform and with the tags that the go command sets by itself.
+// No platform has two operating systems, which is not looked at.
+func canHold(expr constraint.Expr) (yes, no bool) {
+	switch e := expr.(type) {
+	case *constraint.TagExpr:
+		return load.SetByGo(e.Tag), !strings.HasPrefix(e.Tag, "go1.")
+	case *constraint.NotExpr:
+		yes, no = canHold(e.X)
+		return no, yes
+	case *constraint.AndExpr:
+		xy, xn := canHold(e.X)
+		yy, yn := canHold(e.Y)
+		return xy && yy, xn || yn
+	case *constraint.OrExpr:
+		xy, xn := canHold(e.X)
+		yy, yn := canHold(e.Y)
+		return xy || yy, xn && yn
+	}
+	return true, true
+}
+
+// isIgnored reports whether a file is built on no platform without further
+// tags: it has a constraint that asks for one, as "ignore" or "tools", by which
+// Go sources mark programs that are run by hand.
 func isIgnored(src string) bool {
 	for line := range strings.Lines(src) {
 		line = strings.TrimSpace(line)
 		if constraint.IsGoBuild(line) {
 			expr, err := constraint.Parse(line)
-			return err == nil && !expr.Eval(func(tag string) bool { return tag != "ignore" })
+			if err != nil {
+				return false
+			}
+			yes, _ := canHold(expr)
+			return !yes
 		}
 		if strings.HasPrefix(line, "package ") {
 			return false

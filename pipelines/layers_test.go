@@ -62,7 +62,7 @@ var rooms = []room{
 	{dir: "tasks/changelog", ours: "tasks engine engine/action engine/source", not: network},
 	{dir: "tasks/sign", ours: "tasks engine engine/action engine/tree engine/sign", not: network},
 	{dir: "tasks/inside", not: hclAndCty + " os os/... " + network},
-	{dir: "tasks/provenance", ours: "tasks tasks/inside tasks/sign engine engine/action engine/tree engine/sign", not: network},
+	{dir: "tasks/provenance", ours: "tasks tasks/inside tasks/sign engine engine/action engine/tree engine/sign engine/source", not: network},
 	{dir: "tasks/sbom", ours: "tasks tasks/inside engine engine/action engine/tree", not: network},
 	{dir: "tasks/...", ours: "tasks engine engine/action engine/tree", not: network},
 	{dir: "pipelines", ours: "dsl tasks/... engine engine/host/want", not: "os/exec " + network},

@@ -283,7 +283,7 @@ func (c *cell) addDerived() {
 	c.values["os"] = cty.StringVal(c.platform.OS)
 	c.values["arch"] = cty.StringVal(c.platform.Arch)
 	c.values["variant"] = cty.StringVal(c.platform.Variant)
-	c.values["exe"] = cty.StringVal(golang.Exe(c.platform.OS))
+	c.values["exe"] = cty.StringVal(golang.Exe(c.platform.OS, c.platform.Arch))
 }
 
 // A pattern is one object of include or exclude, in source order.

@@ -420,6 +420,9 @@ func TestMainPackages(t *testing.T) {
 	f := &fixture{files: map[string]string{
 		"go.mod":                  "module example.com/x/v3\n",
 		"gen.go":                  "//go:build ignore\n\npackage main\n",
+		"build.go":                "//go:build tools && (linux || !windows)\n\npackage main\n",
+		"cmd/b/old.go":            "//go:build !go1.1\n\npackage main\n",
+		"cmd/c/a.go":              "//go:build !tools && cgo\n\npackage main\n",
 		"lib.go":                  "package x\n",
 		"cmd/a/main.go":           "// Command a.\npackage main\n",
 		"cmd/a/inner/x.go":        "package inner\n",
@@ -438,7 +441,7 @@ func TestMainPackages(t *testing.T) {
 		"dist/main.go":            "package main\n",
 		"broken/main.go":          "pakcage main\n",
 	}}
-	if got := MainPackages(f.fs(), ".", "dist"); !slices.Equal(got, []string{"./cmd/a", "./cmd/linux"}) {
+	if got := MainPackages(f.fs(), ".", "dist"); !slices.Equal(got, []string{"./cmd/a", "./cmd/c", "./cmd/linux"}) {
 		t.Errorf("main packages %v", got)
 	}
 	if got := MainPackages(f.fs(), "other", "dist"); !slices.Equal(got, []string{"."}) {

@@ -103,7 +103,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 // than the key of a cell.
 func defaultOutput(b *tasks.Block) string {
 	if files := b.Paths("files"); b.Cell != "" && files[0].Ref != nil {
-		return strings.TrimSuffix(path.Base(files[0].Path), ".exe")
+		return strings.TrimSuffix(path.Base(files[0].Path), programEnding(files[0].Path))
 	}
 	if b.Cell == "" {
 		return b.Name
@@ -116,8 +116,14 @@ func ending(b *tasks.Block, format string) string {
 	if format != binary {
 		return "." + format
 	}
-	if strings.HasSuffix(b.Paths("files")[0].Path, ".exe") {
-		return ".exe"
+	return programEnding(b.Paths("files")[0].Path)
+}
+
+// programEnding is the ending of a program's file name by which a system knows
+// it for one.
+func programEnding(name string) string {
+	if ext := path.Ext(name); ext == ".exe" || ext == ".wasm" {
+		return ext
 	}
 	return ""
 }

@@ -227,7 +227,7 @@ func (bin *program) ext(p tasks.Platform) string {
 		}
 		return ".so"
 	}
-	return Exe(p.OS)
+	return Exe(p.OS, p.Arch)
 }
 
 // step plans go build for one architecture.

@@ -260,7 +260,7 @@ func TestBuildPackages(t *testing.T) {
 		t.Fatalf("%v\n%s", st, log)
 	}
 	for _, name := range []string{"app", "other"} {
-		if _, err := os.Stat(filepath.Join(p.root, "dist", "bin", name+Exe(runtime.GOOS))); err != nil {
+		if _, err := os.Stat(filepath.Join(p.root, "dist", "bin", name+Exe(runtime.GOOS, runtime.GOARCH))); err != nil {
 			t.Error(err)
 		}
 	}

@@ -354,7 +354,7 @@ func (s *cgoSearch) run(cmd, args []string) (string, error) {
 // lookIn finds a program in the directories of a PATH.
 func lookIn(dirs, prog string) string {
 	for _, dir := range filepath.SplitList(dirs) {
-		for _, suffix := range [...]string{"", Exe(runtime.GOOS)} {
+		for _, suffix := range [...]string{"", Exe(runtime.GOOS, runtime.GOARCH)} {
 			name := filepath.Join(dir, prog+suffix)
 			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && (runtime.GOOS == "windows" || info.Mode()&0o111 != 0) {
 				return name

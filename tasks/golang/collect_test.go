@@ -40,7 +40,7 @@ func newConnected(t *testing.T, prove bool) *connected {
 	}
 	x.Publish("example.org/far", "v0.1.0", map[string]string{"go.mod": "module example.org/far\n\ngo 1.26\n", "far.go": "package far\n"})
 	x.Publish("example.org/private", "v1.0.0", map[string]string{"go.mod": "module example.org/private\n\ngo 1.26\n", "p.go": "package private\n"})
-	x.PublishToolchain(fakeGo, map[string]string{"VERSION": fakeGo.Version + "\n", "bin/go" + Exe(runtime.GOOS): "#!/bin/sh\n", "src/_go.mod": "module std\n"})
+	x.PublishToolchain(fakeGo, map[string]string{"VERSION": fakeGo.Version + "\n", "bin/go" + Exe(runtime.GOOS, runtime.GOARCH): "#!/bin/sh\n", "src/_go.mod": "module std\n"})
 	if prove {
 		x.Prove(moduleAt("example.org/dep", "v1.0.0"), moduleAt("example.org/dep", "v1.1.0"), moduleAt("example.org/far", "v0.1.0"), fakeGo.Module())
 	}

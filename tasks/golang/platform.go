@@ -242,10 +242,14 @@ func nearest(word string, candidates []string) string {
 	return best
 }
 
-// Exe is the suffix of an executable's file name on an operating system.
-func Exe(goos string) string {
-	if goos == "windows" {
+// Exe is the suffix of an executable's file name on a platform: .wasm for modules of
+// WebAssembly, as their runtimes and web servers expect it.
+func Exe(goos, goarch string) string {
+	switch {
+	case goos == "windows":
 		return ".exe"
+	case goarch == "wasm":
+		return ".wasm"
 	}
 	return ""
 }

@@ -94,3 +94,13 @@ func TestVariantsAreThoseOfTheToolchain(t *testing.T) {
 		}
 	}
 }
+
+func TestExe(t *testing.T) {
+	for platform, want := range map[[2]string]string{
+		{"windows", "arm64"}: ".exe", {"js", "wasm"}: ".wasm", {"wasip1", "wasm"}: ".wasm", {"linux", "amd64"}: "",
+	} {
+		if got := Exe(platform[0], platform[1]); got != want {
+			t.Errorf("%s: %q, want %q", platform, got, want)
+		}
+	}
+}

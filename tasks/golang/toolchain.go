@@ -228,7 +228,7 @@ func (s *search) failure(wanted string) error {
 
 // readToolchain reads what a GOROOT says of itself.
 func readToolchain(root string) (*Toolchain, error) {
-	bin := filepath.Join(root, "bin", "go"+Exe(runtime.GOOS))
+	bin := filepath.Join(root, "bin", "go"+Exe(runtime.GOOS, runtime.GOARCH))
 	if fi, err := os.Stat(bin); err != nil {
 		return nil, err
 	} else if !fi.Mode().IsRegular() {

@@ -12,7 +12,7 @@ import (
 // fakeRoot makes a GOROOT with the given version.
 func fakeRoot(t *testing.T, root, version string) string {
 	t.Helper()
-	bin := filepath.Join(root, "bin", "go"+Exe(runtime.GOOS))
+	bin := filepath.Join(root, "bin", "go"+Exe(runtime.GOOS, runtime.GOARCH))
 	if err := os.MkdirAll(filepath.Dir(bin), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,14 @@ func oneOf(list, s string) bool {
 	return s != "" && !strings.Contains(s, " ") && strings.Contains(list, " "+s+" ")
 }
 
+// SetByGo reports whether the go command sets a build tag by itself, for some
+// target and toolchain, without -tags.
+func SetByGo(tag string) bool {
+	return isOS(tag) || isArch(tag) || oneOf(" unix cgo gc race msan asan ", tag) ||
+		strings.HasPrefix(tag, "go1.") || strings.HasPrefix(tag, "goexperiment.") ||
+		strings.Contains(tag, ".") && isArch(tag[:strings.IndexByte(tag, '.')])
+}
+
 // tags decide which files belong to a target.
 type tags struct {
 	goos, goarch string
