@@ -220,6 +220,68 @@ func (r *run) compare(c *change, m *made, old madeOutput, before map[string]bool
 	c.stale = slices.Collect(maps.Values(was))
 }
 
+// readyInPlace makes the places of outputs fit for a command that may write
+// them in the project itself: no link leads elsewhere, and of directories
+// nothing is there that an earlier run made, which the command would add to. It
+// returns which files are there, outside dist: the user's.
+func (r *run) readyInPlace(s *Step) (map[string]bool, error) {
+	w := r.o.Workspace
+	before := map[string]bool{}
+	for _, out := range s.Command.OutputPaths {
+		p := path.Join(s.Command.WorkingDirectory, out)
+		if inPlace(s, p) {
+			continue
+		}
+		if _, err := os.Lstat(w.Abs(path.Dir(p))); errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		parent, err := r.openDir(&made{}, path.Dir(p))
+		if err != nil {
+			return nil, err
+		}
+		info, err := parent.Lstat(path.Base(p))
+		if err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			err = parent.Remove(path.Base(p))
+			w.Forget(p)
+		}
+		parent.Close()
+		if errors.Is(err, fs.ErrNotExist) || err == nil && underDist(w, p) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("replace link %s: %w", p, err)
+		}
+		if err := r.clearMade(s, p); err != nil {
+			return nil, err
+		}
+		filepath.WalkDir(w.Abs(p), func(name string, e fs.DirEntry, err error) error {
+			if rel, rerr := filepath.Rel(w.Root(), name); err == nil && rerr == nil && !e.IsDir() {
+				before[filepath.ToSlash(rel)] = true
+			}
+			return nil
+		})
+	}
+	return before, nil
+}
+
+// clearMade removes what airbuild made in a directory that the step makes
+// again.
+func (r *run) clearMade(s *Step, dir string) error {
+	r.outs.mu.Lock()
+	o, known := r.outs.rec.of(r.o.File)[dir]
+	r.outs.mu.Unlock()
+	if !known || !o.Dir || o.Owned {
+		return nil
+	}
+	stale, _ := removable(r.o.Workspace.Root(), filesOf(r.o.Workspace.State(), r.o.File, dir, o), r.o.Tracked)
+	for _, p := range stale {
+		if err := r.removeAll(p); err != nil && !gone(err) && !isLinkError(err) {
+			return fmt.Errorf("remove old output: %w", err)
+		}
+	}
+	return nil
+}
+
 // found reports whether a file is there that airbuild did not make.
 func (r *run) found(p string, before map[string]bool) bool {
 	if before != nil {

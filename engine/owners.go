@@ -111,12 +111,7 @@ func (b *blindness) ask(w *textWriter, s *Step) {
 	if !costly(s) {
 		return
 	}
-	var unseen []string
-	for _, p := range b.o.outside {
-		if !b.sees(b.o.paths[p]) {
-			unseen = append(unseen, p)
-		}
-	}
+	unseen := b.unseen()
 	for id := range b.o.g.Steps {
 		other := &b.o.g.Steps[id]
 		if n := len(unseen); !other.Inner && len(other.Command.OutputPaths) > 0 && StepID(id) != b.id && !b.sees(StepID(id)) && (n == 0 || unseen[n-1] != other.Stage) {
@@ -128,6 +123,21 @@ func (b *blindness) ask(w *textWriter, s *Step) {
 		w.texts(unseen)
 	}
 }
+
+// unseen lists the outputs outside dist that the step does not see, sorted.
+func (b *blindness) unseen() []string {
+	var out []string
+	for _, p := range b.o.outside {
+		if !b.sees(b.o.paths[p]) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Unseen is what a Lister that looks through directories must leave out. Files
+// of a Lister may have the method.
+func (f stepFiles) Unseen() []string { return f.r.blindness(f.id).unseen() }
 
 // sees reports whether the step needs another one.
 func (b *blindness) sees(other StepID) bool {
@@ -188,18 +198,19 @@ func hides(hidden []string) func(p string) bool {
 func (b *blindness) check(inputs []Input, l *Listing) error {
 	for i := range inputs {
 		in := &inputs[i]
-		if in.Kind != FromFile {
-			continue
-		}
 		p := cmp.Or(in.File, in.Path)
-		if made, ok := b.o.of(p); ok && !b.sees(made.step) {
-			return b.refuse(p, made)
+		if in.Kind == FromFile {
+			if made, ok := b.o.of(p); ok && !b.sees(made.step) {
+				return b.refuse(p, made)
+			}
 		}
 		if b.o.g.Steps[b.id].Mode != Workspace {
 			continue
 		}
+		// The command sees the project itself: there nothing can be left out.
+		// What it makes itself is removed before it runs.
 		for _, q := range b.o.below(p) {
-			if made, _ := b.o.of(q); !b.sees(made.step) {
+			if made, _ := b.o.of(q); made.step != b.id && !b.sees(made.step) && in.names(q, made.dir) {
 				return b.refuse(q, made)
 			}
 		}
@@ -207,12 +218,29 @@ func (b *blindness) check(inputs []Input, l *Listing) error {
 	if l.Reads == nil {
 		return nil
 	}
+	first := ""
 	for p, id := range b.o.paths {
-		if !b.sees(id) && l.Reads(p) {
-			return b.refuse(p, owned{p, id, b.o.kinds[p]})
+		if (first == "" || p < first) && !b.sees(id) && l.Reads(p) {
+			first = p
 		}
 	}
+	if first != "" {
+		return b.refuse(first, owned{path: first, step: b.o.paths[first]})
+	}
 	return nil
+}
+
+// names reports whether an input names an output that is in its directory, or
+// may name a file in it.
+func (i *Input) names(output string, dir bool) bool {
+	if i.Kind != FromGlob {
+		return i.Kind == FromFile
+	}
+	rel := output
+	if i.Path != "." {
+		rel = strings.TrimPrefix(output, i.Path+"/")
+	}
+	return tree.Names(i.Patterns, rel) || dir && tree.Names(i.Patterns, path.Join(rel, "file"))
 }
 
 // refuse says what to do about an output that the step would read.

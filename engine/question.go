@@ -64,9 +64,6 @@ func (r *run) ask(id StepID, program string, asking *Asking) (tree.Question, err
 			return tree.Question{}, err
 		}
 		w.text(q)
-		if costly(s) && len(r.outside()) > 0 {
-			w.texts(r.unseen(r.idOf(s)))
-		}
 	}
 	for i := range s.Inputs {
 		if !r.askInput(w, &s.Inputs[i]) {

@@ -98,9 +98,6 @@ type run struct {
 	whole   bool
 	carried carrying
 
-	outsideOnce sync.Once // fills outsideAll
-	outsideAll  []outsideOutput
-
 	// owner:
 	steps    []StepID
 	status   []Status
@@ -635,6 +632,12 @@ func (r *run) execute(ctx context.Context, id StepID) func() {
 		r.msgs <- func() { r.tell(Event{Kind: Notice, Reason: text}) }
 	}
 	for try := 0; ; try++ {
+		if p.Step.Mode == Workspace && !p.Step.Inner {
+			var err error
+			if p.before, err = r.readyInPlace(p.Step); err != nil {
+				return func() { r.fail(id, err, log.Bytes()) }
+			}
+		}
 		res, err := r.attempt(ctx, p)
 		out.end()
 		if err == nil {

@@ -32,7 +32,8 @@ func (p *planner) claim(s *stage, c *cell) {
 	}
 }
 
-// checkNesting reports outputs that lie below another cell's.
+// checkNesting reports outputs that lie below another cell's, and names that
+// are bad.
 func (p *planner) checkNesting() {
 	paths := make([]string, 0, len(p.outputs))
 	for out := range p.outputs {
@@ -47,6 +48,7 @@ func (p *planner) checkNesting() {
 			}
 		}
 	}
+	p.checkNames(paths)
 }
 
 func (p *planner) sameOutput(out, other string, a, b owner) {

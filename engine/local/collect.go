@@ -105,6 +105,8 @@ func (j *job) collectDir(ctx context.Context, res *action.Result, p, root string
 				in.Empty = append(in.Empty, rel)
 			}
 			return nil
+		case j.untouched(name, e):
+			return nil
 		case e.Type()&fs.ModeSymlink != 0:
 			target, err := j.linkTarget(path.Join(p, rel), name)
 			in.Links = append(in.Links, tree.Link{Path: rel, Target: target})

@@ -117,10 +117,11 @@ type job struct {
 	log  *logFile
 	base []string // environment that is not in the key
 
-	sealed   bool              // a Sealed step, and this host can do it
-	extra    []string          // what the Launcher of a Sealed step's program adds
-	seen     map[string]string // directories of Fixed variables → what a Sealed step calls them
-	testDirs map[string]bool   // directories of inputs that are tests; nil until needed
+	sealed   bool                   // a Sealed step, and this host can do it
+	extra    []string               // what the Launcher of a Sealed step's program adds
+	seen     map[string]string      // directories of Fixed variables → what a Sealed step calls them
+	testDirs map[string]bool        // directories of inputs that are tests; nil until needed
+	was      map[string]fs.FileInfo // what was in output directories of the project itself
 	boxes    boxes
 	worker   string // how its processes were kept apart; empty without any
 }
@@ -239,11 +240,51 @@ func (j *job) clearInPlace(argv []string) error {
 		if j.input(place) != nil || slices.ContainsFunc(redirected, func(a string) bool { return strings.HasSuffix(a, scratch) }) {
 			continue
 		}
-		if err := os.Remove(place); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := j.removeInPlace(path.Join(j.p.Command.WorkingDirectory, p)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove old output: %w", err)
 		}
 	}
+	if !j.p.Step.OwnsDirs {
+		j.snapshot()
+	}
 	return nil
+}
+
+// removeInPlace removes a file of the project, which no link leads to.
+func (j *job) removeInPlace(p string) error {
+	dir, err := j.e.Workspace.OpenDir(path.Dir(p), nil)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Remove(path.Base(p))
+}
+
+// snapshot notes what is in the project's own directories that outputs land in:
+// what the command does not touch there is not an output.
+func (j *job) snapshot() {
+	j.was = map[string]fs.FileInfo{}
+	for _, p := range j.p.Command.OutputDirectories {
+		filepath.WalkDir(filepath.Join(j.runDir(), filepath.FromSlash(p)), func(name string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				if info, err := e.Info(); err == nil {
+					j.was[name] = info
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// untouched reports whether a file was there before the command, and is as it
+// was.
+func (j *job) untouched(name string, e fs.DirEntry) bool {
+	was, ok := j.was[name]
+	if !ok {
+		return false
+	}
+	now, err := e.Info()
+	return err == nil && os.SameFile(was, now) && was.ModTime().Equal(now.ModTime()) && was.Size() == now.Size() && was.Mode() == now.Mode()
 }
 
 // seedOutputs copies inputs that are outputs too into scratch, so that a step

@@ -755,6 +755,21 @@ func (w *Workspace) Glob(base string, patterns []string, hide func(p string) boo
 	return out, nil
 }
 
+// Names reports whether the patterns of a Glob name a file at rel.
+func Names(patterns []string, rel string) bool {
+	named := false
+	for _, p := range patterns {
+		not := strings.HasPrefix(p, "!")
+		if covers(path.Clean(strings.TrimPrefix(p, "!")), rel) {
+			if not {
+				return false
+			}
+			named = true
+		}
+	}
+	return named
+}
+
 // A NoMatchError is a pattern that names no file.
 type NoMatchError struct{ Pattern, Base string }
 

@@ -83,7 +83,7 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	}
 	mem := memory{files: files, name: c.name(tc, nil)}
 	if r := mem.load(); r != nil {
-		return r.listing(), nil
+		return c.listing(r), nil
 	}
 	r, err := c.query(ctx, tc, files)
 	if err != nil {
@@ -94,7 +94,14 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 			return engine.Listing{}, err
 		}
 	}
-	return r.listing(), nil
+	return c.listing(r), nil
+}
+
+// listing is what the engine wants of a record.
+func (c *closure) listing(r *record) engine.Listing {
+	l := r.listing()
+	l.Reads = c.reads(r)
+	return l
 }
 
 // lacking says of an error of an offline run which modules are missing. A
@@ -156,24 +163,25 @@ type gatherer struct {
 	files engine.Files
 	roots []string // of the project: as given, and with links resolved
 
-	inputs  map[string]string // input path → absolute file if outside the project
-	depends map[string]bool   // files whose content the answer depends on
-	dirs    map[string]names  // directories whose names it depends on
-	modules map[string]bool   // lines of modulesPath
-	data    map[string]bool   // inputs that only tests read
-	walked  map[string]bool   // directories below packages, gathered
-	sums    map[string]string // "path version" → sum, of go.sum; nil until needed
-	sorted  []string          // the paths of inputs, when all are known
-	host    map[string]bool   // lines of nativePath
-	unseen  []engine.Unseen
-	lost    []string // why the result cannot be kept
-	pkgs    int
-	how     string // who listed the packages
+	inputs   map[string]string // input path → absolute file if outside the project
+	depends  map[string]bool   // files whose content the answer depends on
+	dirs     map[string]names  // directories whose names it depends on
+	patterns map[string]bool   // of //go:embed
+	modules  map[string]bool   // lines of modulesPath
+	data     map[string]bool   // inputs that only tests read
+	walked   map[string]bool   // directories below packages, gathered
+	sums     map[string]string // "path version" → sum, of go.sum; nil until needed
+	sorted   []string          // the paths of inputs, when all are known
+	host     map[string]bool   // lines of nativePath
+	unseen   []engine.Unseen
+	lost     []string // why the result cannot be kept
+	pkgs     int
+	how      string // who listed the packages
 }
 
 func newGatherer(c *closure, tc *Toolchain, files engine.Files) *gatherer {
 	g := &gatherer{c: c, tc: tc, files: files, host: map[string]bool{}, roots: []string{files.Root()},
-		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{},
+		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{}, patterns: map[string]bool{},
 		data: map[string]bool{}, walked: map[string]bool{}}
 	if real, err := filepath.EvalSymlinks(files.Root()); err == nil && real != files.Root() {
 		g.roots = append(g.roots, real)
@@ -334,6 +342,7 @@ func (g *gatherer) embeds(land, name string, patterns, files []string) {
 		g.input(land, name, f, false)
 	}
 	for _, p := range patterns {
+		g.patterns[path.Join(name, strings.TrimPrefix(p, "all:"))] = true
 		base := path.Join(name, fixedPart(strings.TrimPrefix(p, "all:")))
 		g.watch(path.Dir(base), allNames)
 		g.watchTree(base)

@@ -21,7 +21,7 @@ import (
 
 // recordVersion is the version of the form below. A record of another version
 // is not read.
-const recordVersion = 3
+const recordVersion = 4
 
 // A record is a closure as it was listed, with all that the answer depended
 // on. It is kept in <state>/closures/<sha256 of the query>.json, written
@@ -36,6 +36,7 @@ type record struct {
 	// Inputs are the closure: where a file lands and, if that is not where it
 	// is, its absolute path.
 	Inputs  []fileInput
+	Embeds  []string     `json:",omitempty"` // patterns of //go:embed, project-relative
 	Modules string       // the text at modulesPath
 	Native  string       `json:",omitempty"` // the text at nativePath
 	Unseen  []unseenPart `json:",omitempty"`
@@ -112,6 +113,7 @@ func (g *gatherer) record() (*record, error) {
 		}
 		r.Dirs = append(r.Dirs, dirStamp{p, g.dirs[p], n})
 	}
+	r.Embeds = slices.Sorted(maps.Keys(g.patterns))
 	g.sorted = slices.Sorted(maps.Keys(g.inputs))
 	for _, p := range g.sorted {
 		if !g.covered(p) && !(g.data[p] && g.above(p)) {

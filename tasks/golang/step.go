@@ -34,6 +34,11 @@ func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing,
 		if all.Uncached == "" {
 			all.Uncached = one.Uncached
 		}
+		if rest := all.Reads; rest == nil {
+			all.Reads = one.Reads
+		} else if one.Reads != nil {
+			all.Reads = func(p string) bool { return rest(p) || one.Reads(p) }
+		}
 	}
 	return all, nil
 }
