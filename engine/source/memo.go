@@ -135,7 +135,7 @@ func (m *memo) racy(at time.Time) bool {
 // loadMemo returns nil if there is no such memo or it cannot be read.
 func loadMemo(file string, key [sha256.Size]byte) *memo {
 	info, err := os.Stat(file)
-	if err != nil || info.Size() > maxMemo {
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxMemo {
 		return nil
 	}
 	b, err := os.ReadFile(file)

@@ -603,3 +603,20 @@ func BenchmarkCopyTo(b *testing.B) {
 		}
 	}
 }
+
+// What stands in the place of a lock costs nobody a run.
+func TestDirectoryForALock(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"lock/users", "pruned"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.FromSlash(name), "x"), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -162,6 +162,7 @@ func poll(ctx context.Context, try func() (bool, error), onWait func()) error {
 
 // newFlock returns the lock on a file that users of one group can share.
 func newFlock(name string) *flock.Flock {
+	clearPlace(name)
 	return flock.New(name, flock.SetPermissions(0o666))
 }
 

@@ -95,12 +95,21 @@ func makeStore(dir string) error {
 	if err := checkVersion(filepath.Join(dir, "VERSION")); err != nil {
 		return err
 	}
+	clearPlace(filepath.Join(dir, "pruned"))
 	for _, d := range []string{"cas", "ac", "tmp", "lock"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o777); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// clearPlace removes what is in the place of a file of the store that holds
+// nothing, and is not a file: a pipe would be waited for.
+func clearPlace(name string) {
+	if info, err := os.Lstat(name); err == nil && !info.Mode().IsRegular() {
+		_ = os.RemoveAll(name) // what stays is reported by what cannot open it
+	}
 }
 
 // checkVersion reads the VERSION file, or writes it. A process that died while

@@ -581,3 +581,23 @@ func TestLinksOutOfTheProject(t *testing.T) {
 		}
 	}
 }
+
+// What stands in the place of a file of the state is no reason to fail.
+func TestDirectoryForState(t *testing.T) {
+	state := t.TempDir()
+	for _, name := range []string{"index/x", "answers/x", "users.lock/x", "history/x", "closures"} {
+		if err := os.MkdirAll(filepath.Join(state, filepath.FromSlash(name)), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := OpenWorkspace(t.TempDir(), "dist", state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(state, "closures")); err != nil {
+		t.Error(err)
+	}
+}

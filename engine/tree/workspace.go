@@ -107,6 +107,7 @@ type Ahead struct {
 
 // ReadAhead begins to read what is kept in state.
 func ReadAhead(state string) *Ahead {
+	clearState(state)
 	a := &Ahead{state: state, answers: newAnswers(filepath.Join(state, "answers"))}
 	a.done.Go(func() {
 		a.index = loadIndex(filepath.Join(state, "index"))
