@@ -44,8 +44,12 @@ func (a *app) init(ctx context.Context, force bool) error {
 		return fmt.Errorf("init: %w", err)
 	}
 	facts, err := starter.Look(tasks.ProjectFiles(root), filepath.Base(root))
-	if errors.As(err, &starter.NoModule{}) {
-		return noModule(root, err)
+	none, isNone := errors.AsType[starter.NoModule](err)
+	switch {
+	case isNone && none.Below != "" && !insideModule(root):
+		return usageError("%w. The module is in %s: airbuild -C %s init", err, none.Below, none.Below)
+	case isNone, err == nil && facts.Nested && insideModule(root):
+		return noModule(root, starter.NoModule{})
 	}
 	if err != nil {
 		return usageError("init: %w", err)
@@ -65,6 +69,18 @@ func (a *app) init(ctx context.Context, force bool) error {
 		return err
 	}
 	return a.tellInit(name, root, facts)
+}
+
+// insideModule reports whether a folder above is a module or a workspace.
+func insideModule(root string) bool {
+	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
+		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
+			return true
+		}
+		if dir == filepath.Dir(dir) {
+			return false
+		}
+	}
 }
 
 // noModule says where the module is, if the working directory is inside one.
@@ -88,7 +104,14 @@ func (a *app) tellInit(name, root string, f *starter.Facts) error {
 	if f.Modules != nil {
 		found = ui.Count(len(f.Modules), "module") + ", " + found
 	}
-	text := fmt.Sprintf("wrote %s for %s\nnext: %s\n", name, found, next)
+	text := fmt.Sprintf("wrote %s for %s\n", name, found)
+	if len(f.Helpers) > 0 {
+		text += "left out, as examples or tools of the project: " + strings.Join(f.Helpers, ", ") + "\n"
+	}
+	if len(f.Left) > 0 {
+		text += "left out, because their binaries would be called like others: " + strings.Join(f.Left, ", ") + "; to build one too, add a go_build stage with an output of its own\n"
+	}
+	text += "next: " + next + "\n"
 	if len(f.Mains) > 0 && exists(filepath.Join(root, ".git")) && !ignoresDist(root) {
 		text += "hint: add /dist/ to .gitignore\n"
 	}

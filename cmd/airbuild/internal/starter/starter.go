@@ -17,13 +17,18 @@ import (
 type Facts struct {
 	Name     string   // of the module or, in a workspace, of its folder
 	Mains    []string // main packages as the go command takes them: ".", "./cmd/yq"
-	Modules  []string // of a go.work without a module beside it, as folders; else nil
+	Modules  []string // folders of modules, where the project's own is none; else nil
+	Nested   bool     // there is no go.work: the go command sees a module from its folder only
 	Left     []string // main packages whose binary would be called like another's
+	Helpers  []string // main packages that are examples or tools of the project's own
+	Stamp    string   // the variable of the programs that holds the version; "" for none
 	Identity bool     // git, or a source.json, says what the source is
 }
 
 // A NoModule says that there is neither a go.mod nor a go.work.
-type NoModule struct{}
+type NoModule struct {
+	Below string // the folder of the only module below; "" if there is none
+}
 
 func (NoModule) Error() string { return "there is no go.mod and no go.work here" }
 
@@ -44,16 +49,70 @@ func Look(fsys fs.FS, folder string) (*Facts, error) {
 			return nil, err
 		}
 		f.Modules = modules
-		for _, m := range modules {
-			for _, pkg := range pipelines.MainPackages(fsys, m, "dist") {
-				f.Mains = append(f.Mains, "./"+path.Join(m, pkg))
-			}
-		}
+		f.mainsOf(fsys)
 	default:
-		return nil, NoModule{}
+		f.Modules, f.Nested = nested(fsys), true
+		switch len(f.Modules) {
+		case 0:
+			return nil, NoModule{}
+		case 1: // its own folder is the place of an Airbuildfile
+			return nil, NoModule{Below: f.Modules[0]}
+		}
+		f.mainsOf(fsys)
 	}
+	f.leaveHelpers()
 	f.leaveTwins()
+	f.Stamp = f.findStamp(fsys)
 	return f, nil
+}
+
+// mainsOf finds the main packages of all modules.
+func (f *Facts) mainsOf(fsys fs.FS) {
+	for _, m := range f.Modules {
+		for _, pkg := range pipelines.MainPackages(fsys, m, "dist") {
+			f.Mains = append(f.Mains, "./"+path.Join(m, pkg))
+		}
+	}
+}
+
+// nested returns the modules in folders below, those in vendor, testdata and
+// folders that the go command passes over excepted.
+func nested(fsys fs.FS) (modules []string) {
+	// A folder that cannot be read has no module that could be built.
+	_ = fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() || name == "." {
+			return nil
+		}
+		base := d.Name()
+		if base == "vendor" || base == "testdata" || base == "node_modules" || name == "dist" || strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") {
+			return fs.SkipDir
+		}
+		if has(fsys, path.Join(name, "go.mod")) {
+			modules = append(modules, name)
+		}
+		return nil
+	})
+	return modules
+}
+
+// helperFolders are folders whose programs serve the project itself.
+var helperFolders = [...]string{"example", "examples", "tool", "tools", "script", "scripts", "hack"}
+
+// leaveHelpers takes out main packages that are not for users, unless there are
+// no others.
+func (f *Facts) leaveHelpers() {
+	var mains, helpers []string
+	for _, pkg := range f.Mains {
+		in := func(folder string) bool { return slices.Contains(helperFolders[:], folder) }
+		if slices.ContainsFunc(strings.Split(pkg, "/"), in) {
+			helpers = append(helpers, pkg)
+		} else {
+			mains = append(mains, pkg)
+		}
+	}
+	if len(mains) > 0 {
+		f.Mains, f.Helpers = mains, helpers
+	}
 }
 
 func has(fsys fs.FS, name string) bool {
@@ -103,6 +162,16 @@ func (f *Facts) binary(pkg string) string {
 		return f.Name
 	}
 	return path.Base(pkg)
+}
+
+// moduleOf cuts a main package into its module and the package in it.
+func (f *Facts) moduleOf(pkg string) (module, inside string) {
+	for _, m := range f.Modules { // the deepest of several
+		if rest, ok := strings.CutPrefix(pkg+"/", "./"+m+"/"); ok && len(m) > len(module) {
+			module, inside = m, strings.TrimSuffix("./"+rest, "/")
+		}
+	}
+	return module, inside
 }
 
 // platforms are what a first file builds for.
@@ -181,7 +250,10 @@ func (f *Facts) readyMade(w *writer) {
 	if !f.Identity {
 		w.line("  version = var.version")
 	}
-	if len(f.Mains) > 1 || f.Left != nil {
+	if f.Stamp != "" && f.Stamp != defaultStamp {
+		w.line("  stamp = %s", quote(f.Stamp))
+	}
+	if len(f.Mains) > 1 || f.Left != nil || f.Helpers != nil {
 		f.left(w)
 		w.list("  ", "packages", f.Mains)
 	}
@@ -192,6 +264,9 @@ func (f *Facts) readyMade(w *writer) {
 func (f *Facts) left(w *writer) {
 	for _, pkg := range f.Left {
 		w.line("  # %s is left out: its binary would be called like another one.", quote(pkg))
+	}
+	for _, pkg := range f.Helpers {
+		w.line("  # %s is left out: an example or a tool of the project.", quote(pkg))
 	}
 }
 
@@ -219,7 +294,12 @@ func (f *Facts) spelledOut(w *writer) {
 		w.line("  # Binaries by name.")
 		w.line("  mains = {")
 		for _, pkg := range f.Mains {
-			w.line("    %s = %s", quote(f.binary(pkg)), quote(pkg))
+			if !f.Nested {
+				w.line("    %s = %s", quote(f.binary(pkg)), quote(pkg))
+				continue
+			}
+			module, inside := f.moduleOf(pkg)
+			w.line("    %s = { module = %s, package = %s }", quote(f.binary(pkg)), quote(module), quote(inside))
 		}
 		w.line("  }")
 	}
@@ -234,7 +314,16 @@ func (f *Facts) spelledOut(w *writer) {
 		w.line("}")
 	}
 	if len(f.Mains) > 0 {
-		w.WriteString(releaseStages)
+		stages := releaseStages
+		if f.Nested {
+			stages = strings.Replace(stages, "  package = local.mains[matrix.cmd]\n", "  dir     = local.mains[matrix.cmd].module\n  package = local.mains[matrix.cmd].package\n", 1)
+		}
+		if f.Stamp == "" {
+			stages = strings.Replace(stages, stampLine, "", 1)
+		} else {
+			stages = strings.Replace(stages, quote(defaultStamp), quote(f.Stamp), 1)
+		}
+		w.WriteString(stages)
 	}
 	w.line("")
 	w.line("pipeline \"check\" {")
@@ -248,6 +337,8 @@ func (f *Facts) spelledOut(w *writer) {
 	}
 }
 
+const stampLine = "  stamp   = { \"" + defaultStamp + "\" = var.version }\n"
+
 const releaseStages = `
 stage "go_build" "bin" {
   matrix = {
@@ -256,8 +347,7 @@ stage "go_build" "bin" {
   }
   package = local.mains[matrix.cmd]
   output  = "${matrix.cmd}_${var.version}_${matrix.os}_${matrix.arch}/${matrix.cmd}${matrix.exe}"
-  stamp   = { "main.version" = var.version }
-
+` + stampLine + `
   size {
     strip    = true
     trimpath = true
