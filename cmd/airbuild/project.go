@@ -268,7 +268,10 @@ func (a *app) editedNotice(ctx context.Context, p *project) (string, error) {
 		return "", nil
 	}
 	if p.identity == nil {
-		if _, err := a.readGit(ctx, p, []string{"dirty"}); err != nil {
+		var none *source.NoIdentityError
+		if _, err := a.readGit(ctx, p, []string{"dirty"}); errors.As(err, &none) {
+			return "", nil // nothing to compare with: what needs the identity says so
+		} else if err != nil {
 			return "", err
 		}
 	}

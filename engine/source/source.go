@@ -88,8 +88,7 @@ func Read(ctx context.Context, dir string, attrs []string, o Options) (*Info, er
 	case inRepository(dir):
 		return readGit(ctx, dir, attrs, o)
 	}
-	return nil, fmt.Errorf("read source identity: %s is in no git repository and has no %s; "+
-		"run git init and commit, or put the %s of a bundle or source archive beside the Airbuildfile", dir, FileName, FileName)
+	return nil, &NoIdentityError{Dir: dir}
 }
 
 func readGit(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
@@ -144,4 +143,12 @@ func inRepository(dir string) bool {
 		dir = parent
 	}
 	return false
+}
+
+// A NoIdentityError says that nothing tells where a source tree comes from.
+type NoIdentityError struct{ Dir string }
+
+func (e *NoIdentityError) Error() string {
+	return fmt.Sprintf("read source identity: %s is in no git repository and has no %s; "+
+		"run git init and commit, or put the %s of a bundle or source archive beside the Airbuildfile", e.Dir, FileName, FileName)
 }
