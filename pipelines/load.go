@@ -281,9 +281,9 @@ func (p *planner) reset() {
 func (p *planner) makes(name string) bool {
 	p.asking.Lock()
 	defer p.asking.Unlock()
-	_, known := p.made[name]
+	_, known := ownerOf(p.made, name)
 	if !known {
-		_, known = p.outputs[name]
+		_, known = ownerOf(p.outputs, name)
 	}
 	p.asked[name] = known
 	return known
@@ -304,7 +304,7 @@ func (p *planner) source(name string) bool {
 // guessedWrong reports whether makes said no to a path that is made.
 func (p *planner) guessedWrong() bool {
 	for name, said := range p.asked {
-		if _, made := p.outputs[name]; made != said {
+		if _, made := ownerOf(p.outputs, name); made != said {
 			return true
 		}
 	}

@@ -143,8 +143,8 @@ type Project struct {
 	FindTool func(name string) (string, error)
 	// Functions are those of the language, for template files.
 	Functions map[string]function.Function
-	// Makes reports whether a stage of the file makes a project-relative path,
-	// so that what is there now says nothing of what will be; nil: unknown.
+	// Makes reports whether a stage of the file makes a project-relative path or
+	// a folder above it, so that what is there now says nothing of what will be; nil: unknown.
 	Makes func(path string) bool
 	// Recipe says what the plan came from, for stages that state it; nil if
 	// none does.
