@@ -37,7 +37,7 @@ func (r *run) changesSince(ctx context.Context, p *Prepared, o outcome) ([]actio
 	if err != nil {
 		return nil, err
 	}
-	old, err := loadManifest(ctx, r.o.Store, key)
+	old, err := KeyParts(ctx, r.o.Store, key)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +48,9 @@ func (r *run) changesSince(ctx context.Context, p *Prepared, o outcome) ([]actio
 	return action.Diff(old, now), nil
 }
 
-// loadManifest writes out the key of an action that was done before, from the
-// bytes in the store.
-func loadManifest(ctx context.Context, st Store, key action.Digest) ([]action.Line, error) {
+// KeyParts writes out the key of an action that was done before, from the bytes
+// in the store.
+func KeyParts(ctx context.Context, st Store, key action.Digest) ([]action.Line, error) {
 	res, err := st.Result(ctx, key)
 	if err != nil {
 		return nil, err

@@ -94,6 +94,10 @@ type creation struct {
 	given   *givenVariables
 	named   map[string]sign.PublicKey // see namedKeys
 	told    createdBundle             // for --output json
+	// lacks are notes on files that are used and not carried; lackKnown: they are
+	// all of them.
+	lacks     []string
+	lackKnown bool
 }
 
 // A createdBundle is what bundle create tells at the end as JSON.
@@ -158,7 +162,13 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 	if err := a.refuseOpenHost(ctx); err != nil {
 		return err
 	}
+	if err := c.lack(ctx); err != nil {
+		return err
+	}
 	if err := c.make(ctx, sink); err != nil {
+		return err
+	}
+	if err := c.lack(ctx); err != nil {
 		return err
 	}
 	return c.write(ctx)
@@ -405,6 +415,14 @@ func (c *creation) contents(root string) error {
 	return nil
 }
 
+// exclude are the patterns of source files that stay behind.
+func (c *creation) exclude() []string {
+	if c.block == nil {
+		return c.f.exclude
+	}
+	return slices.Concat(c.block.Exclude, c.f.exclude)
+}
+
 // gathering says what goes into the bundle.
 func (c *creation) gathering(scratch string) (carry.Gathering, error) {
 	self, err := os.Executable()
@@ -414,13 +432,12 @@ func (c *creation) gathering(scratch string) (carry.Gathering, error) {
 	g := carry.Gathering{
 		Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Store: c.store, Scratch: scratch,
 		Made: c.steps(), Answers: c.answers, Outputs: c.outputs, Hosts: c.hosts, Programs: c.program, Self: self,
-		Exclude: c.f.exclude, History: c.f.history, Extra: c.extra, Without: c.f.without, Heads: c.heads,
+		Exclude: c.exclude(), History: c.f.history, Extra: c.extra, Without: c.f.without, Heads: c.heads,
 	}
 	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {
 		g.Go = c.gocf
 	}
 	if b := c.block; b != nil {
-		g.Exclude = append(slices.Clone(b.Exclude), g.Exclude...)
 		g.History = g.History || b.History
 	}
 	if g.Heads == nil {
@@ -462,6 +479,7 @@ func (c *creation) write(ctx context.Context) (err error) {
 	if len(c.keys) == 0 {
 		g.Notes = append(g.Notes, "nobody signs this bundle; the other side has to allow that: --sign KEY")
 	}
+	g.Notes = append(g.Notes, c.lacks...)
 	c.told.Notes = append([]string{}, g.Notes...)
 	for _, note := range g.Notes {
 		fmt.Fprintf(c.app.err, "note: %s\n", note)
@@ -587,6 +605,7 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 		Bundle: b, Targets: hits, Dist: c.plan.Dist, File: c.file, Environment: c.app.environment,
 		Vars: c.given.files, Env: c.given.env, Keys: c.named, Tell: c.app.err,
 		Place: filepath.Join(carry.MadeDir(c.store.Dir(), c.line), "rehearsal"),
+		Here:  c.keyParts,
 	}
 	if r.Self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("find airbuild's own program: %w", err)
@@ -611,6 +630,7 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	if !got.OK() {
 		for _, m := range got.Missing {
 			fmt.Fprintf(c.app.err, "%s: %s\n", m.Step, m.Reason)
+			c.writeDifference(m.Changes)
 		}
 		return nil, &exitError{exitFailed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run.\nTo write it all the same, marked as not rehearsed: --no-rehearse", got.Hits, got.Steps, len(got.Missing))}
 	}
@@ -632,6 +652,38 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 		}
 	}
 	return meta, nil
+}
+
+// keyParts are the parts of the key that a step had here.
+func (c *creation) keyParts(ctx context.Context, step string) []action.Line {
+	for _, m := range c.made {
+		if m.Step.Name != step {
+			continue
+		}
+		if lines, err := engine.KeyParts(ctx, c.store, m.Key); err == nil {
+			return lines
+		}
+	}
+	return nil
+}
+
+// mostChanges of a key are shown.
+const mostChanges = 12
+
+// writeDifference shows how a step's key in the rehearsal differs from the one
+// here, as explain does.
+func (c *creation) writeDifference(changes []action.Change) {
+	if len(changes) == 0 {
+		return
+	}
+	changes = inParts(changes)
+	var b strings.Builder
+	b.WriteString("  its key here → in the rehearsal:\n")
+	writeChangeLines(&b, changes[:min(len(changes), mostChanges)], ui.Palette{})
+	if n := len(changes) - mostChanges; n > 0 {
+		fmt.Fprintf(&b, "  and %d more\n", n)
+	}
+	fmt.Fprint(c.app.err, b.String())
 }
 
 // deliver writes volumes if they are wanted, the bootstrap script, and says

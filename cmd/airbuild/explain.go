@@ -129,7 +129,12 @@ func writeChanges(b *strings.Builder, e *engine.Explanation, p ui.Palette) {
 		return
 	}
 	fmt.Fprintf(b, "%s\n", p.Bold("since "+e.Previous.Time.UTC().Format(time.RFC3339)+", key "+e.Previous.Key.Hex()[:12]))
-	for _, c := range inParts(e.Changes) {
+	writeChangeLines(b, inParts(e.Changes), p)
+}
+
+// writeChangeLines writes a line per change of a key.
+func writeChangeLines(b *strings.Builder, changes []action.Change, p ui.Palette) {
+	for _, c := range changes {
 		what := strings.TrimSpace(c.Kind + " " + c.Name)
 		switch {
 		case c.Added:

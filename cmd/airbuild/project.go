@@ -44,6 +44,7 @@ type project struct {
 	// wanted are the versions of the toolchains that the file asked for.
 	wanted map[string]string
 	env    func(string) (string, bool) // for Go
+	read   *readLog                    // what planning read
 	from   *source.Carried             // the imported bundle that the source came with, or nil
 	// identity is what the source was read to be, if whether it is dirty was asked.
 	identity *source.Info
@@ -108,7 +109,8 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 		p.wanted[name] = wanted
 		return chosen.resolve(name, wanted, dirs)
 	})
-	plan, diags, err := loadPlan(ctx, tasks.ProjectFiles(root), name, o)
+	p.read = newReadLog(tasks.ProjectFiles(root))
+	plan, diags, err := loadPlan(ctx, p.read, name, o)
 	// What no stage makes any more may have been taken for sources; without it
 	// less may be made.
 	for range staleRounds {
@@ -120,7 +122,8 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 			break
 		}
 		o.Stale = stale
-		plan, diags, err = loadPlan(ctx, tasks.ProjectFiles(root), name, o)
+		p.read = newReadLog(tasks.ProjectFiles(root))
+		plan, diags, err = loadPlan(ctx, p.read, name, o)
 	}
 	if err != nil {
 		return nil, err

@@ -49,6 +49,9 @@ type Rehearsal struct {
 	// bundle has none for this host, because it is for others. GoRoot is empty
 	// if the project needs no Go.
 	Self, GoRoot string
+	// Here returns the parts of a step's key as it is on this host, to compare
+	// with; nil where they are not known.
+	Here func(ctx context.Context, step string) []action.Line
 	// Hide lists further directories of this host that must not help.
 	Hide []string
 	// Tell gets what the runs print to stderr, and a line a phase.
@@ -77,7 +80,16 @@ type Rehearsed struct {
 }
 
 // A Missing is a step that the bundle does not carry.
-type Missing struct{ Step, Reason string }
+type Missing struct {
+	Step, Reason string
+	// Changes are what its key there has and the one here has not, and the other
+	// way round. Only the first few steps have them, and only if they are known.
+	Changes []action.Change
+}
+
+// mostExplained are the steps whose keys are compared. What differs in the first
+// is often what differs in all.
+const mostExplained = 3
 
 // OK reports whether the bundle is complete.
 func (r *Rehearsed) OK() bool { return len(r.Missing) == 0 && r.Steps > 0 }
@@ -157,7 +169,10 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 	}
 	p.out.Steps, p.out.Hits = first.steps, first.hits
 	p.out.Missing = first.missing
-	if !p.out.OK() || len(p.Rebuild) == 0 {
+	if !p.out.OK() {
+		return &p.out, p.explain(ctx, box)
+	}
+	if len(p.Rebuild) == 0 {
 		return &p.out, nil
 	}
 	before, err := hashTree(p.at("work", filepath.FromSlash(p.Dist)))
@@ -176,7 +191,7 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 	}
 	for name, sum := range before {
 		if now, ok := after[name]; ok && now != sum {
-			p.out.Missing = append(p.out.Missing, Missing{p.Dist + "/" + name, "made again it has other bytes: it is not reproducible"})
+			p.out.Missing = append(p.out.Missing, Missing{Step: p.Dist + "/" + name, Reason: "made again it has other bytes: it is not reproducible"})
 		}
 	}
 	return &p.out, nil
@@ -300,31 +315,63 @@ type played struct {
 	taken             []string // steps that were hits
 }
 
-// airbuild runs the carried airbuild in the box. That steps fail is no error.
-func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
-	args = slices.Concat([]string{p.program}, args, p.args)
-	var events bytes.Buffer
-	said := &tail{}
+// explain compares the keys of the steps that were no hits with those that they
+// have on this host.
+func (p *rehearsing) explain(ctx context.Context, box *sandbox.Box) error {
+	explained := 0
+	for i := range p.out.Missing {
+		m := &p.out.Missing[i]
+		if explained == mostExplained || p.Here == nil {
+			return nil
+		}
+		here := p.Here(ctx, m.Step)
+		if here == nil {
+			continue
+		}
+		explained++
+		stdout, _, exit, err := p.start(ctx, box, []string{"explain", m.Step})
+		if err != nil {
+			return err
+		}
+		var told struct{ Lines []action.Line }
+		if exit != nil || json.Unmarshal(stdout.Bytes(), &told) != nil || len(told.Lines) == 0 {
+			continue // it could not be planned; the reason is in m
+		}
+		m.Changes = action.Diff(here, told.Lines)
+	}
+	return nil
+}
+
+// start runs the carried airbuild in the box to its end. exit is its failure.
+func (p *rehearsing) start(ctx context.Context, box *sandbox.Box, args []string) (stdout *bytes.Buffer, said *tail, exit *sandbox.ExitError, err error) {
+	stdout, said = &bytes.Buffer{}, &tail{}
 	cmd := &sandbox.Cmd{
-		Path: p.program, Args: args, Dir: p.at("work"), Grace: 5 * time.Second,
+		Path: p.program, Args: slices.Concat([]string{p.program}, args, p.args), Dir: p.at("work"), Grace: 5 * time.Second,
 		Env: append([]string{
 			"HOME=" + p.at("home"), "TMPDIR=" + p.at("tmp"), "PATH=" + p.path,
 			"AIRBUILD_CACHE=" + p.at("cache"), "AIRBUILD_KEYS=" + p.at("home", "keys"), "LANG=C.UTF-8", "TZ=UTC",
 		}, p.Env...),
-		Stdout: &events, Stderr: said,
+		Stdout: stdout, Stderr: said,
 	}
-	err := box.Run(ctx, cmd)
-	var exit *sandbox.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if err = box.Run(ctx, cmd); errors.As(err, &exit) {
+		err = nil
+	}
+	return stdout, said, exit, err
+}
+
+// airbuild runs the carried airbuild in the box. That steps fail is no error.
+func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
+	events, said, exit, err := p.start(ctx, box, args)
+	if err != nil {
 		return nil, err
 	}
-	out := readEvents(&events)
+	out := readEvents(events)
 	if exit != nil && len(out.failed) == 0 {
 		text := strings.TrimSpace(said.String())
 		if text == "" {
 			text = exit.Error()
 		}
-		m := Missing{"the carried airbuild", text}
+		m := Missing{Step: "the carried airbuild", Reason: text}
 		out.missing, out.failed = append(out.missing, m), append(out.failed, m)
 	}
 	return out, nil
@@ -351,15 +398,15 @@ func readEvents(r io.Reader) *played {
 		case e.Event == "summary":
 			out.steps, out.hits, out.done = e.Steps, e.Hits, e.Ran
 		case e.Event == "diagnostic" && e.Severity == "error":
-			out.failed = append(out.failed, Missing{"the Airbuildfile", e.Summary})
-			out.missing = append(out.missing, Missing{"the Airbuildfile", e.Summary})
+			out.failed = append(out.failed, Missing{Step: "the Airbuildfile", Reason: e.Summary})
+			out.missing = append(out.missing, Missing{Step: "the Airbuildfile", Reason: e.Summary})
 		case e.Status == "hit":
 			out.taken = append(out.taken, e.Step)
 		case e.Status == "done":
-			out.missing = append(out.missing, Missing{e.Step, "not in the bundle: " + why})
+			out.missing = append(out.missing, Missing{Step: e.Step, Reason: "not in the bundle: " + why})
 		case e.Status == "failed":
-			out.missing = append(out.missing, Missing{e.Step, why})
-			out.failed = append(out.failed, Missing{e.Step, why})
+			out.missing = append(out.missing, Missing{Step: e.Step, Reason: why})
+			out.failed = append(out.failed, Missing{Step: e.Step, Reason: why})
 		}
 	}
 	return out

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/engine"
+)
+
+// A readLog is the project's files as planning reads them, and remembers which
+// those were: Airbuildfiles, what they include, and what file() and its like
+// name.
+type readLog struct {
+	projectFS
+	mu    sync.Mutex
+	names map[string]bool
+}
+
+// projectFS is what tasks.ProjectFiles gives.
+type projectFS interface {
+	fs.StatFS
+	fs.ReadLinkFS
+	fs.ReadFileFS
+	fs.ReadDirFS
+}
+
+func newReadLog(files fs.FS) *readLog {
+	return &readLog{projectFS: files.(projectFS), names: map[string]bool{}}
+}
+
+func (l *readLog) note(name string) {
+	l.mu.Lock()
+	l.names[name] = true
+	l.mu.Unlock()
+}
+
+// Open implements fs.FS.
+func (l *readLog) Open(name string) (fs.File, error) {
+	f, err := l.projectFS.Open(name)
+	if err == nil {
+		l.note(name)
+	}
+	return f, err
+}
+
+// ReadFile implements fs.ReadFileFS.
+func (l *readLog) ReadFile(name string) ([]byte, error) {
+	b, err := l.projectFS.ReadFile(name)
+	if err == nil {
+		l.note(name)
+	}
+	return b, err
+}
+
+// uses are the files that were read, as seen from the project.
+func (l *readLog) uses(root string) []carry.Use {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var uses []carry.Use
+	for _, name := range slices.Sorted(maps.Keys(l.names)) {
+		if fi, err := os.Stat(filepath.Join(root, filepath.FromSlash(name))); err == nil && fi.Mode().IsRegular() {
+			uses = append(uses, carry.Use{File: name})
+		}
+	}
+	return uses
+}
+
+// lack refuses a bundle whose steps, or whose Airbuildfile, use files that it
+// would not carry: the other side would plan and build something else. It is
+// called before the long work, and again after it if some inputs were not known
+// then. With --no-rehearse they are notes.
+func (c *creation) lack(ctx context.Context) error {
+	if c.lackKnown || slices.Contains(c.f.without, carry.Source) {
+		return nil
+	}
+	readings, complete, err := engine.Readings(ctx, c.plan.Graph, c.ids, c.options())
+	if err != nil {
+		return err
+	}
+	c.lackKnown = complete
+	spec := carry.SourceSpec{Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Exclude: c.exclude()}
+	uses := append(c.read.uses(c.root), carry.Uses(c.plan.Graph, readings)...)
+	lacks, err := carry.Lacking(ctx, spec, uses, carry.MadeBy(c.plan.Graph, c.plan.Graph.Closure(c.ids)))
+	if err != nil || len(lacks) == 0 {
+		return err
+	}
+	if !c.f.noRehearse {
+		return lackError(lacks)
+	}
+	c.lacks = nil
+	for _, l := range lacks {
+		c.lacks = append(c.lacks, "not carried: "+l.String())
+	}
+	return nil
+}
+
+// mostLacks are shown at once.
+const mostLacks = 8
+
+func lackError(lacks []carry.Lack) error {
+	var b strings.Builder
+	b.WriteString("the bundle would not be complete: it does not carry")
+	for _, l := range lacks[:min(len(lacks), mostLacks)] {
+		fmt.Fprintf(&b, "\n  %s", &l)
+		for _, line := range l.Advice() {
+			fmt.Fprintf(&b, "\n    %s", line)
+		}
+	}
+	if n := len(lacks) - mostLacks; n > 0 {
+		fmt.Fprintf(&b, "\n  and %d more", n)
+	}
+	b.WriteString("\nTo write the bundle without them, marked as not rehearsed: --no-rehearse")
+	return usageError("%s", b.String())
+}
