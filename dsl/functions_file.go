@@ -155,9 +155,25 @@ func (m *Module) glob(a []string) (cty.Value, error) {
 	if err != nil {
 		return cty.NilVal, argErrorf(0, "%q is not a pattern: %s", pattern, err)
 	}
-	found = slices.DeleteFunc(found, func(name string) bool { return within(".git", name) || within(m.Settings.Dist, name) })
+	carried := m.carried()
+	found = slices.DeleteFunc(found, func(name string) bool {
+		return within(".git", name) || within(m.Settings.Dist, name) || strings.HasPrefix(path.Base(name), ownPrefix) || carried && name == "source.json"
+	})
 	slices.Sort(found)
 	return stringList(slices.Compact(found)), nil
+}
+
+// ownPrefix begins the names of files that are airbuild's own.
+const ownPrefix = ".airbuild-"
+
+// carried reports whether the source came in a bundle: then a source.json is in
+// the place of .git, which the project that was carried does not have.
+func (m *Module) carried() bool {
+	there := func(name string) bool {
+		_, err := fs.Stat(m.Files, name)
+		return err == nil
+	}
+	return there(ownPrefix+"source.json") && !there(".git")
 }
 
 func within(dir, name string) bool {

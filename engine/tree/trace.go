@@ -112,7 +112,7 @@ func (t *trace) sources(w *Workspace, p string, raw []byte, err error) {
 // counted is what of a directory's listing an answer can rest on: all but what
 // is ignored. A fresh checkout has no outputs, and carried sources have no .git.
 func (w *Workspace) counted(p string, raw []byte) []byte {
-	if p != path.Dir(w.dist) && p != path.Dir(w.cache) && !bytes.Contains(raw, []byte(".git\x00")) && !bytes.Contains(raw, []byte(TempPrefix)) {
+	if p != path.Dir(w.dist) && p != path.Dir(w.cache) && !(w.carried && p == ".") && !bytes.Contains(raw, []byte(".git\x00")) && !bytes.Contains(raw, []byte(TempPrefix)) {
 		return raw
 	}
 	return filter(make([]byte, 0, len(raw)), raw, func(_ byte, name string) bool { return !w.Ignored(path.Join(p, name)) })

@@ -29,6 +29,7 @@ const TempPrefix = ".airbuild-"
 type Workspace struct {
 	root, dist, state string
 	cache             string // relative to the root; empty if it is outside
+	carried           bool   // a bundle brought the source; see isCarried
 	index             *index
 	users             *flock.Flock // shared while open
 
@@ -124,7 +125,7 @@ func (a *Ahead) Open(root, dist string) (*Workspace, error) {
 	}
 	a.done.Wait()
 	w := &Workspace{
-		root: root, dist: path.Clean(dist), state: state,
+		root: root, dist: path.Clean(dist), state: state, carried: isCarried(root),
 		index:   a.index,
 		hasher:  &hasher{},
 		answers: a.answers,
@@ -699,10 +700,28 @@ func (w *Workspace) addDir(b *Inputs, p, to string) error {
 }
 
 // Ignored reports whether a path is never an input by pattern or directory:
-// the output directory, .git, airbuild's cache and its temporary files.
+// the output directory, .git and what stands in for it in carried source,
+// airbuild's cache and its temporary files.
 func (w *Workspace) Ignored(p string) bool {
 	name := path.Base(p)
-	return p == w.dist || p == w.cache && p != "" || name == ".git" || strings.HasPrefix(name, TempPrefix)
+	return p == w.dist || p == w.cache && p != "" || name == ".git" || strings.HasPrefix(name, TempPrefix) || w.carried && p == identityFile
+}
+
+// identityFile and manifestFile are what a bundle puts in the place of .git: the
+// commit, and a list of the files. The project that was carried has neither.
+const (
+	identityFile = "source.json"
+	manifestFile = TempPrefix + "source.json"
+)
+
+// isCarried reports whether a bundle brought the source at root. A source.json
+// alone may be the user's.
+func isCarried(root string) bool {
+	there := func(name string) bool {
+		_, err := os.Lstat(filepath.Join(root, name))
+		return err == nil
+	}
+	return there(manifestFile) && there(identityFile) && !there(".git")
 }
 
 // Glob returns the files below base that the patterns name, sorted, relative
