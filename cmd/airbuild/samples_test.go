@@ -378,31 +378,38 @@ func TestSamplePrivate(t *testing.T) {
 	}
 }
 
-// serve makes a GOPROXY tree of the modules in dir, whose folders are called
-// path@version.
+// serve makes a GOPROXY tree of the modules in dir; see proxyTree.
 func serve(t *testing.T, proxy, dir string) {
 	t.Helper()
+	if err := proxyTree(proxy, dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// proxyTree makes a GOPROXY tree of the modules in dir, whose folders are called
+// path@version, and of which there is at least one.
+func proxyTree(proxy, dir string) error {
 	found, err := filepath.Glob(filepath.Join(dir, "*", "*", "*@*"))
 	if err != nil || len(found) == 0 {
-		t.Fatalf("no modules in %s: %v", dir, err)
+		return fmt.Errorf("no modules in %s: %v", dir, err)
 	}
 	for _, from := range found {
 		rel, err := filepath.Rel(dir, from)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		mod, version, _ := strings.Cut(filepath.ToSlash(rel), "@")
 		v := filepath.Join(proxy, filepath.FromSlash(mod), "@v")
 		if err := os.MkdirAll(v, 0o777); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		gomod, err := os.ReadFile(filepath.Join(from, "go.mod"))
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		var zip bytes.Buffer
 		if err := modzip.CreateFromDir(&zip, module.Version{Path: mod, Version: version}, from); err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for name, content := range map[string]string{
 			"list":            version + "\n",
@@ -411,10 +418,11 @@ func serve(t *testing.T, proxy, dir string) {
 			version + ".zip":  zip.String(),
 		} {
 			if err := os.WriteFile(filepath.Join(v, name), []byte(content), 0o666); err != nil {
-				t.Fatal(err)
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 func fileURL(dir string) string {

@@ -32,6 +32,9 @@ import (
 //	flip [-keep-time] FILE…  change one byte in the middle of each file; FILE may
 //	                         be a pattern that matches at least one
 //	random FILE SIZE         write bytes that do not compress, the same ones each time
+//	go-proxy MODULES PROXY   make a GOPROXY tree of the folders path@version
+//	snapshot DIR FILE [WITHOUT…]
+//	                         write down names, modes, times and contents below DIR
 //	json FILE [-count N] COND…
 //	                         FILE ("stdout") holds JSON, one value a line, and one
 //	                         of them (or exactly N) meets all conditions: PATH=TEXT,
@@ -78,6 +81,8 @@ func TestScripts(t *testing.T) {
 			"flip":       cmdFlip,
 			"json":       cmdJSON,
 			"random":     cmdRandom,
+			"go-proxy":   cmdGoProxy,
+			"snapshot":   cmdSnapshot,
 			// relay_script_test.go describes these
 			"relay-start": relays.start,
 			"relay-stop":  relays.stop,

@@ -54,7 +54,8 @@ type Executor struct {
 	// its own.
 	Tracer Tracer
 	// Fixed names variables of processes that hold a directory of the host, and
-	// what it is called in a Sealed step: that is the same on every host.
+	// what it is called in a Sealed step: that is the same on every host. One with
+	// an empty name is set by Launchers for steps in the project itself only.
 	Fixed map[string]string
 	// Vary replaces variables of what every process gets and no key holds,
 	// "NAME=value": to show that nothing hangs on them. Nil otherwise.

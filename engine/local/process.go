@@ -96,6 +96,13 @@ func (j *job) surroundings(p *engine.Process, extra []string) (dir string, env [
 	if env == nil {
 		env = j.commandEnv()
 	}
+	if j.sealed {
+		extra = slices.DeleteFunc(slices.Clone(extra), func(v string) bool {
+			name, _, _ := strings.Cut(v, "=")
+			at, ok := j.e.Fixed[name]
+			return ok && at == ""
+		})
+	}
 	return dir, dedupe(slices.Concat(j.base, extra, env, []string{"PWD=" + dir}))
 }
 

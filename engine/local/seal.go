@@ -34,7 +34,7 @@ func (j *job) seal(s *sandbox.Spec) {
 	for _, v := range dedupe(append(j.extra, j.commandEnv()...)) {
 		name, dir, _ := strings.Cut(v, "=")
 		at, ok := j.e.Fixed[name]
-		if !ok || !filepath.IsAbs(dir) || os.MkdirAll(dir, 0o777) != nil {
+		if !ok || at == "" || !filepath.IsAbs(dir) || os.MkdirAll(dir, 0o777) != nil {
 			continue
 		}
 		if j.seen == nil {

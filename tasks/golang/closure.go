@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -60,6 +61,9 @@ type closure struct {
 	// fetch: what go.mod and go.sum pin may be fetched before the step, though
 	// it has no network itself.
 	fetch bool
+	// byLoader: airbuild's own loader answered, which it does only if go.sum and
+	// its like have all sums.
+	byLoader *atomic.Bool
 
 	// Unseen are outputs of steps that this one does not wait for: with Data they
 	// are left out, there or not.
@@ -82,13 +86,16 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 		c = &own
 	}
 	mem := memory{files: files, name: c.name(tc, nil)}
+	c.cfg.setState(files)
 	if r := mem.load(); r != nil {
+		c.note(r)
 		return c.listing(r), nil
 	}
 	r, err := c.query(ctx, tc, files)
 	if err != nil {
 		return engine.Listing{}, c.lacking(ctx, err)
 	}
+	c.note(r)
 	if r.Lost == "" {
 		if err := mem.save(r); err != nil {
 			return engine.Listing{}, err
@@ -96,6 +103,16 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	}
 	return c.listing(r), nil
 }
+
+// note remembers who answered.
+func (c *closure) note(r *record) {
+	if c.byLoader != nil {
+		c.byLoader.Store(strings.HasPrefix(r.Note, listedHere))
+	}
+}
+
+// sure reports whether go.sum and its like have all sums that the closure needs.
+func (c *closure) sure() bool { return c.byLoader != nil && c.byLoader.Load() }
 
 // listing is what the engine wants of a record.
 func (c *closure) listing(r *record) engine.Listing {

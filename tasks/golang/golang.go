@@ -30,6 +30,10 @@ type Config struct {
 	mu       sync.Mutex  // guards what follows
 	settings []string    // what `go env` says of proxies and caches; nil until asked
 	facts    *load.Facts // what source files say; nil until needed
+	state    string      // the directory of the project's state; "" until needed
+	// copied is what copies of go.work, go.mod and their sums were made of, by
+	// their directory.
+	copied map[string]string
 
 	alwaysAsk bool // list by go list only: what tests compare with
 }

@@ -56,7 +56,26 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 	if err != nil {
 		return "", nil, err
 	}
-	return tc.Bin, append(env, sources...), nil
+	env = append(env, sources...)
+	copies, flags, err := l.cfg.withCopies(ctx, tc, s)
+	if err != nil {
+		return "", nil, err
+	}
+	return tc.Bin, addFlags(append(env, copies...), flags), nil
+}
+
+// addFlags adds flags to the GOFLAGS of an environment.
+func addFlags(env, flags []string) []string {
+	if len(flags) == 0 {
+		return env
+	}
+	text := goFlags(flags)
+	for _, v := range env {
+		if old, ok := strings.CutPrefix(v, "GOFLAGS="); ok {
+			text = old + " " + goFlags(flags)
+		}
+	}
+	return append(env, "GOFLAGS="+text)
 }
 
 // userVariables say where the user's own files are: credentials for private

@@ -27,6 +27,9 @@ type goPackage struct {
 	notRead map[string]bool
 }
 
+// listedHere begins the note of a record that airbuild's own loader made.
+const listedHere = "listed by airbuild"
+
 // packages lists what the query names: from the files themselves, or, where
 // that is not sure to be what the go command says, by go list. how says which,
 // and why.
@@ -36,7 +39,7 @@ func (c *closure) packages(ctx context.Context, tc *Toolchain, files engine.File
 		for _, p := range list.Packages {
 			pkgs = append(pkgs, &goPackage{*p, list.NotRead})
 		}
-		return pkgs, "listed by airbuild", nil
+		return pkgs, listedHere, nil
 	}
 	var why *load.NotSure
 	if !errors.As(err, &why) {
@@ -245,10 +248,17 @@ func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([
 	if err != nil {
 		return nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(c.Patterns, " "), err)
 	}
+	work, err := c.work(files.Root())
+	if err != nil {
+		return nil, err
+	}
 	var pkgs []*goPackage
 	for d := json.NewDecoder(bytes.NewReader(out)); ; {
 		p := &goPackage{}
 		if err := d.Decode(p); errors.Is(err, io.EOF) {
+			if work != nil {
+				work.restore(pkgs)
+			}
 			return pkgs, nil
 		} else if err != nil {
 			return nil, fmt.Errorf("read what go list printed: %w", err)
@@ -257,8 +267,18 @@ func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([
 	}
 }
 
+// work is the copy of the go.work that the query is listed with; nil if there is
+// none.
+func (c *closure) work(root string) (*workCopy, error) {
+	if dir := c.workDir(); dir != "" {
+		return c.cfg.copyWork(root, dir)
+	}
+	return nil, nil
+}
+
 // run runs go list for the query and returns what it printed. It writes neither
-// go.mod nor go.sum: a module that go.sum has no sum of is an error.
+// go.mod nor go.sum: a module that go.sum has no sum of is an error, unless there
+// is a copy that the go command may add it to.
 func (c *closure) run(ctx context.Context, tc *Toolchain, root string, network bool) ([]byte, error) {
 	env, err := c.cfg.ownEnv(ctx)
 	if err != nil {
@@ -272,5 +292,35 @@ func (c *closure) run(ctx context.Context, tc *Toolchain, root string, network b
 	for _, v := range c.Env {
 		env = append(env, v.Name+"="+v.Value)
 	}
-	return runGo(ctx, tc, filepath.Join(root, filepath.FromSlash(c.Dir)), env, c.args()...)
+	dir := filepath.Join(root, filepath.FromSlash(c.Dir))
+	work, err := c.work(root)
+	switch {
+	case err != nil:
+		return nil, err
+	case work != nil:
+		out, err := runGo(ctx, tc, dir, append(env, "GOWORK="+work.file()), c.args()...)
+		if err != nil && ctx.Err() == nil {
+			err = errors.New(work.name(err.Error(), dir))
+		}
+		return out, err
+	case slices.Contains(c.Flags, "-mod=mod"):
+		file, err := c.cfg.copyMod(c.modRoot(root))
+		if err != nil {
+			return nil, err
+		}
+		if file != "" {
+			env = append(env, "GOFLAGS="+goFlags([]string{"-modfile=" + file}))
+		}
+	}
+	return runGo(ctx, tc, dir, env, c.args()...)
+}
+
+// modRoot is the absolute directory of the go.mod that governs the query.
+func (c *closure) modRoot(root string) string {
+	for _, name := range c.ModFiles {
+		if path.Base(name) == "go.mod" {
+			return filepath.Join(root, filepath.FromSlash(path.Dir(name)))
+		}
+	}
+	return root
 }

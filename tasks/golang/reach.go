@@ -58,5 +58,8 @@ func localTrees(proxies string) []string {
 
 // FixedVariables are the variables of the go command whose directories are
 // called the same on every host in steps that run apart from it: without
-// -trimpath, compiled packages of the module cache hold its path.
-func FixedVariables() map[string]string { return map[string]string{"GOMODCACHE": "modcache"} }
+// -trimpath, compiled packages of the module cache hold its path. Such steps have
+// a go.work of their own.
+func FixedVariables() map[string]string {
+	return map[string]string{"GOMODCACHE": "modcache", "GOWORK": ""}
+}

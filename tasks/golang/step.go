@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -49,6 +50,7 @@ type identity struct{ cfg *Config }
 
 // List implements engine.Lister.
 func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, error) {
+	i.cfg.setState(files)
 	tc, err := i.cfg.toolchain()
 	if err != nil {
 		return engine.Listing{}, err
@@ -263,7 +265,7 @@ func (mode modMode) apply(s *engine.Step) {
 func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
 	c := &closure{
 		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
-		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network, fetch: network(b),
+		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network, fetch: network(b), byLoader: &atomic.Bool{},
 	}
 	if mode.flag == "vendor" {
 		c.Vendor = m.VendorDir
