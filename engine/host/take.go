@@ -164,19 +164,37 @@ func TakeDisk(dir string) Disk {
 		dir = up
 	}
 	d := disk(dir)
-	d.Writable, d.FoldsCase = tryDir(dir)
+	d.Writable, d.FoldsCase = writable(dir), foldsCase(dir)
 	return d
 }
 
-// tryDir makes a file with a name of our own and looks for it by another case.
-func tryDir(dir string) (writable, foldsCase bool) {
-	f, err := os.CreateTemp(dir, ".airbuild-case-*-a")
-	if err != nil {
-		return false, false
+// foldsCase looks whether a directory finds a name by another case: one that is in
+// it, or its own. Nothing is written: a command that only looks leaves no trace.
+func foldsCase(dir string) bool {
+	const most = 64
+	var names []string
+	if f, err := os.Open(dir); err == nil {
+		more, _ := f.Readdirnames(most)
+		f.Close()
+		for _, n := range more {
+			names = append(names, filepath.Join(dir, n))
+		}
 	}
-	name := f.Name()
-	f.Close()
-	defer os.Remove(name)
-	_, err = os.Lstat(filepath.Join(dir, strings.ToUpper(filepath.Base(name))))
-	return true, err == nil
+	for _, name := range append(names, dir) {
+		base := filepath.Base(name)
+		other := strings.ToUpper(base)
+		if other == base {
+			other = strings.ToLower(base)
+		}
+		if other == base {
+			continue
+		}
+		is, err := os.Lstat(name)
+		if err != nil {
+			continue
+		}
+		same, err := os.Lstat(filepath.Join(filepath.Dir(name), other))
+		return err == nil && os.SameFile(is, same)
+	}
+	return false
 }
