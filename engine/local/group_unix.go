@@ -13,14 +13,16 @@ import (
 type group struct{}
 
 // ownGroup makes cmd the leader of a new process group.
-func ownGroup(cmd *exec.Cmd) group {
+func ownGroup(cmd *exec.Cmd) (*group, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithParent(cmd.SysProcAttr)
-	return group{}
+	return &group{}, nil
 }
 
-func (group) interrupt(cmd *exec.Cmd) error { return signalGroup(cmd, syscall.SIGINT) }
-func (group) kill(cmd *exec.Cmd)            { signalGroup(cmd, syscall.SIGKILL) }
+func (*group) started(*exec.Cmd) error       { return nil }
+func (*group) interrupt(cmd *exec.Cmd) error { return signalGroup(cmd, syscall.SIGINT) }
+func (*group) kill(cmd *exec.Cmd)            { signalGroup(cmd, syscall.SIGKILL) }
+func (*group) close()                        {}
 
 func signalGroup(cmd *exec.Cmd, sig syscall.Signal) error {
 	err := syscall.Kill(-cmd.Process.Pid, sig)

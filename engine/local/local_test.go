@@ -37,6 +37,12 @@ func newRig(t *testing.T, files map[string]string) *rig {
 	if runtime.GOOS == "windows" {
 		t.Skip("the commands of these tests are a Unix shell's")
 	}
+	return openRig(t, files)
+}
+
+// openRig is newRig for steps that run on every system.
+func openRig(t *testing.T, files map[string]string) *rig {
+	t.Helper()
 	root, cache := t.TempDir(), t.TempDir()
 	for name, content := range files {
 		p := filepath.Join(root, filepath.FromSlash(name))

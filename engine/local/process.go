@@ -52,7 +52,11 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	cmd.Stdin = p.Stdin
 	cmd.Stdout, cmd.Stderr = j.outputs(p)
 	grace := j.e.grace()
-	group := ownGroup(cmd)
+	group, err := ownGroup(cmd)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.Path, err)
+	}
+	defer group.close()
 	var sure *time.Timer // set before Wait returns
 	cmd.Cancel = func() error {
 		sure = time.AfterFunc(grace, func() { group.kill(cmd) })
@@ -61,6 +65,10 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	cmd.WaitDelay = grace + time.Second
 	if err := cmd.Start(); err != nil {
 		return startError(p.Path, name, err)
+	}
+	if err := group.started(cmd); err != nil {
+		cmd.Wait()
+		return fmt.Errorf("start %s: %w", p.Path, err)
 	}
 	err = cmd.Wait()
 	group.kill(cmd)
