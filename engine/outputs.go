@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
@@ -87,7 +88,7 @@ func linkID(target string) string { return "-> " + target }
 // loadMade reads the record.
 func loadMade(state string) *madeRecord {
 	rec := &madeRecord{}
-	if b, err := os.ReadFile(filepath.Join(state, madeName)); err == nil {
+	if b, err := inuse.ReadFile(filepath.Join(state, madeName)); err == nil {
 		if json.Unmarshal(b, rec) != nil || rec.Version != madeVersion {
 			rec = &madeRecord{}
 		}
@@ -156,7 +157,7 @@ func filesOf(state, file, output string, o madeOutput) []madeFile {
 		return []madeFile{{Path: output, ID: o.ID, Was: o.Was, Found: o.Found}}
 	}
 	var list []madeFile
-	if b, err := os.ReadFile(listFile(state, file, output)); err == nil {
+	if b, err := inuse.ReadFile(listFile(state, file, output)); err == nil {
 		json.Unmarshal(b, &list)
 	}
 	return slices.DeleteFunc(list, func(f madeFile) bool { return !localPath(f.Path) })
@@ -273,7 +274,10 @@ func (r *run) clearMade(s *Step, dir string) error {
 	if !known || !o.Dir || o.Owned {
 		return nil
 	}
-	stale, _ := removable(r.o.Workspace.Root(), filesOf(r.o.Workspace.State(), r.o.File, dir, o), r.o.Tracked)
+	stale, _, err := removable(r.o.Workspace.Root(), filesOf(r.o.Workspace.State(), r.o.File, dir, o), r.o.Tracked)
+	if err != nil {
+		return err
+	}
 	for _, p := range stale {
 		if err := r.removeAll(p); err != nil && !gone(err) && !isLinkError(err) {
 			return fmt.Errorf("remove old output: %w", err)
@@ -399,24 +403,25 @@ func (r *run) removeMade(list []madeFile) error {
 		return nil
 	}
 	w := r.o.Workspace
-	stale, kept := removable(w.Root(), list, r.o.Tracked)
+	stale, kept, err := removable(w.Root(), list, r.o.Tracked)
 	r.outs.mu.Lock()
 	r.outs.kept = append(r.outs.kept, kept...)
 	r.outs.mu.Unlock()
 	slices.Sort(stale)
 	for _, p := range slices.Backward(stale) { // what is in a directory before it
-		if err := r.removeOne(p); err != nil {
-			return fmt.Errorf("remove stale output: %w", err)
+		if rerr := r.removeOne(p); rerr != nil {
+			err = errors.Join(err, fmt.Errorf("remove stale output %s: %w", p, rerr))
 		}
 	}
-	return nil
+	return err
 }
 
 // removable divides what airbuild made: what may be removed, and what was
 // edited since and is the user's. What is under version control, or was there
 // before where nothing knows about version control, is neither; nor is what is
-// not there any more.
-func removable(root string, list []madeFile, track func([]string) map[string]bool) (stale, edited []string) {
+// not there any more. A file that another program keeps from being read is an
+// error: nothing is known about it.
+func removable(root string, list []madeFile, track func([]string) map[string]bool) (stale, edited []string, err error) {
 	paths := make([]string, len(list))
 	for i, f := range list {
 		paths[i] = f.Path
@@ -430,16 +435,22 @@ func removable(root string, list []madeFile, track func([]string) map[string]boo
 		if tracked[f.Path] || tracked == nil && f.Found {
 			continue
 		}
-		id, err := idAt(filepath.Join(root, filepath.FromSlash(f.Path)))
+		var id string
+		read := inuse.Do(func() (err error) {
+			id, err = idAt(filepath.Join(root, filepath.FromSlash(f.Path)))
+			return err
+		})
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err == nil && (id == f.ID || id == f.Was):
+		case errors.Is(read, fs.ErrNotExist):
+		case errors.Is(read, inuse.ErrInUse):
+			err = errors.Join(err, fmt.Errorf("remove stale output %s: %w", f.Path, read))
+		case read == nil && (id == f.ID || id == f.Was):
 			stale = append(stale, f.Path)
 		default:
 			edited = append(edited, f.Path)
 		}
 	}
-	return stale, edited
+	return stale, edited, err
 }
 
 // idAt identifies what is at a path, as madeFile.ID does.
@@ -476,7 +487,7 @@ func (r *run) removeOne(p string) error {
 		return err
 	}
 	defer dir.Close()
-	if err := dir.Remove(path.Base(p)); err != nil {
+	if err := inuse.Remove(dir, path.Base(p)); err != nil {
 		if gone(err) {
 			return nil
 		}
@@ -514,7 +525,7 @@ func Stale(root, state, dist string, g *Graph, o Options) []string {
 	var out []string
 	for _, l := range rec.leftovers(root, dist, o.File, own) {
 		if !l.Owned {
-			stale, _ := removable(root, own.notMade(filesOf(state, l.file, l.path, l.madeOutput)), o.Tracked)
+			stale, _, _ := removable(root, own.notMade(filesOf(state, l.file, l.path, l.madeOutput)), o.Tracked)
 			out = append(out, stale...)
 		} else if l.mayGo(o.Tracked) {
 			out = append(out, l.path)
@@ -640,8 +651,8 @@ func (r *run) removeOwned(p string) error {
 	if info, err := dir.Lstat(path.Base(p)); err != nil || !info.IsDir() {
 		return nil
 	}
-	if err := dir.RemoveAll(path.Base(p)); err != nil {
-		return fmt.Errorf("remove stale output: %w", err)
+	if err := inuse.RemoveAll(dir, path.Base(p)); err != nil {
+		return fmt.Errorf("remove stale output %s: %w", p, err)
 	}
 	r.forget(p)
 	r.outs.removed = append(r.outs.removed, p)

@@ -16,6 +16,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
@@ -168,7 +169,7 @@ func copyBlob(ctx context.Context, st Store, d action.Digest, dir *os.Root, name
 	}
 	_, err = io.Copy(f, src)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = dir.Rename(tmp, name)
+		err = inuse.Rename(dir, tmp, name)
 	}
 	if err != nil {
 		dir.Remove(tmp)
@@ -192,7 +193,7 @@ func (r *run) restoreLink(m *made, l tree.Link) error {
 	if err := dir.Symlink(filepath.FromSlash(l.Target), tmp); err != nil {
 		return fmt.Errorf("restore link %s: %w", l.Path, err)
 	}
-	if err := dir.Rename(tmp, path.Base(l.Path)); err != nil {
+	if err := inuse.Rename(dir, tmp, path.Base(l.Path)); err != nil {
 		dir.Remove(tmp)
 		return fmt.Errorf("restore link %s: %w", l.Path, err)
 	}
@@ -312,7 +313,7 @@ func (r *run) removeAll(p string) error {
 		return err
 	}
 	defer dir.Close()
-	if err := dir.RemoveAll(path.Base(p)); err != nil {
+	if err := inuse.RemoveAll(dir, path.Base(p)); err != nil {
 		return err
 	}
 	r.forget(p)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
@@ -35,7 +36,7 @@ type outputsRecord struct {
 // Airbuildfile's.
 func loadOutputs(state, file string) outputsRecord {
 	var rec outputsRecord
-	if b, err := os.ReadFile(filepath.Join(state, outputsFile)); err == nil {
+	if b, err := inuse.ReadFile(filepath.Join(state, outputsFile)); err == nil {
 		if json.Unmarshal(b, &rec) != nil || rec.Version < 1 || rec.Version > outputsVersion {
 			rec = outputsRecord{}
 		}
@@ -93,17 +94,27 @@ func (r *run) sweepAlone() error {
 		}
 	}
 	add(keep, now)
+	unmade := r.unmade()
 	slices.Sort(stale)
-	stale = append(slices.Compact(stale), r.unmade()...)
+	stale = append(slices.Compact(stale), unmade...)
 	var errs []error
 	for _, p := range slices.Backward(stale) { // what is in a directory before it
 		if keep[p] || !underDist(w, p) || !localPath(p) {
 			continue
 		}
-		if err := r.removeOne(p); err != nil && !isDirectory(w, p) { // there is something of the user's in it
-			errs = append(errs, fmt.Errorf("remove stale output: %w", err))
+		err := r.removeOne(p)
+		if err == nil || isDirectory(w, p) { // there is something of the user's in it
+			continue
+		}
+		now = append(now, p) // stays recorded: the next run tries again
+		// A step that could not write its output, because another program has it
+		// open, has failed with the same words.
+		if !errors.Is(err, inuse.ErrInUse) || !slices.Contains(unmade, p) {
+			errs = append(errs, fmt.Errorf("remove stale output %s: %w", p, err))
 		}
 	}
+	slices.Sort(now)
+	now = slices.Compact(now)
 	if _, err := w.Alone(r.removeTemps); err != nil {
 		errs = append(errs, err)
 	}

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // DirOptions say how a directory takes files in.
@@ -284,7 +286,7 @@ func (s *DirSink) write(f File, fill func(io.Writer) error) error {
 	if err := errors.Join(err, w.Close()); err != nil {
 		return err
 	}
-	return s.root.Rename(tmp, f.Path)
+	return inuse.Rename(s.root, tmp, f.Path)
 }
 
 // Flush flushes the file system. Where that is not possible every file was

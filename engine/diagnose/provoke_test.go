@@ -116,6 +116,7 @@ var provocations = []provocation{
 	{kind: "kernel.quota", captured: "cp into a home with a quota"},
 	{kind: "kernel.read-only", needs: "unshare namespaces", script: `mkdir ro; unshare -rm sh -c 'mount -t tmpfs -o ro t ro && touch ro/x'`},
 	{kind: "kernel.text-busy", needs: "sleep", script: `cp "$(command -v sleep)" s; ./s 5 & sleep 0.2; cp /dev/null s; kill $!; exit 1`},
+	{kind: "kernel.file-in-use", captured: "the text of Windows for ERROR_SHARING_VIOLATION, as the go command prints it for a program that runs"},
 	{kind: "kernel.too-many-files", needs: "bash", script: `bash -c 'ulimit -n 12; for i in $(seq 30); do eval "exec $((i+20))<x"; done; for i in 1 2 3 4 5 6 7 8 9 10 11 12; do exec {fd}</dev/null; done; cat x'`},
 	{kind: "kernel.no-more-processes", captured: "make -j100 under ulimit -u; root has no such limit"},
 	{kind: "kernel.out-of-memory", needs: "bash", script: `printf 'kill -9 $$\n' >x.sh; bash -c 'bash x.sh; exit 1'`},

@@ -34,6 +34,12 @@ func kernelRules() []rule {
 			fix:   "write to a new name and rename it over the old one; stop the program first",
 		},
 		{
+			kind: "kernel.file-in-use", has: []string{"being used by another process", "sharing violation", "another program has it open"}, late: true,
+			match: `(?i)^(?:.*?(?:write|writing(?: to)?|open|create|creating|remove|rename|unlinkat|unlink|restore|output) ['"]?(?P<path>[^\s'"]+?)['"]?: )?.*(?:being used by another process|sharing violation|another program has it open).*$`,
+			cause: "[{path}: ]another program has the file open, and Windows does not let it be replaced or removed while it is.",
+			fix:   "close that program (a running build of it, an editor, a viewer) and run again; exclude the output folder from virus scanners that keep files open",
+		},
+		{
 			kind: "kernel.too-many-files", has: []string{"too many open files"}, late: true,
 			match: `(?i)^.*too many open files.*$`,
 			cause: "The limit of open files was reached.",

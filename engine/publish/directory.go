@@ -12,6 +12,8 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // A Directory is a directory of this host: a share, a mirror, media.
@@ -86,7 +88,7 @@ func (d *Directory) write(ctx context.Context, item Item) error {
 	if err := fill(ctx, root, part, item); err != nil {
 		return errors.Join(err, root.Remove(part))
 	}
-	if err := root.Rename(part, name); err != nil {
+	if err := inuse.Rename(root, part, name); err != nil {
 		return err
 	}
 	if runtime.GOOS == "windows" {

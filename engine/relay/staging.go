@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // What a download adds to the files of the bundle, and takes away at its end.
@@ -173,7 +175,7 @@ func (s *staging) writeState(url string, x *Index) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("write the state of the download: %w", err)
 	}
-	return s.root.Rename(tmp, stateName)
+	return inuse.Rename(s.root, tmp, stateName)
 }
 
 // end takes away what the download added.
@@ -293,7 +295,7 @@ func (p *part) finish() error {
 	if err := errors.Join(p.f.Sync(), p.f.Close()); err != nil {
 		return err
 	}
-	return p.s.root.Rename(name, p.file.Path)
+	return inuse.Rename(p.s.root, name, p.file.Path)
 }
 
 // close may follow finish.

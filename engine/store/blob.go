@@ -14,6 +14,7 @@ import (
 	"runtime"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // smallBlob is how much of a blob Put looks at before it writes, in bytes. A
@@ -78,7 +79,7 @@ func (s *Disk) PutFile(ctx context.Context, path string, want action.Digest) (ac
 			return want, err
 		}
 	}
-	src, err := os.Open(path)
+	src, err := inuse.Open(path)
 	if err != nil {
 		return action.Digest{}, fmt.Errorf("put file: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // Missing returns those of the digests that the store cannot serve, each once,
@@ -200,7 +201,7 @@ func openRegular(name string) (*os.File, fs.FileInfo, error) {
 	if !info.Mode().IsRegular() {
 		return nil, info, &oddFileError{info.Mode()}
 	}
-	f, err := os.Open(name)
+	f, err := inuse.Open(name)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // TempPrefix begins the names of files that are being restored. One that a
@@ -20,7 +21,8 @@ const TempPrefix = ".airbuild-"
 // the umask. What was there is replaced in one step; a link is replaced and not
 // followed. The copy shares no file with the store, so that nobody can change
 // the store through it. A damaged blob is removed and is a *action.Damaged
-// error; what was there is then as it was.
+// error, and a file that another program has open is inuse.ErrInUse; what was
+// there is then as it was.
 func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dir *os.Root, name string, executable bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -36,7 +38,7 @@ func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dir *os.Root, name s
 	}
 	err = s.copyBlob(ctx, d, f)
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = dir.Rename(tmp, name)
+		err = inuse.Rename(dir, tmp, name)
 	}
 	if err != nil {
 		dir.Remove(tmp)
@@ -53,7 +55,7 @@ func (s *Disk) copyBlob(ctx context.Context, d action.Digest, f *os.File) error 
 		return err
 	}
 	if state == verified {
-		src, err := os.Open(s.blobPath(d))
+		src, err := inuse.Open(s.blobPath(d))
 		if err != nil {
 			return err
 		}

@@ -40,15 +40,15 @@ func TestDamagedBlob(t *testing.T) {
 			edit(t, name, func(b []byte) []byte { b[i] ^= 1; return b })
 		}
 	}
-	uses := map[string]func(s *Disk, dst string) error{
-		"Missing": func(s *Disk, _ string) error {
+	uses := map[string]func(t *testing.T, s *Disk, dst string) error{
+		"Missing": func(t *testing.T, s *Disk, _ string) error {
 			missing, err := s.Missing(t.Context(), []action.Digest{d})
 			if len(missing) == 1 {
 				return errors.Join(err, &action.Damaged{What: "blob"})
 			}
 			return err
 		},
-		"Open": func(s *Disk, _ string) error {
+		"Open": func(t *testing.T, s *Disk, _ string) error {
 			r, err := s.Open(t.Context(), d)
 			if err != nil {
 				return err
@@ -57,10 +57,10 @@ func TestDamagedBlob(t *testing.T) {
 			_, err = io.Copy(io.Discard, r)
 			return err
 		},
-		"CopyTo": func(s *Disk, dst string) error {
+		"CopyTo": func(t *testing.T, s *Disk, dst string) error {
 			return s.CopyTo(t.Context(), d, openRoot(t, filepath.Dir(dst)), filepath.Base(dst), false)
 		},
-		"Verify": func(s *Disk, _ string) error {
+		"Verify": func(t *testing.T, s *Disk, _ string) error {
 			r, err := s.Verify(t.Context(), nil)
 			if len(r.Damaged) == 1 {
 				return errors.Join(err, r.Damaged[0])
@@ -76,7 +76,7 @@ func TestDamagedBlob(t *testing.T) {
 				damage(t, s.blobPath(d))
 				dst := filepath.Join(t.TempDir(), "dst")
 				var damaged *action.Damaged
-				if err := f(s, dst); !errors.As(err, &damaged) {
+				if err := f(t, s, dst); !errors.As(err, &damaged) {
 					t.Errorf("it was not noticed: %v", err)
 				}
 				if _, err := os.Lstat(s.blobPath(d)); err == nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/inuse"
 )
 
 // An entry is a file in ac:
@@ -166,7 +167,7 @@ func (s *Disk) PutResult(ctx context.Context, key action.Digest, r *action.Resul
 		if err != nil {
 			// Another process reads the entry and Windows does not replace it. The
 			// same result is as good as ours.
-			if there, readErr := os.ReadFile(s.entryPath(key)); readErr == nil && bytes.Equal(there, entry) {
+			if there, readErr := inuse.ReadFile(s.entryPath(key)); readErr == nil && bytes.Equal(there, entry) {
 				return nil
 			}
 		}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -418,14 +419,14 @@ func (c *checkout) write(ctx context.Context, p string) error {
 		if err := c.root.Symlink(filepath.FromSlash(target), temp); err != nil {
 			return err
 		}
-		return c.root.Rename(temp, p)
+		return inuse.Rename(c.root, temp, p)
 	}
 	f := c.want[p]
 	if err := c.content(ctx, f.Digest, temp, f.Executable); err != nil {
 		_ = c.root.Remove(temp)
 		return err
 	}
-	return c.root.Rename(temp, p)
+	return inuse.Rename(c.root, temp, p)
 }
 
 // content writes a blob of the store, which verifies it on the way.
