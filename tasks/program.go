@@ -64,6 +64,18 @@ func (ps Programs) Add(p Program) Programs {
 	return append(ps, p)
 }
 
+// ProgramsOf returns the programs of the host that a step runs, as far as its stage
+// type knows them by name.
+func ProgramsOf(s *engine.Step) Programs {
+	if l, ok := s.Lister.(interface{ Programs() Programs }); ok {
+		return l.Programs()
+	}
+	return nil
+}
+
+// Programs returns ps: see ProgramsOf.
+func (ps Programs) Programs() Programs { return ps }
+
 // List implements engine.Lister. The facts are sorted by name.
 func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
 	var missing []error

@@ -108,9 +108,12 @@ type createdBundle struct {
 	Volumes   []string `json:"volumes"` // names in To; none for a directory
 	Bootstrap string   `json:"bootstrap"`
 	// BootstrapSHA256 is what people tell each other.
-	BootstrapSHA256 string   `json:"bootstrap_sha256"`
-	Bytes           int64    `json:"bytes"` // of the bundle's blobs
-	Notes           []string `json:"notes"`
+	BootstrapSHA256 string `json:"bootstrap_sha256"`
+	// The script for Windows, if the bundle has an airbuild for it.
+	BootstrapWindows       string   `json:"bootstrap_windows,omitempty"`
+	BootstrapWindowsSHA256 string   `json:"bootstrap_windows_sha256,omitempty"`
+	Bytes                  int64    `json:"bytes"` // of the bundle's blobs
+	Notes                  []string `json:"notes"`
 }
 
 func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (err error) {
@@ -724,17 +727,25 @@ func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string
 			return nil, c.app.bundleError(err)
 		}
 	}
-	script, err := carry.WriteBootstrap(b, to)
+	scripts, err := carry.WriteBootstrap(b, to)
 	if err != nil {
 		return nil, err
 	}
 	c.told.Event, c.told.inspection = "bundle", c.app.inspect(b, false)
-	c.told.To, c.told.Bootstrap, c.told.Bytes, c.told.Volumes = to, filepath.Base(script), b.Root().Carried(), []string{}
+	c.told.To, c.told.Bytes, c.told.Volumes = to, b.Root().Carried(), []string{}
 	for _, f := range files {
 		c.told.Volumes = append(c.told.Volumes, filepath.Base(f))
 	}
-	if c.told.BootstrapSHA256, err = sha256File(script); err != nil {
-		return nil, err
+	for _, script := range scripts {
+		sum, err := sha256File(filepath.Join(to, script))
+		if err != nil {
+			return nil, err
+		}
+		if script == carry.BootstrapWindowsName {
+			c.told.BootstrapWindows, c.told.BootstrapWindowsSHA256 = script, sum
+		} else {
+			c.told.Bootstrap, c.told.BootstrapSHA256 = script, sum
+		}
 	}
 	if !c.app.json() {
 		if err := c.app.writeInspection(b, false); err != nil {
@@ -779,7 +790,12 @@ func (c *creation) report(to string, files []string) error {
 	for _, f := range files {
 		fmt.Fprintf(c.app.out, "  %s\n", filepath.Base(f))
 	}
-	_, err := fmt.Fprintf(c.app.out, "  %s, SHA-256 %s\n\non the other side: sh %s, or airbuild bundle import DIR\n",
-		carry.BootstrapName, c.told.BootstrapSHA256, carry.BootstrapName)
+	fmt.Fprintf(c.app.out, "  %s, SHA-256 %s\n", c.told.Bootstrap, c.told.BootstrapSHA256)
+	start := "sh " + c.told.Bootstrap
+	if script := c.told.BootstrapWindows; script != "" {
+		fmt.Fprintf(c.app.out, "  %s, SHA-256 %s\n", script, c.told.BootstrapWindowsSHA256)
+		start += ", on Windows powershell -ExecutionPolicy Bypass -File " + script
+	}
+	_, err := fmt.Fprintf(c.app.out, "\non the other side: %s, or airbuild bundle import DIR\n", start)
 	return err
 }

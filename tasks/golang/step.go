@@ -44,6 +44,18 @@ func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing,
 	return all, nil
 }
 
+// Programs lists the programs of the host that the step runs: see
+// tasks.ProgramsOf.
+func (ls listers) Programs() tasks.Programs {
+	var all tasks.Programs
+	for _, l := range ls {
+		if progs, ok := l.(tasks.Programs); ok {
+			all = append(all, progs...)
+		}
+	}
+	return all
+}
+
 // identity is the Lister of what every Go step hangs on: which Go it is. It is
 // asked when the step is keyed, so that a plan can be shown without any Go.
 type identity struct{ cfg *Config }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/robustio"
@@ -12,51 +13,84 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 )
 
-// BootstrapName is the file beside a bundle that unpacks it where there is no
-// airbuild yet.
-const BootstrapName = "bootstrap.sh"
+// The files next to a bundle that unpack it on a host without airbuild: for a
+// POSIX shell, and for Windows PowerShell 5.
+const (
+	BootstrapName        = "bootstrap.sh"
+	BootstrapWindowsName = "bootstrap.ps1"
+)
 
-//go:embed bootstrap.sh
-var bootstrapText string
+var (
+	//go:embed bootstrap.sh
+	bootstrapText string
+	//go:embed bootstrap.ps1
+	bootstrapWindowsText string
+)
 
-// Bootstrap is the script for a bundle. It knows the sums of the programs in
-// it, so it hangs on the bundle and on nothing else.
-func Bootstrap(b *bundle.Bundle) ([]byte, error) {
+// Bootstrap is the named script for a bundle. It knows the sums of the programs in
+// it, so it depends on the bundle and on nothing else.
+func Bootstrap(b *bundle.Bundle, script string) ([]byte, error) {
+	name := b.Root().Name
+	if strings.ContainsAny(name, "'\n\\@") {
+		return nil, fmt.Errorf("write %s: the name %q has characters that a shell would take for its own", script, name)
+	}
 	var programs []string
+	for _, p := range carriedPrograms(b) {
+		programs = append(programs, fmt.Sprintf("%s %s %d blobs/sha256/%s", p.host, p.hex, p.size, p.hex))
+	}
+	text := bootstrapText
+	if script == BootstrapWindowsName {
+		text = bootstrapWindowsText
+	}
+	r := strings.NewReplacer("@DIGEST@", b.Digest(), "@NAME@", name, "@PROGRAMS@", strings.Join(programs, "\n"))
+	return []byte(r.Replace(text)), nil
+}
+
+// A carriedProgram is an airbuild in a bundle. The host is as in components' names.
+type carriedProgram struct {
+	host, hex string
+	size      int64
+}
+
+func carriedPrograms(b *bundle.Bundle) []carriedProgram {
+	var out []carriedProgram
 	for _, c := range b.Root().Components {
 		host, ok := strings.CutPrefix(c.Name, Airbuild+"/")
 		if !ok {
 			continue
 		}
 		for f := range b.Files(c.Name) {
-			if !b.Carries(f) {
-				continue
+			if b.Carries(f) {
+				out = append(out, carriedProgram{host, f.Digest.Hex(), f.Digest.Size})
 			}
-			hex := f.Digest.Hex()
-			programs = append(programs, fmt.Sprintf("%s %s %d blobs/sha256/%s", host, hex, f.Digest.Size, hex))
 		}
 	}
-	name := b.Root().Name
-	if strings.ContainsAny(name, "'\n\\@") {
-		return nil, fmt.Errorf("write %s: the name %q has characters that a shell would take for its own", BootstrapName, name)
-	}
-	r := strings.NewReplacer("@DIGEST@", b.Digest(), "@NAME@", name, "@PROGRAMS@", strings.Join(programs, "\n"))
-	return []byte(r.Replace(bootstrapText)), nil
+	return out
 }
 
-// WriteBootstrap writes the script beside a bundle, whole or not at all.
-func WriteBootstrap(b *bundle.Bundle, dir string) (string, error) {
-	text, err := Bootstrap(b)
-	if err != nil {
-		return "", err
+// WriteBootstrap writes the scripts next to a bundle, each whole or not at all, and
+// returns their names: that for POSIX shells always, and first; that for Windows if
+// the bundle carries an airbuild for Windows.
+func WriteBootstrap(b *bundle.Bundle, dir string) ([]string, error) {
+	scripts := []string{BootstrapName}
+	if slices.ContainsFunc(carriedPrograms(b), func(p carriedProgram) bool { return strings.HasPrefix(p.host, "windows-") }) {
+		scripts = append(scripts, BootstrapWindowsName)
+	} else if err := os.Remove(filepath.Join(dir, BootstrapWindowsName)); err != nil && !os.IsNotExist(err) {
+		return nil, fmt.Errorf("remove the script of another bundle: %w", err)
 	}
-	name := filepath.Join(dir, BootstrapName)
-	temp := name + ".tmp"
-	if err := os.WriteFile(temp, text, 0o755); err != nil {
-		return "", fmt.Errorf("write %s: %w", BootstrapName, err)
+	for _, script := range scripts {
+		text, err := Bootstrap(b, script)
+		if err != nil {
+			return nil, err
+		}
+		name := filepath.Join(dir, script)
+		temp := name + ".tmp"
+		if err := os.WriteFile(temp, text, 0o755); err != nil {
+			return nil, fmt.Errorf("write %s: %w", script, err)
+		}
+		if err := robustio.Rename(temp, name); err != nil {
+			return nil, fmt.Errorf("write %s: %w", script, err)
+		}
 	}
-	if err := robustio.Rename(temp, name); err != nil {
-		return "", fmt.Errorf("write %s: %w", BootstrapName, err)
-	}
-	return name, nil
+	return scripts, nil
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 func TestCheckHost(t *testing.T) {
@@ -123,34 +125,162 @@ func TestPrograms(t *testing.T) {
 }
 
 func TestBootstrap(t *testing.T) {
-	c := texts("airbuild/linux-amd64", map[string]string{"airbuild*": "#!/bin/sh\n"})
-	c.Plain = true
-	b := made(t, 1, 0, c, texts(Source, map[string]string{"a": "a"}))
-	dir := t.TempDir()
-	name, err := WriteBootstrap(b, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := action.Of([]byte("#!/bin/sh\n")).Hex()
-	for _, want := range []string{b.Digest(), "bundle='line'", "linux-amd64 " + sum + " 10 blobs/sha256/" + sum} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("no %q in the script", want)
+	linux := texts("airbuild/linux-amd64", map[string]string{"airbuild*": "#!/bin/sh\n"})
+	windows := texts("airbuild/windows-amd64", map[string]string{"airbuild.exe*": "MZ"})
+	linux.Plain, windows.Plain = true, true
+	source := texts(Source, map[string]string{"a": "a"})
+	sum, winSum := action.Of([]byte("#!/bin/sh\n")).Hex(), action.Of([]byte("MZ")).Hex()
+	for _, test := range []struct {
+		components []bundle.Component
+		scripts    []string
+		want       []string
+	}{
+		{[]bundle.Component{linux, source}, []string{"bootstrap.sh"}, []string{"linux-amd64 " + sum + " 10 blobs/sha256/" + sum}},
+		{[]bundle.Component{linux, windows, source}, []string{"bootstrap.sh", "bootstrap.ps1"}, []string{"linux-amd64 " + sum + " 10 blobs/sha256/" + sum, "windows-amd64 " + winSum + " 2 blobs/sha256/" + winSum}},
+	} {
+		b := made(t, 1, 0, test.components...)
+		dir := t.TempDir()
+		scripts, err := WriteBootstrap(b, dir)
+		if err != nil || !slices.Equal(scripts, test.scripts) {
+			t.Fatalf("%q, %v", scripts, err)
+		}
+		for _, script := range scripts {
+			text, err := os.ReadFile(filepath.Join(dir, script))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range append(test.want, b.Digest()) {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("%s: no %q in the script", script, want)
+				}
+			}
+			for _, left := range []string{"@DIGEST@", "@PROGRAMS@", "@NAME@"} {
+				if strings.Contains(string(text), left) {
+					t.Errorf("%s: %s is left", script, left)
+				}
+			}
+		}
+		if entries, err := os.ReadDir(dir); err != nil || len(entries) != len(scripts) {
+			t.Errorf("left: %v, %v", entries, err)
+		}
+		if sh, err := exec.LookPath("sh"); err == nil {
+			if out, err := exec.Command(sh, "-n", filepath.Join(dir, "bootstrap.sh")).CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, out)
+			}
 		}
 	}
-	if strings.Contains(string(text), "@DIGEST@") || strings.Contains(string(text), "@PROGRAMS@") {
-		t.Error("a placeholder is left")
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("left: %v, %v", entries, err)
-	}
-	if sh, err := exec.LookPath("sh"); err == nil {
-		if out, err := exec.Command(sh, "-n", name).CombinedOutput(); err != nil {
-			t.Errorf("%v: %s", err, out)
+}
+
+// Windows PowerShell 5 takes a script without a byte order mark for one in the
+// code page of the host, and does not know what later versions brought. Nothing here
+// executes the script.
+func TestBootstrapWindowsIsForPowerShell5(t *testing.T) {
+	for i, line := range strings.Split(bootstrapWindowsText, "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return r > '~' || r < ' ' }) {
+			t.Errorf("line %d has a character that is not printable ASCII: %q", i+1, line)
 		}
+	}
+	code := powerShellCode(t, bootstrapWindowsText)
+	for _, later := range []string{"&&", "||", "??", "?.", " ? ", "-AsByteStream", "-Parallel", "$IsWindows", "Join-String", "ForEach-Object -Parallel"} {
+		if strings.Contains(code, later) {
+			t.Errorf("%q is of a later PowerShell", later)
+		}
+	}
+	// Every command is one that PowerShell 5 has, or a function of the script.
+	known := []string{"Set-StrictMode", "New-Object", "New-Item", "Join-Path", "Test-Path", "Get-ChildItem", "Sort-Object", "Get-FileHash", "Remove-Item", "Out-Null", "Write-Output"}
+	verb := regexp.MustCompile(`\b[A-Z][a-z]+-[A-Z][A-Za-z]+\b`)
+	for _, m := range regexp.MustCompile(`(?m)^function ([A-Za-z-]+) \{$`).FindAllStringSubmatch(code, -1) {
+		known = append(known, m[1])
+	}
+	if len(known) < 14 {
+		t.Errorf("functions were not found: %q", known)
+	}
+	for _, name := range verb.FindAllString(code, -1) {
+		if !slices.Contains(known, name) {
+			t.Errorf("is %s a command of PowerShell 5?", name)
+		}
+	}
+	// Every variable is assigned, a parameter, or PowerShell's own.
+	assigned := regexp.MustCompile(`(?m)(?:^|[(\s])(?:\[[\w.\[\]]+\] )?\$(\w+)(?: \+?-?=|,|\)| in )`)
+	has := map[string]bool{"true": true, "false": true, "_": true, "PID": true, "PSScriptRoot": true, "PSCommandPath": true, "LASTEXITCODE": true, "ExecutionContext": true, "env": true, "AllowUnsigned": true}
+	for _, m := range assigned.FindAllStringSubmatch(code, -1) {
+		has[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`\$\{?(\w+)`).FindAllStringSubmatch(bootstrapWindowsText[strings.Index(bootstrapWindowsText, "#>"):], -1) {
+		if !has[m[1]] {
+			t.Errorf("$%s is not assigned", m[1])
+		}
+	}
+}
+
+// powerShellCode checks that brackets and quotes of a script pair, and returns it
+// without comments and the text of strings.
+func powerShellCode(t *testing.T, script string) string {
+	t.Helper()
+	var code strings.Builder
+	var open []byte
+	cut := func(from, end string) {
+		_, rest, ok := strings.Cut(script[len(from):], end)
+		if !ok {
+			t.Fatalf("%s has no end: %.40q", from, script)
+		}
+		script = rest
+	}
+	for script != "" {
+		switch c := script[0]; {
+		case strings.HasPrefix(script, "<#"):
+			cut("<#", "#>")
+		case strings.HasPrefix(script, "@'\n"):
+			cut("@'\n", "\n'@")
+			code.WriteString("''")
+		case c == '#':
+			cut("#", "\n")
+			code.WriteByte('\n')
+		case c == '\'' || c == '"':
+			cut(string(c), string(c))
+			code.WriteString("''")
+		case strings.IndexByte("([{", c) >= 0:
+			open = append(open, c+1+(c>>6)) // ( ) are neighbours; [ ] and { } are not
+			code.WriteByte(c)
+			script = script[1:]
+		case strings.IndexByte(")]}", c) >= 0:
+			if len(open) == 0 || open[len(open)-1] != c {
+				t.Fatalf("%q closes nothing: %.40q", c, script)
+			}
+			open = open[:len(open)-1]
+			code.WriteByte(c)
+			script = script[1:]
+		default:
+			code.WriteByte(c)
+			script = script[1:]
+		}
+	}
+	if len(open) > 0 {
+		t.Fatalf("not closed: %q", open)
+	}
+	return code.String()
+}
+
+func TestUnfit(t *testing.T) {
+	step := func(name string, l engine.Lister, argv ...string) Made {
+		return Made{Step: &engine.Step{Name: name, Stage: name, Lister: l, Command: action.Command{Arguments: argv}}}
+	}
+	steps := []Made{
+		step("gen", tasks.Programs{{Name: "sh", Path: "/bin/sh"}, {Name: "jq"}}, "sh", "-c", "x"),
+		step("docs", tasks.Programs{{Name: "sh", Path: "/bin/sh"}, {Name: "tar", Path: "/bin/tar"}, {Name: "go", Path: "/go/bin/go"}}, "airbuild:sh", "1", "sh x"),
+		step("own", nil, "./gen.sh"),
+		step("own2", nil, "tools/gen.EXE"),
+		step("sums", nil, "airbuild:checksum", "1"),
+	}
+	if notes := Unfit("linux/arm64", steps); len(notes) > 0 {
+		t.Errorf("%q", notes)
+	}
+	if notes := Unfit("windows/amd64", steps[3:]); len(notes) > 0 {
+		t.Errorf("%q", notes)
+	}
+	notes := Unfit("windows/amd64", steps)
+	if len(notes) != 2 || !strings.Contains(notes[0], "does not come with sh (gen, docs): install") || !strings.Contains(notes[1], "does not start ./gen.sh (own): ") {
+		t.Errorf("%q", notes)
 	}
 }
 

@@ -146,6 +146,11 @@ func (g *gathering) programs(context.Context) error {
 		}
 	}
 	g.Components = append(g.Components, cs...)
+	for _, host := range g.Hosts {
+		for _, note := range Unfit(host, g.Made) {
+			g.note("%s", note)
+		}
+	}
 	return nil
 }
 
