@@ -40,6 +40,12 @@ variable "packages" {
   description = "The main packages; if not set, all of the module that are not internal"
 }
 
+variable "names" {
+  type        = map(string)
+  default     = {}
+  description = "What binaries are called, by package, where the folder's name will not do: two would be called alike"
+}
+
 variable "files" {
   type        = list(string)
   default     = ["LICENSE*", "README*"]
@@ -86,7 +92,7 @@ include "go_check.hcl" {}
 
 locals {
   # Binaries by name: a package is called after its folder.
-  mains = { for p in var.packages : (p == "." ? var.name : element(split("/", p), -1)) => p }
+  mains = { for p in var.packages : lookup(var.names, p, p == "." ? var.name : element(split("/", p), -1)) => p }
 }
 
 stage "go_vendor" "vendor" {

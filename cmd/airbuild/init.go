@@ -1,21 +1,29 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	goversion "go/version"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/starter"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang"
 )
 
 func (a *app) initCommand() *cobra.Command {
@@ -56,6 +64,12 @@ func (a *app) init(ctx context.Context, force bool) error {
 	}
 	_, err = source.Read(ctx, root, []string{"describe"}, source.Options{})
 	facts.Identity = err == nil
+	if err := a.askNames(ctx, facts); err != nil {
+		return err
+	}
+	if err := a.pinGo(root, facts); err != nil {
+		return err
+	}
 	// Formatted, for the alignment of what depends on the project's names.
 	text, diags := dsl.Format(facts.File(), name)
 	if diags.HasErrors() {
@@ -69,6 +83,88 @@ func (a *app) init(ctx context.Context, force bool) error {
 		return err
 	}
 	return a.tellInit(name, root, facts)
+}
+
+// binaryName is what a binary may be called on every host.
+var binaryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+
+// askNames asks on a terminal what binaries are to be called that would be called
+// alike. Without a terminal they have the names that are proposed.
+func (a *app) askNames(ctx context.Context, f *starter.Facts) error {
+	twins := f.Twins()
+	in, ok := a.in.(*os.File)
+	if len(twins) == 0 || !ok || !term.IsTerminal(int(in.Fd())) {
+		return nil
+	}
+	fmt.Fprintln(a.err, "These main packages would have binaries of the same name. An empty line takes the name in brackets.")
+	lines := readLines(in)
+	for _, pkg := range twins {
+		for {
+			fmt.Fprintf(a.err, "name of the binary of %s [%s]: ", ui.OneLine(pkg), f.Binary(pkg))
+			var line string
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case line, ok = <-lines:
+			}
+			if !ok {
+				return usageError("init: no answer; nothing was written")
+			}
+			name := cmp.Or(strings.TrimSpace(line), f.Binary(pkg))
+			taken := slices.IndexFunc(f.Mains, func(other string) bool { return other != pkg && f.Binary(other) == name })
+			switch {
+			case !binaryName.MatchString(name):
+				fmt.Fprintf(a.err, "%q is not a file name for a binary\n", name)
+				continue
+			case taken >= 0:
+				fmt.Fprintf(a.err, "the binary of %s is called so\n", f.Mains[taken])
+				continue
+			}
+			f.SetName(pkg, name)
+			break
+		}
+	}
+	return nil
+}
+
+// readLines reads lines until the end. The goroutine ends with the program if
+// nobody takes them.
+func readLines(r io.Reader) <-chan string {
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for sc := bufio.NewScanner(r); sc.Scan(); {
+			lines <- sc.Text()
+		}
+	}()
+	return lines
+}
+
+// pinGo finds the version that a toolchain block is to pin: that of a toolchain
+// line, or of a go line that is newer than the Go on PATH, where that version is
+// used. The go command would use a newer Go too; so does a constraint.
+func (a *app) pinGo(root string, f *starter.Facts) error {
+	dirs := f.Modules
+	if dirs == nil {
+		dirs = []string{"."}
+	}
+	r, err := golang.Required(root, dirs, a.lookupEnv)
+	if err != nil || r.Version == "" {
+		return err
+	}
+	path, err := golang.FindToolchain("", a.lookupEnv, exec.LookPath)
+	newer := err != nil || goversion.Compare(path.Version, r.Version) < 0
+	if !strings.HasPrefix(r.Line, "toolchain ") && !newer {
+		return nil
+	}
+	number := strings.TrimPrefix(r.Version, "go")
+	f.Asked, f.Go = r.String(), ">= "+number
+	if tc, err := golang.ChooseToolchain(r, a.lookupEnv, exec.LookPath); err == nil && newer {
+		f.Go = strings.TrimPrefix(tc.Version, "go") // as a run without the block would
+	} else if _, err := golang.FindToolchain(number, a.lookupEnv, exec.LookPath); err == nil || newer {
+		f.Go = number
+	}
+	return nil
 }
 
 // insideModule reports whether a folder above is a module or a workspace.
@@ -108,8 +204,13 @@ func (a *app) tellInit(name, root string, f *starter.Facts) error {
 	if len(f.Helpers) > 0 {
 		text += "left out, as examples or tools of the project: " + strings.Join(f.Helpers, ", ") + "\n"
 	}
-	if len(f.Left) > 0 {
-		text += "left out, because their binaries would be called like others: " + strings.Join(f.Left, ", ") + "; to build one too, add a go_build stage with an output of its own\n"
+	for _, pkg := range f.Mains {
+		if binary, ok := f.Names[pkg]; ok {
+			text += fmt.Sprintf("the binary of %s is called %s, because another binary has its folder's name; to change that, edit names in %s\n", pkg, binary, name)
+		}
+	}
+	if f.Go != "" {
+		text += fmt.Sprintf("pinned Go %s: %s\n", f.Go, f.Asked)
 	}
 	text += "next: " + next + "\n"
 	if len(f.Mains) > 0 && exists(filepath.Join(root, ".git")) && !ignoresDist(root) {

@@ -15,14 +15,19 @@ import (
 
 // Facts are what a first Airbuildfile depends on.
 type Facts struct {
-	Name     string   // of the module or, in a workspace, of its folder
-	Mains    []string // main packages as the go command takes them: ".", "./cmd/yq"
-	Modules  []string // folders of modules, where the project's own is none; else nil
-	Nested   bool     // there is no go.work: the go command sees a module from its folder only
-	Left     []string // main packages whose binary would be called like another's
+	Name    string   // of the module or, in a workspace, of its folder
+	Mains   []string // main packages as the go command takes them: ".", "./cmd/yq"
+	Modules []string // folders of modules, where the project's own is none; else nil
+	Nested  bool     // there is no go.work: the go command sees a module from its folder only
+	// Names are those of binaries that would be called like another one: by main
+	// package, in place of its folder's name.
+	Names    map[string]string
 	Helpers  []string // main packages that are examples or tools of the project's own
 	Stamp    string   // the variable of the programs that holds the version; "" for none
 	Identity bool     // git, or a source.json, says what the source is
+	// Go is the version that the file pins, or a constraint, and Asked the line
+	// that asks for it: "toolchain go1.27.3 in go.mod". Empty for none.
+	Go, Asked string
 }
 
 // A NoModule says that there is neither a go.mod nor a go.work.
@@ -61,7 +66,7 @@ func Look(fsys fs.FS, folder string) (*Facts, error) {
 		f.mainsOf(fsys)
 	}
 	f.leaveHelpers()
-	f.leaveTwins()
+	f.nameTwins()
 	f.Stamp = f.findStamp(fsys)
 	return f, nil
 }
@@ -141,23 +146,68 @@ func workspace(fsys fs.FS) ([]string, error) {
 	return slices.Compact(modules), nil
 }
 
-// leaveTwins takes out main packages whose binary would be called like that of
-// an earlier one.
-func (f *Facts) leaveTwins() {
-	taken := map[string]bool{}
-	f.Mains = slices.DeleteFunc(f.Mains, func(pkg string) bool {
-		name := f.binary(pkg)
-		if taken[name] {
-			f.Left = append(f.Left, pkg)
-			return true
+// Twins are the main packages whose binaries would be called alike by their
+// folders' names, in their order.
+func (f *Facts) Twins() []string {
+	count := map[string]int{}
+	for _, pkg := range f.Mains {
+		count[f.folderName(pkg)]++
+	}
+	var twins []string
+	for _, pkg := range f.Mains {
+		if count[f.folderName(pkg)] > 1 {
+			twins = append(twins, pkg)
 		}
-		taken[name] = true
-		return false
-	})
+	}
+	return twins
 }
 
-// binary is what the binary of a main package is called.
-func (f *Facts) binary(pkg string) string {
+// nameTwins gives binaries that would be called alike names of their own: the
+// first keeps it, and the others get the names of the folders above before it.
+func (f *Facts) nameTwins() {
+	taken := map[string]bool{}
+	for _, pkg := range f.Mains {
+		taken[f.folderName(pkg)] = true
+	}
+	first := map[string]bool{}
+	for _, pkg := range f.Twins() {
+		name := f.folderName(pkg)
+		if !first[name] {
+			first[name] = true
+			continue
+		}
+		dirs := strings.Split(strings.TrimPrefix(pkg, "./"), "/")
+		for i := len(dirs) - 2; i >= 0 && taken[name]; i-- {
+			name = dirs[i] + "-" + name
+		}
+		for n := 2; taken[name]; n++ {
+			name = fmt.Sprintf("%s-%d", f.folderName(pkg), n)
+		}
+		taken[name] = true
+		f.SetName(pkg, name)
+	}
+}
+
+// SetName gives the binary of a main package another name than its folder's.
+func (f *Facts) SetName(pkg, name string) {
+	if f.Names == nil {
+		f.Names = map[string]string{}
+	}
+	if f.Names[pkg] = name; name == f.folderName(pkg) {
+		delete(f.Names, pkg)
+	}
+}
+
+// Binary is what the binary of a main package is called.
+func (f *Facts) Binary(pkg string) string {
+	if name, ok := f.Names[pkg]; ok {
+		return name
+	}
+	return f.folderName(pkg)
+}
+
+// folderName is what a binary is called by default.
+func (f *Facts) folderName(pkg string) string {
 	if pkg == "." {
 		return f.Name
 	}
@@ -232,8 +282,21 @@ func (f *Facts) version(w *writer) {
 	w.line("}")
 }
 
+// toolchain pins Go where the module asks for a version.
+func (f *Facts) toolchain(w *writer) {
+	if f.Go == "" {
+		return
+	}
+	w.line("")
+	w.line("# Required by %s.", f.Asked)
+	w.line("toolchain \"go\" {")
+	w.line("  version = %s", quote(f.Go))
+	w.line("}")
+}
+
 // readyMade is the file of a project that is one module.
 func (f *Facts) readyMade(w *writer) {
+	f.toolchain(w)
 	if len(f.Mains) > 0 {
 		f.version(w)
 	}
@@ -253,18 +316,25 @@ func (f *Facts) readyMade(w *writer) {
 	if f.Stamp != "" && f.Stamp != defaultStamp {
 		w.line("  stamp = %s", quote(f.Stamp))
 	}
-	if len(f.Mains) > 1 || f.Left != nil || f.Helpers != nil {
+	if len(f.Mains) > 1 || f.Helpers != nil {
 		f.left(w)
 		w.list("  ", "packages", f.Mains)
+	}
+	if len(f.Names) > 0 {
+		w.line("  # Binaries that would be called like another one.")
+		w.line("  names = {")
+		for _, pkg := range f.Mains {
+			if name, ok := f.Names[pkg]; ok {
+				w.line("    %s = %s", quote(pkg), quote(name))
+			}
+		}
+		w.line("  }")
 	}
 	w.list("  ", "platforms", platforms[:])
 	w.line("}")
 }
 
 func (f *Facts) left(w *writer) {
-	for _, pkg := range f.Left {
-		w.line("  # %s is left out: its binary would be called like another one.", quote(pkg))
-	}
 	for _, pkg := range f.Helpers {
 		w.line("  # %s is left out: an example or a tool of the project.", quote(pkg))
 	}
@@ -274,6 +344,7 @@ func (f *Facts) left(w *writer) {
 // so that each module can be checked in its own folder.
 func (f *Facts) spelledOut(w *writer) {
 	w.line("# Every block is described in docs/airbuildfile.md.")
+	f.toolchain(w)
 	if len(f.Mains) > 0 {
 		w.line("")
 		w.line("variable \"version\" {")
@@ -295,11 +366,11 @@ func (f *Facts) spelledOut(w *writer) {
 		w.line("  mains = {")
 		for _, pkg := range f.Mains {
 			if !f.Nested {
-				w.line("    %s = %s", quote(f.binary(pkg)), quote(pkg))
+				w.line("    %s = %s", quote(f.Binary(pkg)), quote(pkg))
 				continue
 			}
 			module, inside := f.moduleOf(pkg)
-			w.line("    %s = { module = %s, package = %s }", quote(f.binary(pkg)), quote(module), quote(inside))
+			w.line("    %s = { module = %s, package = %s }", quote(f.Binary(pkg)), quote(module), quote(inside))
 		}
 		w.line("  }")
 	}

@@ -25,13 +25,15 @@ func TestLook(t *testing.T) {
 		fsys    fstest.MapFS
 		mains   string
 		modules string
-		left    string
+		names   string
 	}{
 		{"one main", project("go.mod", "module ex.com/tool/v2\n", "main.go", main), ".", "", ""},
 		{"several", project("go.mod", "module ex.com/x\n", "cmd/b/b.go", main, "cmd/a/a.go", main, "lib/lib.go", "package lib\n",
 			"vendor/v/v.go", main, "testdata/t/t.go", main, "_old/o.go", main, "dist/d/d.go", main), "./cmd/a ./cmd/b", "", ""},
-		{"twins", project("go.mod", "module ex.com/x\n", "a/run/m.go", main, "b/run/m.go", main), "./a/run", "", "./b/run"},
-		{"twin of the root", project("go.mod", "module ex.com/x\n", "m.go", main, "cmd/x/m.go", main), ".", "", "./cmd/x"},
+		{"twins", project("go.mod", "module ex.com/x\n", "a/run/m.go", main, "b/run/m.go", main), "./a/run ./b/run", "", "./b/run=b-run"},
+		{"twin of the root", project("go.mod", "module ex.com/x\n", "m.go", main, "cmd/x/m.go", main), ". ./cmd/x", "", "./cmd/x=cmd-x"},
+		{"a name that is taken", project("go.mod", "module ex.com/x\n", "a/run/m.go", main, "b/run/m.go", main, "c/b-run/m.go", main, "c/b/run/m.go", main),
+			"./a/run ./b/run ./c/b-run ./c/b/run", "", "./b/run=run-2 ./c/b/run=c-b-run"},
 		{"a library", project("go.mod", "module ex.com/x\n", "x.go", "package x\n"), "", "", ""},
 		{"helpers", project("go.mod", "module ex.com/x\n", "cmd/a/a.go", main, "tools/a/a.go", main, "examples/e/e.go", main, "scripts/s.go", main), "./cmd/a", "", ""},
 		{"nothing but helpers", project("go.mod", "module ex.com/x\n", "tools/a/a.go", main), "./tools/a", "", ""},
@@ -46,8 +48,14 @@ func TestLook(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
 		}
-		if m, w, l := strings.Join(f.Mains, " "), strings.Join(f.Modules, " "), strings.Join(f.Left, " "); m != tt.mains || w != tt.modules || l != tt.left {
-			t.Errorf("%s: mains %q, modules %q, left %q", tt.name, m, w, l)
+		var names []string
+		for _, pkg := range f.Mains {
+			if n, ok := f.Names[pkg]; ok {
+				names = append(names, pkg+"="+n)
+			}
+		}
+		if m, w, n := strings.Join(f.Mains, " "), strings.Join(f.Modules, " "), strings.Join(names, " "); m != tt.mains || w != tt.modules || n != tt.names {
+			t.Errorf("%s: mains %q, modules %q, names %q", tt.name, m, w, n)
 		}
 	}
 }
@@ -69,8 +77,8 @@ func TestFile(t *testing.T) {
 		{Name: "x"},
 		{Name: "x", Mains: []string{"."}},
 		{Name: "x", Mains: []string{"."}, Identity: true},
-		{Name: "x", Mains: []string{"./a", odd}, Left: []string{"./b/a"}, Identity: true},
-		{Name: "x", Modules: []string{"app", "lib"}, Mains: []string{"./app", odd}, Left: []string{"./b/app"}},
+		{Name: "x", Mains: []string{"./a", odd}, Names: map[string]string{odd: "b"}, Identity: true},
+		{Name: "x", Modules: []string{"app", "lib"}, Mains: []string{"./app", odd}, Names: map[string]string{odd: "b-app"}, Go: "1.27.3", Asked: "toolchain go1.27.3 in go.work"},
 		{Name: "x", Modules: []string{"lib"}, Identity: true},
 		{Name: "x", Modules: []string{"a", "a/in"}, Nested: true, Mains: []string{"./a", "./a/in/cmd/b"}, Stamp: "main.Version", Identity: true},
 		{Name: "x", Mains: []string{"./cmd/a"}, Helpers: []string{"./tools/a"}, Stamp: "ex.com/x/internal/version.Version", Identity: true},
