@@ -176,6 +176,9 @@ type Listing struct {
 type Unseen struct {
 	Part   string
 	Digest action.Digest // of all that the cache does not see; zero if it is not known
+	// Checks: how the part is compiled does not depend on it, but what the program
+	// found when it checked the part does, such as go vet.
+	Checks bool
 }
 
 // Files is the workspace as a Lister sees it. Paths are slash-separated and

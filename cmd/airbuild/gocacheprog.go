@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -36,12 +37,17 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	reports := f.String("report", "", "the directory for the report")
 	ambient := f.String("ambient", "", "the user's own GOCACHE")
 	salts := f.String("salts", "", "what tells entries of this step apart")
+	checks := f.String("checks", "", "what tells apart what go vet found")
 	paranoid := f.Bool("paranoid", false, "read every object that is used")
 	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {
 		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", goCacheProg)
 		return exitUsage
 	}
 	apart, err := gocache.ParseSalts(*salts)
+	checked, err2 := gocache.ParseSalts(*checks)
+	if err = errors.Join(err, err2); err == nil && len(checked) > 1 {
+		err = errors.New("-checks: want one salt")
+	}
 	if err != nil {
 		fmt.Fprintf(errOut, "airbuild: %v\n", err)
 		return exitUsage
@@ -53,6 +59,9 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 		end = func(*gocache.Report) error { return nil }
 	}
 	srv := &gocache.Server{Dir: *dir, Ambient: *ambient, Salts: apart, Temp: os.Getenv("GOTMPDIR")}
+	if len(checked) > 0 {
+		srv.Checks = checked[0]
+	}
 	if s, err := store.Open(*dir); err != nil {
 		srv.Note(err.Error())
 	} else {

@@ -49,6 +49,9 @@ func (s *Server) adopt(ctx context.Context, id ActionID) (e Entry, ok bool) {
 		return e, false
 	}
 	e.Kind = kindOf(head)
+	if s.checked(e) {
+		return e, false
+	}
 	if len(s.Salts) > 0 && e.Kind != Index && !goOnly(s.Store.BlobFile(e.Object)) {
 		return e, false
 	}

@@ -153,12 +153,15 @@ func (c *Cache) environ(use *session, env []string) ([]string, error) {
 	if list := use.salts.list(); list != nil {
 		args = append(args, "-salts", FormatSalts(list))
 	}
+	if use.salts != nil && use.salts.checks != (Salt{}) {
+		args = append(args, "-checks", FormatSalts([]Salt{use.salts.checks}))
+	}
 	line, err := quote(args)
 	if err != nil {
 		return nil, err
 	}
 	more := []string{"GOCACHEPROG=" + line, "GOCACHE=" + placeDir(c.Dir)}
-	if use.salts != nil {
+	if use.salts.list() != nil {
 		// In GOFLAGS: a flag of the command line would be in the key.
 		graph, err := quote([]string{"-debug-actiongraph=" + filepath.Join(dir, graphName)})
 		if err != nil {
@@ -283,7 +286,7 @@ func (c *Cache) recordUse(ctx context.Context, p *engine.Prepared, use *session,
 		}
 	}
 	var err error
-	if use.salts != nil {
+	if use.salts.list() != nil {
 		var plain []ActionID
 		plain, err = use.salts.share(ctx, c.Store, use.dir, apart)
 		rec.ids = append(rec.ids, plain...)

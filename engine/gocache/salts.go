@@ -33,6 +33,10 @@ import (
 // a package with such files under the salt of these files alone. All other
 // entries (facts of vet, results of tests) keep the salt of the step.
 //
+// go vet reads files that are excluded on the platform, and its ids do not know them
+// either (engine.Unseen.Checks). What it found is kept under a salt of its own, for the
+// whole step; compiled packages are not concerned.
+//
 // The user's own GOCACHE knows no salts: of it only packages that consist of Go
 // alone are used, and nothing is put there.
 
@@ -41,6 +45,8 @@ import (
 type salts struct {
 	step  Salt
 	parts map[string]Salt // by package; the zero Salt is of one that nobody may share
+	// checks is for what go vet found; zero if its ids say all.
+	checks Salt
 }
 
 // maxParts is how many salts of parts are looked up for each ActionID.
@@ -51,8 +57,14 @@ func newSalts(unseen []engine.Unseen) *salts {
 		return nil
 	}
 	s := &salts{parts: map[string]Salt{}}
-	all := sha256.New()
+	all, checks := sha256.New(), sha256.New()
+	checked := false
 	for _, u := range unseen {
+		if u.Checks {
+			fmt.Fprintf(checks, "%q %s\n", u.Part, u.Digest)
+			checked = true
+			continue
+		}
 		if u.Digest.IsZero() {
 			var once Salt
 			rand.Read(once[:])
@@ -64,13 +76,19 @@ func newSalts(unseen []engine.Unseen) *salts {
 		s.parts[u.Part] = salt
 		all.Write(salt[:])
 	}
-	s.step = Salt(all.Sum(nil))
+	if len(s.parts) > 0 {
+		s.step = Salt(all.Sum(nil))
+	}
+	if checked {
+		checks.Write(s.step[:])
+		s.checks = Salt(checks.Sum(nil))
+	}
 	return s
 }
 
 // list is what a Server gets: first the step's salt.
 func (s *salts) list() []Salt {
-	if s == nil {
+	if s == nil || len(s.parts) == 0 {
 		return nil
 	}
 	list := []Salt{s.step}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ type Server struct {
 	// step: what is put goes under the first. Empty for a step whose ActionIDs
 	// say all.
 	Salts []Salt
+	// Checks is the salt of what go vet found, if its ActionIDs do not say all: such
+	// an entry counts only under it.
+	Checks Salt
 	// Temp is where objects go that the store does not take, for as long as
 	// the go command runs. Empty means the system's place.
 	Temp string
@@ -44,6 +48,8 @@ type Server struct {
 	damaged int
 	temp    string // the directory in Temp, when there is one
 	temps   int
+
+	lists map[ActionID]bool // ids under which the go command keeps lists of files
 
 	linked bool // go commands are told objects below placeDir
 }
@@ -74,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, in io.Reader, out io.Writer, end fun
 	if s.Now == nil {
 		s.Now = time.Now
 	}
-	s.touched = map[ActionID]use{}
+	s.touched, s.lists = map[ActionID]use{}, map[ActionID]bool{}
 	s.linked = hasPlace(s.Dir)
 	c := &conversation{s: s, w: &writer{w: bufio.NewWriter(out)}, slots: make(chan struct{}, maxGets)}
 	bye, err := c.run(ctx, newReader(in))
@@ -165,6 +171,7 @@ func (s *Server) get(ctx context.Context, q *request) (r *response) {
 	if err != nil || s.Store == nil {
 		return miss
 	}
+	s.expect(id)
 	e, salt, ok := s.findAny(ctx, id)
 	if !ok {
 		if e, ok = s.adopt(ctx, id); !ok {
@@ -187,16 +194,50 @@ func (s *Server) file(object action.Digest) string {
 // findAny looks for an entry that always holds, and then for one that holds for
 // this step.
 func (s *Server) findAny(ctx context.Context, id ActionID) (e Entry, salt Salt, ok bool) {
-	if e, ok = s.find(ctx, id, salt); ok {
-		return e, salt, true
-	}
-	for _, salt := range s.Salts {
-		if e, ok = s.find(ctx, id, salt); ok {
+	for _, salt := range append([]Salt{{}}, s.Salts...) {
+		if e, ok = s.find(ctx, id, salt); ok && !s.checked(e) {
 			return e, salt, true
+		}
+	}
+	if s.Checks != (Salt{}) {
+		if e, ok = s.find(ctx, id, s.Checks); ok {
+			return e, s.Checks, true
 		}
 	}
 	return e, salt, false
 }
+
+// expect notes under which id the go command will keep the list of the files of a
+// package that has the ActionID id (Subkey in cmd/go/internal/cache).
+func (s *Server) expect(id ActionID) {
+	if s.Checks == (Salt{}) {
+		return
+	}
+	list := ActionID(sha256.Sum256(slices.Concat([]byte("subkey:"), id[:], []byte("srcfiles"))))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lists[list] = true
+}
+
+// checked reports whether an entry, whose object is in the store, counts only under
+// Checks. What go vet found has no form to know it by, so that is everything but what
+// is known: packages, indexes, lists of files, and the sources that cgo makes.
+func (s *Server) checked(e Entry) bool {
+	if s.Checks == (Salt{}) || e.Kind != Other {
+		return false
+	}
+	s.mu.Lock()
+	list := s.lists[e.ID]
+	s.mu.Unlock()
+	if list {
+		return false
+	}
+	head, err := readHead(s.Store.BlobFile(e.Object))
+	return err != nil || !bytes.HasPrefix(head, []byte(cgoHead))
+}
+
+// cgoHead is how a file that cgo makes begins, as far as readHead reads.
+const cgoHead = "// Code generate"
 
 // find looks an entry up in the store. An entry counts only with its object,
 // verified.
@@ -240,7 +281,7 @@ func (c *conversation) put(ctx context.Context, q *request, body *bodyReader) (r
 	head := &headReader{r: src}
 	err = s.store(ctx, head, &e)
 	if err == nil {
-		s.touch(e, use{put: true, apart: s.saltFor(e.Kind) != (Salt{})})
+		s.touch(e, use{put: true, apart: s.saltFor(e) != (Salt{})})
 		return &response{ID: q.ID, DiskPath: s.file(e.Object)}
 	}
 	var changed *changedError
@@ -300,12 +341,15 @@ func (s *Server) store(ctx context.Context, body *headReader, e *Entry) error {
 		return &changedError{e.Object, got}
 	}
 	e.Kind = kindOf(body.head)
-	return s.Store.PutResult(ctx, keyOf(e.ID, s.saltFor(e.Kind)), e.result())
+	return s.Store.PutResult(ctx, keyOf(e.ID, s.saltFor(*e)), e.result())
 }
 
 // saltFor is the salt under which an object is put.
-func (s *Server) saltFor(k Kind) Salt {
-	if len(s.Salts) == 0 || k == Index {
+func (s *Server) saltFor(e Entry) Salt {
+	switch {
+	case s.checked(e):
+		return s.Checks
+	case len(s.Salts) == 0 || e.Kind == Index:
 		return Salt{}
 	}
 	return s.Salts[0]

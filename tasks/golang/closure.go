@@ -41,6 +41,7 @@ type closure struct {
 	Patterns []string
 	Test     bool   // the tests of the packages too
 	Data     bool   // with Test: what tests may read beside what is compiled
+	Vetted   bool   // go vet looks at the packages, by itself or before their tests
 	Profiles bool   // default.pgo of main packages
 	Proxy    string // a go_download tree, project-relative, or ""
 	Dist     string // the output directory, which is no part of any package
@@ -288,6 +289,9 @@ func (g *gatherer) add(ctx context.Context, p *goPackage) error {
 	for _, f := range p.sources(tested) {
 		g.input(land, name, f, true)
 	}
+	if tested && g.c.Vetted {
+		g.excluded(name, p)
+	}
 	for _, f := range slices.Concat(p.IgnoredGoFiles, p.IgnoredOtherFiles) {
 		if !path.IsAbs(f) && (tested || !strings.HasSuffix(f, "_test.go")) && !p.notRead[filepath.Join(p.Dir, f)] {
 			g.depends[path.Join(name, f)] = true
@@ -308,6 +312,27 @@ func (g *gatherer) add(ctx context.Context, p *goPackage) error {
 		g.testFiles(land, name, p.Module)
 	}
 	return g.native(ctx, land, name, p)
+}
+
+// excluded tells Go's cache what go vet reads of a package besides what is compiled:
+// files that are excluded on the platform, whose build constraints it checks. The id
+// under which the go command keeps what vet found is made of the compiled files only.
+func (g *gatherer) excluded(name string, p *goPackage) {
+	files := slices.Sorted(slices.Values(slices.Concat(p.IgnoredGoFiles, p.IgnoredOtherFiles)))
+	if len(files) == 0 {
+		return
+	}
+	var text []byte
+	for _, f := range files {
+		at := path.Join(name, f)
+		d, err := g.files.Digest(at)
+		if err != nil {
+			continue // vet cannot read it either
+		}
+		g.depends[at] = true
+		text = fmt.Appendf(text, "%q %s\n", f, d)
+	}
+	g.unseen = append(g.unseen, engine.Unseen{Part: p.ImportPath, Digest: action.Of(text), Checks: true})
 }
 
 // testMain reports whether p is a generated test program.

@@ -68,7 +68,7 @@ func (t *test) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s.Sealed = b.Meta.SandboxMode != "workspace" && !c.module.Outside
 	tasks.SetOutputs(s, outputs, nil)
 	addRefs(s, b, "cover", "modules")
-	c.closure.Test, c.closure.Data = true, true
+	c.closure.Test, c.closure.Data, c.closure.Vetted = true, true, true
 	// Packages that are measured but neither tested nor imported count too.
 	c.closure.Patterns = append(c.closure.Patterns, measured(b)...)
 	addLister(s, c.closure)

@@ -45,7 +45,10 @@ type record struct {
 }
 
 // An unseenPart is an engine.Unseen: the digest as its hash and size.
-type unseenPart struct{ P, D string }
+type unseenPart struct {
+	P, D string
+	C    bool `json:",omitempty"`
+}
 
 type fileStamp struct{ P, D string }
 
@@ -83,7 +86,7 @@ func (r *record) listing() engine.Listing {
 	}
 	for _, u := range r.Unseen {
 		d, _ := action.ParseDigest(u.D)
-		l.Unseen = append(l.Unseen, engine.Unseen{Part: u.P, Digest: d})
+		l.Unseen = append(l.Unseen, engine.Unseen{Part: u.P, Digest: d, Checks: u.C})
 	}
 	l.Uncached = r.Lost
 	l.Notes = []string{r.Note}
@@ -127,7 +130,7 @@ func (g *gatherer) record() (*record, error) {
 		r.Native += line + "\n"
 	}
 	for _, u := range g.unseen {
-		r.Unseen = append(r.Unseen, unseenPart{u.Part, u.Digest.String()})
+		r.Unseen = append(r.Unseen, unseenPart{u.Part, u.Digest.String(), u.Checks})
 	}
 	r.Lost = strings.Join(g.lost, "; ")
 	r.Note = fmt.Sprintf("%s: %s: %d packages outside the standard library, %d files, %d modules",

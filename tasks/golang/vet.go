@@ -34,11 +34,12 @@ func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		return nil, diags
 	}
 	argv := append([]string{"go", "vet"}, c.flags...)
-	argv = append(argv, "-buildvcs=false")
+	// With -trimpath what is compiled is found again in every other directory.
+	argv = append(argv, "-buildvcs=false", "-trimpath")
 	argv = append(argv, b.Strings("flags")...)
 	c.step.Command.Arguments = append(argv, c.patterns...)
 	addRefs(&c.step, b, "modules")
-	c.closure.Test = true
+	c.closure.Test, c.closure.Vetted = true, true
 	addLister(&c.step, c.closure)
 	return []engine.Step{c.step}, diags
 }
