@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 )
 
@@ -171,7 +172,7 @@ stage "exec" "stamp" {
 	"cgo": func(b *builder) {
 		b.put("pkg/cc/c.go", `package cc
 
-// #cgo CFLAGS: -I${SRCDIR}/../../c/plain -iquote ${SRCDIR}/../../c/quote -isystem ${SRCDIR}/../../c/system -include ../../c/forced.h
+// #cgo CFLAGS: -I${SRCDIR}/../../c/plain -isystem ${SRCDIR}/../../c/system -include ../../c/forced.h
 // #cgo LDFLAGS: ${SRCDIR}/../../c/lib/libl.a
 // const char *text(void);
 import "C"
@@ -333,7 +334,12 @@ func (b *builder) program() {
 	b.put("cmd/app/main.go", fmt.Sprintf("package main\n\nimport (\n\t\"os\"\n\n%s)\n\nvar version string\n\nfunc main() { os.Stdout.WriteString(version + %s + \"%%d\") }\n",
 		strings.Join(imports, ""), strings.Join(calls, " + ")))
 	b.add(&part{name: "program-go", knobs: []knob{{"version", 5}, {"tags", 2}, {"output", 2}}, targets: []string{"bin"}, stages: func(k func(string) int) string {
-		return fmt.Sprintf("stage \"go_build\" \"bin\" {\n  package = \"./cmd/app\"\n  output  = \"%s\"\n  cgo     = %v\n  stamp   = { \"main.version\" = \"%d\" }\n  after   = [%s]\n%s}\n",
-			[]string{"app", "bin/app"}[k("output")], cgo, k("version"), strings.Join(after, ", "), []string{"", "  tags    = [\"extra\"]\n"}[k("tags")])
+		c := "  cgo     = false\n"
+		if cgo {
+			// #cgo lines may not have -iquote.
+			c = fmt.Sprintf("  matrix  = { platform = [\"linux/%[1]s\"] }\n  cgo \"linux/%[1]s\" {\n    cppflags = [\"-iquote\", \"../../c/quote\"]\n  }\n", runtime.GOARCH)
+		}
+		return fmt.Sprintf("stage \"go_build\" \"bin\" {\n  package = \"./cmd/app\"\n  output  = \"%s\"\n%s  stamp   = { \"main.version\" = \"%d\" }\n  after   = [%s]\n%s}\n",
+			[]string{"app", "bin/app"}[k("output")], c, k("version"), strings.Join(after, ", "), []string{"", "  tags    = [\"extra\"]\n"}[k("tags")])
 	}})
 }
