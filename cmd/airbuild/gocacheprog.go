@@ -114,12 +114,12 @@ func (a *app) wantsCompileCache() (bool, error) {
 }
 
 // withCompileCache puts a compile cache around the executor e, whose launchers
-// it is given to change.
-func (s *session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher) (engine.Executor, error) {
+// and reachers it is given to change.
+func (s *session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher, reach map[string]engine.Reacher) (engine.Executor, error) {
 	c, err := s.compileCache()
 	if err != nil {
 		return nil, err
 	}
-	launchers["go"] = c.Launcher(launchers["go"])
+	launchers["go"], reach["go"] = c.Launcher(launchers["go"]), c.Reacher(reach["go"])
 	return c.Executor(e), nil
 }

@@ -217,6 +217,7 @@ func (s *session) executor() (engine.Executor, error) {
 	}
 	s.scratch = scratch
 	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.gocf)}
+	reach := map[string]engine.Reacher{"go": golang.NewReacher(s.gocf)}
 	e := engine.Executor(&local.Executor{
 		Store: s.store, Workspace: s.space, Scratch: scratch,
 		Tools:     pipelines.Tools(s.gocf, s.keys, s.packages, s.outward),
@@ -227,9 +228,9 @@ func (s *session) executor() (engine.Executor, error) {
 		Tracer:    s.app.tracer,
 		Vary:      s.app.vary,
 		Hide:      s.private(),
-		Reach:     map[string]engine.Reacher{"go": golang.NewReacher(s.gocf)},
+		Reach:     reach,
 	})
-	if e, err = s.withCompileCache(e, launchers); err != nil {
+	if e, err = s.withCompileCache(e, launchers, reach); err != nil {
 		return nil, err
 	}
 	if s.app.offline {

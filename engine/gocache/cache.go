@@ -30,7 +30,7 @@ type Cache struct {
 	// TempDir makes a directory for one step.
 	TempDir func() (string, error)
 	// Wants says which steps are served: those whose go command compiles. Nil
-	// means all.
+	// means all. The go command of others uses the user's GOCACHE, or an empty one.
 	Wants func(*engine.Step) bool
 	// Off: steps use the user's own GOCACHE. It only keeps those apart from it
 	// whose packages it cannot tell apart.
@@ -45,6 +45,9 @@ type Cache struct {
 type session struct {
 	salts *salts
 	alone bool // do not serve
+	// native is set for a step whose packages are not known: whether its go command
+	// must not use the user's GOCACHE.
+	native func() bool
 
 	mu    sync.Mutex
 	dir   string // for reports; empty until a go command is launched
@@ -78,7 +81,7 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 		}
 		use.note(err.Error())
 	}
-	if use.salts == nil {
+	if use.salts == nil && (use.native == nil || !use.native()) {
 		return path, env, nil
 	}
 	own, err := use.own(l.c)
@@ -242,7 +245,9 @@ type executor struct {
 // cannot go on then.
 func (x executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
 	if x.c.Wants != nil && !x.c.Wants(p.Step) {
-		return x.e.Execute(ctx, p)
+		use := &session{alone: true, native: sync.OnceValue(func() bool { return x.c.compilesNative(ctx, p) })}
+		defer use.end()
+		return x.e.Execute(context.WithValue(ctx, sessionKey{}, use), p)
 	}
 	use := &session{salts: newSalts(p.Unseen), alone: x.c.Off}
 	defer use.end()
