@@ -13,7 +13,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -140,27 +141,29 @@ func (m *Module) fileExists(a []string) (cty.Value, error) {
 // glob leaves dist out, so that a plan does not depend on what was built
 // before.
 func (m *Module) glob(a []string) (cty.Value, error) {
-	pattern, err := projectPath(a[0])
+	text, err := projectPath(a[0])
 	if err != nil {
 		return cty.NilVal, function.NewArgError(0, err)
 	}
-	if base, _ := doublestar.SplitPattern(pattern); base != "" {
+	if base, _ := pattern.Base(text); base != "" {
 		// A folder that is not there holds nothing; one that is, and cannot be
 		// looked at, does not.
 		if _, err := fs.Stat(m.Files, base); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return cty.NilVal, argErrorf(0, "%q cannot be looked at: %s", base, rootCause(err))
 		}
 	}
-	found, err := doublestar.Glob(m.Files, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
+	if err := pattern.Check(text); err != nil {
+		return cty.NilVal, argErrorf(0, "the pattern %q cannot be used: %s", text, err)
+	}
+	found, err := pattern.Glob(m.Files, text)
 	if err != nil {
-		return cty.NilVal, argErrorf(0, "%q is not a pattern: %s", pattern, err)
+		return cty.NilVal, argErrorf(0, "the files of %q cannot be listed: %s", text, rootCause(err))
 	}
 	carried := m.carried()
 	found = slices.DeleteFunc(found, func(name string) bool {
 		return within(".git", name) || within(m.Settings.Dist, name) || strings.HasPrefix(path.Base(name), ownPrefix) || carried && name == "source.json"
 	})
-	slices.Sort(found)
-	return stringList(slices.Compact(found)), nil
+	return stringList(found), nil
 }
 
 // ownPrefix begins the names of files that are airbuild's own.
@@ -205,22 +208,13 @@ func (m *Module) templateFileFunc(hidden *secrets) function.Function {
 // renderTemplate evaluates a template. It cannot call templatefile again: a
 // template that includes itself would have no end.
 func (m *Module) renderTemplate(name string, src []byte, values map[string]cty.Value, hidden *secrets) (cty.Value, error) {
-	if diags := checkLimits(src, name); diags.HasErrors() {
-		return cty.NilVal, function.NewArgError(0, firstError(diags))
-	}
-	expr, diags := hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
+	expr, diags := m.parseTemplate(name, src)
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, firstError(diags))
 	}
-	if values == nil {
-		values = map[string]cty.Value{} // none, rather than "variables are not allowed"
-	}
 	funcs := m.functions(hidden)
 	delete(funcs, "templatefile")
-	if diags := m.budget.meter(expr); diags.HasErrors() {
-		return cty.NilVal, function.NewArgError(0, firstError(diags))
-	}
-	v, diags := evaluate(expr, &hcl.EvalContext{Variables: values, Functions: funcs})
+	v, diags := evaluateTemplate(expr, values, funcs)
 	if diags.HasErrors() {
 		return cty.NilVal, function.NewArgError(0, firstError(diags))
 	}
@@ -229,6 +223,36 @@ func (m *Module) renderTemplate(name string, src []byte, values map[string]cty.V
 		return cty.NilVal, argErrorf(0, "%s: the template does not give a string", name)
 	}
 	return v, nil
+}
+
+func (m *Module) parseTemplate(name string, src []byte) (hclsyntax.Expression, hcl.Diagnostics) {
+	if diags := checkLimits(src, name); diags.HasErrors() {
+		return nil, diags
+	}
+	expr, diags := hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
+	if !diags.HasErrors() {
+		diags = append(diags, m.budget.meter(expr)...)
+	}
+	return expr, diags
+}
+
+func evaluateTemplate(expr hcl.Expression, values map[string]cty.Value, funcs map[string]function.Function) (cty.Value, hcl.Diagnostics) {
+	if values == nil {
+		values = map[string]cty.Value{} // none, rather than "variables are not allowed"
+	}
+	return evaluate(expr, &hcl.EvalContext{Variables: values, Functions: funcs})
+}
+
+// ParseTemplate parses a file of the project in the template syntax, within the
+// limits of the module; name is for messages.
+func (s *Scope) ParseTemplate(name string, src []byte) (hclsyntax.Expression, hcl.Diagnostics) {
+	return s.Module.parseTemplate(name, src)
+}
+
+// EvaluateTemplate evaluates a template with the given values and nothing else
+// but the functions, within the limits of the module.
+func (s *Scope) EvaluateTemplate(expr hcl.Expression, values map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	return evaluateTemplate(expr, values, s.funcs)
 }
 
 // firstError is the first error of a template, with its place.

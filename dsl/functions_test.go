@@ -72,7 +72,7 @@ var functionRows = []struct{ name, call, want string }{
 	{"glob", `glob("*.none")`, `[]`},
 	{"glob", `glob("{docs,none}/a.md")`, `["docs/a.md"]`},
 	{"glob", `glob("../**")`, `error: outside the project`},
-	{"glob", `glob("[")`, `error: not a pattern`},
+	{"glob", `glob("[")`, `error: cannot be used`},
 	{"indent", `indent(2, "a\nb")`, `"a\n  b"`},
 	{"index", `index(["a", "b", "b"], "b")`, `1`},
 	{"index", `index(["a"], "b")`, `error: not in the list`},

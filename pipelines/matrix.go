@@ -286,8 +286,8 @@ func (c *cell) addDerived() {
 	c.values["exe"] = cty.StringVal(golang.Exe(c.platform.OS, c.platform.Arch))
 }
 
-// A pattern is one object of include or exclude, in source order.
-type pattern struct {
+// A cellPattern is one object of include or exclude, in source order.
+type cellPattern struct {
 	names  []string
 	values map[string]cty.Value
 	texts  map[string]string
@@ -296,7 +296,7 @@ type pattern struct {
 }
 
 // objects evaluates include or exclude; elements with a mistake are left out.
-func (b *bodyReader) objects(name string) []pattern {
+func (b *bodyReader) objects(name string) []cellPattern {
 	attr := b.body.Attributes[name]
 	if attr == nil {
 		return nil
@@ -309,7 +309,7 @@ func (b *bodyReader) objects(name string) []pattern {
 		b.fail(errorAt(attr.Expr.Range(), "Wrong type", "%s is a list of objects, not %s.", name, describe(v)))
 		return nil
 	}
-	var out []pattern
+	var out []cellPattern
 	for i, e := range elementsOf(v) {
 		if p, ok := b.pattern(name, e, elementExpr(attr.Expr, i), b.elementRange(attr.Expr, i)); ok {
 			out = append(out, p)
@@ -318,8 +318,8 @@ func (b *bodyReader) objects(name string) []pattern {
 	return out
 }
 
-func (b *bodyReader) pattern(name string, v cty.Value, expr hcl.Expression, at hcl.Range) (pattern, bool) {
-	p := pattern{values: map[string]cty.Value{}, texts: map[string]string{}, ranges: map[string]hcl.Range{}, Range: at}
+func (b *bodyReader) pattern(name string, v cty.Value, expr hcl.Expression, at hcl.Range) (cellPattern, bool) {
+	p := cellPattern{values: map[string]cty.Value{}, texts: map[string]string{}, ranges: map[string]hcl.Range{}, Range: at}
 	if !v.IsKnown() {
 		b.poisoned = true
 		return p, false
@@ -345,7 +345,7 @@ func (b *bodyReader) pattern(name string, v cty.Value, expr hcl.Expression, at h
 }
 
 // exclude takes out every cell that has all the values of some pattern.
-func (b *bodyReader) exclude(cells []*cell, axes []axis, patterns []pattern) []*cell {
+func (b *bodyReader) exclude(cells []*cell, axes []axis, patterns []cellPattern) []*cell {
 	var known []string
 	for _, a := range axes {
 		known = append(known, a.name)
@@ -367,7 +367,7 @@ func (b *bodyReader) exclude(cells []*cell, axes []axis, patterns []pattern) []*
 		return cells
 	}
 	return slices.DeleteFunc(cells, func(c *cell) bool {
-		return slices.ContainsFunc(patterns, func(p pattern) bool { return c.has(p.texts, p.names) })
+		return slices.ContainsFunc(patterns, func(p cellPattern) bool { return c.has(p.texts, p.names) })
 	})
 }
 
@@ -392,7 +392,7 @@ func textOf(v cty.Value) string {
 // include extends the cells as GitHub's matrix does: an object whose axis
 // values match cells of the product adds its other values to them; one that
 // matches none is a cell of its own and must name every axis.
-func (b *bodyReader) include(cells []*cell, axes []axis, patterns []pattern) []*cell {
+func (b *bodyReader) include(cells []*cell, axes []axis, patterns []cellPattern) []*cell {
 	product := cells
 	keys := make(map[string]bool, len(cells))
 	for _, c := range cells {
@@ -422,7 +422,7 @@ func (b *bodyReader) include(cells []*cell, axes []axis, patterns []pattern) []*
 
 // splitNames tells a pattern's axes from its other values. It is not ok if
 // one of these would hide something else.
-func (b *bodyReader) splitNames(p pattern, axes []axis) (own, extra []string, ok bool) {
+func (b *bodyReader) splitNames(p cellPattern, axes []axis) (own, extra []string, ok bool) {
 	ok = true
 	for _, name := range p.names {
 		if hasAxis(axes, name) {
@@ -437,7 +437,7 @@ func (b *bodyReader) splitNames(p pattern, axes []axis) (own, extra []string, ok
 
 // extend adds the extra values of a pattern to the cells that have its own,
 // and reports whether there are any.
-func extend(cells []*cell, p pattern, own, extra []string) bool {
+func extend(cells []*cell, p cellPattern, own, extra []string) bool {
 	matched := false
 	for _, c := range cells {
 		if c.has(p.texts, own) {
@@ -451,7 +451,7 @@ func extend(cells []*cell, p pattern, own, extra []string) bool {
 }
 
 // ownCell is the cell that an include adds.
-func (b *bodyReader) ownCell(p pattern, axes []axis) *cell {
+func (b *bodyReader) ownCell(p cellPattern, axes []axis) *cell {
 	c := &cell{values: maps.Clone(p.values)}
 	var key []string
 	for _, a := range axes {

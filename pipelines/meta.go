@@ -7,7 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -266,11 +267,12 @@ func (m *metaReader) input(d *decoder, v cty.Value, at hcl.Range) {
 
 func (m *metaReader) inputPattern(d *decoder, e element, bare string, negative bool) {
 	full, why := d.resolve(bare)
-	if why == "" && !doublestar.ValidatePattern(full) {
-		why = fmt.Sprintf("%q is no pattern: a [ or { is not closed.", bare)
-	}
 	if why != "" {
 		m.fail(errorAt(e.at, "Invalid path", "%s", why))
+		return
+	}
+	if err := pattern.Check(full); err != nil {
+		m.fail(badPattern(e.at, bare, err))
 		return
 	}
 	clean := path.Clean(bare)

@@ -6,7 +6,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/dsl"
@@ -129,7 +130,7 @@ func (p *planner) checkSuspect(s suspect) {
 // checkPattern reports a pattern that matches nothing, unless a stage that
 // comes first makes what it names.
 func (p *planner) checkPattern(s suspect) {
-	base, _ := doublestar.SplitPattern(s.path)
+	base, _ := pattern.Base(s.path)
 	maker, inside := ownerOf(p.outputs, base)
 	if inside && maker.stage == s.by {
 		p.report.add(errorAt(s.at, "Own output", "%q names what %s makes itself: what it reads would be what the run before made.", s.path, s.by.decl.Name))
@@ -140,7 +141,7 @@ func (p *planner) checkPattern(s suspect) {
 	}
 	for _, out := range slices.Sorted(maps.Keys(p.outputs)) {
 		o := p.outputs[out]
-		if o.stage == s.by || !doublestar.MatchUnvalidated(s.path, out) {
+		if o.stage == s.by || !pattern.Match(s.path, out) {
 			continue
 		}
 		if slices.Contains(uses(s.by.refs), o.stage.decl.Name) {
@@ -159,8 +160,8 @@ func (p *planner) checkPattern(s suspect) {
 	}
 }
 
-func noMatch(at hcl.Range, pattern, dist string) *hcl.Diagnostic {
-	return errorAt(at, "No file matches", "%q matches no file of the project; %s and .git are never looked into.", pattern, dist)
+func noMatch(at hcl.Range, text, dist string) *hcl.Diagnostic {
+	return errorAt(at, "No file matches", "%q matches no file of the project; %s and .git are never looked into.", text, dist)
 }
 
 // makerOf returns the cell of another stage that makes the path or a

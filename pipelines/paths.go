@@ -1,13 +1,14 @@
 package pipelines
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -156,16 +157,30 @@ func (d *decoder) pathElement(out []tasks.PathValue, v cty.Value, at hcl.Range) 
 }
 
 // withoutMatches takes what the pattern names out of the paths so far.
-func (d *decoder) withoutMatches(out []tasks.PathValue, pattern string, at hcl.Range) ([]tasks.PathValue, bool) {
-	full, why := d.resolve(pattern)
-	if why == "" && !doublestar.ValidatePattern(full) {
-		why = fmt.Sprintf("%q is no pattern: a [ or { is not closed.", pattern)
-	}
+func (d *decoder) withoutMatches(out []tasks.PathValue, text string, at hcl.Range) ([]tasks.PathValue, bool) {
+	full, why := d.resolve(text)
 	if why != "" {
 		d.b.fail(errorAt(at, "Invalid path", "%s", why))
 		return out, false
 	}
-	return slices.DeleteFunc(out, func(p tasks.PathValue) bool { return doublestar.MatchUnvalidated(full, p.Path) }), true
+	if err := pattern.Check(full); err != nil {
+		d.b.fail(badPattern(at, text, err))
+		return out, false
+	}
+	return slices.DeleteFunc(out, func(p tasks.PathValue) bool { return pattern.Match(full, p.Path) }), true
+}
+
+func badPattern(at hcl.Range, text string, why error) *hcl.Diagnostic {
+	return errorAt(at, "Invalid pattern", "The pattern %s cannot be used: %s.", excerpt(text), why)
+}
+
+// excerpt quotes a text that may be very long.
+func excerpt(text string) string {
+	const most = 100
+	if len(text) <= most {
+		return strconv.Quote(text)
+	}
+	return strconv.Quote(strings.ToValidUTF8(text[:most], "")) + "…"
 }
 
 func uniquePaths(paths []tasks.PathValue) []tasks.PathValue {
@@ -265,12 +280,12 @@ func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
 		d.b.fail(errorAt(e.at, "Invalid path", "%s", why))
 		return nil, false
 	}
-	matches, err := d.b.files.glob(full)
-	switch {
-	case errors.Is(err, doublestar.ErrBadPattern):
-		d.b.fail(errorAt(e.at, "Invalid pattern", "%q is no pattern: a [ or { is not closed.", e.text))
+	if err := pattern.Check(full); err != nil {
+		d.b.fail(badPattern(e.at, e.text, err))
 		return nil, false
-	case err != nil:
+	}
+	matches, err := d.b.files.glob(full)
+	if err != nil {
 		d.b.fail(errorAt(e.at, "Pattern not expanded", "%s.", err))
 		return nil, false
 	}
@@ -289,11 +304,11 @@ func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
 
 // matchingOutputs are the outputs that a pattern names of stages which the
 // present one needs: whether they are there already makes no difference.
-func (b *bodyReader) matchingOutputs(pattern string, e element) (out []tasks.PathValue) {
+func (b *bodyReader) matchingOutputs(full string, e element) (out []tasks.PathValue) {
 	for _, s := range b.needed() {
 		for _, c := range s.cells {
 			for _, made := range c.outputs {
-				if doublestar.MatchUnvalidated(pattern, made) {
+				if pattern.Match(full, made) {
 					out = append(out, tasks.PathValue{Path: made, Ref: &tasks.Ref{Step: c.step, Path: made}, Range: e.at})
 				}
 			}

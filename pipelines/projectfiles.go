@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/tasks"
@@ -117,18 +117,15 @@ func (f *projectFiles) readSome(dir string, wanted map[string]bool) {
 
 // glob returns the files that a pattern names, sorted. Outputs may be among
 // them: which of them count depends on who asks.
-func (f *projectFiles) glob(pattern string) ([]string, error) {
-	r, ok := f.globbed(pattern)
+func (f *projectFiles) glob(text string) ([]string, error) {
+	r, ok := f.globbed(text)
 	if ok {
 		return r.matches, r.err
 	}
-	if !doublestar.ValidatePattern(pattern) {
-		r.err = doublestar.ErrBadPattern
-	} else if r.err = f.leadsOut(pattern); r.err == nil {
-		r.matches, r.err = doublestar.Glob(f.fsys, pattern, doublestar.WithFilesOnly(), doublestar.WithNoFollow(), doublestar.WithFailOnIOErrors())
-		slices.Sort(r.matches)
+	if r.err = f.leadsOut(text); r.err == nil {
+		r.matches, r.err = pattern.Glob(f.fsys, text)
 	}
-	f.keep(pattern, r)
+	f.keep(text, r)
 	return r.matches, r.err
 }
 
@@ -146,32 +143,29 @@ func (f *projectFiles) keep(pattern string, r globResult) {
 }
 
 // matchesAny reports whether a pattern names any source; it stops at the first.
-func (f *projectFiles) matchesAny(pattern string) (bool, error) {
-	if r, ok := f.globbed(pattern); ok {
+func (f *projectFiles) matchesAny(text string) (bool, error) {
+	if r, ok := f.globbed(text); ok {
 		return slices.ContainsFunc(r.matches, f.source), r.err
 	}
 	f.mu.Lock()
-	found := f.some[pattern]
+	found := f.some[text]
 	f.mu.Unlock()
 	if found {
 		return true, nil
 	}
-	if !doublestar.ValidatePattern(pattern) {
-		return false, doublestar.ErrBadPattern
-	}
-	if err := f.leadsOut(pattern); err != nil {
+	if err := f.leadsOut(text); err != nil {
 		return false, err
 	}
-	err := doublestar.GlobWalk(f.fsys, pattern, func(name string, _ fs.DirEntry) error {
-		if !f.source(name) {
+	err := pattern.Walk(f.fsys, text, func(name string, dir bool) error {
+		if dir || !f.source(name) {
 			return nil
 		}
 		found = true
 		return fs.SkipAll
-	}, doublestar.WithFilesOnly(), doublestar.WithNoFollow())
+	})
 	if found {
 		f.mu.Lock()
-		f.some[pattern] = true
+		f.some[text] = true
 		f.mu.Unlock()
 		return true, nil
 	}
@@ -216,8 +210,8 @@ func (v visibleFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(v.FS,
 
 // leadsOut is an error if a link leads out of the project before the pattern's
 // first wildcard: in what follows, links are not followed.
-func (f *projectFiles) leadsOut(pattern string) error {
-	base, _ := doublestar.SplitPattern(pattern)
+func (f *projectFiles) leadsOut(text string) error {
+	base, _ := pattern.Base(text)
 	var outside *tasks.OutsideError
 	if _, err := fs.Stat(f.fsys, base); errors.As(err, &outside) {
 		return outside

@@ -18,7 +18,6 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
-	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
@@ -121,8 +120,8 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	})
 	past := newPastFiles(files, root, filepath.ToSlash(dir), changes)
 	o.Project.Files = past
-	plan, diags := pipelines.Load(past, s.file, o)
-	if err := ctx.Err(); err != nil {
+	plan, diags, err := loadPlan(ctx, past, s.file, o)
+	if err != nil {
 		return nil, "", err
 	}
 	if i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError }); i >= 0 {

@@ -8,11 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/trace"
 )
 
@@ -225,11 +225,6 @@ func fromDir(s *engine.Step, p string) string {
 	return filepath.ToSlash(rel)
 }
 
-// pattern is a path as a pattern that names it alone.
-func pattern(p string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`, "{", `\{`).Replace(p)
-}
-
 func (u *audit) undeclared(v *auditVerdict, p string, a trace.Access) {
 	if maker := u.maker(p); maker != "" {
 		ref := "stage." + maker + ".paths"
@@ -238,7 +233,7 @@ func (u *audit) undeclared(v *auditVerdict, p string, a trace.Access) {
 			Edit: fmt.Sprintf("inputs = [..., %s]", ref)})
 		return
 	}
-	in := pattern(fromDir(v.step, p))
+	in := pattern.Quote(fromDir(v.step, p))
 	v.Findings = append(v.Findings, auditFinding{Kind: findUndeclared, Path: p, By: a.By,
 		Text: fmt.Sprintf("%s is read by %s and not declared", p, byText(a.By)), attr: "inputs", add: in,
 		Edit: fmt.Sprintf("inputs = [..., %q]", in)})
@@ -341,7 +336,7 @@ func (u *audit) unusedOf(v *auditVerdict, used map[string]bool) {
 func matches(base, pat, file string) bool {
 	full := path.Join(base, pat)
 	for p := file; p != "." && p != "/"; p = path.Dir(p) {
-		if ok, err := doublestar.Match(full, p); err == nil && ok {
+		if pattern.Match(full, p) {
 			return true
 		}
 	}

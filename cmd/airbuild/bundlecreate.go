@@ -13,7 +13,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
@@ -411,8 +412,8 @@ func (c *creation) contents(root string) error {
 		c.extra[i].Patterns = append(c.extra[i].Patterns, pattern)
 	}
 	for _, p := range c.f.exclude {
-		if !doublestar.ValidatePattern(p) {
-			return usageError("--exclude %q is no pattern", p)
+		if err := pattern.Check(p); err != nil {
+			return usageError("the pattern %q of --exclude cannot be used: %s", p, err)
 		}
 	}
 	return nil

@@ -75,6 +75,9 @@ func (d *doctor) add(check string, s severity, fix, format string, args ...any) 
 func (a *app) doctorHere(ctx context.Context) error {
 	d := &doctor{app: a, ctx: ctx}
 	d.project()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	fp, err := host.Take(ctx, a.hostOptions(d.root))
 	if err != nil {
 		return err
@@ -159,7 +162,7 @@ func (d *doctor) project() {
 	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
 	d.configure(p)
 	var toolchain error
-	plan, diags := pipelines.Load(tasks.ProjectFiles(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string, dirs []string) error {
+	plan, diags, err := loadPlan(d.ctx, tasks.ProjectFiles(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string, dirs []string) error {
 		if err := chosen.resolve(name, wanted, dirs); err != nil {
 			toolchain = err
 		} else if wanted != "" {
@@ -167,6 +170,9 @@ func (d *doctor) project() {
 		}
 		return nil
 	}))
+	if err != nil {
+		return // interrupted
+	}
 	d.plan = plan
 	if toolchain != nil {
 		d.fail("go", "install that version, or correct the toolchain block; a bundle can carry it", "%v", toolchain)

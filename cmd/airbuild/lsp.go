@@ -51,8 +51,8 @@ func (a *app) check(ctx context.Context, root, name string, files fs.FS) (map[st
 	a.configure(p)
 	o := a.planOptions(ctx, p, vars, func(string, string, []string) error { return nil })
 	o.Project.Files = files
-	plan, diags := pipelines.Load(files, name, o)
-	if plan == nil {
+	plan, diags, _ := loadPlan(ctx, files, name, o)
+	if plan == nil { // also when the context has ended
 		return nil, diags
 	}
 	return plan.Sources, diags

@@ -12,7 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/gofrs/flock"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -734,8 +735,8 @@ func (w *Workspace) Glob(base string, patterns []string, hide func(p string) boo
 	for _, p := range patterns {
 		not := strings.HasPrefix(p, "!")
 		p = path.Clean(strings.TrimPrefix(p, "!"))
-		if !doublestar.ValidatePattern(p) {
-			return nil, fmt.Errorf("pattern %q is malformed", p)
+		if err := pattern.Check(p); err != nil {
+			return nil, fmt.Errorf("pattern %q: %w", p, err)
 		}
 		if not {
 			drop = append(drop, p)
@@ -797,13 +798,13 @@ func (e *NoMatchError) Error() string {
 	return fmt.Sprintf("pattern %q matches no file below %s", e.Pattern, e.Base)
 }
 
-// covers reports whether the pattern names rel or a directory above it.
-func covers(pattern, rel string) bool {
-	if pattern == "." {
+// covers reports whether the pattern text names rel or a directory above it.
+func covers(text, rel string) bool {
+	if text == "." {
 		return true
 	}
 	for p := rel; p != "."; p = path.Dir(p) {
-		if ok, _ := doublestar.Match(pattern, p); ok {
+		if pattern.Match(text, p) {
 			return true
 		}
 	}
@@ -820,7 +821,7 @@ func Starts(patterns []string) []string {
 		}
 		dir := path.Clean(p)
 		if strings.ContainsAny(p, `*?[{\`) {
-			dir, _ = doublestar.SplitPattern(p)
+			dir, _ = pattern.Base(p)
 		}
 		dirs = append(dirs, dir)
 	}

@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
@@ -170,13 +170,13 @@ func matches(base string, patterns []string, p string) bool {
 	return hit
 }
 
-// covers reports whether the pattern names rel or a directory above it.
-func covers(pattern, rel string) bool {
-	if pattern == "." {
+// covers reports whether the pattern text names rel or a directory above it.
+func covers(text, rel string) bool {
+	if text == "." {
 		return true
 	}
 	for p := rel; p != "." && p != "/"; p = path.Dir(p) {
-		if ok, _ := doublestar.Match(pattern, p); ok {
+		if pattern.Match(text, p) {
 			return true
 		}
 	}

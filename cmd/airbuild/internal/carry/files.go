@@ -6,7 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
 
 	"github.com/airbuild/airbuild/engine/bundle"
 )
@@ -59,10 +59,12 @@ func ExtraFiles(name, dir string, patterns []string) (bundle.Component, error) {
 	var files []bundle.Input
 	fsys := os.DirFS(dir)
 	for _, p := range patterns {
-		if !doublestar.ValidatePattern(p) {
-			return bundle.Component{}, fmt.Errorf("extra %s: %q is no pattern", name, p)
+		var found []string
+		err := pattern.Check(p)
+		if err != nil {
+			return bundle.Component{}, fmt.Errorf("extra %s: pattern %q: %w", name, p, err)
 		}
-		found, err := doublestar.Glob(fsys, p, doublestar.WithFailOnIOErrors(), doublestar.WithNoFollow())
+		err = pattern.Walk(fsys, p, func(f string, _ bool) error { found = append(found, f); return nil })
 		if err != nil {
 			return bundle.Component{}, fmt.Errorf("extra %s: %w", name, err)
 		}

@@ -14,7 +14,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bmatcuk/doublestar/v4"
+	"github.com/airbuild/airbuild/engine/pattern"
+
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -171,8 +172,8 @@ func SourceInfo(ctx context.Context, root string) (*source.Info, error) {
 // the root may be one, and nothing below a link would be found.
 func (spec SourceSpec) resolve() (SourceSpec, error) {
 	for _, p := range spec.Exclude {
-		if !doublestar.ValidatePattern(p) {
-			return spec, fmt.Errorf("carry source: exclude: %q is no pattern", p)
+		if err := pattern.Check(p); err != nil {
+			return spec, fmt.Errorf("carry source: exclude: pattern %q: %w", p, err)
 		}
 	}
 	root, err := filepath.EvalSymlinks(spec.Root)
@@ -236,8 +237,7 @@ func (spec SourceSpec) excluded(name string) bool {
 		return true
 	}
 	return slices.ContainsFunc(spec.Exclude, func(p string) bool {
-		ok, err := doublestar.Match(p, name)
-		return err == nil && ok || within(name, p)
+		return pattern.Match(p, name) || within(name, p)
 	})
 }
 
