@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 )
 
@@ -23,7 +24,7 @@ import (
 // whose result grows with the product of their arguments look at those first.
 // No file that people write comes near these limits.
 const (
-	maxLoops    = 1_000_000 // elements that all "for" of a file go through
+	maxLoops    = 2_000_000 // elements that all "for" of a file go through, in all cells
 	maxNodes    = 1_000_000 // values in a value, as often as it holds them
 	maxText     = 16 << 20  // bytes of the strings in a value
 	maxExponent = 4096      // bits of a number before its point
@@ -50,7 +51,7 @@ type exceeded struct {
 func (b *budget) spend(at hcl.Range) {
 	n := b.loops.Add(1)
 	if n > maxLoops {
-		panic(exceeded{at, fmt.Sprintf("All loops of the file together go through more than %d elements here.", maxLoops)})
+		panic(exceeded{at, fmt.Sprintf("All loops of the file and its templates together go through more than %d elements here.", maxLoops)})
 	}
 	if n%64 == 0 {
 		if err := b.memory(); err != nil {
@@ -222,18 +223,35 @@ func (b *budget) bounded(name string, f function.Function) function.Function {
 		}
 		return nil
 	}
+	params, last := slices.Clone(f.Params()), f.VarParam()
+	for i := range params {
+		params[i].Type = takenAs(params[i].Type)
+	}
+	if last != nil {
+		p := *last
+		p.Type = takenAs(p.Type)
+		last = &p
+	}
 	return function.New(&function.Spec{
 		Description: f.Description(),
-		Params:      f.Params(),
-		VarParam:    f.VarParam(),
+		Params:      params,
+		VarParam:    last,
 		Type: func(args []cty.Value) (cty.Type, error) {
 			if err := check(args); err != nil {
+				return cty.NilType, err
+			}
+			args, err := collected(name, f, args)
+			if err != nil {
 				return cty.NilType, err
 			}
 			t, err := f.ReturnTypeForValues(args)
 			return t, plainPanic(err)
 		},
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			args, err := collected(name, f, args)
+			if err != nil {
+				return cty.NilVal, err
+			}
 			v, err := f.Call(args)
 			if err == nil && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
 				if text, _ := v.Unmark(); len(text.AsString()) > maxText {
@@ -246,6 +264,70 @@ func (b *budget) bounded(name string, f function.Function) function.Function {
 			return v, plainPanic(err)
 		},
 	})
+}
+
+// takenAs is the type by which a parameter of the type is declared: to convert a
+// tuple to a list takes the square of its length in the cty library, so collected
+// does it.
+func takenAs(t cty.Type) cty.Type {
+	if t.IsListType() || t.IsSetType() {
+		return cty.DynamicPseudoType
+	}
+	return t
+}
+
+// collected converts the arguments for those parameters of f.
+func collected(name string, f function.Function, args []cty.Value) ([]cty.Value, error) {
+	params := f.Params()
+	out := slices.Clone(args)
+	for i, v := range args {
+		var t cty.Type
+		switch last := f.VarParam(); {
+		case i < len(params):
+			t = params[i].Type
+		case last != nil:
+			t = last.Type
+		}
+		if name == "tolist" || name == "toset" {
+			t = cty.List(cty.DynamicPseudoType) // which they convert themselves
+		}
+		if t == cty.NilType || !t.IsListType() && !t.IsSetType() {
+			continue
+		}
+		if list, ok := listOf(v, t.ElementType()); ok {
+			v = list
+		}
+		c, err := convert.Convert(v, t)
+		if err != nil {
+			return nil, function.NewArgError(i, err)
+		}
+		out[i] = c
+	}
+	return out, nil
+}
+
+// listOf makes a list of a tuple; it is not ok if v is none, or its elements
+// cannot all have the type, which is any that all have if it is dynamic.
+func listOf(v cty.Value, element cty.Type) (cty.Value, bool) {
+	v, marks := v.Unmark()
+	if !v.Type().IsTupleType() || v.Type().Length() == 0 || !v.IsKnown() || v.IsNull() {
+		return cty.NilVal, false
+	}
+	elements := v.AsValueSlice()
+	if element == cty.DynamicPseudoType {
+		element = elements[0].Type()
+		if slices.ContainsFunc(elements, func(e cty.Value) bool { return !e.Type().Equals(element) }) {
+			return cty.NilVal, false
+		}
+	}
+	for i, e := range elements {
+		c, err := convert.Convert(e, element)
+		if err != nil || !c.Type().Equals(element) || element.HasDynamicTypes() {
+			return cty.NilVal, false
+		}
+		elements[i] = c
+	}
+	return cty.ListVal(elements).WithMarks(marks), true
 }
 
 // plainPanic says of a panic what it was about, without its stack. The cty

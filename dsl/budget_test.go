@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/zclconf/go-cty/cty"
 )
 
 func chain(first, next string) string {
@@ -50,5 +52,49 @@ func TestEvaluationIsBounded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTemplatesAreBounded holds the same of files in the template syntax.
+func TestTemplatesAreBounded(t *testing.T) {
+	loop := "%{ for i in range(1000) }%{ for j in range(1000) }%{ for k in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"
+	for name, src := range map[string]string{
+		"loops": loop,
+		"deep":  strings.Repeat("${[", 200_000),
+		"width": `${format("%999999999d", 1)}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := evalOK(t, "", testInputs())
+			expr, diags := s.ParseTemplate("conf.tmpl", []byte(src))
+			if !diags.HasErrors() {
+				_, diags = s.EvaluateTemplate(expr, nil)
+			}
+			if !diags.HasErrors() {
+				t.Fatal("no mistake")
+			}
+			if d := diags[0]; d.Subject == nil || d.Subject.Filename != "conf.tmpl" {
+				t.Errorf("%v", d)
+			}
+		})
+	}
+}
+
+// TestLongTuples takes very long with conversions that compare all elements
+// with each other.
+func TestLongTuples(t *testing.T) {
+	s := evalOK(t, `
+locals {
+  long  = [for i in range(100000): "x"]
+  mixed = concat(local.long, [1])
+  a     = length(join(",", local.long))
+  b     = length(tolist(local.long))
+  c     = length(toset(local.long))
+  d     = length(join(",", local.mixed))
+}
+`, testInputs())
+	for name, want := range map[string]int64{"a": 199_999, "b": 100_000, "c": 1, "d": 200_001} {
+		if got := s.Locals.GetAttr(name); !got.RawEquals(cty.NumberIntVal(want)) {
+			t.Errorf("%s = %#v, want %d", name, got, want)
+		}
 	}
 }

@@ -144,7 +144,7 @@ func (p *planner) evaluate() {
 		}
 		return g.Commit
 	}
-	p.project.Functions = p.user.context.Functions
+	p.project.Language = p.user
 	p.project.Makes = p.makes
 	p.addStages(module.Stages, p.user)
 	for _, u := range p.uses {

@@ -9,20 +9,30 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
-	"github.com/zclconf/go-cty/cty/function"
 )
+
+// A Language parses and evaluates what files of the project say in the language
+// of the Airbuildfile, within its limits: they may come from anybody.
+type Language interface {
+	// ParseTemplate parses a file in the template syntax; name is for messages.
+	ParseTemplate(name string, src []byte) (hclsyntax.Expression, hcl.Diagnostics)
+	// EvaluateTemplate evaluates a template with the given values and nothing
+	// else but the functions.
+	EvaluateTemplate(expr hcl.Expression, values map[string]cty.Value) (cty.Value, hcl.Diagnostics)
+}
 
 // A Template is a file in the language's template syntax.
 type Template struct {
-	Name string // of the file, for messages
-	expr hclsyntax.Expression
+	Name     string // of the file, for messages
+	expr     hclsyntax.Expression
+	language Language
 }
 
 // ParseTemplate reads a template. Mistakes are reported where they stand in its
 // file.
-func ParseTemplate(name string, body []byte) (*Template, hcl.Diagnostics) {
-	expr, diags := hclsyntax.ParseTemplate(body, name, hcl.InitialPos)
-	return &Template{name, expr}, diags
+func (p *Project) ParseTemplate(name string, body []byte) (*Template, hcl.Diagnostics) {
+	expr, diags := p.Language.ParseTemplate(name, body)
+	return &Template{name, expr, p.Language}, diags
 }
 
 // Names are the values that the template refers to, each once, sorted.
@@ -35,8 +45,8 @@ func (t *Template) Names() []string {
 }
 
 // Render evaluates the template with the given values and nothing else.
-func (t *Template) Render(vars map[string]cty.Value, functions map[string]function.Function) (string, hcl.Diagnostics) {
-	v, diags := t.expr.Value(&hcl.EvalContext{Variables: vars, Functions: functions})
+func (t *Template) Render(vars map[string]cty.Value) (string, hcl.Diagnostics) {
+	v, diags := t.language.EvaluateTemplate(t.expr, vars)
 	if diags.HasErrors() {
 		return "", diags
 	}

@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/airbuild/airbuild/engine"
 )
@@ -141,8 +140,8 @@ type Project struct {
 	// FindTool resolves a program's name to an absolute path; the error says
 	// where it was looked for.
 	FindTool func(name string) (string, error)
-	// Functions are those of the language, for template files.
-	Functions map[string]function.Function
+	// Language evaluates template files.
+	Language Language
 	// Makes reports whether a stage of the file makes a project-relative path or
 	// a folder above it, so that what is there now says nothing of what will be; nil: unknown.
 	Makes func(path string) bool

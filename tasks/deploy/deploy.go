@@ -361,7 +361,7 @@ func (p *planner) file(label string, common map[string]cty.Value) (f deploying.F
 		return f, nil, nil
 	}
 	own, diags := p.TemplateVars(at("vars"))
-	t, d := tasks.ParseTemplate(src.Path, body)
+	t, d := p.Project.ParseTemplate(src.Path, body)
 	if p.diags = append(p.diags, append(diags, d...)...); d.HasErrors() {
 		return f, nil, nil
 	}
@@ -378,7 +378,7 @@ func (p *planner) file(label string, common map[string]cty.Value) (f deploying.F
 			p.fail(at("vars"), "Value is not used", "%s does not use %q.%s Use it, or remove it.", src.Path, key, tasks.DidYouMean(key, missing))
 		}
 	}
-	text, d := t.Render(vars, p.Project.Functions)
+	text, d := t.Render(vars)
 	p.diags = append(p.diags, d...)
 	f.Text = []byte(text)
 	// What a template gets of its own hides the common value of that name.

@@ -17,7 +17,9 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
@@ -38,8 +40,22 @@ func Block(typ, name string, files fs.FS) *tasks.Block {
 				return "", fmt.Errorf("%s is in no directory of PATH", name)
 			},
 			HostOS: "linux", HostArch: "amd64",
+			Language: Language{},
 		},
 	}
+}
+
+// A Language is a tasks.Language with the given functions and no limits.
+type Language map[string]function.Function
+
+// ParseTemplate implements tasks.Language.
+func (Language) ParseTemplate(name string, src []byte) (hclsyntax.Expression, hcl.Diagnostics) {
+	return hclsyntax.ParseTemplate(src, name, hcl.InitialPos)
+}
+
+// EvaluateTemplate implements tasks.Language.
+func (l Language) EvaluateTemplate(expr hcl.Expression, values map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
+	return expr.Value(&hcl.EvalContext{Variables: values, Functions: l})
 }
 
 // Set gives attributes their values: a cty.Value, a string, a bool, an int, a

@@ -15,12 +15,12 @@ import (
 // Mistakes in the template are reported where they stand in its file.
 func render(b *tasks.Block, name string, body []byte) (string, hcl.Diagnostics) {
 	vars, diags := b.TemplateVars("vars")
-	t, d := tasks.ParseTemplate(name, body)
+	t, d := b.Project.ParseTemplate(name, body)
 	if diags = append(diags, d...); diags.HasErrors() {
 		return "", diags
 	}
 	diags = append(diags, unused(b, t, vars)...)
-	s, d := t.Render(vars, b.Project.Functions)
+	s, d := t.Render(vars)
 	if diags = append(diags, d...); diags.HasErrors() {
 		return "", diags
 	}

@@ -9,7 +9,6 @@ import (
 	"testing/fstest"
 
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"github.com/airbuild/airbuild/engine"
@@ -19,7 +18,7 @@ import (
 
 func block(tmpl string, attrs map[string]any) *tasks.Block {
 	b := tasktest.Block("template", "conf", fstest.MapFS{"etc/site.conf.tmpl": {Data: []byte(tmpl)}})
-	b.Project.Functions = map[string]function.Function{"upper": stdlib.UpperFunc}
+	b.Project.Language = tasktest.Language{"upper": stdlib.UpperFunc}
 	tasktest.Set(b, "source", tasktest.Files("etc/site.conf.tmpl"))
 	for k, v := range attrs {
 		tasktest.Set(b, k, v)
