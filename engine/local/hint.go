@@ -29,19 +29,26 @@ func (j *job) explain(ctx context.Context, err error) {
 	j.boxes.told.Lock()
 	attempts := slices.Clone(j.boxes.attempts)
 	j.boxes.told.Unlock()
-	const shown = 10
+	shown := 10
+	if err == nil {
+		shown = 1 // it did without: worth a line, and no more
+	}
 	for i, a := range attempts {
 		if i == shown {
 			j.say("blocked: %d more", len(attempts)-shown)
 			break
 		}
-		j.say("blocked: %s", sandbox.Attempt{Program: a.Program, PID: a.PID, Op: sandbox.Op(a.Op), Address: a.Address, Host: a.Host})
+		done := ""
+		if err == nil {
+			done = "; the step succeeded without it"
+		}
+		j.say("blocked: %s%s", sandbox.Attempt{Program: a.Program, PID: a.PID, Op: sandbox.Op(a.Op), Address: a.Address, Host: a.Host}, done)
 	}
 	tests := j.p.Step.LogFormat == testLog
 	switch {
 	case !failed:
 	case len(attempts) > 0:
-		j.say("the network is off for this step: %s", j.mend(attempts))
+		j.say("the network is off for this step; if it needs it, %s", j.mend(attempts))
 	case tests && !j.p.Step.Network && j.e.Sandbox != nil && j.testFailed():
 		// A program that a test starts may say nothing of it: the go command
 		// stops by GOPROXY=off before it tries anything.

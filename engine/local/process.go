@@ -199,7 +199,22 @@ func (j *job) baseEnv() []string {
 			env = append(env, v)
 		}
 	}
+	if t := j.p.Step.Type; !j.p.Step.Network && (t == "exec" || t == "go_generate") {
+		env = append(env, noUpdates[:]...)
+	}
 	return append(env, j.e.Vary...)
+}
+
+// noUpdates keep tools from looking for newer versions of themselves and from
+// reporting their use, where there is no network for it: an attempt would be
+// reported, and be taken for what the step lacks. Tests have none of them: a test
+// may be about these very variables.
+var noUpdates = [...]string{
+	"NO_UPDATE_NOTIFIER=1",             // programs with the package update-notifier
+	"npm_config_update_notifier=false", // npm
+	"PIP_DISABLE_PIP_VERSION_CHECK=1",  // pip
+	"CHECKPOINT_DISABLE=1",             // HashiCorp's
+	"DO_NOT_TRACK=1",                   // many
 }
 
 // dedupe keeps the last value of each variable.
