@@ -126,3 +126,22 @@ func TestTidyingLeavesOthersTemporaryFiles(t *testing.T) {
 		t.Errorf("a temporary file that nobody writes stays: %q", got)
 	}
 }
+
+// What an import leaves beside the source is there after a run that writes to the
+// same folder.
+func TestCarriedFilesStay(t *testing.T) {
+	b := newBench(t)
+	b.add(engine.Step{Name: "a", Command: action.Command{Arguments: []string{"x"}, OutputPaths: []string{"out"}, OutputFiles: []string{"out"}}})
+	for _, name := range []string{".airbuild-carried.json", ".airbuild-source.json", ".airbuild-history.bundle", ".airbuild-RANDOM"} {
+		b.write(name, name)
+	}
+	b.run()
+	for _, name := range []string{".airbuild-carried.json", ".airbuild-source.json", ".airbuild-history.bundle"} {
+		if got := b.read(name); got != name {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := b.read(".airbuild-RANDOM"); !strings.HasPrefix(got, "<") {
+		t.Errorf("a temporary file stays: %q", got)
+	}
+}

@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/tree"
@@ -247,7 +246,7 @@ func (r *run) removeTemps() error {
 			continue
 		}
 		for _, e := range list {
-			if strings.HasPrefix(e.Name(), tree.TempPrefix) && !e.IsDir() {
+			if tree.IsTemp(e.Name()) && !e.IsDir() {
 				if dir, err := r.o.Workspace.OpenDir(d, nil); err == nil {
 					dir.Remove(e.Name())
 					dir.Close()

@@ -20,8 +20,17 @@ import (
 )
 
 // TempPrefix begins the name of every temporary file that airbuild makes
-// beside an output. Such files are no inputs and are removed when found.
+// beside an output, and of the files that it keeps in a source tree. None of
+// them is an input.
 const TempPrefix = ".airbuild-"
+
+// IsTemp reports whether a file of this name is a temporary one beside outputs,
+// which is removed when it is found. Those that are kept have an extension, such
+// as .airbuild-carried.json.
+func IsTemp(name string) bool {
+	rest, ok := strings.CutPrefix(name, TempPrefix)
+	return ok && !strings.Contains(rest, ".")
+}
 
 // A Workspace is a project on disk as a run sees it: content digests by path,
 // remembered for the run in memory and between runs in the stat index. Its
