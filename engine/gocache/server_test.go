@@ -69,6 +69,38 @@ func TestPutThenGet(t *testing.T) {
 	}
 }
 
+// Packages of a scope are served to go commands of it alone, and what these make
+// stays in it; they get what counts everywhere too.
+func TestScoped(t *testing.T) {
+	dir := t.TempDir()
+	scoped := func(name string) *client {
+		s := openStore(t, dir)
+		if name != "" {
+			s.Scope = store.NewScope(name)
+		}
+		return serve(t, &Server{Store: s, Dir: dir})
+	}
+	plain, a, b := scoped(""), scoped("a"), scoped("b")
+	a.put(testID(1), "made in a")
+	plain.put(testID(2), "made everywhere")
+	for _, c := range []struct {
+		name   string
+		c      *client
+		id     int
+		misses bool
+	}{
+		{"plain", plain, 1, true}, {"a", a, 1, false}, {"b", b, 1, true},
+		{"plain", plain, 2, false}, {"a", a, 2, false}, {"b", b, 2, false},
+	} {
+		if r := c.c.get(testID(c.id)); r.Miss != c.misses {
+			t.Errorf("%s, %d: %+v", c.name, c.id, r)
+		}
+	}
+	for _, c := range []*client{plain, a, b} {
+		c.close()
+	}
+}
+
 // What a go command made is not a hit when it asks for it again.
 func TestReportTellsMadeFromFound(t *testing.T) {
 	dir := t.TempDir()

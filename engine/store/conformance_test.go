@@ -26,6 +26,19 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// A store that is open for a scope behaves like any other.
+func TestStoreScoped(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) engine.Store {
+		s, err := store.Open(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Scope = store.NewScope("a project")
+		t.Cleanup(func() { s.Close() })
+		return s
+	})
+}
+
 // A second run over the same directory finds all blobs there.
 func TestStoreShared(t *testing.T) {
 	dir := t.TempDir()

@@ -36,8 +36,18 @@ const touchEvery = time.Hour
 // Result returns the recorded result of the action with digest key, or nil if
 // there is none. A damaged entry is removed; the error is then a
 // *action.Damaged. The blobs that it names may be gone: see Missing and
-// References.
+// References. A result of the store's Scope comes first.
 func (s *Disk) Result(ctx context.Context, key action.Digest) (*action.Result, error) {
+	if !s.Scope.IsZero() {
+		if r, err := s.result(ctx, s.Scope.Key(key)); r != nil || err != nil {
+			return r, err
+		}
+	}
+	return s.result(ctx, key)
+}
+
+// result returns the entry of this very key.
+func (s *Disk) result(ctx context.Context, key action.Digest) (*action.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -139,8 +149,9 @@ func decodeEntry(key action.Digest, b []byte) (*action.Result, error) {
 // PutResult records r as the outcome of the action with digest key. It is
 // refused unless every blob that r names is there: a reader that sees the entry
 // may open them at once. On disk: the blobs were renamed into place before, the
-// entry is now, and replaces an older one.
+// entry is now, and replaces an older one. The entry is one of the store's Scope.
 func (s *Disk) PutResult(ctx context.Context, key action.Digest, r *action.Result) error {
+	key = s.Scope.Key(key)
 	refs, err := s.References(ctx, r)
 	if err != nil {
 		return fmt.Errorf("record result: %w", err)

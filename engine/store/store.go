@@ -39,6 +39,11 @@ type Disk struct {
 	// Paranoid has every blob verified by reading it, once a process,
 	// whatever its seal says. It is set before the first use.
 	Paranoid bool
+	// Scope is that of the project which the store is open for. Its results are
+	// found before those that count everywhere, and all that is recorded stays in
+	// it: what is made from its results is no better than they are. It is set
+	// before the first use.
+	Scope Scope
 
 	dir  string
 	seal time.Time
