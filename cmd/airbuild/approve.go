@@ -98,7 +98,11 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(approvers, func(o approval.Approver) bool { return o.Key.SameKey(key.Public()) }) {
+	i := slices.IndexFunc(approvers, func(o approval.Approver) bool { return o.Key.SameKey(key.Public()) })
+	if i >= 0 && approvers[i].Limit != nil {
+		return &exitError{exitUnverified, fmt.Errorf("--sign %s: its approval would not count: %w", f.sign, approvers[i].Limit)}
+	}
+	if i < 0 {
 		return usageError("--sign %s: key %s is none of the approvers of %s, so that its approval would not count", f.sign, key.Public().ID(), step.Name)
 	}
 	if f.as == "" {

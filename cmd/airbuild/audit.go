@@ -17,7 +17,6 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/local"
-	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/trace"
 )
 
@@ -85,7 +84,7 @@ func (u *audit) watch(ctx context.Context, sink ui.Sink) (err error) {
 	if v.place, err = v.newPlace(ctx); err != nil {
 		return err
 	}
-	if v.again, err = store.Open(v.place.cache); err != nil {
+	if v.again, err = v.openAgain(); err != nil {
 		return err
 	}
 	if err := v.seed(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,9 +15,11 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/engine/store"
 )
 
 func (a *app) bundleCommand() *cobra.Command {
@@ -54,8 +57,11 @@ func (a *app) trust(t *trustFlags) (bundle.Trust, error) {
 	if err != nil {
 		return out, err
 	}
+	out.Admit = func(key sign.PublicKey, series string) error {
+		return ring.Check(key, sign.Need{Purpose: sign.Bundle, Series: series})
+	}
 	if len(t.keys) == 0 {
-		out.Keys, err = ring.Trusted()
+		out.Keys, err = ring.Known()
 		return out, err
 	}
 	for _, name := range t.keys {
@@ -96,6 +102,8 @@ func (a *app) bundleError(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, new(*sign.LimitError)):
+		return &exitError{exitUnverified, err} // which says what to do
 	case errors.Is(err, bundle.ErrUnsigned):
 		return &exitError{exitUnverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub. To take it all the same: --allow-unsigned", err)}
 	case errors.Is(err, bundle.ErrOlder):
@@ -112,6 +120,48 @@ func (a *app) bundleError(err error) error {
 		return fmt.Errorf("%w\nMake space and do the same again: what was good is kept", err)
 	}
 	return err
+}
+
+// resultScope is where the results of a bundle count: everywhere if enough of
+// those who signed it are trusted for that, else only for source of its series.
+func (a *app) resultScope(b *bundle.Bundle, t *trustFlags) (store.Scope, error) {
+	ring, err := a.keyring()
+	if err != nil {
+		return store.Scope{}, err
+	}
+	n := 0
+	for _, key := range b.Signers() {
+		entries, err := ring.Entries(key)
+		if err != nil {
+			return store.Scope{}, err
+		}
+		if slices.ContainsFunc(entries, func(e sign.Entry) bool { return e.Own || e.Grant.Everywhere() }) {
+			n++
+		}
+	}
+	if n >= t.signers {
+		return store.Scope{}, nil
+	}
+	return carry.ScopeOf(b), nil
+}
+
+// warnUnlimited says which of the keys whose signatures were accepted are trusted
+// for any purpose, as all keys were before there were purposes.
+func (a *app) warnUnlimited(ring *sign.Keyring, keys []sign.PublicKey, need sign.Need) {
+	if a.json() {
+		return
+	}
+	for _, key := range keys {
+		entries, err := ring.Entries(key)
+		if err != nil || len(entries) == 0 || slices.ContainsFunc(entries, func(e sign.Entry) bool { return e.Own || !e.Grant.Any() }) {
+			continue
+		}
+		grant := sign.Grant{Purposes: []sign.Purpose{need.Purpose}}
+		if need.Series != "" {
+			grant.Series = []string{need.Series}
+		}
+		fmt.Fprintf(a.err, "warning: key %s is trusted for any purpose; to limit it to this one: %s\n", entries[0].Name, grant.Command(entries[0].Name))
+	}
 }
 
 // signedBy says who of the keyring signed a bundle.

@@ -23,6 +23,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks/golang"
 )
@@ -158,6 +159,7 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 		return err
 	}
 	defer func() { err = firstError(err, c.close()) }()
+	c.ownResults()
 	if a.offline {
 		if err := c.refuseOffline(ctx, c.ids); err != nil {
 			return err
@@ -176,6 +178,17 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 		return err
 	}
 	return c.write(ctx)
+}
+
+// ownResults leaves out results that count only for the source that they came
+// with: whoever signs the new bundle would vouch for them to others. Steps that
+// have no other result run again.
+func (c *creation) ownResults() {
+	if c.store.Scope.IsZero() {
+		return
+	}
+	c.store.Scope = store.Scope{}
+	fmt.Fprintf(c.app.err, "note: results that came with bundle %s are not carried on, and those steps run again here. To vouch for them, trust its signer with airbuild key trust NAME --for bundle, and import it again\n", c.from.Bundle[:12])
 }
 
 // choose finds what the bundle is for: a bundle block, or targets.

@@ -107,6 +107,10 @@ func (a *app) bundleCustody(ctx context.Context, t *trustFlags, signed bool, arg
 	if err != nil {
 		return a.bundleError(err)
 	}
+	limits, err := a.limitCustody(events)
+	if err != nil {
+		return err
+	}
 	if err := a.showCustody(events); err != nil {
 		return err
 	}
@@ -115,10 +119,35 @@ func (a *app) bundleCustody(ctx context.Context, t *trustFlags, signed bool, arg
 	}
 	for i, e := range events {
 		if len(e.Signers) == 0 {
-			return &exitError{exitUnverified, fmt.Errorf("entry %d (%s, %s) is signed by no trusted key", i+1, e.Kind, e.Time)}
+			err := fmt.Errorf("entry %d (%s, %s) is signed by no trusted key", i+1, e.Kind, e.Time)
+			if limits[i] != nil {
+				err = fmt.Errorf("%w: %w", err, limits[i])
+			}
+			return &exitError{exitUnverified, err}
 		}
 	}
 	return nil
+}
+
+// limitCustody takes the signers away that are not trusted for what they signed,
+// and says why for each entry that has lost one.
+func (a *app) limitCustody(events []bundle.Event) (map[int]error, error) {
+	ring, err := a.keyring()
+	if err != nil {
+		return nil, err
+	}
+	limits := map[int]error{}
+	for i := range events {
+		e := &events[i]
+		e.Signers = slices.DeleteFunc(e.Signers, func(key sign.PublicKey) bool {
+			why := ring.Check(key, sign.Need{Purpose: sign.Custody, Series: e.Name})
+			if why != nil {
+				limits[i] = why
+			}
+			return why != nil
+		})
+	}
+	return limits, nil
 }
 
 // readCustody reads the log that the arguments name.

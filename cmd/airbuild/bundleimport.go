@@ -23,6 +23,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/relay"
+	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -93,14 +94,18 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Options: bundle.ImportOptions{
+	scope, err := a.resultScope(b, &f.trust)
+	if err != nil {
+		return err
+	}
+	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Scope: scope, Options: bundle.ImportOptions{
 		AllowOlder: f.older, Jobs: a.jobs, Progress: m.tell, Key: key, Actor: actor(),
 	}})
 	m.end()
 	if err != nil {
 		return a.bundleError(err)
 	}
-	if err := a.reportImport(b, got); err != nil {
+	if err := a.reportImport(b, got, scope); err != nil {
 		return err
 	}
 	if err := done(); err != nil {
@@ -109,7 +114,10 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	told := importedBundle{
 		Event: "imported", Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
 		Already: got.Already, Resumed: got.Resumed, Files: got.Files, Bytes: got.Bytes, Kept: got.Kept,
-		Unpacked: []unpackedComponent{}, Host: []host.Row{},
+		Unpacked: []unpackedComponent{}, Host: []host.Row{}, Results: "everywhere",
+	}
+	if !scope.IsZero() {
+		told.Results = "series"
 	}
 	if err := a.checkOut(ctx, b, s, cache, f, &told); err != nil {
 		return err
@@ -131,6 +139,7 @@ type importedBundle struct {
 	Files    int                 `json:"files"`
 	Bytes    int64               `json:"bytes"`
 	Kept     int                 `json:"kept"`
+	Results  string              `json:"results"` // where they count: "everywhere", or in source of the "series"
 	Unpacked []unpackedComponent `json:"unpacked"`
 	Host     []host.Row          `json:"host"` // what does not fit
 	Run      string              `json:"run,omitempty"`
@@ -208,8 +217,8 @@ func (a *app) tellNext(b *bundle.Bundle, f *importFlags, told *importedBundle) e
 	return err
 }
 
-// reportImport says what came.
-func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported) error {
+// reportImport says what came, and where its results count.
+func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported, scope store.Scope) error {
 	if a.json() {
 		return nil
 	}
@@ -221,7 +230,35 @@ func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported) error {
 		what += "; went on where it was interrupted"
 	}
 	_, err := fmt.Fprintf(a.out, "imported %s %s, signed by %s: %s\n", b.Root().Name, b.Digest()[:12], a.signedBy(b), what)
-	return err
+	if err != nil {
+		return err
+	}
+	ring, err := a.keyring()
+	if err != nil {
+		return err
+	}
+	a.warnUnlimited(ring, b.Signers(), sign.Need{Purpose: sign.Bundle, Series: b.Root().Name})
+	if !scope.IsZero() && !got.Already && carry.HasResults(b) {
+		a.noteScope(ring, b)
+	}
+	return nil
+}
+
+// noteScope says where the results of a bundle count, and what makes them count
+// in every project.
+func (a *app) noteScope(ring *sign.Keyring, b *bundle.Bundle) {
+	who, how := "that nobody signed", "have it signed"
+	if len(b.Signers()) > 0 {
+		who, how = "signed by "+a.signedBy(b), "airbuild key trust FILE --for bundle"
+		if entries, err := ring.Entries(b.Signers()[0]); err == nil && len(entries) > 0 {
+			grant := sign.Grant{Purposes: slices.Clone(entries[0].Grant.Purposes)}
+			if !slices.Contains(grant.Purposes, sign.Bundle) {
+				grant.Purposes = append(grant.Purposes, sign.Bundle)
+			}
+			how = grant.Command(entries[0].Name)
+		}
+	}
+	fmt.Fprintf(a.err, "note: its results count in source that came with bundles of the series %s %s; for them to count in every project: %s, and import it again\n", b.Root().Name, who, how)
 }
 
 // checkOut unpacks what was asked for.

@@ -265,6 +265,9 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 	if report.Unmade > 0 {
 		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Unmade, ui.Bytes(report.UnmadeBytes))
 	}
+	if ring, err := a.keyring(); err == nil {
+		a.warnUnlimited(ring, b.Signers(), sign.Need{Purpose: sign.Bundle, Series: b.Root().Name})
+	}
 	_, err = fmt.Fprintf(a.out, "ok: %s, %d blobs, %s, signed by %s\n", b.Root().Name, report.Blobs, ui.Bytes(report.Bytes), a.signedBy(b))
 	return err
 }

@@ -38,6 +38,7 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	ambient := f.String("ambient", "", "the user's own GOCACHE")
 	salts := f.String("salts", "", "what tells entries of this step apart")
 	checks := f.String("checks", "", "what tells apart what go vet found")
+	scope := f.String("scope", "", "the scope of the project's results")
 	paranoid := f.Bool("paranoid", false, "read every object that is used")
 	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {
 		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", goCacheProg)
@@ -48,6 +49,11 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	if err = errors.Join(err, err2); err == nil && len(checked) > 1 {
 		err = errors.New("-checks: want one salt")
 	}
+	if err != nil {
+		fmt.Fprintf(errOut, "airbuild: %v\n", err)
+		return exitUsage
+	}
+	within, err := store.ParseScope(*scope)
 	if err != nil {
 		fmt.Fprintf(errOut, "airbuild: %v\n", err)
 		return exitUsage
@@ -66,7 +72,7 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 		srv.Note(err.Error())
 	} else {
 		defer s.Close()
-		s.Paranoid = *paranoid
+		s.Paranoid, s.Scope = *paranoid, within
 		srv.Store = s
 	}
 	if err := srv.Serve(context.Background(), in, out, end); err != nil {
@@ -88,6 +94,9 @@ func (s *session) compileCache() (*gocache.Cache, error) {
 		on = false
 	}
 	command := []string{self, goCacheProg, "-store", s.store.Dir()}
+	if !s.store.Scope.IsZero() {
+		command = append(command, "-scope", s.store.Scope.String())
+	}
 	if s.app.paranoid {
 		command = append(command, "-paranoid")
 	}

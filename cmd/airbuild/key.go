@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -66,20 +67,42 @@ func (a *app) keyShowCommand() *cobra.Command {
 	}
 }
 
+// trustKeyFlags are the flags of key trust.
+type trustKeyFlags struct {
+	name             string
+	purposes, series []string
+	force            bool
+}
+
 func (a *app) keyTrustCommand() *cobra.Command {
-	name, force := "", false
+	f := &trustKeyFlags{}
 	c := &cobra.Command{
-		Use:   "trust FILE",
-		Short: "Trust what a public key's owner signs",
-		Long: "Trust what a public key's owner signs. Compare the fingerprint that is shown with the\n" +
+		Use:   "trust FILE|NAME",
+		Short: "Trust a public key, and say what for",
+		Long: "Trust a public key, or change what one is trusted for. Compare the fingerprint with the\n" +
 			"one that `airbuild key show` shows the owner: a key that came with the data proves\n" +
-			"nothing.",
-		Example: "  airbuild key trust site.pub\n  airbuild key trust minisign.pub --name factory",
-		Args:    exactArgs(1, "the file of a public key"),
-		RunE:    func(_ *cobra.Command, args []string) error { return a.keyTrust(args[0], name, force) },
+			"nothing.\n\n" +
+			"--for limits which signatures of the key count: bundle (bundles and custody logs),\n" +
+			"custody (custody logs alone), approval (approval stages), release (verify-signature) and\n" +
+			"provenance (verify-provenance). Without it a new key is trusted for any purpose, and one\n" +
+			"that is trusted already keeps its purposes.\n\n" +
+			"With --for bundle, results that bundles of the key bring count in every project. Otherwise\n" +
+			"they count only in source trees that came with a bundle of the same series and signers.\n" +
+			"--series limits which series of bundles the key may sign.",
+		Example: "  airbuild key trust site.pub --for bundle --series greeter-release\n" +
+			"  airbuild key trust alice.pub --for approval,release\n" +
+			"  airbuild key trust alice --for any\n" +
+			"  airbuild key trust minisign.pub --name factory",
+		Args:              exactArgs(1, "the file of a public key, or the name of a trusted one"),
+		ValidArgsFunction: a.completeKeys(true),
+		RunE:              func(_ *cobra.Command, args []string) error { return a.keyTrust(args[0], f) },
 	}
-	c.Flags().StringVar(&name, "name", "", "call the key `NAME` (default: the file's name without .pub)")
-	c.Flags().BoolVar(&force, "force", false, "replace another key that is trusted under that name")
+	fl := c.Flags()
+	fl.SortFlags = false
+	fl.StringSliceVar(&f.purposes, "for", nil, "accept the key's signatures for these `PURPOSES` only: approval, bundle, custody, provenance, release; or any")
+	fl.StringSliceVar(&f.series, "series", nil, "with --for bundle: accept bundles of the series `NAME` only; may be repeated")
+	fl.StringVar(&f.name, "name", "", "call the key `NAME` (default: the file's name without .pub)")
+	fl.BoolVar(&f.force, "force", false, "replace another key that is trusted under that name")
 	return c
 }
 
@@ -171,12 +194,38 @@ type shownKey struct {
 	Path        string `json:"path"`
 	SecretPath  string `json:"secret_path,omitempty"`
 	Error       string `json:"error,omitempty"`
+	// What a trusted key is trusted for; "any" for any purpose.
+	Purposes []string `json:"purposes,omitempty"`
+	Series   []string `json:"series,omitempty"`
+	// Before is what it was trusted for, where key trust changed that.
+	Before *shownGrant `json:"before,omitempty"`
+}
+
+// A shownGrant is a sign.Grant as JSON.
+type shownGrant struct {
+	Purposes []string `json:"purposes"`
+	Series   []string `json:"series,omitempty"`
+}
+
+func showGrant(g sign.Grant) shownGrant {
+	s := shownGrant{Purposes: []string{sign.AnyPurpose}, Series: g.Series}
+	if !g.Any() {
+		s.Purposes = nil
+	}
+	for _, p := range g.Purposes {
+		s.Purposes = append(s.Purposes, string(p))
+	}
+	return s
 }
 
 func showKey(ring *sign.Keyring, e sign.Entry) shownKey {
 	k := shownKey{Name: e.Name, Own: e.Own, Encrypted: e.Encrypted, Path: e.Path}
-	if e.Own {
+	switch {
+	case e.Own:
 		k.SecretPath = ring.SecretPath(e.Name)
+	case e.Name != "" && e.Err == nil:
+		g := showGrant(e.Grant)
+		k.Purposes, k.Series = g.Purposes, g.Series
 	}
 	if !e.Key.IsZero() {
 		k.ID, k.Fingerprint, k.PublicKey = e.Key.ID().String(), e.Key.Fingerprint(), e.Key.String()
@@ -188,8 +237,16 @@ func showKey(ring *sign.Keyring, e sign.Entry) shownKey {
 }
 
 // writeKey shows one key.
-func (a *app) writeKey(ring *sign.Keyring, e sign.Entry) error {
+func (a *app) writeKey(ring *sign.Keyring, e sign.Entry) error { return a.writeTrusted(ring, e, nil) }
+
+// writeTrusted shows one key, and what it was trusted for before if that is
+// another grant.
+func (a *app) writeTrusted(ring *sign.Keyring, e sign.Entry, before *sign.Grant) error {
 	k := showKey(ring, e)
+	if before != nil {
+		g := showGrant(*before)
+		k.Before = &g
+	}
 	if a.json() {
 		return a.writeJSON(k)
 	}
@@ -200,6 +257,12 @@ func (a *app) writeKey(ring *sign.Keyring, e sign.Entry) error {
 		fmt.Fprintf(w, "id\t%s\nfingerprint\t%s\npublic key\t%s\nfile\t%s\n", k.ID, k.Fingerprint, k.PublicKey, ui.OneLine(k.Path))
 		if k.Own {
 			fmt.Fprintf(w, "secret key\t%s (%s)\n", ui.OneLine(k.SecretPath), encryption(e))
+		}
+		if k.Purposes != nil {
+			fmt.Fprintf(w, "trusted for\t%s\n", e.Grant)
+		}
+		if before != nil {
+			fmt.Fprintf(w, "before\t%s\n", before)
 		}
 	})
 }
@@ -244,7 +307,10 @@ func (a *app) keyList() error {
 }
 
 func writeKeyRow(w io.Writer, e sign.Entry) {
-	id, what := "?", "trusted"
+	id, what := "?", "trusted for "+e.Grant.String()
+	if e.Err != nil {
+		what = "cannot be used"
+	}
 	if !e.Key.IsZero() {
 		id = e.Key.ID().String()
 	}
@@ -282,29 +348,110 @@ func isKeyFile(arg string) bool {
 	return strings.ContainsAny(arg, `/\`) || strings.EqualFold(filepath.Ext(arg), ".pub")
 }
 
-func (a *app) keyTrust(file, name string, force bool) error {
-	key, err := sign.ReadPublicKey(file)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return usageError("%w", err)
-	}
-	if err != nil {
-		return &exitError{exitUnverified, err}
-	}
-	if name == "" {
-		base := filepath.Base(file)
-		name = strings.TrimSuffix(base, filepath.Ext(base))
-	}
-	if err := sign.CheckKeyName(name); err != nil {
-		return usageError("%w; give it one with --name", err)
-	}
+func (a *app) keyTrust(arg string, f *trustKeyFlags) error {
 	ring, err := a.keyring()
 	if err != nil {
 		return err
 	}
-	if err := ring.Trust(name, key, force); err != nil {
+	key, name, err := keyToTrust(ring, arg, f)
+	if err != nil {
+		return err
+	}
+	old, found, err := trustedEntry(ring, name)
+	if err != nil {
+		return err
+	}
+	grant, err := f.grant(old)
+	if err != nil {
+		return usageError("key trust %s: %w", name, err)
+	}
+	if err := ring.TrustFor(name, key, grant, f.force); err != nil {
 		return keyError(err)
 	}
-	return a.writeKey(ring, sign.Entry{Name: name, Key: key, Path: ring.TrustedPath(name)})
+	now, err := ring.Find(name)
+	if err != nil {
+		return err
+	}
+	var before *sign.Grant
+	if found && old.Err == nil && !old.Grant.Equal(now.Grant) {
+		before = &old.Grant
+	}
+	if err := a.writeTrusted(ring, now, before); err != nil || a.json() {
+		return err
+	}
+	if now.Grant.Any() {
+		fmt.Fprintf(a.err, "note: %s is trusted for any purpose. To limit it, for example to bundles: airbuild key trust %s --for bundle\n", name, name)
+	}
+	return a.noteOtherNames(ring, now)
+}
+
+// noteOtherNames says under which other names a key is trusted for something
+// else: each of them counts.
+func (a *app) noteOtherNames(ring *sign.Keyring, e sign.Entry) error {
+	all, err := ring.Entries(e.Key)
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.Name != e.Name && !other.Own && !other.Grant.Equal(e.Grant) {
+			fmt.Fprintf(a.err, "note: the same key is trusted as %s for %s, which counts too\n", other.Name, other.Grant)
+		}
+	}
+	return nil
+}
+
+// keyToTrust is the key of a file, or of a name that is trusted already, and what
+// it is called.
+func keyToTrust(ring *sign.Keyring, arg string, f *trustKeyFlags) (key sign.PublicKey, name string, err error) {
+	if !isKeyFile(arg) && f.name == "" && sign.CheckKeyName(arg) == nil {
+		e, found, err := trustedEntry(ring, arg)
+		if err != nil {
+			return key, "", err
+		}
+		if found {
+			if e.Err != nil {
+				return key, "", &exitError{exitUnverified, e.Err}
+			}
+			return e.Key, arg, nil
+		}
+	}
+	key, err = sign.ReadPublicKey(arg)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+		return key, "", usageError("%w", err)
+	}
+	if err != nil {
+		return key, "", &exitError{exitUnverified, err}
+	}
+	if name = f.name; name == "" {
+		base := filepath.Base(arg)
+		name = strings.TrimSuffix(base, filepath.Ext(base))
+	}
+	if err := sign.CheckKeyName(name); err != nil {
+		return key, "", usageError("%w; give it one with --name", err)
+	}
+	return key, name, nil
+}
+
+// trustedEntry is the entry of a name that is not one's own.
+func trustedEntry(ring *sign.Keyring, name string) (sign.Entry, bool, error) {
+	entries, err := ring.List()
+	i := slices.IndexFunc(entries, func(e sign.Entry) bool { return e.Name == name && !e.Own })
+	if i < 0 || err != nil {
+		return sign.Entry{}, false, err
+	}
+	return entries[i], true, nil
+}
+
+// grant is what the flags say. Without --for a key keeps its purposes.
+func (f *trustKeyFlags) grant(old sign.Entry) (sign.Grant, error) {
+	if len(f.purposes) == 0 && len(f.series) == 0 {
+		return old.Grant, nil
+	}
+	purposes := f.purposes
+	if len(purposes) == 0 {
+		purposes = showGrant(old.Grant).Purposes
+	}
+	return sign.NewGrant(purposes, f.series)
 }
 
 func (a *app) keyUntrust(name string) error {

@@ -110,7 +110,12 @@ func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pin
 		switch {
 		case e.Kind != engine.StepFinished || e.Step.NoCache:
 		case e.Status == engine.Hit:
-			found = append(found, store.Pinned{Step: e.Step.Name, Key: e.Key.String()})
+			key, err := s.store.EntryKey(ctx, e.Key)
+			if err != nil {
+				missing = append(missing, e.Step.Name+": "+ui.OneLine(err.Error()))
+				return
+			}
+			found = append(found, store.Pinned{Step: e.Step.Name, Key: key.String()})
 		case e.Err != nil:
 			missing = append(missing, e.Step.Name+": "+ui.OneLine(e.Err.Error()))
 		default:

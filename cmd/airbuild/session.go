@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/local"
 	"github.com/airbuild/airbuild/engine/store"
@@ -86,6 +87,11 @@ func (a *app) openAhead(p *project, ahead *tree.Ahead) (_ *session, err error) {
 	}()
 	if s.store, err = store.Open(cache); err != nil {
 		return nil, otherCache(err)
+	}
+	if p.from != nil {
+		if s.store.Scope, err = bundle.ScopeOf(cache, p.from.Bundle); err != nil {
+			return nil, err
+		}
 	}
 	if ahead == nil {
 		ahead = tree.ReadAhead(stateDir(cache, p.root))
@@ -173,6 +179,11 @@ func (s *session) close() error {
 // options are those of a run that looks up only.
 func (s *session) options() engine.Options {
 	file, stamp := program()
+	// What was found out with the help of a bundle's answers is remembered for
+	// source of that scope alone.
+	if !s.store.Scope.IsZero() && stamp != "" {
+		stamp += " scope " + s.store.Scope.String()
+	}
 	names := make([]string, len(s.plan.Pipelines))
 	for i, p := range s.plan.Pipelines {
 		names[i] = p.Name

@@ -262,6 +262,16 @@ func (v *verification) remember(e engine.Event) {
 	}
 }
 
+// openAgain opens the store of the second build. What was carried is there too, so
+// that its results have the same scope as here.
+func (v *verification) openAgain() (*store.Disk, error) {
+	s, err := store.Open(v.place.cache)
+	if err == nil {
+		s.Scope = v.store.Scope
+	}
+	return s, err
+}
+
 // seed puts the results that the second build takes as they are into its store.
 func (v *verification) seed(ctx context.Context) error {
 	for _, id := range v.ids {
@@ -310,7 +320,7 @@ func (v *verification) rebuild(ctx context.Context) (err error) {
 	if v.place, err = v.newPlace(ctx); err != nil {
 		return err
 	}
-	if v.again, err = store.Open(v.place.cache); err != nil {
+	if v.again, err = v.openAgain(); err != nil {
 		return err
 	}
 	if err := v.seed(ctx); err != nil {
@@ -328,7 +338,7 @@ func (v *verification) rebuild(ctx context.Context) (err error) {
 	if v.made, err = v.runElsewhere(ctx); err != nil {
 		return err
 	}
-	v.again, err = store.Open(v.place.cache)
+	v.again, err = v.openAgain()
 	return err
 }
 

@@ -79,6 +79,8 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 		return err
 	}
 	policy := provenance.Policy{Threshold: f.threshold, Unsigned: f.unsigned, Builder: f.builder, Source: f.source, Commit: f.commit}
+	need := sign.Need{Purpose: sign.Provenance}
+	policy.Admit = func(key sign.PublicKey) error { return ring.Check(key, need) }
 	if !f.unsigned || len(f.keys) > 0 {
 		if policy.Keys, err = signatureKeys(ring, f.keys); err != nil {
 			return err
@@ -88,6 +90,7 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 	if err != nil {
 		return &exitError{signatureCode(err), fmt.Errorf("%s: %w", statement, err)}
 	}
+	a.warnUnlimited(ring, s.SignedBy, need)
 	out := reportOf(s, ring)
 	var first error
 	for _, name := range files {

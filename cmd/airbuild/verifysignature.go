@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -63,6 +64,7 @@ type verifier struct {
 	ring      *sign.Keyring
 	keys      []sign.PublicKey
 	threshold int
+	accepted  []sign.PublicKey // those that signed
 }
 
 func (a *app) verifySignatures(ctx context.Context, files []string, f *signatureFlags) error {
@@ -96,12 +98,23 @@ func (a *app) verifySignatures(ctx context.Context, files []string, f *signature
 			first = said(code)
 		}
 	}
+	a.warnUnlimited(ring, distinct(v.accepted), sign.Need{Purpose: sign.Release})
 	if a.json() {
 		err = a.writeJSON(map[string]any{"ok": first == nil, "signatures": good})
 	} else {
 		err = a.writeVerified(good)
 	}
 	return firstError(first, err)
+}
+
+// distinct leaves each key once.
+func distinct(keys []sign.PublicKey) (once []sign.PublicKey) {
+	for _, key := range keys {
+		if !slices.ContainsFunc(once, key.SameKey) {
+			once = append(once, key)
+		}
+	}
+	return once
 }
 
 // signatureCode is the exit code for a file that was not verified.
@@ -115,10 +128,11 @@ func signatureCode(err error) int {
 	return exitFailed
 }
 
-// signatureKeys are the keys that are named, or all of the keyring.
+// signatureKeys are the keys that are named, or all of the keyring. Whether they
+// are trusted for what they signed is checked where they did.
 func signatureKeys(ring *sign.Keyring, named []string) ([]sign.PublicKey, error) {
 	if len(named) == 0 {
-		keys, err := ring.Trusted()
+		keys, err := ring.Known()
 		if err == nil && len(keys) == 0 {
 			err = &exitError{exitUnverified, fmt.Errorf("no key is trusted, and none is given.\nTo trust one: airbuild key trust FILE. To use one this time: --key FILE")}
 		}
@@ -229,6 +243,7 @@ func (v *verifier) signature(ctx context.Context, file, signature string) (*veri
 	if err != nil {
 		return nil, err
 	}
+	v.accepted = append(v.accepted, keys...)
 	for _, k := range keys {
 		ok.Keys = append(ok.Keys, k.ID().String())
 		ok.Names = append(ok.Names, v.ring.Name(k))
@@ -247,6 +262,11 @@ func readSignature(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, sign.MaxEnvelope+1))
 }
 
+// admit lets keys count that are trusted for releases.
+func (v *verifier) admit(key sign.PublicKey) error {
+	return v.ring.Check(key, sign.Need{Purpose: sign.Release})
+}
+
 func (v *verifier) minisign(ctx context.Context, text []byte, content io.Reader) ([]sign.PublicKey, string, error) {
 	if v.threshold > 1 {
 		return nil, "", notEnough{}
@@ -256,6 +276,9 @@ func (v *verifier) minisign(ctx context.Context, text []byte, content io.Reader)
 		return nil, "", err
 	}
 	key, err := s.Verify(ctx, content, v.keys...)
+	if err == nil {
+		err = v.admit(key)
+	}
 	return []sign.PublicKey{key}, s.Comment(), err
 }
 
@@ -274,7 +297,7 @@ func (v *verifier) envelope(ctx context.Context, text []byte, content io.Reader,
 	if err != nil {
 		return nil, "", err
 	}
-	keys, err := e.Verify(v.threshold, v.keys...)
+	keys, err := e.VerifyAs(v.threshold, v.keys, v.admit)
 	if err == nil && !own {
 		err = e.Covers(ctx, content)
 	}

@@ -135,6 +135,7 @@ type host struct {
 	t     testing.TB
 	cache string
 	store *store.Disk
+	scope store.Scope
 	work  string
 	sinks map[string]Sink
 }
@@ -177,7 +178,7 @@ func (h *host) sink(component string) (Sink, error) {
 	var err error
 	switch kind {
 	case "actions", "gocache":
-		s = NewStoreSink(h.store)
+		s = NewStoreSink(h.store, h.scope)
 	case "modules", "sumdb", "toolchain":
 		s, err = NewDirSink(filepath.Join(h.cache, "carried", "goproxy"), DirOptions{})
 	case "airbuild":

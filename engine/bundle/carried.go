@@ -1,6 +1,10 @@
 package bundle
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/airbuild/airbuild/engine/store"
+)
 
 // A Carried is a bundle that was imported into a cache directory.
 type Carried struct {
@@ -11,6 +15,21 @@ type Carried struct {
 // ListCarried returns what was imported into a cache directory, by name,
 // sequence and digest. A reference that is damaged is an error.
 func ListCarried(cache string) ([]Carried, error) { return listCarried(cache) }
+
+// ScopeOf is the scope that results of an imported bundle were put into last: zero
+// if they count everywhere, or the bundle brought none.
+func ScopeOf(cache, digest string) (store.Scope, error) {
+	for _, id := range readSinks(cache, digest) {
+		scope, err := scopeOf(id)
+		if err != nil {
+			return store.Scope{}, refusef("carried/bundles/%s%s: scope of results: %w; import the bundle again", digest, sinksSuffix, err)
+		}
+		if !scope.IsZero() {
+			return scope, nil
+		}
+	}
+	return store.Scope{}, nil
+}
 
 // Kept reports whether an import keeps the files of a component where later
 // deltas can rely on them. Of the others, which users take into their hands, a

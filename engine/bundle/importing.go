@@ -77,7 +77,7 @@ func (m *importer) run(ctx context.Context) (err error) {
 	}
 	if m.imported && m.missing() == 0 {
 		m.done.Already = true
-		return errors.Join(m.journal.close(true), m.spool.clear())
+		return errors.Join(m.referAgain(), m.journal.close(true), m.spool.clear())
 	}
 	if err := m.check(ctx); err != nil {
 		return err
@@ -521,6 +521,17 @@ func (m *importer) publish(ctx context.Context) error {
 		return err
 	}
 	return m.refer()
+}
+
+// referAgain is refer for a bundle that was imported before, if its components
+// now belong to other sinks that happen to have all of it.
+func (m *importer) referAgain() error {
+	for name, id := range m.ids() {
+		if m.earlier[name] != id {
+			return m.refer()
+		}
+	}
+	return nil
 }
 
 // refer writes what stays of the bundle itself, the reference last.

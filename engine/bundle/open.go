@@ -12,6 +12,10 @@ type Trust struct {
 	Keys []sign.PublicKey
 	// Threshold is how many of the keys must have signed; zero is one.
 	Threshold int
+	// Admit says why a key that signed does not count, and nil if it does: for any
+	// bundle at all if series is empty, which is asked before anything of the
+	// bundle is read, and then for one of that series. Nil: all keys count.
+	Admit func(key sign.PublicKey, series string) error
 	// AllowUnsigned takes a bundle that too few of the keys signed. Damage is
 	// still noticed, but not who made the bundle.
 	AllowUnsigned bool

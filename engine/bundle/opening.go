@@ -12,6 +12,12 @@ import (
 func openFrom(ctx context.Context, trust Trust, m Media) (*Bundle, error) {
 	b, err := authenticate(ctx, trust, m)
 	if err == nil {
+		b.root, err = DecodeRoot(b.bytes)
+	}
+	if err == nil {
+		err = b.checkSigners(trust, b.root.Name)
+	}
+	if err == nil {
 		err = b.load(ctx)
 	}
 	if err != nil {
@@ -34,7 +40,7 @@ func authenticate(ctx context.Context, trust Trust, m Media) (*Bundle, error) {
 	if err := b.readSeals(ctx); err != nil {
 		return nil, err
 	}
-	return b, b.checkSigners(trust)
+	return b, b.checkSigners(trust, "")
 }
 
 // findWrapper returns the only bundle of a layout. What several manifests with
@@ -96,15 +102,21 @@ func (b *Bundle) readSeals(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bundle) checkSigners(t Trust) error {
-	threshold := max(t.Threshold, 1)
+// checkSigners finds the keys that signed and count, for a series once that is
+// known.
+func (b *Bundle) checkSigners(t Trust, series string) error {
 	if b.sealed == nil {
 		if t.AllowUnsigned {
 			return nil
 		}
 		return fmt.Errorf("%w: it has no signature", ErrUnsigned)
 	}
-	signers, err := b.sealed.Verify(threshold, t.Keys...)
+	signers, err := b.sealed.VerifyAs(max(t.Threshold, 1), t.Keys, func(key sign.PublicKey) error {
+		if t.Admit == nil {
+			return nil
+		}
+		return t.Admit(key, series)
+	})
 	b.signers = signers
 	if err == nil || t.AllowUnsigned && errors.Is(err, sign.ErrUnverified) {
 		return nil
@@ -112,12 +124,8 @@ func (b *Bundle) checkSigners(t Trust) error {
 	return fmt.Errorf("%w: %w", ErrUnsigned, err)
 }
 
-// load decodes the root and reads what hangs on it, except packs and files.
-func (b *Bundle) load(ctx context.Context) error {
-	var err error
-	if b.root, err = DecodeRoot(b.bytes); err != nil {
-		return err
-	}
+// load reads what the root names, except packs and files.
+func (b *Bundle) load(ctx context.Context) (err error) {
 	if c := b.root.Custody; c != nil {
 		d, err := c.blob()
 		if err != nil {

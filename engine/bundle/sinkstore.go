@@ -15,14 +15,35 @@ import (
 
 // A StoreSink puts the files of actions and gocache components into a store:
 // "cas/<hash>" are blobs and "ac/<hash>" results of actions, which are late. It
-// takes no other paths.
-type StoreSink struct{ store *store.Disk }
+// takes no other paths. Results go into its scope.
+type StoreSink struct {
+	store *store.Disk
+	scope store.Scope
+}
 
-// NewStoreSink returns the sink of a store, which the caller closes.
-func NewStoreSink(s *store.Disk) *StoreSink { return &StoreSink{s} }
+// NewStoreSink returns the sink of a store, which the caller closes and has opened
+// for no scope. Results count in the given one.
+func NewStoreSink(s *store.Disk, scope store.Scope) *StoreSink { return &StoreSink{s, scope} }
 
-// ID is "store" and its directory.
-func (s *StoreSink) ID() string { return "store " + s.store.Dir() }
+// ID is "store" and its directory, in a scope also "scope" and its name.
+func (s *StoreSink) ID() string {
+	id := "store " + s.store.Dir()
+	if !s.scope.IsZero() {
+		id += scopeWord + s.scope.String()
+	}
+	return id
+}
+
+// scopeWord stands before a scope in a sink's ID.
+const scopeWord = "\nscope "
+
+// scopeOf is the scope of the sink with that ID, zero if it has none.
+func scopeOf(id string) (store.Scope, error) {
+	if i := strings.LastIndex(id, scopeWord); i >= 0 {
+		return store.ParseScope(id[i+len(scopeWord):])
+	}
+	return store.Scope{}, nil
+}
 
 // Dir is the store's directory.
 func (s *StoreSink) Dir() string { return s.store.Dir() }
@@ -64,7 +85,7 @@ func (s *StoreSink) Has(ctx context.Context, f File, flushed bool) (bool, error)
 
 // result returns the bytes of a result, or nil. A damaged one is none.
 func (s *StoreSink) result(ctx context.Context, key action.Digest) ([]byte, error) {
-	r, err := s.store.Result(ctx, key)
+	r, err := s.store.Result(ctx, s.scope.Key(key))
 	var bad *action.Damaged
 	if r == nil || errors.As(err, &bad) {
 		return nil, nil
@@ -119,7 +140,7 @@ func (s *StoreSink) putResult(ctx context.Context, key action.Digest, f File, r 
 	if err := s.whole(ctx, result); err != nil {
 		return fmt.Errorf("put %s: %w", f.Path, err)
 	}
-	if err := s.store.PutResult(ctx, key, result); err != nil {
+	if err := s.store.PutResult(ctx, s.scope.Key(key), result); err != nil {
 		return fmt.Errorf("put %s: %w", f.Path, err)
 	}
 	return nil

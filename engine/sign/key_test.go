@@ -241,7 +241,7 @@ func TestKeyring(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, e, err)
 		}
 	}
-	if keys, err := r.Trusted(); err != nil || len(keys) != 2 || keys[0] != site || keys[1] != other {
+	if keys, err := r.Known(); err != nil || len(keys) != 2 || keys[0] != site || keys[1] != other {
 		t.Errorf("%v, %v", keys, err)
 	}
 	if r.Name(other) != "other" || r.Name(testKey(t, 5).Public()) == "" {
@@ -276,7 +276,7 @@ func TestKeyringDamage(t *testing.T) {
 	if err := os.WriteFile(r.TrustedPath("friend"), []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Trusted(); err == nil || !strings.Contains(err.Error(), "friend.pub") {
+	if _, err := r.Known(); err == nil || !strings.Contains(err.Error(), "friend.pub") {
 		t.Errorf("a damaged key: %v", err)
 	}
 	if runtime.GOOS == "windows" {

@@ -17,12 +17,15 @@ const EnvKeys = "AIRBUILD_KEYS"
 
 // A Keyring is a directory of keys:
 //
-//	NAME.key          one's own secret key, mode 0600
-//	NAME.pub          its public half
-//	trusted/NAME.pub  somebody else's public key
+//	NAME.key           one's own secret key, mode 0600
+//	NAME.pub           its public half
+//	trusted/NAME.pub   somebody else's public key, trusted for any purpose
+//	trusted/NAME.json  the same, trusted for some purposes (see Grant)
 //
-// All are files of minisign's format. One's own keys are trusted too. Nothing
-// is made before something is written; many processes may use one keyring.
+// All but the last are files of minisign's format. One's own keys are trusted
+// too, for any purpose. Where both files of a trusted key are there, the JSON
+// counts: it says less. Nothing is made before something is written; many
+// processes may use one keyring.
 type Keyring struct {
 	dir string
 }
@@ -74,9 +77,15 @@ func (r *Keyring) SecretPath(name string) string { return filepath.Join(r.dir, n
 // PublicPath is where the public half of one's own key is.
 func (r *Keyring) PublicPath(name string) string { return filepath.Join(r.dir, name+".pub") }
 
-// TrustedPath is where somebody else's key is.
+// TrustedPath is where somebody else's key is that is trusted for any purpose.
 func (r *Keyring) TrustedPath(name string) string {
 	return filepath.Join(r.dir, "trusted", name+".pub")
+}
+
+// GrantPath is where somebody else's key is that is trusted for some purposes. An
+// airbuild that knows no purposes does not look there, and does not trust it.
+func (r *Keyring) GrantPath(name string) string {
+	return filepath.Join(r.dir, "trusted", name+".json")
 }
 
 // NewOptions are what Keyring.New may be told.
@@ -130,31 +139,87 @@ func (r *Keyring) Add(name string, k *SecretKey, o NewOptions) error {
 // for it: New asks again. The error wraps ErrExists. Force replaces one's own
 // key, and never one that is somebody else's.
 func (r *Keyring) CheckFree(name string, force bool) error {
-	for _, file := range []string{r.SecretPath(name), r.PublicPath(name), r.TrustedPath(name)} {
-		if _, err := os.Lstat(file); err == nil && (!force || file == r.TrustedPath(name)) {
+	for _, file := range []string{r.SecretPath(name), r.PublicPath(name), r.TrustedPath(name), r.GrantPath(name)} {
+		if _, err := os.Lstat(file); err == nil && (!force || filepath.Dir(file) != r.dir) {
 			return fmt.Errorf("new key %s: %w: %s", name, ErrExists, file)
 		}
 	}
 	return nil
 }
 
-// Trust records somebody's public key. The same key under that name is no
-// error; another one is, unless force, and wraps ErrExists.
+// Trust records somebody's public key. One that is trusted already keeps its
+// grant, and a new one is trusted for any purpose. The same key under that name
+// is no error; another one is, unless force, and wraps ErrExists.
 func (r *Keyring) Trust(name string, key PublicKey, force bool) error {
+	var g Grant
+	if old, ok := r.trusted(name); ok {
+		g = old.Grant
+	}
+	return r.TrustFor(name, key, g, force)
+}
+
+// TrustFor is Trust with a grant, which a key that is trusted already gets in the
+// place of its own.
+func (r *Keyring) TrustFor(name string, key PublicKey, g Grant, force bool) error {
 	if err := CheckKeyName(name); err != nil {
 		return err
+	}
+	if err := g.check(); err != nil {
+		return fmt.Errorf("trust key %s: %w", name, err)
 	}
 	if _, err := os.Lstat(r.PublicPath(name)); err == nil {
 		return fmt.Errorf("trust key %s: %w, and it is your own: %s", name, ErrExists, r.PublicPath(name))
 	}
-	file := r.TrustedPath(name)
-	if old, err := ReadPublicKey(file); err == nil && old == key {
-		return nil
+	old, there := r.trusted(name)
+	if there && old.Key != key && !force {
+		return fmt.Errorf("trust key %s: %w", name, existsError(old.Path))
 	}
-	if err := writeFile(file, key.File(), 0o644, force); err != nil {
+	file, other, text := r.TrustedPath(name), r.GrantPath(name), key.File()
+	if !g.Any() {
+		var err error
+		if text, err = encodeGrant(key, g); err != nil {
+			return fmt.Errorf("trust key %s: %w", name, err)
+		}
+		file, other = other, file
+	}
+	if !there || old.Path != file || old.Key != key || !old.Grant.Equal(g) {
+		if err := writeFile(file, text, 0o644, there || force); err != nil {
+			return fmt.Errorf("trust key %s: %w", name, err)
+		}
+	}
+	// Between the two the JSON file counts, whichever of them is the new one: a
+	// crash leaves no key that is trusted for more than before or after.
+	if err := removeFile(other); err != nil {
 		return fmt.Errorf("trust key %s: %w", name, err)
 	}
 	return nil
+}
+
+// removeFile removes a file of the keyring that need not be there.
+func removeFile(name string) error {
+	err := os.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// trusted returns the trusted key of a name. It is there also if it is damaged.
+func (r *Keyring) trusted(name string) (e Entry, ok bool) {
+	e = Entry{Name: name, Path: r.GrantPath(name)}
+	if _, err := os.Lstat(e.Path); err == nil {
+		e.Key, e.Grant, e.Err = readGrant(e.Path)
+		return e, true
+	}
+	e.Path = r.TrustedPath(name)
+	if _, err := os.Lstat(e.Path); err != nil {
+		return e, false
+	}
+	e.Key, e.Err = ReadPublicKey(e.Path)
+	return e, true
 }
 
 // Untrust takes a trusted key away, damaged or not. The error wraps ErrNoKey
@@ -163,14 +228,15 @@ func (r *Keyring) Untrust(name string) error {
 	if err := CheckKeyName(name); err != nil {
 		return err
 	}
-	err := os.Remove(r.TrustedPath(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		err = ErrNoKey
+	_, ok := r.trusted(name)
+	err := ErrNoKey
+	if ok { // the one that says less goes last
+		err = errors.Join(removeFile(r.TrustedPath(name)), removeFile(r.GrantPath(name)))
 	}
 	if err != nil {
 		return fmt.Errorf("untrust %s: %w", name, err)
 	}
-	return syncDir(filepath.Dir(r.TrustedPath(name)))
+	return nil
 }
 
 // An Entry is a key of the keyring.
@@ -179,6 +245,7 @@ type Entry struct {
 	Key       PublicKey // zero if Err is set
 	Own       bool      // the secret key is there; otherwise it is a trusted one
 	Encrypted bool      // the secret key needs a password
+	Grant     Grant     // what it is trusted for; zero for one's own, which may all
 	Path      string    // of the public key
 	Err       error     // why the key cannot be used
 }
@@ -190,7 +257,7 @@ func (r *Keyring) List() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := keyNames(filepath.Join(r.dir, "trusted"), ".pub")
+	trusted, err := keyNames(filepath.Join(r.dir, "trusted"), ".pub", ".json")
 	if err != nil {
 		return nil, err
 	}
@@ -199,9 +266,9 @@ func (r *Keyring) List() ([]Entry, error) {
 		entries = append(entries, r.own(name))
 	}
 	for _, name := range trusted {
-		e := Entry{Name: name, Path: r.TrustedPath(name)}
-		e.Key, e.Err = ReadPublicKey(e.Path)
-		entries = append(entries, e)
+		if e, ok := r.trusted(name); ok {
+			entries = append(entries, e)
+		}
 	}
 	return entries, nil
 }
@@ -217,26 +284,29 @@ func (r *Keyring) own(name string) Entry {
 	return e
 }
 
-// keyNames lists the names of files with the extension. Other files are left
-// alone, whatever they are.
-func keyNames(dir, ext string) (names []string, err error) {
+// keyNames lists the names of files with one of the extensions, each once. Other
+// files are left alone, whatever they are.
+func keyNames(dir string, exts ...string) (names []string, err error) {
 	files, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
 	for _, f := range files {
-		name, ok := strings.CutSuffix(f.Name(), ext)
-		if ok && !f.IsDir() && CheckKeyName(name) == nil {
-			names = append(names, name)
+		for _, ext := range exts {
+			name, ok := strings.CutSuffix(f.Name(), ext)
+			if ok && !f.IsDir() && CheckKeyName(name) == nil {
+				names = append(names, name)
+			}
 		}
 	}
-	return names, nil
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
-// Trusted returns every key that signatures may be by: the trusted ones and
-// one's own. A key that cannot be read is an error: to go on without it could
-// look like a bad signature.
-func (r *Keyring) Trusted() ([]PublicKey, error) {
+// Known returns every key of the keyring: the trusted ones and one's own. Whether
+// a signature by one of them counts says Check. A key that cannot be read is an
+// error: to go on without it could look like a bad signature.
+func (r *Keyring) Known() ([]PublicKey, error) {
 	entries, err := r.List()
 	if err != nil {
 		return nil, err
@@ -252,6 +322,37 @@ func (r *Keyring) Trusted() ([]PublicKey, error) {
 		}
 	}
 	return keys, nil
+}
+
+// Check returns nil if a signature by key counts for n, and a *LimitError if the
+// key is trusted for something else. Keys are told apart by their bytes, so that
+// another id or name gives nobody more. A key that is not in the keyring was
+// named by the user, and counts.
+func (r *Keyring) Check(key PublicKey, n Need) error {
+	entries, err := r.List()
+	if err != nil {
+		return err
+	}
+	var limit *LimitError
+	for _, e := range entries {
+		switch {
+		case e.Key.IsZero() || !e.Key.SameKey(key):
+		case e.Own || e.Grant.Allows(n):
+			return nil
+		case limit == nil:
+			limit = &LimitError{Name: e.Name, Key: key, Grant: e.Grant, Need: n}
+		}
+	}
+	if limit == nil {
+		return nil
+	}
+	return limit
+}
+
+// Entries returns the entries of a key, which may have several names.
+func (r *Keyring) Entries(key PublicKey) ([]Entry, error) {
+	entries, err := r.List()
+	return slices.DeleteFunc(entries, func(e Entry) bool { return e.Key.IsZero() || !e.Key.SameKey(key) }), err
 }
 
 // Find returns the key of a name or a key id. The error wraps ErrNoKey if

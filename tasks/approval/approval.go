@@ -160,7 +160,7 @@ func fileName(step string) string {
 // An approver is somebody whose approval counts.
 type approver struct {
 	text string         // as the file has it
-	ring string         // the keyring's directory, for a name
+	ring string         // the keyring's directory; empty if there is none, and the key is given
 	key  sign.PublicKey // zero for a name
 	at   string         // "Airbuildfile:12"
 }
@@ -196,6 +196,9 @@ func planApprovers(b *tasks.Block, threshold int) (all []approver, diags hcl.Dia
 				fail("approvers", "No keyring", "%v.", err)
 				continue
 			}
+		}
+		if a.ring == "" { // of a key that is given it may know what it is trusted for
+			a.ring, _ = sign.KeyringDir(b.Project.Environ)
 		}
 		if slices.ContainsFunc(all, func(o approver) bool {
 			return o.text == text || !a.key.IsZero() && a.key.SameKey(o.key)

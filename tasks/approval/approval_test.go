@@ -3,6 +3,7 @@ package approval
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -295,9 +296,55 @@ func FuzzVoice(f *testing.F) {
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		g := Gate{Project: "p", Stage: "s", File: "a", Files: []string{"f"}, Threshold: 1}
-		voices, err := g.Voices(fstest.MapFS{"a": {Data: b}}, []Approver{{"alice", aKey(t, 1).Public()}}, []sign.Subject{{Name: "f", Digest: map[string]string{"sha256": "0"}}}, noon)
+		voices, err := g.Voices(fstest.MapFS{"a": {Data: b}}, []Approver{{Name: "alice", Key: aKey(t, 1).Public()}}, []sign.Subject{{Name: "f", Digest: map[string]string{"sha256": "0"}}}, noon)
 		if err == nil && len(Counted(voices)) > 0 {
 			t.Errorf("%q counts", b)
 		}
 	})
+}
+
+// A key that the keyring trusts for something else does not count, whether the
+// stage names it or gives it.
+func TestLimitedKey(t *testing.T) {
+	alice, bob := aKey(t, 1), aKey(t, 9)
+	ring := sign.OpenKeyring(t.TempDir())
+	for name, purpose := range map[string]sign.Purpose{"alice": sign.Bundle, "bob": sign.Approval} {
+		key := map[string]*sign.SecretKey{"alice": alice, "bob": bob}[name]
+		if err := ring.TrustFor(name, key.Public(), sign.Grant{Purposes: []sign.Purpose{purpose}}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, as := range []string{"alice", alice.Public().String()} {
+		files := fstest.MapFS{"go.mod": {Data: []byte("module example.org/app\n")}, "app": {Data: []byte("app")}}
+		b := tasktest.Block(Type, "gate", files)
+		b.Project.Environ = func(name string) (string, bool) { return ring.Dir(), name == sign.EnvKeys }
+		tasktest.Set(b, "files", tasktest.Made("app"))
+		tasktest.Set(b, "approvers", []string{as, "bob"})
+		step := tasktest.Step(t, task{&Config{}}, b)
+		g, approvers, err := GateOf(&step)
+		if err != nil {
+			t.Fatal(err)
+		}
+		subjects, err := g.Subjects(t.Context(), files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, key := range []*sign.SecretKey{alice, bob} {
+			text, err := g.Sign(subjects, Approval{Approver: "x", Time: noon}, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[fmt.Sprintf("%s/%d.json", g.File, i)] = &fstest.MapFile{Data: text}
+		}
+		voices, err := g.Voices(files, approvers, subjects, noon)
+		if err != nil || len(voices) != 2 {
+			t.Fatalf("%d approvals, %v", len(voices), err)
+		}
+		if counted := Counted(voices); len(counted) != 1 || counted[0].Approver != "bob" {
+			t.Errorf("%s: %+v count", as, counted)
+		}
+		if err := voices[0].Err; err == nil || !strings.Contains(err.Error(), "airbuild key trust alice --for approval,bundle") {
+			t.Errorf("%s: %v", as, err)
+		}
+	}
 }

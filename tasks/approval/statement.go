@@ -214,6 +214,9 @@ func (g *Gate) judge(v *Voice, text []byte, approvers []Approver, subjects []sig
 	}
 	i := slices.IndexFunc(approvers, func(a Approver) bool { return a.Key == signed[0] })
 	v.Approver, v.Key = approvers[i].Name, signed[0]
+	if approvers[i].Limit != nil {
+		return approvers[i].Limit
+	}
 	st, err := e.Statement()
 	if err != nil {
 		return err

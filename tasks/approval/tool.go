@@ -30,6 +30,9 @@ type Config struct {
 type Approver struct {
 	Name string // as the stage has it
 	Key  sign.PublicKey
+	// Limit says why approvals of the key do not count here: the keyring trusts it
+	// for something else. Nil: they do.
+	Limit error
 }
 
 // A lister finds the keys of names.
@@ -88,7 +91,11 @@ func (l *lister) resolve() (found []Approver, err error) {
 		if i := slices.IndexFunc(found, func(o Approver) bool { return o.Key.SameKey(key) }); i >= 0 {
 			return nil, fmt.Errorf("%s: the approvers %q and %q have one key; one person counts once", a.at, found[i].Name, a.text)
 		}
-		found = append(found, Approver{a.text, key})
+		limit := error(nil)
+		if a.ring != "" {
+			limit = sign.OpenKeyring(a.ring).Check(key, sign.Need{Purpose: sign.Approval})
+		}
+		found = append(found, Approver{a.text, key, limit})
 	}
 	return found, nil
 }

@@ -15,7 +15,10 @@ import (
 
 // A Policy is what a statement must be to be believed.
 type Policy struct {
-	Keys      []signing.PublicKey
+	Keys []signing.PublicKey
+	// Admit says why a key that signed does not count, and nil if it does. Nil:
+	// all keys count.
+	Admit     func(signing.PublicKey) error
 	Threshold int    // how many of the keys must have signed; zero means one
 	Unsigned  bool   // a bare statement is taken too
 	Builder   string // wanted builder; empty: any
@@ -63,7 +66,10 @@ func (s *Statement) unseal(text []byte, o Policy) (*signing.Statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.SignedBy, err = e.Verify(max(o.Threshold, 1), o.Keys...); err != nil {
+	if o.Admit == nil {
+		o.Admit = func(signing.PublicKey) error { return nil }
+	}
+	if s.SignedBy, err = e.VerifyAs(max(o.Threshold, 1), o.Keys, o.Admit); err != nil {
 		return nil, err
 	}
 	st, err := e.Statement()

@@ -18,8 +18,10 @@ import (
 
 // An Importing is what Import needs beside the bundle.
 type Importing struct {
-	Cache   string
-	Store   *store.Disk // of Cache
+	Cache string
+	Store *store.Disk // of Cache
+	// Scope is where the results that the bundle brings count.
+	Scope   store.Scope
 	Options bundle.ImportOptions
 }
 
@@ -29,6 +31,7 @@ type Importing struct {
 func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *bundle.Imported, err error) {
 	places := OpenPlaces(i.Cache, i.Store)
 	defer func() { err = errors.Join(err, places.Close()) }()
+	places.scope = i.Scope
 	places.goTree = &goTree{places: places, bundle: b}
 	o := i.Options
 	o.Cache, o.Sink = i.Cache, places.Sink
@@ -41,10 +44,27 @@ func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *bundle.Impor
 	if err != nil {
 		return nil, err
 	}
-	if err := pin(ctx, b, i.Store); err != nil {
+	if err := pin(ctx, b, i.Store, i.Scope); err != nil {
 		return nil, fmt.Errorf("the bundle is imported, but could not be pinned: %w", err)
 	}
 	return done, nil
+}
+
+// ScopeOf is the scope for results that a bundle brings and that do not count
+// everywhere: that of its series and of those who signed it. Bundles that nobody
+// signed share one for each series.
+func ScopeOf(b *bundle.Bundle) store.Scope {
+	var signers []string
+	for _, key := range b.Signers() {
+		signers = append(signers, hex.EncodeToString(key.Ed25519()))
+	}
+	slices.Sort(signers)
+	return store.NewScope(fmt.Sprintf("series %q signers %q", b.Root().Name, signers))
+}
+
+// HasResults reports whether a bundle brings results or compiled packages.
+func HasResults(b *bundle.Bundle) bool {
+	return slices.ContainsFunc(b.Root().Components, func(c bundle.RootComponent) bool { return resultComponent(c.Name) })
 }
 
 // PinName is the pin of a line of bundles.
@@ -82,7 +102,7 @@ func MakeReceipt(ctx context.Context, cache string, s *store.Disk) (_ *bundle.Re
 // pin keeps what the bundle's components have in the store: results by their
 // own entries, and contents by an entry made for them. Blobs of results are kept
 // by both: a run may replace an entry, and the next delta leaves its blobs out.
-func pin(ctx context.Context, b *bundle.Bundle, s *store.Disk) error {
+func pin(ctx context.Context, b *bundle.Bundle, s *store.Disk, scope store.Scope) error {
 	root := b.Root()
 	p := &store.Pin{Name: PinName(root.Name), Project: pinnedBundle(b.Digest()), Time: time.Now().UTC().Truncate(time.Second)}
 	for _, c := range root.Components {
@@ -95,7 +115,7 @@ func pin(ctx context.Context, b *bundle.Bundle, s *store.Disk) error {
 				return err
 			}
 			for _, key := range keys {
-				p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: key.String()})
+				p.Results = append(p.Results, store.Pinned{Step: c.Name, Key: scope.Key(key).String()})
 			}
 		case Airbuild, Extra, Toolchain:
 			continue // not in the store

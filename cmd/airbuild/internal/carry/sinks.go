@@ -18,6 +18,7 @@ import (
 type Places struct {
 	cache string
 	store *store.Disk
+	scope store.Scope // of results
 	// GoTree takes modules, proofs and toolchains in; see goTree.
 	goTree *goTree
 
@@ -57,7 +58,7 @@ func (p *Places) open(component string) (bundle.Sink, error) {
 	kind, rest, _ := strings.Cut(component, "/")
 	switch kind {
 	case Actions, GoCache:
-		return bundle.NewStoreSink(p.store), nil
+		return bundle.NewStoreSink(p.store, p.scope), nil
 	case Modules, SumDB, Toolchain:
 		if p.goTree == nil {
 			p.goTree = &goTree{places: p}
