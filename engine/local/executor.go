@@ -78,8 +78,14 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 		return nil, err
 	}
 	defer removeAll(dir)
-	j := &job{e: e, p: p, dir: dir, out: filepath.Join(dir, "out")}
+	j := &job{e: e, p: p, dir: dir, out: filepath.Join(dir, "out"), tmp: filepath.Join(dir, "tmp")}
 	j.sealed = p.Step.Sealed && e.canSeal(ctx)
+	if p.Step.Mode == engine.Workspace && !j.sealed {
+		if tmp := outsideTemp(e.Workspace.Root(), dir); tmp != "" {
+			defer removeAll(tmp)
+			j.tmp = tmp
+		}
+	}
 	if j.log, err = newLog(filepath.Join(dir, "log"), p.Log, p.Step, j.sealed); err != nil {
 		return nil, err
 	}
@@ -115,6 +121,7 @@ type job struct {
 	p    *engine.Prepared
 	dir  string // scratch, removed afterwards
 	out  string // where outputs (and, staged, inputs) are, as in the project
+	tmp  string // for temporary files of processes
 	log  *logFile
 	base []string // environment that is not in the key
 
@@ -197,7 +204,34 @@ func (j *job) makeDirs() error {
 
 // private are the step's own home and temporary directory.
 func (j *job) private() []string {
-	return []string{filepath.Join(j.dir, "home"), filepath.Join(j.dir, "tmp")}
+	return []string{filepath.Join(j.dir, "home"), j.tmp}
+}
+
+// outsideTemp makes a directory for temporary files outside the project, if the
+// scratch directory is in it, as with a cache in the project. Compilers write
+// down where they work: the go command takes what is below a module for the
+// module's own files, and the path, which is another one each time, comes out in
+// binaries. It returns "" if there is no need, or no such place.
+func outsideTemp(root, scratch string) string {
+	real := func(p string) string {
+		if at, err := filepath.EvalSymlinks(p); err == nil {
+			return at
+		}
+		return p
+	}
+	root = real(root)
+	if !within(root, real(scratch)) {
+		return ""
+	}
+	for _, dir := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if dir, err := filepath.Abs(dir); err != nil || within(root, real(dir)) {
+			continue
+		}
+		if tmp, err := os.MkdirTemp(dir, "airbuild-step-*"); err == nil {
+			return tmp
+		}
+	}
+	return ""
 }
 
 func makeAll(dirs []string) error {

@@ -474,3 +474,25 @@ func TestWorkspaceWritesInPlace(t *testing.T) {
 		t.Errorf("%v %+v", err, res)
 	}
 }
+
+func TestOutsideTemp(t *testing.T) {
+	root := t.TempDir()
+	inside := filepath.Join(root, ".cache", "scratch")
+	if err := os.MkdirAll(inside, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if tmp := outsideTemp(root, t.TempDir()); tmp != "" {
+		t.Errorf("scratch outside the project: got %s", tmp)
+	}
+	t.Setenv("TMPDIR", inside) // not outside either
+	tmp := outsideTemp(root, inside)
+	if runtime.GOOS == "windows" {
+		return // there may be no other place
+	}
+	if tmp == "" || within(root, tmp) {
+		t.Errorf("scratch in the project: got %q", tmp)
+	}
+	if err := os.Remove(tmp); err != nil {
+		t.Error(err)
+	}
+}

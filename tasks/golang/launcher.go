@@ -233,11 +233,21 @@ func (c *Config) ask(ctx context.Context, tc *Toolchain) ([]string, error) {
 	}
 	settings := []string{}
 	for _, name := range goVariables {
-		if v := values[name]; v != "" {
+		if v := values[name]; v != "" && !(name == "GOTMPDIR" && c.inRoot(v)) {
 			settings = append(settings, name+"="+v)
 		}
 	}
 	return settings, nil
+}
+
+// inRoot reports whether a directory is in the project. A GOTMPDIR there would
+// come out in binaries as a directory of the module.
+func (c *Config) inRoot(dir string) bool {
+	if c.Root == "" {
+		return false
+	}
+	_, err := relativeInside(c.Root, dir)
+	return err == nil
 }
 
 // proxyEnv makes the go command take modules from a go_download tree of the
