@@ -257,21 +257,48 @@ func (c *Config) withCopies(ctx context.Context, tc *Toolchain, s *engine.Step) 
 // withOverlay is withCopies where the paths of replacements come out. The sums
 // that the go command would add must be there before.
 func (c *Config) withOverlay(ctx context.Context, tc *Toolchain, s *engine.Step, w *workCopy) (env, flags []string, err error) {
+	if s.Type == "go_vendor" {
+		err = c.vendorSums(ctx, tc, s, w)
+	}
 	all, _ := s.Lister.(listers)
 	for _, l := range all {
-		if list, ok := l.(*closure); ok && !list.sure() {
-			if _, err := list.run(ctx, tc, c.Root, false); err != nil {
-				return nil, nil, fmt.Errorf("list the packages of %s:\n%w", strings.Join(list.Patterns, " "), err)
-			}
-		} else if ok {
+		list, ok := l.(*closure)
+		if ok && list.sure() {
 			return nil, nil, nil // no sum is missing
 		}
+		if ok && err == nil {
+			_, err = list.run(ctx, tc, c.Root, false)
+		}
 	}
-	if s.Type == "go_vendor" {
-		return nil, nil, nil // modules.txt has the paths, and there is no list to ask first
+	if err != nil {
+		return nil, nil, fmt.Errorf("find the sums that go.work.sum lacks:\n%w", err)
 	}
 	name, err := w.overlay()
 	return nil, []string{"-overlay=" + name}, err
+}
+
+// vendorSums adds the sums to a copy that go work vendor needs: by vendoring,
+// since no list has the same packages.
+func (c *Config) vendorSums(ctx context.Context, tc *Toolchain, s *engine.Step, w *workCopy) error {
+	env, err := c.ownEnv(ctx)
+	if err != nil {
+		return err
+	}
+	sources, err := c.sourcesEnv(env, proxyOf(s), s.Network)
+	if err != nil {
+		return err
+	}
+	out, err := os.MkdirTemp("", "airbuild-vendor-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(out)
+	env = append(append(env, sources...), "GOWORK="+w.file())
+	_, err = runGo(ctx, tc, w.root, env, "work", "vendor", "-o", filepath.Join(out, "vendor"))
+	if err != nil && ctx.Err() == nil {
+		err = errors.New(w.name(err.Error(), w.root))
+	}
+	return err
 }
 
 // goFlags writes flags as GOFLAGS takes them.

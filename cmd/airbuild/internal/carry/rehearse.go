@@ -87,9 +87,9 @@ type Missing struct {
 	Changes []action.Change
 }
 
-// mostExplained are the steps whose keys are compared. What differs in the first
-// is often what differs in all.
-const mostExplained = 3
+// mostExplained are the steps whose keys are compared: each takes a plan. What
+// differs in the first is often what differs in all.
+const mostExplained = 20
 
 // OK reports whether the bundle is complete.
 func (r *Rehearsed) OK() bool { return len(r.Missing) == 0 && r.Steps > 0 }
