@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // A readLog is the project's files as planning reads them, and remembers which
@@ -88,18 +89,51 @@ func (c *creation) lack(ctx context.Context) error {
 	c.lackKnown = complete
 	spec := carry.SourceSpec{Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Exclude: c.exclude()}
 	uses := append(c.read.uses(c.root), carry.Uses(c.plan.Graph, readings)...)
-	lacks, err := carry.Lacking(ctx, spec, uses, carry.MadeBy(c.plan.Graph, c.plan.Graph.Closure(c.ids)))
-	if err != nil || len(lacks) == 0 {
+	closure := c.plan.Graph.Closure(c.ids)
+	made := carry.MadeBy(c.plan.Graph, closure)
+	lacks, err := carry.Lacking(ctx, spec, append(uses, c.ownPrograms(closure)...), made)
+	if err != nil {
 		return err
 	}
-	if !c.f.noRehearse {
+	if len(lacks) > 0 && !c.f.noRehearse {
 		return lackError(lacks)
 	}
+	files, err := carry.Lacking(ctx, spec, c.variableFiles(), nil)
+	if err != nil {
+		return err
+	}
 	c.lacks = nil
-	for _, l := range lacks {
+	for _, l := range append(lacks, files...) {
 		c.lacks = append(c.lacks, "not carried: "+l.String())
 	}
 	return nil
+}
+
+// ownPrograms are the programs that steps run and that lie in the project. Others
+// are the host's.
+func (c *creation) ownPrograms(ids []engine.StepID) []carry.Use {
+	var uses []carry.Use
+	for _, id := range ids {
+		step := &c.plan.Graph.Steps[id]
+		for _, p := range tasks.ProgramsOf(step) {
+			if rel, err := filepath.Rel(c.root, p.Path); err == nil && filepath.IsLocal(rel) {
+				uses = append(uses, carry.Use{File: p.Path, By: step.Name})
+			}
+		}
+	}
+	return uses
+}
+
+// variableFiles are the files of --var-file. The rehearsal gets what is in them,
+// and so must the other side, by another way if they are not carried.
+func (c *creation) variableFiles() []carry.Use {
+	var uses []carry.Use
+	for _, name := range c.app.varFiles {
+		if abs, err := filepath.Abs(name); err == nil {
+			uses = append(uses, carry.Use{File: abs, By: "--var-file"})
+		}
+	}
+	return uses
 }
 
 // mostLacks are shown at once.
