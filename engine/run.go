@@ -479,7 +479,11 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 		return nil, why, err
 	}
 	if res == nil {
-		return nil, "", nil
+		why := ""
+		if w, ok := r.o.Store.(Withholder); ok {
+			why = w.Withheld(ctx, p.Key)
+		}
+		return nil, why, nil
 	}
 	err = checkOutputs(p.Step, p.Key, res)
 	var m *made

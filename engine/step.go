@@ -293,6 +293,13 @@ type Store interface {
 	PutResult(ctx context.Context, a action.Digest, r *action.Result) error
 }
 
+// A Withholder is a Store that may have results which do not count for this run.
+type Withholder interface {
+	// Withheld says in a few words why the store keeps back a result of the action;
+	// empty if it has none. It is asked about misses only.
+	Withheld(context.Context, action.Digest) string
+}
+
 // Damaged reports a store entry that did not hold what its name says. It was
 // thrown away; the step is a miss.
 type Damaged = action.Damaged

@@ -88,6 +88,7 @@ func (a *app) openAhead(p *project, ahead *tree.Ahead) (_ *session, err error) {
 	if s.store, err = store.Open(cache); err != nil {
 		return nil, otherCache(err)
 	}
+	s.store.Scopes = func() []store.Scope { return bundle.Scopes(cache) }
 	if p.from != nil {
 		if s.store.Scope, err = bundle.ScopeOf(cache, p.from.Bundle); err != nil {
 			return nil, err

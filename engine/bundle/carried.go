@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/store"
@@ -29,6 +30,21 @@ func ScopeOf(cache, digest string) (store.Scope, error) {
 		}
 	}
 	return store.Scope{}, nil
+}
+
+// Scopes are the scopes of all imported bundles. Bundles whose files are damaged are
+// left out.
+func Scopes(cache string) (all []store.Scope) {
+	list, err := listCarried(cache)
+	if err != nil {
+		return nil
+	}
+	for _, c := range list {
+		if scope, err := ScopeOf(cache, c.Digest); err == nil && !scope.IsZero() && !slices.Contains(all, scope) {
+			all = append(all, scope)
+		}
+	}
+	return all
 }
 
 // Kept reports whether an import keeps the files of a component where later

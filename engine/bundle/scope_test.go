@@ -63,6 +63,9 @@ func TestImportIntoScope(t *testing.T) {
 			t.Errorf("scope %q, %v; want %q", got, err, step.into)
 		}
 	}
+	if got := Scopes(h.cache); !slices.Equal(got, []store.Scope{store.NewScope("b")}) {
+		t.Errorf("scopes %v", got)
+	}
 	if got, err := ScopeOf(h.cache, strings.Repeat("0", 64)); err != nil || !got.IsZero() {
 		t.Errorf("of a bundle that was not imported: %q, %v", got, err)
 	}

@@ -13,6 +13,8 @@ var (
 	_ engine.Locker  = (*store.Disk)(nil)
 	_ engine.Copier  = (*store.Disk)(nil)
 	_ engine.Damages = (*store.Disk)(nil)
+
+	_ engine.Withholder = (*store.Disk)(nil)
 )
 
 func TestStore(t *testing.T) {

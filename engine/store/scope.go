@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"os"
 
 	"github.com/airbuild/airbuild/engine/action"
 )
@@ -54,6 +55,24 @@ func ParseScope(s string) (Scope, error) {
 	}
 	h, err := action.ParseHash(s)
 	return Scope(h), err
+}
+
+// Withheld implements engine.Withholder: of the results of other scopes.
+func (s *Disk) Withheld(_ context.Context, key action.Digest) string {
+	s.scopes.Do(func() {
+		if s.Scopes != nil {
+			s.found = s.Scopes()
+		}
+	})
+	for _, scope := range s.found {
+		if scope == s.Scope {
+			continue
+		}
+		if _, err := os.Lstat(s.entryPath(scope.Key(key))); err == nil {
+			return "its result came with a bundle, and counts only in the source of that"
+		}
+	}
+	return ""
 }
 
 // EntryKey is the key of the entry that Result returns for the action with digest

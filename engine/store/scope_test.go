@@ -40,6 +40,16 @@ func TestScope(t *testing.T) {
 	want(a, other, "")
 	want(plain, other, "")
 
+	b.Scopes = func() []Scope { return []Scope{NewScope("a"), NewScope("b")} }
+	if why := b.Withheld(t.Context(), key); why == "" {
+		t.Error("nothing is said of the result in a")
+	}
+	if why := b.Withheld(t.Context(), other); why != "" {
+		t.Errorf("its own result: %s", why)
+	}
+	if why := plain.Withheld(t.Context(), other); why != "" {
+		t.Errorf("without scopes to look at: %s", why)
+	}
 	for _, c := range []struct {
 		s         *Disk
 		key, want action.Digest

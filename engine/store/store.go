@@ -44,14 +44,19 @@ type Disk struct {
 	// it: what is made from its results is no better than they are. It is set
 	// before the first use.
 	Scope Scope
+	// Scopes lists the scopes whose results Withheld looks for; nil: none. It is
+	// called at most once, and set before the first use.
+	Scopes func() []Scope
 
 	dir  string
 	seal time.Time
 	now  func() time.Time // the clock; tests set it
 
-	users *flock.Flock // held shared from Open to Close, exclusively by Prune
-	locks locks
-	heads sync.Pool // of *[smallBlob]byte, see head
+	scopes sync.Once    // guards found
+	found  []Scope      // what Scopes gave
+	users  *flock.Flock // held shared from Open to Close, exclusively by Prune
+	locks  locks
+	heads  sync.Pool // of *[smallBlob]byte, see head
 
 	mu      sync.Mutex // guards what follows; never held during I/O
 	known   map[action.Digest]time.Time
