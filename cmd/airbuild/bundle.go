@@ -105,7 +105,7 @@ func (a *app) bundleError(err error) error {
 	case errors.As(err, new(*sign.LimitError)):
 		return &exitError{exitUnverified, err} // which says what to do
 	case errors.Is(err, bundle.ErrUnsigned):
-		return &exitError{exitUnverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub. To take it all the same: --allow-unsigned", err)}
+		return &exitError{exitUnverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub --for bundle --series NAME. To take it all the same: --allow-unsigned", err)}
 	case errors.Is(err, bundle.ErrOlder):
 		return &exitError{exitUnverified, fmt.Errorf("%w\nTo go back to it: --allow-older", err)}
 	case errors.Is(err, bundle.ErrBase):

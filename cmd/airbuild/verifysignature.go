@@ -134,7 +134,7 @@ func signatureKeys(ring *sign.Keyring, named []string) ([]sign.PublicKey, error)
 	if len(named) == 0 {
 		keys, err := ring.Known()
 		if err == nil && len(keys) == 0 {
-			err = &exitError{exitUnverified, fmt.Errorf("no key is trusted, and none is given.\nTo trust one: airbuild key trust FILE. To use one this time: --key FILE")}
+			err = &exitError{exitUnverified, fmt.Errorf("no key is trusted, and none is given.\nTo trust one: airbuild key trust FILE --for release. To use one this time: --key FILE")}
 		}
 		return keys, err
 	}

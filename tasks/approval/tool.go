@@ -78,7 +78,7 @@ func (l *lister) resolve() (found []Approver, err error) {
 		if key.IsZero() {
 			e, err := sign.OpenKeyring(a.ring).Find(a.text)
 			if errors.Is(err, sign.ErrNoKey) {
-				return nil, fmt.Errorf("%s: the keyring %s has no key of the approver %q; trust it with: airbuild key trust FILE --name %s", a.at, a.ring, a.text, a.text)
+				return nil, fmt.Errorf("%s: the keyring %s has no key of the approver %q; trust it with: airbuild key trust FILE --name %s --for approval", a.at, a.ring, a.text, a.text)
 			}
 			if err == nil && e.Key.IsZero() {
 				err = e.Err

@@ -165,7 +165,7 @@ func (s source) public() (signing.PublicKey, error) {
 func (s source) publicOfRing() (signing.PublicKey, error) {
 	e, err := signing.OpenKeyring(s.dir).Find(s.name)
 	if errors.Is(err, signing.ErrNoKey) {
-		return signing.PublicKey{}, fmt.Errorf("the keyring %s has no key %q; to sign, make it: airbuild key new %s; to take signatures from the cache, trust its public half: airbuild key trust FILE --name %s", s.dir, s.name, s.name, s.name)
+		return signing.PublicKey{}, fmt.Errorf("the keyring %s has no key %q; to sign, make it: airbuild key new %s; to take signatures from the cache, trust its public half: airbuild key trust FILE --name %s --for release", s.dir, s.name, s.name, s.name)
 	}
 	if err == nil && e.Key.IsZero() {
 		err = e.Err
