@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -64,12 +65,7 @@ func TestCampaign(t *testing.T) {
 	default:
 		limit = 60
 	}
-	b := &bench{airbuild: *binary, begin: time.Now(), counts: map[string]int{}, spent: map[string]time.Duration{}}
-	if b.airbuild == "" {
-		b.airbuild = filepath.Join(t.TempDir(), "airbuild")
-		command(t, "", nil, "go", "build", "-o", b.airbuild, "github.com/airbuild/airbuild/cmd/airbuild")
-	}
-	b.begin = time.Now()
+	b := &bench{airbuild: program(t), begin: time.Now(), counts: map[string]int{}, spent: map[string]time.Duration{}}
 	for i := *first; limit > 0 && !b.late(); i++ {
 		n := min(limit, projectRounds)
 		limit -= n
@@ -77,6 +73,43 @@ func TestCampaign(t *testing.T) {
 	}
 	t.Logf("%d rounds in %v: %v; in runs: %v", b.counts["rounds"], time.Since(b.begin).Round(time.Second), b.counts, b.spent)
 }
+
+// program is the program to test.
+func program(t *testing.T) string {
+	if *binary != "" {
+		return *binary
+	}
+	built.Do(func() {
+		dir, err := os.MkdirTemp("", "campaign-program-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		builtAt = filepath.Join(dir, "airbuild")
+		command(t, "", nil, "go", "build", "-o", builtAt, "github.com/airbuild/airbuild/cmd/airbuild")
+	})
+	return builtAt
+}
+
+var (
+	built   sync.Once
+	builtAt string
+)
+
+// TestMain removes what all tests share.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	code := m.Run()
+	if builtAt != "" {
+		os.RemoveAll(filepath.Dir(builtAt))
+	}
+	if builtBase != "" {
+		os.RemoveAll(builtBase)
+	}
+	os.Exit(code)
+}
+
+// builtBase is the base of GOCACHEs that goes with the process.
+var builtBase string
 
 func (b *bench) late() bool {
 	return *minutes > 0 && time.Since(b.begin).Minutes() > *minutes
@@ -118,6 +151,7 @@ func (b *bench) stdCache(t *testing.T) string {
 		if dir, err = os.MkdirTemp("", "campaign-base-"); err != nil {
 			t.Fatal(err)
 		}
+		builtBase = dir
 	}
 	b.base = dir
 	src := &tree{t.TempDir(), map[string]file{}}
@@ -191,7 +225,7 @@ type project struct {
 	round  int
 	rng    *rand.Rand
 	hasGo  bool
-	slow   bool // has C or assembly: much of the standard library is compiled in each clean build
+	apart  bool // has steps for which Go's cache knows too little
 
 	state
 	gone     map[string]file // removed files, which may come back
@@ -229,11 +263,11 @@ func newProject(t *testing.T, b *bench, number int) *project {
 	p.hasGo = p.rng.IntN(100) < *goShare
 	build := &builder{rng: p.rng, state: state{map[string]file{}, map[string]file{}, map[string]string{}, map[string]int{commentKnob: 0}}}
 	if p.hasGo {
-		p.slow = p.rng.IntN(100) < *cShare
+		p.apart = p.rng.IntN(100) < *cShare
 		names := slices.DeleteFunc(slices.Sorted(maps.Keys(goParts)), func(n string) bool { return n == "cgo" || n == "assembly" })
 		p.rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		names = names[:1+p.rng.IntN(4)]
-		if p.slow {
+		if p.apart {
 			c := "cgo"
 			if runtime.GOARCH == "amd64" && p.rng.IntN(3) == 0 {
 				c = "assembly"
@@ -242,6 +276,7 @@ func newProject(t *testing.T, b *bench, number int) *project {
 		}
 		for _, n := range names {
 			goParts[n](build)
+			p.apart = p.apart || n == "tests" || n == "vet"
 		}
 		build.program()
 		b.freshCache(t, filepath.Join(root, "gocache"), false)
@@ -414,9 +449,9 @@ func (p *project) dirs(store, cache string) []string {
 func (p *project) options() []string {
 	switch n := p.rng.IntN(8); n {
 	case 0, 3:
-		// Steps with C or assembly then get a GOCACHE of their own, without even
-		// the standard library.
-		if !p.slow || n == 0 && p.rng.IntN(8) == 0 {
+		// Steps with C or assembly, and those that vet a package with excluded files,
+		// then get a GOCACHE of their own, without even the standard library.
+		if !p.apart || n == 0 && p.rng.IntN(8) == 0 {
 			p.b.counts["compile cache off"]++
 			return []string{"--compile-cache", "off"}
 		}
