@@ -206,8 +206,10 @@ func (r *run) changes(s *Step, m *made, before map[string]bool) ([]change, error
 func (r *run) compare(c *change, m *made, old madeOutput, before map[string]bool) {
 	c.new = m.below(c.path)
 	was := map[string]madeFile{}
-	for _, f := range filesOf(r.o.Workspace.State(), r.o.File, c.path, old) {
-		was[f.Path] = f
+	if old.Dir || old.ID != "" { // else nothing is known of what is there
+		for _, f := range filesOf(r.o.Workspace.State(), r.o.File, c.path, old) {
+			was[f.Path] = f
+		}
 	}
 	for i := range c.new {
 		f := &c.new[i]
