@@ -159,7 +159,7 @@ func (b *bench) stdCache(t *testing.T) string {
 		t.Fatal(err)
 	}
 	for _, line := range []string{
-		"0 build -trimpath -o /dev/null ./cmd", "0 build -trimpath ./test", "0 test -count=1 ./test", "0 vet ./test ./cmd",
+		"0 build -trimpath -o /dev/null ./cmd", "0 build -trimpath ./test", "0 test -count=1 ./test", "0 vet -trimpath ./test ./cmd",
 		"1 build -trimpath -o /dev/null ./c",
 	} {
 		f := strings.Fields(line)
