@@ -33,11 +33,21 @@ func TestClosureOfABuild(t *testing.T) {
 			if !slices.Equal(got, want) {
 				t.Errorf("got  %v\nwant %v", got, want)
 			}
-			if want := "module example.com/lib v1.2.3 go1.26 => ./third/lib -\nmodule example.com/sample (main) go1.26 -\n"; modules != want {
+			if want := "module example.com/lib v1.2.3 go1.26 => ./third/lib -\nmodule example.com/sample (main) go1.26 -\n"; withoutDefaults(modules) != want {
 				t.Errorf("modules: got\n%s\nwant\n%s", modules, want)
 			}
 		})
 	}
+}
+
+// withoutDefaults leaves out the line with the GODEBUG settings that a module of an
+// older Go has: a Go after the one in go.mod adds settings. That the line is what the
+// go command says is tested in tasks/golang/load.
+func withoutDefaults(modules string) string {
+	if first, rest, ok := strings.Cut(modules, "\n"); ok && strings.HasPrefix(first, "godebug ") {
+		return rest
+	}
+	return modules
 }
 
 func TestClosureOfTests(t *testing.T) {
