@@ -398,6 +398,8 @@ func (d *doctor) disks() {
 			d.fail("disk", fix, "the disk of %s has %s left", use, host.Size(disk.Free))
 		case disk.Free < littleSpace:
 			d.warn("disk", fix, "the disk of %s has %s left", use, host.Size(disk.Free))
+		case disk.FileSystem == "":
+			d.ok("disk", "the disk of %s has %s left", use, host.Size(disk.Free))
 		default:
 			d.ok("disk", "the disk of %s has %s left (%s)", use, host.Size(disk.Free), disk.FileSystem)
 		}

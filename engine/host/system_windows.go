@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 	"math"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
@@ -48,7 +49,21 @@ func disk(dir string) Disk {
 	if windows.GetDiskFreeSpaceEx(name, &free, &total, &all) == nil {
 		d.Total, d.Free = int64(min(total, math.MaxInt64)), int64(min(free, math.MaxInt64))
 	}
+	d.FileSystem = fileSystem(name)
 	return d
+}
+
+// fileSystem is the kind of the volume that holds a path, such as "ntfs"; empty if
+// the system does not say.
+func fileSystem(path *uint16) string {
+	var volume, kind [windows.MAX_PATH + 1]uint16
+	if windows.GetVolumePathName(path, &volume[0], uint32(len(volume))) != nil {
+		return ""
+	}
+	if windows.GetVolumeInformation(&volume[0], nil, 0, nil, nil, nil, &kind[0], uint32(len(kind))) != nil {
+		return ""
+	}
+	return strings.ToLower(windows.UTF16ToString(kind[:]))
 }
 
 func clockSync() string { return "" }

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,12 +49,13 @@ func WriteCarried(dir string, c Carried) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", CarriedName, err)
 	}
-	tmp, err := os.CreateTemp(dir, CarriedName+".*")
+	// Among files that belong to the user: their mode is for the umask to say.
+	tmp, err := os.OpenFile(filepath.Join(dir, CarriedName+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", CarriedName, err)
 	}
 	_, err = tmp.Write(append(b, '\n'))
-	err = errors.Join(err, tmp.Chmod(0o644), tmp.Sync(), tmp.Close())
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
 	if err == nil {
 		err = robustio.Rename(tmp.Name(), filepath.Join(dir, CarriedName))
 	}

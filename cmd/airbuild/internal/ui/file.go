@@ -1,6 +1,7 @@
 package ui
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -10,12 +11,14 @@ import (
 )
 
 // WriteFile makes the file at path from what write gives, all or nothing: it
-// is written beside its place and renamed. Missing folders are made.
+// is written beside its place and renamed. Missing folders are made. Who may read it
+// is for the umask to say.
 func WriteFile(path string, write func(io.Writer) error) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -27,9 +30,6 @@ func WriteFile(path string, write func(io.Writer) error) (err error) {
 		}
 	}()
 	if err := write(f); err != nil {
-		return err
-	}
-	if err := f.Chmod(0o644); err != nil {
 		return err
 	}
 	if err := f.Close(); err != nil {
