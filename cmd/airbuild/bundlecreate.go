@@ -242,10 +242,8 @@ func (a *app) prepareCreation(ctx context.Context, c *creation) error {
 	if len(names) == 0 && c.block != nil {
 		names = c.block.Sign
 	}
-	ring, err := a.keyring()
-	if err != nil {
-		return err
-	}
+	var err error
+	ring := a.knownKeys()
 	for _, name := range names {
 		key, err := ring.Secret(name, a.keyPassword(ctx, name))
 		if errors.Is(err, sign.ErrNoKey) {

@@ -125,6 +125,16 @@ func (a *app) keyring() (*sign.Keyring, error) {
 	return sign.OpenKeyring(dir), nil
 }
 
+// knownKeys is the keyring, for what can be done without one: it has no keys where
+// nothing says where the keyring is, as without a home.
+func (a *app) knownKeys() *sign.Keyring {
+	ring, err := a.keyring()
+	if err != nil {
+		return sign.NoKeyring(err)
+	}
+	return ring
+}
+
 // completeKeys offers the names of keys.
 func (a *app) completeKeys(trustedOnly bool) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, prefix string) (names []string, _ cobra.ShellCompDirective) {

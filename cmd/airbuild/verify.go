@@ -150,10 +150,7 @@ func (a *app) sideSink() (ui.Sink, *ui.JSONSink) {
 
 // signingKeys opens secret keys of the keyring by name.
 func (a *app) signingKeys(ctx context.Context, names []string) ([]*sign.SecretKey, error) {
-	ring, err := a.keyring()
-	if err != nil {
-		return nil, err
-	}
+	ring := a.knownKeys()
 	var keys []*sign.SecretKey
 	for _, name := range names {
 		key, err := ring.Secret(name, a.keyPassword(ctx, name))
