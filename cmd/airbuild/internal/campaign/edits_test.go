@@ -117,7 +117,7 @@ var edits = []edit{
 	{name: "output", weight: 4, alone: true, do: (*project).damage},
 
 	{name: "touch", weight: 5, neutral: true, do: func(p *project) string {
-		name, ok := p.choose(func(_ string, f file) bool { return f.link == "" })
+		name, ok := p.choose(p.stands)
 		if !ok {
 			return ""
 		}
@@ -128,7 +128,7 @@ var edits = []edit{
 		return name
 	}},
 	{name: "written again", weight: 3, neutral: true, do: func(p *project) string {
-		name, ok := p.choose(func(_ string, f file) bool { return f.link == "" })
+		name, ok := p.choose(p.stands)
 		if !ok {
 			return ""
 		}
@@ -184,6 +184,12 @@ func (p *project) choose(ok func(name string, f file) bool) (string, bool) {
 		}
 	}
 	return p.pick(names)
+}
+
+// stands reports whether a regular file is in the project's directory already.
+func (p *project) stands(name string, f file) bool {
+	old, ok := p.here.written[name]
+	return ok && old.link == "" && f.link == ""
 }
 
 // content gives a file another value.
