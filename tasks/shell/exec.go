@@ -28,7 +28,9 @@ const rootVar = "AIRBUILD_ROOT"
 func Tasks() []tasks.Task { return []tasks.Task{&task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tool{backslashes: filepath.Separator == '\\'}}
+}
 
 // A task plans scripts with parsers that it has used before: each has a buffer
 // of its own, which ten thousand cells need not make.

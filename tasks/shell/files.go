@@ -50,8 +50,14 @@ func (s *shell) stat(ctx context.Context, name string, follow bool) (fs.FileInfo
 	return interp.DefaultStatHandler()(ctx, at, follow)
 }
 
-// readDir implements interp.ReadDirHandlerFunc2.
+// readDir implements interp.ReadDirHandlerFunc2. Patterns are what reads
+// directories.
 func (s *shell) readDir(ctx context.Context, name string) ([]fs.DirEntry, error) {
+	if dir := interp.HandlerCtx(ctx).Dir; filepath.Clean(name) != filepath.Clean(dir) {
+		s.mu.Lock()
+		s.listed = filepath.ToSlash(name)
+		s.mu.Unlock()
+	}
 	at, err := s.place(s.call.WorkDir, name, "open", false)
 	if err != nil {
 		return nil, err

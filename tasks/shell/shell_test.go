@@ -211,10 +211,15 @@ func TestScriptLine(t *testing.T) {
 
 func run(t *testing.T, script string, env []action.EnvVar, outputs ...string) (dir, log string, err error) {
 	t.Helper()
+	return runTool(t, Tools()[toolName], script, env, outputs...)
+}
+
+func runTool(t *testing.T, tool engine.Tool, script string, env []action.EnvVar, outputs ...string) (dir, log string, err error) {
+	t.Helper()
 	s := engine.Step{Mode: engine.Staged, Command: action.Command{
 		Arguments: append([]string{"airbuild:sh", "1", script}, outputs...), Env: env, OutputPaths: outputs, WorkingDirectory: "work",
 	}}
-	return tasktest.Run(t, Tools(), s, fstest.MapFS{"work/in": {Data: []byte("input\n")}})
+	return tasktest.Run(t, map[string]engine.Tool{toolName: tool}, s, fstest.MapFS{"work/in": {Data: []byte("input\n")}})
 }
 
 func TestRun(t *testing.T) {
@@ -232,6 +237,25 @@ func TestRun(t *testing.T) {
 	}
 	if log != "logged\nwarned\n" {
 		t.Errorf("log %q", log)
+	}
+}
+
+// Where a pattern would give names with backslashes the script fails: its key
+// is that of other systems, where it gives others.
+func TestPatternsWithBackslashes(t *testing.T) {
+	for script, refused := range map[string]bool{
+		`mkdir d; echo > d/x; for f in d/*; do echo "$f"; done`: true,
+		`mkdir d; echo > d/x; f='*/x'; echo $f`:                 true,
+		`for f in *; do echo "$f"; done; echo "d/*"; echo d`:    false,
+		`mkdir d; echo > d/x; cd d; echo *`:                     false,
+	} {
+		_, log, err := runTool(t, tool{backslashes: true}, script, nil)
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), "backslashes") {
+			t.Errorf("%s: %v\n%s", script, err, log)
+		}
+		if _, log, err := runTool(t, tool{}, script, nil); err != nil {
+			t.Errorf("%s: %v\n%s", script, err, log)
+		}
 	}
 }
 

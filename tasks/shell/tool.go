@@ -33,9 +33,13 @@ const (
 
 // A tool runs a script: Args are its text and its positional parameters. The
 // programs that it calls are started by ToolCall.Run and stopped with it.
-type tool struct{}
+type tool struct {
+	// backslashes: the interpreter joins the names that a pattern matches with
+	// those, as on Windows.
+	backslashes bool
+}
 
-func (tool) Run(ctx context.Context, tc *engine.ToolCall) error {
+func (t tool) Run(ctx context.Context, tc *engine.ToolCall) error {
 	if len(tc.Args) == 0 {
 		return errors.New("run script: there is no script")
 	}
@@ -65,6 +69,9 @@ func (tool) Run(ctx context.Context, tc *engine.ToolCall) error {
 	s.close(cancel)
 	if stopped != nil {
 		return stopped
+	}
+	if s.listed != "" && t.backslashes {
+		return fmt.Errorf("script expands a pattern with folders (in %s): on Windows the names would have backslashes, and other results than on other systems would be recorded: change to the folder first (cd), or name the files", s.listed)
 	}
 	return s.outcome(err)
 }
@@ -100,6 +107,7 @@ type shell struct {
 	mu     sync.Mutex // guards the fields below, and children.Add against close
 	closed bool
 	last   failure
+	listed string // a folder that a pattern named besides the working directory
 }
 
 // begin counts a program that is about to run; false: the script is over.
