@@ -488,11 +488,12 @@ func (r *run) removeOne(p string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	if err := inuse.Remove(dir, path.Base(p)); err != nil {
-		if gone(err) {
-			return nil
-		}
+	err = inuse.Remove(dir, path.Base(p))
+	dir.Close() // Windows keeps an open directory, which may be empty now
+	if gone(err) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	r.forget(p)
@@ -649,11 +650,13 @@ func (r *run) removeOwned(p string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
 	if info, err := dir.Lstat(path.Base(p)); err != nil || !info.IsDir() {
+		dir.Close()
 		return nil
 	}
-	if err := inuse.RemoveAll(dir, path.Base(p)); err != nil {
+	err = inuse.RemoveAll(dir, path.Base(p))
+	dir.Close() // as in removeOne
+	if err != nil {
 		return fmt.Errorf("remove stale output %s: %w", p, err)
 	}
 	r.forget(p)
