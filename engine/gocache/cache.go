@@ -292,9 +292,9 @@ func (c *Cache) recordUse(ctx context.Context, p *engine.Prepared, use *session,
 	}
 	var err error
 	if use.salts.list() != nil {
-		var plain []ActionID
-		plain, err = use.salts.share(ctx, c.Store, use.dir, apart)
-		rec.ids = append(rec.ids, plain...)
+		var shared []ActionID
+		shared, err = use.salts.share(ctx, c.Store, use.dir, apart)
+		rec.ids = append(rec.ids, shared...)
 	}
 	return errors.Join(err, rec.write(ctx, c.Store, p.Key))
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
@@ -42,7 +43,13 @@ func keyOf(id ActionID, salt Salt) action.Digest {
 	if salt == (Salt{}) {
 		return Key(id)
 	}
-	return pseudoKey(objectTool, id.String(), hex.EncodeToString(salt[:]))
+	return Key(id.salted(salt))
+}
+
+// salted stands for id where the files are as salt says. A record of a step
+// names such an entry by it, as it names others by their ActionIDs.
+func (id ActionID) salted(salt Salt) ActionID {
+	return sha256.Sum256(slices.Concat([]byte("airbuild salted 1\n"), id[:], salt[:]))
 }
 
 // touchedKey is the key of the record of what a step touched.

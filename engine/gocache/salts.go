@@ -165,13 +165,13 @@ func owners(dir string) (map[string]string, error) {
 func (id ActionID) short() string { return base64.RawURLEncoding.EncodeToString(id[:15]) }
 
 // share records entries that were put under the salt of the step under that of
-// their package, or without one. It returns the ActionIDs without a salt.
+// their package, or without one. It returns what a record names them by.
 func (s *salts) share(ctx context.Context, st engine.Store, dir string, apart map[ActionID]Kind) ([]ActionID, error) {
 	pkgs, err := owners(dir)
 	if err != nil {
 		return nil, err
 	}
-	var plain []ActionID
+	var shared []ActionID
 	for id := range apart {
 		pkg, ok := pkgs[id.short()]
 		if !ok {
@@ -182,7 +182,9 @@ func (s *salts) share(ctx context.Context, st engine.Store, dir string, apart ma
 			continue
 		}
 		if salt == (Salt{}) {
-			plain = append(plain, id)
+			shared = append(shared, id)
+		} else {
+			shared = append(shared, id.salted(salt))
 		}
 		to := keyOf(id, salt)
 		if old, err := st.Result(ctx, to); err == nil && old != nil {
@@ -193,10 +195,10 @@ func (s *salts) share(ctx context.Context, st engine.Store, dir string, apart ma
 			continue // lost meanwhile
 		}
 		if err := st.PutResult(ctx, to, r); err != nil {
-			return plain, fmt.Errorf("share package: %w", err)
+			return shared, fmt.Errorf("share package: %w", err)
 		}
 	}
-	return plain, nil
+	return shared, nil
 }
 
 // goOnly reports whether an object is a compiled package that consists of Go

@@ -211,7 +211,7 @@ func (j *job) private() []string {
 // scratch directory is in it, as with a cache in the project. Compilers write
 // down where they work: the go command takes what is below a module for the
 // module's own files, and the path, which is another one each time, comes out in
-// binaries. It returns "" if there is no need, or no such place.
+// binaries. It returns "" if none is needed, or there is no such place.
 func outsideTemp(root, scratch string) string {
 	real := func(p string) string {
 		if at, err := filepath.EvalSymlinks(p); err == nil {

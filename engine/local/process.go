@@ -206,7 +206,7 @@ func (j *job) baseEnv() []string {
 }
 
 // noUpdates keep tools from looking for newer versions of themselves and from
-// reporting their use, where there is no network for it: an attempt would be
+// reporting their use, where the step has no network: an attempt would be
 // reported, and be taken for what the step lacks. Tests have none of them: a test
 // may be about these very variables.
 var noUpdates = [...]string{

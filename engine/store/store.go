@@ -41,7 +41,7 @@ type Disk struct {
 	Paranoid bool
 	// Scope is that of the project which the store is open for. Its results are
 	// found before those that count everywhere, and all that is recorded stays in
-	// it: what is made from its results is no better than they are. It is set
+	// it: what is made from its results deserves no more trust than they do. It is set
 	// before the first use.
 	Scope Scope
 	// Scopes lists the scopes whose results Withheld looks for; nil: none. It is

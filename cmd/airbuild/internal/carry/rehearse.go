@@ -359,7 +359,7 @@ func (p *rehearsing) start(ctx context.Context, box *sandbox.Box, args []string)
 	return stdout, said, exit, err
 }
 
-// airbuild runs the carried airbuild in the box. That steps fail is no error.
+// airbuild runs the carried airbuild in the box. Steps that fail are not an error.
 func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
 	events, said, exit, err := p.start(ctx, box, args)
 	if err != nil {
