@@ -67,8 +67,12 @@ type Step struct {
 	// project. Where the host can, it runs in a copy of them that is at the same
 	// path on every host, and sees nothing else of the project. It is no part of
 	// the key.
-	Sealed  bool
-	NoCache bool // never looked up, never stored
+	Sealed bool
+	// FixedPath: a Workspace step whose outputs hold the path of the project.
+	// Where the host can, the project is at the same path on every host for it.
+	// It is not part of the key.
+	FixedPath bool
+	NoCache   bool // never looked up, never stored
 	// Group names what the step shares with others through a cache of its
 	// program's own (the packages compiled for one target): while one of a
 	// group runs for the first time, others wait if there is something else

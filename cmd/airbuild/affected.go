@@ -112,7 +112,7 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	}
 	wanted := map[string]string{}
 	old := &project{root: s.root, file: s.file, env: s.env}
-	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root, Offline: s.gocf.Offline}
+	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root, Offline: s.gocf.Offline, FixedPath: s.gocf.FixedPath}
 	s.app.configure(old)
 	o := s.app.planOptions(ctx, old, vars, func(name, version string, _ []string) error {
 		wanted[name] = version

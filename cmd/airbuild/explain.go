@@ -25,6 +25,7 @@ func (a *app) explainCommand() *cobra.Command {
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return a.explain(c.Context(), args[0], full) },
 	}
+	a.boxes.declareOff(c.Flags())
 	c.Flags().BoolVar(&full, "inputs", false, "list every input file with its digest")
 	return c
 }

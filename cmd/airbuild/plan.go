@@ -20,6 +20,7 @@ func (a *app) planCommand() *cobra.Command {
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return a.plan(c.Context(), args, since) },
 	}
+	a.boxes.declareOff(c.Flags())
 	c.Flags().StringVar(&since, "affected", "", affectedUsage)
 	return c
 }

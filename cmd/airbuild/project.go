@@ -103,7 +103,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 		return nil, err
 	}
 	chosen := a.toolchains(p, from)
-	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline}
+	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root, Offline: offline, FixedPath: func() bool { return a.sandbox().FixedPaths(ctx) }}
 	a.configure(p)
 	o := a.planOptions(ctx, p, vars, func(name, wanted string, dirs []string) error {
 		p.wanted[name] = wanted

@@ -17,7 +17,12 @@ type sandboxing struct {
 
 func (b *sandboxing) declare(f *pflag.FlagSet) {
 	f.BoolVar(&b.strict, "strict", false, "run nothing on a host that cannot keep steps from the network and from undeclared files")
-	f.BoolVar(&b.off, "no-sandbox", false, "keep steps from nothing, for a host on which the sandbox itself fails")
+	f.BoolVar(&b.off, "no-sandbox", false, "run steps without the sandbox (for hosts where it does not work)")
+}
+
+// declareOff is for commands that run nothing: the keys of some steps depend on it.
+func (b *sandboxing) declareOff(f *pflag.FlagSet) {
+	f.BoolVar(&b.off, "no-sandbox", false, "show what run --no-sandbox would use")
 }
 
 // sandbox is the host's, or nil if it is not wanted.

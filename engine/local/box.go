@@ -51,7 +51,7 @@ func (j *job) box(ctx context.Context) (*sandbox.Box, error) {
 
 func (j *job) openBox(ctx context.Context) (*sandbox.Box, error) {
 	view := j.view()
-	if j.p.Step.Network && view == sandbox.Whole && !j.sealed {
+	if j.p.Step.Network && view == sandbox.Whole && !j.placed {
 		j.worker = sandbox.Support{}.Worker(sandbox.Spec{Network: true})
 		return nil, nil
 	}
@@ -91,8 +91,8 @@ func (j *job) view() sandbox.View {
 // spec is what the step's processes may reach.
 func (j *job) spec(ctx context.Context) (sandbox.Spec, error) {
 	s := sandbox.Spec{Network: j.p.Step.Network, View: j.view()}
-	if j.sealed {
-		j.seal(&s)
+	if j.placed {
+		j.showFixed(&s)
 		return s, nil
 	}
 	if s.View == sandbox.Whole {
@@ -217,7 +217,7 @@ func (j *job) processInBox(ctx context.Context, box *sandbox.Box, name string, a
 		})
 	}
 	dir, env := j.surroundings(p, extra)
-	if j.sealed {
+	if j.placed {
 		env = j.fixed(env)
 	}
 	stdout, stderr := j.outputs(p)

@@ -79,14 +79,16 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 	}
 	defer removeAll(dir)
 	j := &job{e: e, p: p, dir: dir, out: filepath.Join(dir, "out"), tmp: filepath.Join(dir, "tmp")}
-	j.sealed = p.Step.Sealed && e.canSeal(ctx)
+	if (p.Step.Sealed || p.Step.FixedPath) && e.canSeal(ctx) {
+		j.sealed, j.placed = p.Step.Sealed, true
+	}
 	if p.Step.Mode == engine.Workspace && !j.sealed {
 		if tmp := outsideTemp(e.Workspace.Root(), dir); tmp != "" {
 			defer removeAll(tmp)
 			j.tmp = tmp
 		}
 	}
-	if j.log, err = newLog(filepath.Join(dir, "log"), p.Log, p.Step, j.sealed); err != nil {
+	if j.log, err = newLog(filepath.Join(dir, "log"), p.Log, p.Step, j.placed); err != nil {
 		return nil, err
 	}
 	defer j.log.Close()
@@ -126,8 +128,9 @@ type job struct {
 	base []string // environment that is not in the key
 
 	sealed   bool                   // a Sealed step, and this host can do it
-	extra    []string               // what the Launcher of a Sealed step's program adds
-	seen     map[string]string      // directories of Fixed variables → what a Sealed step calls them
+	placed   bool                   // a Sealed or FixedPath step, and this host can do it
+	extra    []string               // what the Launcher of a placed step's program adds
+	seen     map[string]string      // directories of Fixed variables → what a placed step calls them
 	testDirs map[string]bool        // directories of inputs that are tests; nil until needed
 	was      map[string]fs.FileInfo // what was in output directories of the project itself
 	boxes    boxes
@@ -180,8 +183,8 @@ func (j *job) workDir() string {
 
 // runDir is the working directory that the command runs in.
 func (j *job) runDir() string {
-	if j.sealed {
-		return path.Join(sealedProject, j.p.Command.WorkingDirectory)
+	if j.placed {
+		return path.Join(fixedProject, j.p.Command.WorkingDirectory)
 	}
 	if j.p.Step.Mode == engine.Workspace {
 		return filepath.Join(j.e.Workspace.Root(), filepath.FromSlash(j.p.Command.WorkingDirectory))

@@ -29,7 +29,7 @@ type logFile struct {
 	err     error
 }
 
-func newLog(name string, live io.Writer, s *engine.Step, sealed bool) (*logFile, error) {
+func newLog(name string, live io.Writer, s *engine.Step, placed bool) (*logFile, error) {
 	f, err := os.Create(name)
 	if err != nil {
 		return nil, fmt.Errorf("make log: %w", err)
@@ -44,8 +44,8 @@ func newLog(name string, live io.Writer, s *engine.Step, sealed bool) (*logFile,
 	for _, m := range s.Mask {
 		l.hide(m)
 	}
-	if sealed {
-		l.secrets = append(l.secrets, sealedPrefix)
+	if placed {
+		l.secrets = append(l.secrets, fixedPrefix)
 	}
 	slices.SortFunc(l.secrets, func(a, b []byte) int { return cmp.Or(len(b)-len(a), bytes.Compare(a, b)) })
 	l.secrets = slices.CompactFunc(l.secrets, bytes.Equal)
@@ -85,7 +85,7 @@ func (l *logFile) mask(end bool) {
 			break
 		}
 		if n > 0 {
-			if !bytes.Equal(l.hold[i:i+n], sealedPrefix) {
+			if !bytes.Equal(l.hold[i:i+n], fixedPrefix) {
 				out = append(out, masked...)
 			}
 			i += n

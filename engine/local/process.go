@@ -32,7 +32,7 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	if err != nil {
 		return err
 	}
-	if j.sealed {
+	if j.placed {
 		j.extra = extra
 	}
 	box, err := j.box(ctx)
@@ -104,7 +104,7 @@ func (j *job) surroundings(p *engine.Process, extra []string) (dir string, env [
 	if env == nil {
 		env = j.commandEnv()
 	}
-	if j.sealed {
+	if j.placed {
 		extra = slices.DeleteFunc(slices.Clone(extra), func(v string) bool {
 			name, _, _ := strings.Cut(v, "=")
 			at, ok := j.e.Fixed[name]

@@ -13,24 +13,29 @@ import (
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
-// sealedProject is where a Sealed step finds the project. What programs write
+// fixedProject is where Sealed and FixedPath steps find the project. What programs write
 // down of paths (compilers into objects, tests into logs) is then the same on
 // every host, so that results which depend on it can be used everywhere.
-const sealedProject = sandbox.Own + "/project"
+const fixedProject = sandbox.Own + "/project"
 
-// sealedPrefix is what the names of the project's files begin with in there.
-var sealedPrefix = []byte(sealedProject + "/")
+// fixedPrefix is what the names of the project's files begin with in there.
+var fixedPrefix = []byte(fixedProject + "/")
 
-// canSeal reports whether Sealed steps run apart from the project. A Tracer
-// names files by where they are in the project itself.
+// canSeal reports whether Sealed steps run apart from the project, and FixedPath
+// steps at its fixed path. A Tracer names files by where they are in the project
+// itself.
 func (e *Executor) canSeal(ctx context.Context) bool {
-	return e.Sandbox != nil && e.Tracer == nil && e.Sandbox.Support(ctx).Method == sandbox.Namespaces
+	return e.Tracer == nil && e.Sandbox.FixedPaths(ctx)
 }
 
-// seal adds to s what a Sealed step sees.
-func (j *job) seal(s *sandbox.Spec) {
+// showFixed adds to s what a Sealed or FixedPath step sees at fixed paths.
+func (j *job) showFixed(s *sandbox.Spec) {
 	s.Dir = filepath.Join(j.dir, "box")
-	s.Places = []sandbox.Place{{Dir: j.out, At: sealedProject}}
+	project := j.e.Workspace.Root()
+	if j.sealed {
+		project = j.out
+	}
+	s.Places = []sandbox.Place{{Dir: project, At: fixedProject}}
 	for _, v := range dedupe(append(j.extra, j.commandEnv()...)) {
 		name, dir, _ := strings.Cut(v, "=")
 		at, ok := j.e.Fixed[name]
@@ -45,8 +50,8 @@ func (j *job) seal(s *sandbox.Spec) {
 	}
 }
 
-// fixed gives the variables of Executor.Fixed the values that hold in a Sealed
-// step.
+// fixed gives the variables of Executor.Fixed the values that hold in a
+// placed step.
 func (j *job) fixed(env []string) []string {
 	for i, v := range env {
 		name, dir, _ := strings.Cut(v, "=")

@@ -17,6 +17,7 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"io"
 	"strconv"
@@ -68,6 +69,11 @@ type Spec struct {
 
 // Own is a directory of the root that only sandboxes have.
 const Own = "/airbuild-step"
+
+// FixedPaths reports whether this host has Places. A nil Host has none.
+func (h *Host) FixedPaths(ctx context.Context) bool {
+	return h != nil && h.Support(ctx).Method == Namespaces
+}
 
 // A Place shows a directory of the host at a path below Own.
 type Place struct{ Dir, At string }

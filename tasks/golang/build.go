@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -247,6 +248,12 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	addRefs(&s, b, "output", "modules", "pgo")
 	c := closureOf(bin.cfg, b, bin.m, bin.mode, &s, flags, bin.patterns)
 	c.Profiles = profile
+	if !b.Bool("size.strip", false) && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "1"}) {
+		c.Identified, s.FixedPath = true, true
+		if bin.cfg.FixedPath == nil || !bin.cfg.FixedPath() {
+			c.HostDirs = bin.cfg.hostDirs()
+		}
+	}
 	c.Stamps = stampsOf(b)
 	// A ready-made pipeline stamps the variable that most programs have.
 	c.StampsMayMiss = b.ReadyMade("stamp")

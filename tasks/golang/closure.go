@@ -52,6 +52,11 @@ type closure struct {
 	// AsmDirs are where Go's assembler looks for includes, relative to the
 	// package's directory or absolute.
 	AsmDirs []string
+	// Identified: the output has Go's build id, which counts the directories in
+	// the LDFLAGS of cgo. HostDirs are those of the project and of modules on this
+	// host, unless the step finds them at paths that are the same everywhere.
+	Identified bool     `json:",omitempty"`
+	HostDirs   []string `json:",omitempty"`
 	// Compilers are the C compilers by name, at the end of all links. They are
 	// in the closure's name on this host only.
 	Compilers map[string]string `json:"-"`
@@ -191,6 +196,7 @@ type gatherer struct {
 	sums     map[string]string // "path version" → sum, of go.sum; nil until needed
 	sorted   []string          // the paths of inputs, when all are known
 	host     map[string]bool   // lines of nativePath
+	idDirs   []string          // directories in Go's build id
 	unseen   []engine.Unseen
 	lost     []string // why the result cannot be kept
 	pkgs     int

@@ -23,6 +23,9 @@ type Config struct {
 	// Root is the project's absolute path. A step that takes its modules from
 	// a go_download stage needs it to name the tree to the go command.
 	Root string
+	// FixedPath reports whether FixedPath steps find the project at the same path
+	// on every host; nil: they do not.
+	FixedPath func() bool
 	// Offline, where it is set, is all that the go command may take modules
 	// from: no go process reaches for a network.
 	Offline *Offline

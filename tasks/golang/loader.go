@@ -180,6 +180,18 @@ func (c *Config) modCache(ctx context.Context, tc *Toolchain) (string, error) {
 	return dir, err
 }
 
+// hostDirs are where the files of packages are on this host. Those of Go itself
+// are for its version to answer for.
+func (c *Config) hostDirs() []string {
+	dirs := []string{c.Root}
+	if tc, err := c.toolchain(); err == nil {
+		if mods, err := c.modCache(context.Background(), tc); err == nil {
+			dirs = append(dirs, mods)
+		}
+	}
+	return dirs
+}
+
 // loadSource is the workspace as the loader reads it.
 type loadSource struct{ files engine.Files }
 

@@ -217,6 +217,10 @@ func (g *gatherer) native(ctx context.Context, land, name string, p *goPackage) 
 	for _, t := range n.Texts {
 		g.host[t] = true
 	}
+	if dir, ok := g.identifying(p, name); ok {
+		g.host["directory of "+p.ImportPath+" "+dir] = true
+		g.idDirs = append(g.idDirs, dir)
+	}
 	g.host[nativeVersion] = true
 	part := engine.Unseen{Part: p.ImportPath, Digest: action.Of(h)}
 	if n.Lost != "" {
@@ -225,6 +229,18 @@ func (g *gatherer) native(ctx context.Context, land, name string, p *goPackage) 
 	}
 	g.unseen = append(g.unseen, part)
 	return nil
+}
+
+// identifying returns the directory of a package that is counted in the build id
+// of what is linked with it, if it is another one on other hosts: LDFLAGS with
+// ${SRCDIR} are in Go's action ids as they are, with -trimpath too.
+func (g *gatherer) identifying(p *goPackage, name string) (string, bool) {
+	dir := filepath.ToSlash(p.Dir)
+	if !g.c.Identified || !slices.ContainsFunc(p.CgoLDFLAGS, func(f string) bool { return strings.Contains(f, dir) }) {
+		return "", false
+	}
+	fixed := len(g.c.HostDirs) == 0 && (!path.IsAbs(name) && !filepath.IsAbs(name) || p.Module != nil && !inTree(p.Module))
+	return dir, !fixed
 }
 
 // std reports whether a package is Go's own, for which its version stands.

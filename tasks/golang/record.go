@@ -135,6 +135,9 @@ func (g *gatherer) record() (*record, error) {
 	r.Lost = strings.Join(g.lost, "; ")
 	r.Note = fmt.Sprintf("%s: %s: %d packages outside the standard library, %d files, %d modules",
 		g.how, strings.Join(g.c.Patterns, " "), g.pkgs, len(r.Inputs), strings.Count(r.Modules, "module "))
+	if len(g.idDirs) > 0 {
+		r.Note += "; the build id depends on the directory: " + strings.Join(g.idDirs, ", ")
+	}
 	return r, nil
 }
 

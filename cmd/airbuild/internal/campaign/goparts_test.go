@@ -336,9 +336,8 @@ func (b *builder) program() {
 	b.add(&part{name: "program-go", knobs: []knob{{"version", 5}, {"tags", 2}, {"output", 2}}, targets: []string{"bin"}, stages: func(k func(string) int) string {
 		c := "  cgo     = false\n"
 		if cgo {
-			// #cgo lines may not have -iquote. Stripped, because Go's build id follows
-			// the absolute path of a library in a #cgo line.
-			c = fmt.Sprintf("  size {\n    strip = true\n  }\n  matrix  = { platform = [\"linux/%[1]s\"] }\n  cgo \"linux/%[1]s\" {\n    cppflags = [\"-iquote\", \"../../c/quote\"]\n  }\n", runtime.GOARCH)
+			// #cgo lines may not have -iquote.
+			c = fmt.Sprintf("  matrix  = { platform = [\"linux/%[1]s\"] }\n  cgo \"linux/%[1]s\" {\n    cppflags = [\"-iquote\", \"../../c/quote\"]\n  }\n", runtime.GOARCH)
 		}
 		return fmt.Sprintf("stage \"go_build\" \"bin\" {\n  package = \"./cmd/app\"\n  output  = \"%s\"\n%s  stamp   = { \"main.version\" = \"%d\" }\n  after   = [%s]\n%s}\n",
 			[]string{"app", "bin/app"}[k("output")], c, k("version"), strings.Join(after, ", "), []string{"", "  tags    = [\"extra\"]\n"}[k("tags")])
