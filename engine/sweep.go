@@ -18,8 +18,8 @@ import (
 // dist. Losing it means that what is stale by then stays.
 const outputsFile = "outputs.json"
 
-// outputsVersion: version 1 knew of one Airbuildfile.
-const outputsVersion = 2
+// outputsVersion: version 1 knew of one Airbuildfile, version 2 of no steps.
+const outputsVersion = 3
 
 // outputsRecord is its content. Files that nobody recorded are the user's own
 // and are never removed.
@@ -27,7 +27,11 @@ type outputsRecord struct {
 	Version int `json:"version"`
 	// Files are the paths in dist, sorted, by Airbuildfile and pipeline; under
 	// the empty name are those of single targets.
-	Files     map[string]map[string][]string `json:"files,omitempty"`
+	Files map[string]map[string][]string `json:"files,omitempty"`
+	// Steps are the paths in dist that each step last made, by Airbuildfile: what
+	// a step makes under a new name takes the place of the old one, whatever was
+	// run.
+	Steps     map[string]map[string][]string `json:"steps,omitempty"`
 	Pipelines map[string][]string            `json:"pipelines,omitempty"` // of version 1
 }
 
@@ -50,12 +54,18 @@ func loadOutputs(state, file string) outputsRecord {
 	if rec.Files[file] == nil {
 		rec.Files[file] = map[string][]string{}
 	}
+	if rec.Steps == nil {
+		rec.Steps = map[string]map[string][]string{}
+	}
+	if rec.Steps[file] == nil {
+		rec.Steps[file] = map[string][]string{}
+	}
 	return rec
 }
 
 // sweep makes dist hold what this run declared and nothing stale: files that
 // an earlier run of the same pipeline put there and this one did not make are
-// removed, also where a step failed or was stopped: an old file beside new
+// removed, and files that a step of this run made before under another name, also where a step failed or was stopped: an old file beside new
 // ones is worse than none. So is what pipelines and Airbuildfiles left that do
 // not exist any more. Then the record is written.
 func (r *run) sweep() (err error) {
@@ -68,7 +78,7 @@ func (r *run) sweep() (err error) {
 func (r *run) sweepAlone() error {
 	w := r.o.Workspace
 	rec := loadOutputs(w.State(), r.o.File)
-	now := r.declared()
+	byStep, now := r.declared()
 	own := rec.Files[r.o.File]
 	keep := map[string]bool{}
 	var stale []string
@@ -90,7 +100,20 @@ func (r *run) sweepAlone() error {
 		}
 		if len(pipelines) == 0 && file != r.o.File {
 			delete(rec.Files, file)
+			delete(rec.Steps, file)
 		}
+	}
+	if renamed := r.renamed(rec, byStep); len(renamed) > 0 {
+		gone := map[string]bool{}
+		add(gone, renamed)
+		for name, list := range own {
+			own[name] = slices.DeleteFunc(list, func(p string) bool { return gone[p] })
+		}
+		for _, p := range renamed {
+			delete(keep, p)
+		}
+		stale = append(stale, renamed...)
+		changed = true
 	}
 	add(keep, now)
 	unmade := r.unmade()
@@ -121,6 +144,11 @@ func (r *run) sweepAlone() error {
 		now = append(now, own[""]...)
 		slices.Sort(now)
 		now = slices.Compact(now)
+	}
+	for step, list := range byStep {
+		if !slices.Equal(rec.Steps[r.o.File][step], list) {
+			rec.Steps[r.o.File][step], changed = list, true
+		}
 	}
 	if changed || !slices.Equal(own[r.o.Pipeline], now) {
 		own[r.o.Pipeline] = now
@@ -161,15 +189,47 @@ func add(set map[string]bool, list []string) {
 	}
 }
 
-// declared lists the files and empty directories in dist that this run's
-// finished steps made, sorted.
-func (r *run) declared() []string {
+// renamed lists what the steps of this run made before and do not make any more,
+// unless another step does.
+func (r *run) renamed(rec outputsRecord, byStep map[string][]string) []string {
+	before := rec.Steps[r.o.File]
+	made := map[string]bool{}
+	for step, list := range before {
+		if _, now := byStep[step]; !now {
+			add(made, list)
+		}
+	}
+	for _, list := range byStep {
+		add(made, list)
+	}
+	for file, pipelines := range rec.Files {
+		if file != r.o.File {
+			for _, list := range pipelines {
+				add(made, list)
+			}
+		}
+	}
 	var out []string
+	for step := range byStep {
+		for _, p := range before[step] {
+			if !made[p] {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// declared lists the files and empty directories in dist that this run's
+// finished steps made, by step and together, sorted.
+func (r *run) declared() (byStep map[string][]string, all []string) {
+	byStep = map[string][]string{}
 	for _, id := range r.steps {
 		m := r.made[id]
 		if m == nil || r.g.Steps[id].Inner {
 			continue
 		}
+		var out []string
 		for _, f := range m.files {
 			if underDist(r.o.Workspace, f.Path) {
 				out = append(out, f.Path)
@@ -185,9 +245,12 @@ func (r *run) declared() []string {
 				out = append(out, d)
 			}
 		}
+		slices.Sort(out)
+		byStep[r.g.Steps[id].Name] = out
+		all = append(all, out...)
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	slices.Sort(all)
+	return byStep, slices.Compact(all)
 }
 
 // unmade lists the declared output files of steps that this run wanted and
