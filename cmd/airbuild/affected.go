@@ -15,7 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/affected"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/tasks/golang"
@@ -36,13 +36,13 @@ func (s *session) affectedSince(ctx context.Context, rev string, ids []engine.St
 	}
 	out := s.app.err
 	if len(list) == 0 {
-		fmt.Fprintf(out, "nothing is affected since %s\n", ui.OneLine(rev))
+		fmt.Fprintf(out, "nothing is affected since %s\n", human.OneLine(rev))
 	}
 	found := []engine.StepID{}
 	for i, x := range list {
 		found = append(found, x.ID)
 		if i < maxReasons {
-			fmt.Fprintf(out, "affected: %s: %s\n", s.plan.Graph.Steps[x.ID].Name, ui.OneLine(x.Reason))
+			fmt.Fprintf(out, "affected: %s: %s\n", s.plan.Graph.Steps[x.ID].Name, human.OneLine(x.Reason))
 		}
 	}
 	if more := len(list) - maxReasons; more > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/robustio"
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/deploy"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/tasks"
@@ -89,7 +89,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 		return err
 	}
 	for _, sub := range subjects {
-		fmt.Fprintf(a.out, "%s  %s\n", sub.Digest["sha256"], ui.OneLine(sub.Name))
+		fmt.Fprintf(a.out, "%s  %s\n", sub.Digest["sha256"], human.OneLine(sub.Name))
 	}
 	if f.dryRun {
 		return a.showVoices(p.root, &gate, approvers, subjects, now)
@@ -151,7 +151,7 @@ func (a *app) showVoices(root string, gate *approval.Gate, approvers []approval.
 		} else {
 			text = fmt.Sprintf("approved by %s at %s", v.Approver, v.Approval.Time.UTC().Format(time.RFC3339))
 		}
-		fmt.Fprintf(a.out, "%s: %s\n", v.Place, ui.OneLine(text))
+		fmt.Fprintf(a.out, "%s: %s\n", v.Place, human.OneLine(text))
 	}
 	_, err = fmt.Fprintf(a.out, "%d of %d approvals\n", len(approval.Counted(voices)), gate.Threshold)
 	return err

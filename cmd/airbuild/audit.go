@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -129,7 +130,7 @@ func (u *audit) watch(ctx context.Context, sink ui.Sink) (err error) {
 		}
 		sink.OnEvent(e)
 	}
-	fmt.Fprintf(v.app.err, "watching %s in a copy of the project\n", ui.Count(len(ids), "step"))
+	fmt.Fprintf(v.app.err, "watching %s in a copy of the project\n", human.Count(len(ids), "step"))
 	sum, err := engine.Run(ctx, p.plan.Graph, ids, o)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ import (
 
 	"mvdan.cc/sh/v3/syntax"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/trace"
@@ -182,10 +182,10 @@ func (u *audit) files(v *auditVerdict, o *observed) {
 		}
 	}
 	if chosen > 0 {
-		v.Notes = append(v.Notes, fmt.Sprintf("the go command read %s to choose what belongs to the packages", ui.Count(chosen, "further file")))
+		v.Notes = append(v.Notes, fmt.Sprintf("the go command read %s to choose what belongs to the packages", human.Count(chosen, "further file")))
 	}
 	if n := v.Declared - v.Opened; n > 0 && strings.HasPrefix(v.Type, "go_") {
-		v.Notes = append(v.Notes, fmt.Sprintf("%d of %s of the computed closure were not opened", n, ui.Count(v.Declared, "file")))
+		v.Notes = append(v.Notes, fmt.Sprintf("%d of %s of the computed closure were not opened", n, human.Count(v.Declared, "file")))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -129,12 +130,12 @@ func (v *verification) auditOutcome() error {
 		}
 	}
 	if bad == 0 {
-		_, err := fmt.Fprintf(v.app.err, "audit of hits: %s made again, same bytes\n", ui.Count(checked, "step"))
+		_, err := fmt.Fprintf(v.app.err, "audit of hits: %s made again, same bytes\n", human.Count(checked, "step"))
 		return err
 	}
 	fmt.Fprint(v.app.err, b.String())
 	return &exitError{exitUnverified, errors.New(
-		"audit of hits: " + ui.Count(bad, "step") + " came out differently from the cached result.\n" +
+		"audit of hits: " + human.Count(bad, "step") + " came out differently from the cached result.\n" +
 			"If a rebuild here differs too (airbuild verify), the step is not reproducible; otherwise its key lacks an input:\n" +
 			"airbuild audit lists files that it reads and does not declare. To replace the result: airbuild run --force")}
 }

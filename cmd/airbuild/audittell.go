@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
 
@@ -37,26 +38,26 @@ func (u *audit) tell() error {
 func tellAudited(b *strings.Builder, pal ui.Palette, v auditVerdict) {
 	switch v.Status {
 	case auditLeft, auditExact:
-		fmt.Fprintf(b, "%s  %s: %s\n", v.Status, v.Step, ui.OneLine(v.Reason))
+		fmt.Fprintf(b, "%s  %s: %s\n", v.Status, v.Step, human.OneLine(v.Reason))
 		return
 	case auditUnaudited:
-		fmt.Fprintf(b, "%s  %s: %s\n", pal.Yellow("unaudited"), v.Step, ui.OneLine(v.Reason))
+		fmt.Fprintf(b, "%s  %s: %s\n", pal.Yellow("unaudited"), v.Step, human.OneLine(v.Reason))
 	case auditClean:
-		fmt.Fprintf(b, "%s  %s: it opened %d of %s that it declares, and no other file of the project\n", pal.Green("clean"), v.Step, v.Opened, ui.Count(v.Declared, "file"))
+		fmt.Fprintf(b, "%s  %s: it opened %d of %s that it declares, and no other file of the project\n", pal.Green("clean"), v.Step, v.Opened, human.Count(v.Declared, "file"))
 	default:
 		fmt.Fprintf(b, "%s  %s\n", pal.Red("findings"), v.Step)
 	}
 	for _, f := range v.Findings {
-		fmt.Fprintf(b, "  %s: %s\n", f.Kind, ui.OneLine(f.Text))
+		fmt.Fprintf(b, "  %s: %s\n", f.Kind, human.OneLine(f.Text))
 		if f.Edit != "" && !f.Mended {
-			fmt.Fprintf(b, "    %s\n", ui.OneLine(f.Edit))
+			fmt.Fprintf(b, "    %s\n", human.OneLine(f.Edit))
 		}
 		if f.Mended {
-			fmt.Fprintf(b, "    mended: %s\n", ui.OneLine(f.Edit))
+			fmt.Fprintf(b, "    mended: %s\n", human.OneLine(f.Edit))
 		}
 	}
 	for _, n := range v.Notes {
-		fmt.Fprintf(b, "  note: %s\n", ui.OneLine(n))
+		fmt.Fprintf(b, "  note: %s\n", human.OneLine(n))
 	}
 }
 
@@ -71,11 +72,11 @@ func (u *audit) summary(pal ui.Palette) string {
 	}
 	switch {
 	case dark > 0:
-		return fmt.Sprintf("%s: %s unaudited, %s\n", pal.Red("not clean"), ui.Count(dark, "step"), ui.Count(found, "finding"))
+		return fmt.Sprintf("%s: %s unaudited, %s\n", pal.Red("not clean"), human.Count(dark, "step"), human.Count(found, "finding"))
 	case open > 0:
-		return fmt.Sprintf("%s: %s\n", pal.Red("not clean"), ui.Count(open, "finding"))
+		return fmt.Sprintf("%s: %s\n", pal.Red("not clean"), human.Count(open, "finding"))
 	case found > 0:
-		return fmt.Sprintf("%s: %s mended; audit again to see\n", pal.Green("mended"), ui.Count(found, "finding"))
+		return fmt.Sprintf("%s: %s mended; audit again to see\n", pal.Green("mended"), human.Count(found, "finding"))
 	}
 	return pal.Green("clean") + "\n"
 }

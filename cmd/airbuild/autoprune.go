@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -44,11 +44,11 @@ func (s *session) autoPrune(ctx context.Context) error {
 	case errors.Is(err, store.ErrInUse):
 		return nil
 	case errors.As(err, &pin):
-		fmt.Fprintf(s.app.err, "cache: nothing was removed: %v; make it anew, or: airbuild cache unpin %s\n", pin, ui.OneLine(pin.Name))
+		fmt.Fprintf(s.app.err, "cache: nothing was removed: %v; make it anew, or: airbuild cache unpin %s\n", pin, human.OneLine(pin.Name))
 		return nil
 	}
 	if r.Bytes > 0 {
-		fmt.Fprintf(s.app.err, "cache: removed %s that no run has used for long\n", ui.Bytes(r.Bytes))
+		fmt.Fprintf(s.app.err, "cache: removed %s that no run has used for long\n", human.Bytes(r.Bytes))
 	}
 	if err != nil && ctx.Err() == nil {
 		s.notPruned(err)

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -219,7 +220,7 @@ func (m *meter) tell(p bundle.Progress) {
 		m.end()
 		m.phase, m.began, m.last = p.Phase, now, time.Time{}
 		if !m.live && p.Total > 0 {
-			fmt.Fprintf(m.out, "%s %s\n", phases[p.Phase], ui.Bytes(p.Total))
+			fmt.Fprintf(m.out, "%s %s\n", phases[p.Phase], human.Bytes(p.Total))
 		}
 	}
 	if !m.live || now.Sub(m.last) < 100*time.Millisecond {
@@ -234,7 +235,7 @@ func (m *meter) amount(p bundle.Progress, now time.Time) string {
 	if p.Total <= 0 {
 		return ""
 	}
-	text := ui.Bytes(p.Bytes) + " of " + ui.Bytes(p.Total)
+	text := human.Bytes(p.Bytes) + " of " + human.Bytes(p.Total)
 	if spent := now.Sub(m.began); p.Bytes > 0 && spent > time.Second {
 		left := time.Duration(float64(spent) * float64(p.Total-p.Bytes) / float64(p.Bytes))
 		text += ", " + left.Round(time.Second).String() + " left"

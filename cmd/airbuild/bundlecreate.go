@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/pattern"
-
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
@@ -22,6 +20,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/pipelines"

@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/host"
@@ -222,7 +222,7 @@ func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported, scope store.S
 	if a.json() {
 		return nil
 	}
-	what := fmt.Sprintf("%d files, %s; %d were here", got.Files, ui.Bytes(got.Bytes), got.Kept)
+	what := fmt.Sprintf("%d files, %s; %d were here", got.Files, human.Bytes(got.Bytes), got.Kept)
 	switch {
 	case got.Already:
 		what = "it was imported before"

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
@@ -103,7 +103,7 @@ func (a *app) writeInspection(b *bundle.Bundle, files bool) error {
 	err = a.writeTable(func(w io.Writer) {
 		fmt.Fprint(w, "\ncomponent\tfiles\tsize\tcarried\t\n")
 		for _, c := range root.Components {
-			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", c.Name, c.Files, ui.Bytes(c.Bytes), ui.Bytes(c.Carried), metadataText(c.Metadata))
+			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\n", c.Name, c.Files, human.Bytes(c.Bytes), human.Bytes(c.Carried), metadataText(c.Metadata))
 		}
 	})
 	if err != nil || !files {
@@ -138,9 +138,9 @@ func (a *app) inspectionHead(w io.Writer, b *bundle.Bundle) {
 		row(name, root.Metadata[name])
 	}
 	if root.Base != nil {
-		row("needs", fmt.Sprintf("%d contents, %s, of %s", root.Base.Contents, ui.Bytes(root.Base.Bytes), strings.Join(short(root.Base.Bundles), ", ")))
+		row("needs", fmt.Sprintf("%d contents, %s, of %s", root.Base.Contents, human.Bytes(root.Base.Bytes), strings.Join(short(root.Base.Bundles), ", ")))
 	}
-	row("size", ui.Bytes(root.Carried()))
+	row("size", human.Bytes(root.Carried()))
 }
 
 func short(digests []string) []string {
@@ -263,12 +263,12 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 		return nil
 	}
 	if report.Unmade > 0 {
-		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Unmade, ui.Bytes(report.UnmadeBytes))
+		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Unmade, human.Bytes(report.UnmadeBytes))
 	}
 	if ring, err := a.keyring(); err == nil {
 		a.warnUnlimited(ring, b.Signers(), sign.Need{Purpose: sign.Bundle, Series: b.Root().Name})
 	}
-	_, err = fmt.Fprintf(a.out, "ok: %s, %d blobs, %s, signed by %s\n", b.Root().Name, report.Blobs, ui.Bytes(report.Bytes), a.signedBy(b))
+	_, err = fmt.Fprintf(a.out, "ok: %s, %d blobs, %s, signed by %s\n", b.Root().Name, report.Blobs, human.Bytes(report.Bytes), a.signedBy(b))
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -119,10 +119,10 @@ func (a *app) cacheInfo(ctx context.Context, s *store.Disk) error {
 	return a.writeTable(func(w io.Writer) {
 		fmt.Fprintf(w, "path\t%s\n", n.Dir)
 		fmt.Fprintf(w, "format\t%s\n", n.Version)
-		fmt.Fprintf(w, "results\t%d\t%s\n", n.Entries, ui.Bytes(n.EntryBytes))
-		fmt.Fprintf(w, "blobs\t%d\t%s\n", n.Blobs, ui.Bytes(n.BlobBytes))
+		fmt.Fprintf(w, "results\t%d\t%s\n", n.Entries, human.Bytes(n.EntryBytes))
+		fmt.Fprintf(w, "blobs\t%d\t%s\n", n.Blobs, human.Bytes(n.BlobBytes))
 		if n.Temps > 0 {
-			fmt.Fprintf(w, "unfinished\t%d\t%s\n", n.Temps, ui.Bytes(n.TempBytes))
+			fmt.Fprintf(w, "unfinished\t%d\t%s\n", n.Temps, human.Bytes(n.TempBytes))
 		}
 		if !n.Oldest.IsZero() {
 			fmt.Fprintf(w, "last used\t%s to %s\n", timeText(n.Oldest), timeText(n.Newest))
@@ -149,10 +149,10 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 		fmt.Fprintf(a.err, "entry %.12s: it names blob %.12s, which is missing; %s\n", d.Key.Hex(), d.Blob.Hex(), d.Fate())
 	}
 	for _, d := range r.DamagedPins {
-		fmt.Fprintf(a.err, "%v; make it anew, or: airbuild cache unpin %s\n", d, ui.OneLine(d.Name))
+		fmt.Fprintf(a.err, "%v; make it anew, or: airbuild cache unpin %s\n", d, human.OneLine(d.Name))
 	}
 	for _, l := range r.LostPins {
-		fmt.Fprintf(a.err, "pin %s: %s: %s; run it and pin it again, or: airbuild cache unpin %s\n", l.Pin, ui.OneLine(l.Step), l.Why, l.Pin)
+		fmt.Fprintf(a.err, "pin %s: %s: %s; run it and pin it again, or: airbuild cache unpin %s\n", l.Pin, human.OneLine(l.Step), l.Why, l.Pin)
 	}
 	if a.json() {
 		err = a.writeJSON(map[string]any{
@@ -162,7 +162,7 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 		})
 	} else {
 		_, err = fmt.Fprintf(a.out, "%s and %s (%s) checked: %d damaged, %d incomplete\n",
-			ui.Count(r.Entries, "result"), ui.Count(r.Blobs, "blob"), ui.Bytes(r.Bytes), len(r.Damaged), len(r.Dangling))
+			human.Count(r.Entries, "result"), human.Count(r.Blobs, "blob"), human.Bytes(r.Bytes), len(r.Damaged), len(r.Dangling))
 	}
 	if err == nil && !r.OK() {
 		err = said(exitUnverified)
@@ -177,7 +177,7 @@ func (a *app) cachePrune(ctx context.Context, s *store.Disk, o store.PruneOption
 		return fmt.Errorf("%w; wait until it has ended", err)
 	}
 	if errors.As(err, &pin) {
-		return &exitError{exitUnverified, fmt.Errorf("%w.\nNothing was removed. To take the pin away: airbuild cache unpin %s", err, ui.OneLine(pin.Name))}
+		return &exitError{exitUnverified, fmt.Errorf("%w.\nNothing was removed. To take the pin away: airbuild cache unpin %s", err, human.OneLine(pin.Name))}
 	}
 	if err != nil {
 		return err
@@ -193,8 +193,8 @@ func (a *app) cachePrune(ctx context.Context, s *store.Disk, o store.PruneOption
 		word = "would remove"
 	}
 	_, err = fmt.Fprintf(a.out, "%s %s and %s (%s); kept %s and %s (%s)\n", word,
-		ui.Count(r.Entries, "result"), ui.Count(r.Blobs, "blob"), ui.Bytes(r.Bytes),
-		ui.Count(r.KeptEntries, "result"), ui.Count(r.KeptBlobs, "blob"), ui.Bytes(r.KeptBytes))
+		human.Count(r.Entries, "result"), human.Count(r.Blobs, "blob"), human.Bytes(r.Bytes),
+		human.Count(r.KeptEntries, "result"), human.Count(r.KeptBlobs, "blob"), human.Bytes(r.KeptBytes))
 	return err
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/deploy"
 	deploytask "github.com/airbuild/airbuild/tasks/deploy"
@@ -161,7 +161,7 @@ func (a *app) deployStatus(ctx context.Context, name string, check bool) error {
 
 func (a *app) showDeploy(rep *deploy.Report) error {
 	if rep.Busy != "" {
-		fmt.Fprintf(a.err, "%s\n", ui.OneLine(rep.Busy))
+		fmt.Fprintf(a.err, "%s\n", human.OneLine(rep.Busy))
 	}
 	return a.writeTable(func(w io.Writer) {
 		fmt.Fprintf(w, "deploy\t%s\nroot\t%s\n", rep.Name, rep.Root)
@@ -183,7 +183,7 @@ func orDash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return ui.OneLine(s)
+	return human.OneLine(s)
 }
 
 func (a *app) deployRollback(ctx context.Context, name, to string) error {
@@ -222,7 +222,7 @@ func (a *app) deployHistory(ctx context.Context, name string) error {
 	}
 	return a.writeTable(func(w io.Writer) {
 		for _, e := range entries {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Result, orDash(e.Release), orDash(e.Environment), ui.OneLine(e.Who), ui.OneLine(e.Detail))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.Time.UTC().Format(time.RFC3339), e.Result, orDash(e.Release), orDash(e.Environment), human.OneLine(e.Who), human.OneLine(e.Detail))
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host/binary"
 )
 
@@ -112,11 +112,11 @@ func examine(r *binary.Report, target binary.Target, f *doctorFlags) binaryRepor
 
 func (a *app) writeBinary(b binaryReport) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "%s\n", ui.OneLine(b.Path))
+	fmt.Fprintf(&s, "%s\n", human.OneLine(b.Path))
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&s, "  %-13s %s\n", name+":", ui.OneLine(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(&s, "  %-13s %s\n", name+":", human.OneLine(fmt.Sprintf(format, args...)))
 	}
-	line("format", "%s %s for %s/%s, %s", b.Format, b.Kind, b.OS, b.Arch, ui.Bytes(b.Size))
+	line("format", "%s %s for %s/%s, %s", b.Format, b.Kind, b.OS, b.Arch, human.Bytes(b.Size))
 	if b.Level != "" {
 		line("level", "%s or above (%s)", b.Level, b.LevelFrom)
 	}
@@ -135,14 +135,14 @@ func (a *app) writeBinary(b binaryReport) error {
 	writeBuild(line, b.Build)
 	writeSizes(&s, b.Report)
 	for _, p := range b.Problems {
-		fmt.Fprintf(&s, "  problem: %s\n", ui.OneLine(p))
+		fmt.Fprintf(&s, "  problem: %s\n", human.OneLine(p))
 	}
 	if len(b.Problems) > 0 {
 		fmt.Fprintf(&s, "    fix: %s\n", librariesFix)
 	}
 	for _, f := range b.Findings {
 		if !f.OK {
-			fmt.Fprintf(&s, "  does not fit: %s: needs %s, the host has %s\n    fix: %s\n", f.What, ui.OneLine(f.Expected), ui.OneLine(f.Found), ui.OneLine(f.Fix))
+			fmt.Fprintf(&s, "  does not fit: %s: needs %s, the host has %s\n    fix: %s\n", f.What, human.OneLine(f.Expected), human.OneLine(f.Found), human.OneLine(f.Fix))
 		}
 	}
 	_, err := io.WriteString(a.out, s.String())
@@ -196,7 +196,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 func (a *app) writeLibraries(s *strings.Builder, r *binary.Report) {
 	if !r.Resolved || len(r.Libraries) == 0 {
 		for _, name := range r.Needed {
-			fmt.Fprintf(s, "  needs         %s\n", ui.OneLine(name))
+			fmt.Fprintf(s, "  needs         %s\n", human.OneLine(name))
 		}
 		return
 	}
@@ -209,7 +209,7 @@ func (a *app) writeLibraries(s *strings.Builder, r *binary.Report) {
 		if l.NeededBy != r.Path {
 			by = ", for " + l.NeededBy
 		}
-		fmt.Fprintf(s, "  needs         %s => %s\n", ui.OneLine(l.Name), ui.OneLine(where+by))
+		fmt.Fprintf(s, "  needs         %s => %s\n", human.OneLine(l.Name), human.OneLine(where+by))
 	}
 }
 
@@ -249,7 +249,7 @@ func writeSizes(s *strings.Builder, r *binary.Report) {
 		fmt.Fprintf(s, "  sections:\n")
 	}
 	for _, sec := range sections[:min(len(sections), sectionsShown)] {
-		fmt.Fprintf(s, "    %10s  %s\n", ui.Bytes(sec.Size), ui.OneLine(sec.Name))
+		fmt.Fprintf(s, "    %10s  %s\n", human.Bytes(sec.Size), human.OneLine(sec.Name))
 	}
 	if len(r.Packages) == 0 {
 		return
@@ -260,6 +260,6 @@ func writeSizes(s *strings.Builder, r *binary.Report) {
 	}
 	fmt.Fprintf(s, "  packages (%s):\n", from)
 	for _, p := range r.Packages {
-		fmt.Fprintf(s, "    %10s  %s\n", ui.Bytes(p.Size), ui.OneLine(p.Name))
+		fmt.Fprintf(s, "    %10s  %s\n", human.Bytes(p.Size), human.OneLine(p.Name))
 	}
 }

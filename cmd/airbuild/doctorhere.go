@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/diagnose"
 	"github.com/airbuild/airbuild/engine/host"
@@ -126,16 +126,16 @@ func (d *doctor) show() error {
 func (d *doctor) write(bad, warned int) error {
 	var s strings.Builder
 	for _, f := range d.findings {
-		fmt.Fprintf(&s, "%-8s %-12s %s\n", f.Status, f.Check, ui.OneLine(f.Text))
+		fmt.Fprintf(&s, "%-8s %-12s %s\n", f.Status, f.Check, human.OneLine(f.Text))
 		if f.Fix != "" {
-			fmt.Fprintf(&s, "%-8s %-12s fix: %s\n", "", "", ui.OneLine(f.Fix))
+			fmt.Fprintf(&s, "%-8s %-12s fix: %s\n", "", "", human.OneLine(f.Fix))
 		}
 	}
 	switch {
 	case bad > 0:
-		fmt.Fprintf(&s, "%s, %s\n", ui.Count(bad, "error"), ui.Count(warned, "warning"))
+		fmt.Fprintf(&s, "%s, %s\n", human.Count(bad, "error"), human.Count(warned, "warning"))
 	case warned > 0:
-		fmt.Fprintf(&s, "nothing is wrong; %s\n", ui.Count(warned, "warning"))
+		fmt.Fprintf(&s, "nothing is wrong; %s\n", human.Count(warned, "warning"))
 	default:
 		s.WriteString("nothing is wrong\n")
 	}
@@ -178,10 +178,10 @@ func (d *doctor) project() {
 		d.fail("go", "install that version, or correct the toolchain block; a bundle can carry it", "%v", toolchain)
 	}
 	if diags.HasErrors() {
-		d.fail("project", "airbuild validate shows each", "%s has %s", name, ui.Count(len(diags.Errs()), "mistake"))
+		d.fail("project", "airbuild validate shows each", "%s has %s", name, human.Count(len(diags.Errs()), "mistake"))
 		return
 	}
-	d.ok("project", "%s with %s", filepath.Join(root, name), ui.Count(len(plan.Graph.Steps), "step"))
+	d.ok("project", "%s with %s", filepath.Join(root, name), human.Count(len(plan.Graph.Steps), "step"))
 }
 
 // toolchain looks for Go and asks it for its settings.
@@ -217,7 +217,7 @@ func (d *doctor) output(name string, args ...string) ([]byte, error) {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
-		if text := ui.OneLine(stderr.String()); text != "" {
+		if text := human.OneLine(stderr.String()); text != "" {
 			return out, errors.New(text[:min(len(text), 500)])
 		}
 	}
@@ -425,7 +425,7 @@ func (d *doctor) clock() {
 	now := time.Now()
 	late := func(what string, t time.Time, fix string) bool {
 		if t.After(now.Add(clockSlack)) {
-			d.fail("clock", fix, "the clock says %s, and %s is of %s: %s ahead", now.UTC().Format(time.RFC3339), what, t.UTC().Format(time.RFC3339), ui.Took(t.Sub(now)))
+			d.fail("clock", fix, "the clock says %s, and %s is of %s: %s ahead", now.UTC().Format(time.RFC3339), what, t.UTC().Format(time.RFC3339), human.Took(t.Sub(now)))
 			return true
 		}
 		return false
@@ -509,7 +509,7 @@ func (d *doctor) paths() {
 		}
 	}
 	if unreadable == 0 {
-		d.ok("paths", "%s can be read", ui.Count(len(seen), "declared input"))
+		d.ok("paths", "%s can be read", human.Count(len(seen), "declared input"))
 	}
 }
 
@@ -686,7 +686,7 @@ func (d *doctor) hostBlock() {
 		}
 	}
 	if host.Fits(rows) {
-		d.ok("host", "fits the host block (%s)", ui.Count(len(rows), "thing"))
+		d.ok("host", "fits the host block (%s)", human.Count(len(rows), "thing"))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -69,7 +70,7 @@ func (p *project) step(target string) (engine.StepID, error) {
 		return 0, err
 	}
 	if len(ids) != 1 {
-		return 0, usageError("%s is %s. Name one of them:\n  %s", target, ui.Count(len(ids), "step"),
+		return 0, usageError("%s is %s. Name one of them:\n  %s", target, human.Count(len(ids), "step"),
 			strings.ReplaceAll(stepNames(p.plan.Graph, ids), ", ", "\n  "))
 	}
 	return ids[0], nil
@@ -85,14 +86,14 @@ func explanationText(e *engine.Explanation, full bool, p ui.Palette) string {
 	}
 	status := e.Status.String()
 	if e.Reason != "" {
-		status += ": " + ui.OneLine(e.Reason)
+		status += ": " + human.OneLine(e.Reason)
 	}
 	fmt.Fprintf(&b, "status  %s\n", status)
 	writeLines(&b, e.Lines, full, p)
 	if len(e.Notes) > 0 {
 		fmt.Fprintf(&b, "%s\n", p.Bold("notes"))
 		for _, n := range e.Notes {
-			fmt.Fprintf(&b, "  %s\n", ui.OneLine(n))
+			fmt.Fprintf(&b, "  %s\n", human.OneLine(n))
 		}
 	}
 	writeChanges(&b, e, p)
@@ -114,14 +115,14 @@ func writeLines(b *strings.Builder, all []action.Line, full bool, p ui.Palette) 
 		fmt.Fprintf(b, "  %s\n", lineText(l.Name, l.Value))
 	}
 	if inputs > 0 {
-		fmt.Fprintf(b, "%s\n  %s; --inputs lists them\n", p.Bold(action.KindInput), ui.Count(inputs, "file"))
+		fmt.Fprintf(b, "%s\n  %s; --inputs lists them\n", p.Bold(action.KindInput), human.Count(inputs, "file"))
 	}
 }
 
 // lineText is a part of the key on one line; spaces in it count, so they stay.
 func lineText(name, value string) string {
 	text := strings.TrimSpace(name + "  " + value)
-	return ui.Clean(strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text), false)
+	return human.Clean(strings.NewReplacer("\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(text), false)
 }
 
 func writeChanges(b *strings.Builder, e *engine.Explanation, p ui.Palette) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/host/binary"
 	"github.com/airbuild/airbuild/engine/host/want"
@@ -351,7 +351,7 @@ func (a *app) writeRows(rows []host.Row) error {
 	err := a.writeTable(func(w io.Writer) {
 		fmt.Fprintf(w, "WHAT\tEXPECTED\tFOUND\tSTATUS\n")
 		for _, r := range rows {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", ui.OneLine(r.What), ui.OneLine(r.Expected), ui.OneLine(r.Found), r.Status)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", human.OneLine(r.What), human.OneLine(r.Expected), human.OneLine(r.Found), r.Status)
 		}
 	})
 	if err != nil {
@@ -363,12 +363,12 @@ func (a *app) writeRows(rows []host.Row) error {
 			continue
 		}
 		bad++
-		fmt.Fprintf(a.err, "%s: expected %s, found %s\n  fix: %s\n", ui.OneLine(r.What), ui.OneLine(r.Expected), ui.OneLine(r.Found), ui.OneLine(r.Fix))
+		fmt.Fprintf(a.err, "%s: expected %s, found %s\n  fix: %s\n", human.OneLine(r.What), human.OneLine(r.Expected), human.OneLine(r.Found), human.OneLine(r.Fix))
 	}
 	if bad > 0 {
 		fmt.Fprintf(a.err, "%s not fit\n", map[bool]string{true: "1 thing does", false: fmt.Sprintf("%d things do", bad)}[bad == 1])
 		return nil
 	}
-	_, err = fmt.Fprintf(a.out, "all fits: %s\n", ui.Count(len(rows), "thing"))
+	_, err = fmt.Fprintf(a.out, "all fits: %s\n", human.Count(len(rows), "thing"))
 	return err
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/starter"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
@@ -100,7 +101,7 @@ func (a *app) askNames(ctx context.Context, f *starter.Facts) error {
 	lines := readLines(in)
 	for _, pkg := range twins {
 		for {
-			fmt.Fprintf(a.err, "name of the binary of %s [%s]: ", ui.OneLine(pkg), f.Binary(pkg))
+			fmt.Fprintf(a.err, "name of the binary of %s [%s]: ", human.OneLine(pkg), f.Binary(pkg))
 			var line string
 			select {
 			case <-ctx.Done():
@@ -193,12 +194,12 @@ func noModule(root string, err error) error {
 
 func (a *app) tellInit(name, root string, f *starter.Facts) error {
 	next := "airbuild run release"
-	found := ui.Count(len(f.Mains), "main package")
+	found := human.Count(len(f.Mains), "main package")
 	if len(f.Mains) == 0 {
 		next, found = "airbuild run check", "a library"
 	}
 	if f.Modules != nil {
-		found = ui.Count(len(f.Modules), "module") + ", " + found
+		found = human.Count(len(f.Modules), "module") + ", " + found
 	}
 	text := fmt.Sprintf("wrote %s for %s\n", name, found)
 	if len(f.Helpers) > 0 {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -264,9 +264,9 @@ func (a *app) writeTrusted(ring *sign.Keyring, e sign.Entry, before *sign.Grant)
 		if k.Name != "" {
 			fmt.Fprintf(w, "name\t%s\n", k.Name)
 		}
-		fmt.Fprintf(w, "id\t%s\nfingerprint\t%s\npublic key\t%s\nfile\t%s\n", k.ID, k.Fingerprint, k.PublicKey, ui.OneLine(k.Path))
+		fmt.Fprintf(w, "id\t%s\nfingerprint\t%s\npublic key\t%s\nfile\t%s\n", k.ID, k.Fingerprint, k.PublicKey, human.OneLine(k.Path))
 		if k.Own {
-			fmt.Fprintf(w, "secret key\t%s (%s)\n", ui.OneLine(k.SecretPath), encryption(e))
+			fmt.Fprintf(w, "secret key\t%s (%s)\n", human.OneLine(k.SecretPath), encryption(e))
 		}
 		if k.Purposes != nil {
 			fmt.Fprintf(w, "trusted for\t%s\n", e.Grant)
@@ -298,7 +298,7 @@ func (a *app) keyList() error {
 		keys = append(keys, showKey(ring, e))
 		if e.Err != nil {
 			bad++
-			fmt.Fprintf(a.err, "%s: %s\n", e.Name, ui.OneLine(e.Err.Error()))
+			fmt.Fprintf(a.err, "%s: %s\n", e.Name, human.OneLine(e.Err.Error()))
 		}
 	}
 	if a.json() {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 )
 
 // A listing is what `list` knows of a file.
@@ -89,7 +89,7 @@ func (l *listing) write(w io.Writer) {
 		fmt.Fprintln(w, "Pipelines:")
 	}
 	for _, x := range l.Pipelines {
-		fmt.Fprintf(w, "  %s\t%s\t%s\n", x.Name, ui.Count(x.Steps, "step"), ui.OneLine(x.Description))
+		fmt.Fprintf(w, "  %s\t%s\t%s\n", x.Name, human.Count(x.Steps, "step"), human.OneLine(x.Description))
 	}
 	if len(l.Stages) > 0 {
 		fmt.Fprintln(w, "Stages:")
@@ -100,9 +100,9 @@ func (l *listing) write(w io.Writer) {
 		case len(x.Cells) == 0:
 			cells = "not in use"
 		case x.Cells[0].Cell != "":
-			cells = ui.Count(len(x.Cells), "cell")
+			cells = human.Count(len(x.Cells), "cell")
 		}
-		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", x.Name, x.Type, cells, ui.OneLine(x.Description))
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", x.Name, x.Type, cells, human.OneLine(x.Description))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
 
@@ -74,7 +75,7 @@ func (a *app) askPassword(ctx context.Context, prompt string) (string, error) {
 		return "", fmt.Errorf("ask for a password: %w", err)
 	}
 	defer term.Restore(int(in.Fd()), state)
-	fmt.Fprintf(a.err, "%s: ", ui.OneLine(prompt))
+	fmt.Fprintf(a.err, "%s: ", human.OneLine(prompt))
 	defer fmt.Fprintln(a.err)
 	type answer struct {
 		word []byte

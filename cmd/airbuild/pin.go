@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -95,7 +95,7 @@ func (a *app) cachePin(ctx context.Context, args []string, name string) (err err
 	if a.json() {
 		return a.writeJSON(pin)
 	}
-	_, err = fmt.Fprintf(a.out, "pinned %s as %s\n", ui.Count(len(pin.Results), "result"), name)
+	_, err = fmt.Fprintf(a.out, "pinned %s as %s\n", human.Count(len(pin.Results), "result"), name)
 	return err
 }
 
@@ -112,14 +112,14 @@ func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pin
 		case e.Status == engine.Hit:
 			key, err := s.store.EntryKey(ctx, e.Key)
 			if err != nil {
-				missing = append(missing, e.Step.Name+": "+ui.OneLine(err.Error()))
+				missing = append(missing, e.Step.Name+": "+human.OneLine(err.Error()))
 				return
 			}
 			found = append(found, store.Pinned{Step: e.Step.Name, Key: key.String()})
 		case e.Err != nil:
-			missing = append(missing, e.Step.Name+": "+ui.OneLine(e.Err.Error()))
+			missing = append(missing, e.Step.Name+": "+human.OneLine(e.Err.Error()))
 		default:
-			missing = append(missing, e.Step.Name+": "+ui.OneLine(e.Reason))
+			missing = append(missing, e.Step.Name+": "+human.OneLine(e.Reason))
 		}
 	}
 	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
@@ -150,7 +150,7 @@ func (a *app) cachePins(s *store.Disk) error {
 		return err
 	}
 	for _, d := range damaged {
-		fmt.Fprintf(a.err, "%v; nothing is pruned until it is made anew or taken away: airbuild cache unpin %s\n", d, ui.OneLine(d.Name))
+		fmt.Fprintf(a.err, "%v; nothing is pruned until it is made anew or taken away: airbuild cache unpin %s\n", d, human.OneLine(d.Name))
 	}
 	if a.json() {
 		names := []string{}
@@ -164,8 +164,8 @@ func (a *app) cachePins(s *store.Disk) error {
 	} else {
 		err = a.writeTable(func(w io.Writer) {
 			for _, p := range pins {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, timeText(p.Time), ui.Count(len(p.Results), "result"),
-					ui.OneLine(strings.Join(p.Targets, " ")), ui.OneLine(p.Project))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", p.Name, timeText(p.Time), human.Count(len(p.Results), "result"),
+					human.OneLine(strings.Join(p.Targets, " ")), human.OneLine(p.Project))
 			}
 		})
 	}

@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/pipelines"
 )
@@ -61,7 +61,7 @@ func (a *app) pipelinesList() error {
 		for _, e := range pipelines.Embedded() {
 			fmt.Fprintf(w, "%s  %s\n", e.Name, e.Description)
 			for _, p := range e.Parameters {
-				fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Type, ui.OneLine(p.Description))
+				fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, p.Type, human.OneLine(p.Description))
 			}
 		}
 	})

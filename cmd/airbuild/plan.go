@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 )
@@ -103,10 +104,10 @@ func (t *planTable) text(ids []engine.StepID, sum *engine.Summary, p ui.Palette)
 		case engine.Skipped, engine.Cancelled:
 			word = p.Yellow("skip  ")
 		}
-		line := fmt.Sprintf("%s  %s%s  %s", word, e.Step.Name, strings.Repeat(" ", width-len([]rune(e.Step.Name))), ui.OneLine(why))
+		line := fmt.Sprintf("%s  %s%s  %s", word, e.Step.Name, strings.Repeat(" ", width-len([]rune(e.Step.Name))), human.OneLine(why))
 		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
-	fmt.Fprintf(&b, "%s: %s, %d would run", ui.Count(sum.Steps, "step"), ui.Count(sum.Hits, "hit"), sum.WouldRun)
+	fmt.Fprintf(&b, "%s: %s, %d would run", human.Count(sum.Steps, "step"), human.Count(sum.Hits, "hit"), sum.WouldRun)
 	if sum.Failed > 0 {
 		fmt.Fprintf(&b, ", %d cannot", sum.Failed)
 	}

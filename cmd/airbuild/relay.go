@@ -18,7 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/relay"
 )
 
@@ -342,7 +342,7 @@ func (a *app) announceRelay(ctx context.Context, f *relayFlags, h *relay.Handler
 		fmt.Fprintf(&b, "certificate made now: %s/relay.pem\nSHA-256 fingerprint: %s\n", base, fingerprint)
 	}
 	for _, s := range bundles {
-		fmt.Fprintf(&b, "bundle %s, %s: airbuild bundle import %s/bundles/%s/\n", s.Name, ui.Bytes(s.Size), base, s.Name)
+		fmt.Fprintf(&b, "bundle %s, %s: airbuild bundle import %s/bundles/%s/\n", s.Name, human.Bytes(s.Size), base, s.Name)
 	}
 	if f.bundlesDir != "" && len(bundles) == 0 {
 		fmt.Fprintf(&b, "bundles: none in %s yet\n", f.bundlesDir)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
 
@@ -30,7 +31,7 @@ func (a *app) validate(ctx context.Context) (err error) {
 	if err != nil || js != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s is right: %s, %s, %s\n", p.file, ui.Count(len(p.plan.Pipelines), "pipeline"),
-		ui.Count(len(p.plan.Stages), "stage"), ui.Count(len(p.plan.Graph.Steps), "step"))
+	_, err = fmt.Fprintf(a.out, "%s is right: %s, %s, %s\n", p.file, human.Count(len(p.plan.Pipelines), "pipeline"),
+		human.Count(len(p.plan.Stages), "stage"), human.Count(len(p.plan.Graph.Steps), "step"))
 	return err
 }

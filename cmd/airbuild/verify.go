@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -331,7 +332,7 @@ func (v *verification) rebuild(ctx context.Context) (err error) {
 	if v.world, err = v.otherWorld(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(v.app.err, "building again elsewhere: %s\n", ui.Count(len(v.targets()), "step"))
+	fmt.Fprintf(v.app.err, "building again elsewhere: %s\n", human.Count(len(v.targets()), "step"))
 	if v.made, err = v.runElsewhere(ctx); err != nil {
 		return err
 	}

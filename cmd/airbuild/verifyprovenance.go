@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/tasks/provenance"
 )
@@ -96,7 +96,7 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 			return ctx.Err()
 		}
 		if err := s.Covers(name); err != nil {
-			fmt.Fprintf(a.err, "%s: %s\n", ui.OneLine(name), ui.OneLine(err.Error()))
+			fmt.Fprintf(a.err, "%s: %s\n", human.OneLine(name), human.OneLine(err.Error()))
 			if code := signatureCode(err); first == nil || code == exitUnverified {
 				first = said(code)
 			}
@@ -167,7 +167,7 @@ func (a *app) writeStated(s *stated) error {
 		from += " with changes"
 	}
 	for _, name := range s.Files {
-		if _, err := fmt.Fprintln(a.out, ui.OneLine(fmt.Sprintf("%s: built by %s %s in %d steps (%s)", name, s.Builder, from, s.Actions, by))); err != nil {
+		if _, err := fmt.Fprintln(a.out, human.OneLine(fmt.Sprintf("%s: built by %s %s in %d steps (%s)", name, s.Builder, from, s.Actions, by))); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -91,7 +91,7 @@ func (a *app) verifySignatures(ctx context.Context, files []string, f *signature
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		fmt.Fprintf(a.err, "%s: %s\n", ui.OneLine(file), ui.OneLine(err.Error()))
+		fmt.Fprintf(a.err, "%s: %s\n", human.OneLine(file), human.OneLine(err.Error()))
 		if code := signatureCode(err); first == nil || code == exitUnverified {
 			first = said(code)
 		}
@@ -308,7 +308,7 @@ func (a *app) writeVerified(good []verified) error {
 		if g.Comment != "" {
 			text += ": " + strings.ReplaceAll(g.Comment, "\t", " ")
 		}
-		if _, err := fmt.Fprintln(a.out, ui.OneLine(text)); err != nil {
+		if _, err := fmt.Fprintln(a.out, human.OneLine(text)); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
@@ -73,7 +74,7 @@ func (a *app) watch(ctx context.Context, args []string, f *runFlags) error {
 		after := w.look()
 		changed := w.duringRun(changes(before, after))
 		if len(changed) == 0 {
-			fmt.Fprintf(a.err, "watching %s in %s; Ctrl-C ends it\n", ui.Count(len(after), "file"), root)
+			fmt.Fprintf(a.err, "watching %s in %s; Ctrl-C ends it\n", human.Count(len(after), "file"), root)
 			if changed = w.wait(ctx, after); ctx.Err() != nil {
 				return nil // there was no run that it could have stopped
 			}

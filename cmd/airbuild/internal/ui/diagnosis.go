@@ -3,6 +3,7 @@ package ui
 import (
 	"strings"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/diagnose"
 )
@@ -14,18 +15,18 @@ type diagnoser struct{ offline bool }
 // failure comes after the step's log. A text that it knows how to mend anyway,
 // such as that a program is not declared, is left alone.
 func (d diagnoser) of(step *engine.Step, err error, log []byte) *diagnose.Diagnosis {
-	text := Clean(humanLog(step.LogFormat, log), false)
+	text := human.Clean(humanLog(step.LogFormat, log), false)
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
 	if err != nil {
-		text += Clean(err.Error(), false) + "\n"
+		text += human.Clean(err.Error(), false) + "\n"
 	}
 	found := diagnose.Classify([]byte(text), diagnose.Context{Offline: d.offline, Look: diagnose.Look})
 	if found == nil {
 		return nil
 	}
-	found.Cause, found.Fix = OneLine(found.Cause), OneLine(found.Fix)
+	found.Cause, found.Fix = human.OneLine(found.Cause), human.OneLine(found.Fix)
 	return found
 }
 

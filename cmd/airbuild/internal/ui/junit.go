@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 )
 
@@ -167,7 +168,7 @@ func testCaseOf(p *testPackage, t *testCase) junitCase {
 	c := junitCase{Name: xmlText(t.Name), Class: xmlText(p.Name)}
 	switch {
 	case t.Status == "skip":
-		c.Skipped = &junitSkipped{xmlText(OneLine(t.Output))}
+		c.Skipped = &junitSkipped{xmlText(human.OneLine(t.Output))}
 	case t.broke(p):
 		msg := "failed"
 		if t.Status == "" {
@@ -187,5 +188,5 @@ func xmlText(s string) string {
 			return r
 		}
 		return -1
-	}, Clean(s, false))
+	}, human.Clean(s, false))
 }

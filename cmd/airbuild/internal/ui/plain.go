@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 )
 
@@ -76,7 +77,7 @@ func (s *plain) OnEvent(e engine.Event) {
 	}
 	switch e.Kind {
 	case engine.RunStarted:
-		fmt.Fprintf(s.out, "%s, %s\n", Count(e.Total, "step"), Count(e.Jobs, "job"))
+		fmt.Fprintf(s.out, "%s, %s\n", human.Count(e.Total, "step"), human.Count(e.Jobs, "job"))
 	case engine.StepStarted:
 		s.starts[e.ID] = e.Time
 		s.say(e, "run", s.p.Cyan, e.Reason)
@@ -89,7 +90,7 @@ func (s *plain) OnEvent(e engine.Event) {
 		s.block(e)
 		delete(s.starts, e.ID)
 	case engine.Notice:
-		fmt.Fprintf(s.out, "%s %s\n", s.p.Yellow("notice:"), OneLine(e.Reason))
+		fmt.Fprintf(s.out, "%s %s\n", s.p.Yellow("notice:"), human.OneLine(e.Reason))
 	case engine.RunFinished:
 		s.finish(e.Summary)
 	}
@@ -104,8 +105,8 @@ func (s *plain) say(e engine.Event, word string, paint func(string) string, more
 }
 
 func statusLine(p Palette, step *engine.Step, word string, paint func(string) string, more string) string {
-	line := p.Bold(OneLine(step.Name)) + ": " + paint(word)
-	if more = OneLine(more); more != "" {
+	line := p.Bold(human.OneLine(step.Name)) + ": " + paint(word)
+	if more = human.OneLine(more); more != "" {
 		line += ", " + more
 	}
 	return line
@@ -117,13 +118,13 @@ func ending(p Palette, e engine.Event) string {
 	case engine.Hit:
 		more := ""
 		if e.Saved > 0 {
-			more = "saved " + Took(e.Saved)
+			more = "saved " + human.Took(e.Saved)
 		}
 		return statusLine(p, e.Step, "hit", p.Dim, more)
 	case engine.Done:
-		return statusLine(p, e.Step, "done", p.Green, Took(e.Duration))
+		return statusLine(p, e.Step, "done", p.Green, human.Took(e.Duration))
 	case engine.Failed:
-		return statusLine(p, e.Step, "failed", p.Red, Took(e.Duration)+": "+errText(e.Err))
+		return statusLine(p, e.Step, "failed", p.Red, human.Took(e.Duration)+": "+errText(e.Err))
 	case engine.WouldRun:
 		return statusLine(p, e.Step, "would run", p.Cyan, e.Reason)
 	}
@@ -139,7 +140,7 @@ func errText(err error) string {
 
 // block writes how a step ended and its log, folded unless it failed.
 func (s *plain) block(e engine.Event) {
-	log := lines(Clean(humanLog(e.Step.LogFormat, e.Log), s.p.On()))
+	log := lines(human.Clean(humanLog(e.Step.LogFormat, e.Log), s.p.On()))
 	head := ending(s.p, e)
 	failed := e.Status == engine.Failed
 	diagnosis := s.diagnoser.lines(e, s.p)
@@ -148,10 +149,10 @@ func (s *plain) block(e engine.Event) {
 	} else {
 		s.open(e, head, failed)
 		for _, l := range log {
-			fmt.Fprintf(s.out, "%s %s\n", s.p.Dim(OneLine(e.Step.Name)+" |"), s.harmless(l))
+			fmt.Fprintf(s.out, "%s %s\n", s.p.Dim(human.OneLine(e.Step.Name)+" |"), s.harmless(l))
 		}
 		for _, l := range diagnosis {
-			fmt.Fprintf(s.out, "%s: %s\n", s.p.Bold(OneLine(e.Step.Name)), s.harmless(l))
+			fmt.Fprintf(s.out, "%s: %s\n", s.p.Bold(human.OneLine(e.Step.Name)), s.harmless(l))
 		}
 		s.shut(e, failed)
 	}
@@ -222,8 +223,8 @@ func (s *plain) githubError(e engine.Event) string {
 	if file, line := origin(e.Step.Origin); file != "" {
 		where = fmt.Sprintf("file=%s,line=%d,", prop.Replace(file), line)
 	}
-	msg := Clean(errText(e.Err), false)
-	if last, _ := tail(lines(Clean(humanLog(e.Step.LogFormat, e.Log), false)), 10); len(last) > 0 {
+	msg := human.Clean(errText(e.Err), false)
+	if last, _ := tail(lines(human.Clean(humanLog(e.Step.LogFormat, e.Log), false)), 10); len(last) > 0 {
 		msg += "\n" + strings.Join(last, "\n")
 	}
 	if d := s.diagnoser.of(e.Step, e.Err, e.Log); d != nil {

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/diagnose"
@@ -37,14 +38,14 @@ func (r *Record) CompiledText() string {
 }
 
 // HumanLog is the record's log as people read it, cleaned.
-func (r *Record) HumanLog() string { return Clean(humanLog(r.Step.LogFormat, r.Log), false) }
+func (r *Record) HumanLog() string { return human.Clean(humanLog(r.Step.LogFormat, r.Log), false) }
 
 // Message says in one line why a step failed or was not run.
 func (r *Record) Message() string {
 	if r.Err != nil {
-		return OneLine(r.Err.Error())
+		return human.OneLine(r.Err.Error())
 	}
-	return OneLine(r.Reason)
+	return human.OneLine(r.Reason)
 }
 
 // A Recorder keeps what a run did, for those who tell it when it has ended.

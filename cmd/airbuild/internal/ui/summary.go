@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 )
 
@@ -83,18 +84,18 @@ func summaryText(s *engine.Summary, t *tally, p Palette) string {
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.places)) {
 		pl := t.places[name]
-		fmt.Fprintf(&b, "%s: %s, %s, %d written\n", placeName(name), Count(pl.outputs, "output"), Bytes(pl.bytes), pl.written)
+		fmt.Fprintf(&b, "%s: %s, %s, %d written\n", placeName(name), human.Count(pl.outputs, "output"), human.Bytes(pl.bytes), pl.written)
 	}
 	if n := len(s.Removed); n > 0 {
 		shown := s.Removed[:min(n, 5)]
-		fmt.Fprintf(&b, "removed %s: %s", Count(n, "stale output"), OneLine(strings.Join(shown, ", ")))
+		fmt.Fprintf(&b, "removed %s: %s", human.Count(n, "stale output"), human.OneLine(strings.Join(shown, ", ")))
 		if n > len(shown) {
 			fmt.Fprintf(&b, " and %d more", n-len(shown))
 		}
 		b.WriteString("\n")
 	}
 	if s.Damaged > 0 {
-		fmt.Fprintf(&b, "%s\n", p.Yellow(fmt.Sprintf("%s in the cache discarded and rebuilt", Count(s.Damaged, "damaged part"))))
+		fmt.Fprintf(&b, "%s\n", p.Yellow(fmt.Sprintf("%s in the cache discarded and rebuilt", human.Count(s.Damaged, "damaged part"))))
 	}
 	if s.CompileHits+s.CompileMisses > 0 {
 		fmt.Fprintf(&b, "%s\n", compiledText(s.CompileHits, s.CompileMisses))
@@ -111,19 +112,19 @@ func compiledText(hits, misses int) string {
 	if misses == 1 {
 		word = "miss"
 	}
-	return fmt.Sprintf("compile cache: %s, %d %s", Count(hits, "hit"), misses, word)
+	return fmt.Sprintf("compile cache: %s, %d %s", human.Count(hits, "hit"), misses, word)
 }
 
 func placeName(top string) string {
 	if top == "." {
 		return "project"
 	}
-	return Clean(top, false) + "/"
+	return human.Clean(top, false) + "/"
 }
 
 // verdict is the last line of the summary: "25 steps: 20 hits, 5 ran in 3.2s".
 func verdict(s *engine.Summary, p Palette) string {
-	parts := []string{Count(s.Hits, "hit")}
+	parts := []string{human.Count(s.Hits, "hit")}
 	add := func(n int, what string, paint func(string) string) {
 		if n > 0 {
 			parts = append(parts, paint(fmt.Sprintf("%d %s", n, what)))
@@ -137,9 +138,9 @@ func verdict(s *engine.Summary, p Palette) string {
 	add(s.Failed, "failed", p.Red)
 	add(s.Skipped, "skipped", p.Yellow)
 	add(s.Cancelled, "cancelled", p.Yellow)
-	line := fmt.Sprintf("%s: %s in %s", Count(s.Steps, "step"), strings.Join(parts, ", "), Took(s.Wall))
+	line := fmt.Sprintf("%s: %s in %s", human.Count(s.Steps, "step"), strings.Join(parts, ", "), human.Took(s.Wall))
 	if s.Saved > 0 {
-		line += fmt.Sprintf(", saved %s", Took(s.Saved))
+		line += fmt.Sprintf(", saved %s", human.Took(s.Saved))
 	}
 	switch {
 	case s.Interrupted:
@@ -159,16 +160,16 @@ func (t *tally) writeSizes(b *strings.Builder, p Palette) {
 	slices.SortStableFunc(t.sizes, func(x, y sized) int { return strings.Compare(x.path, y.path) })
 	width := 0
 	for _, s := range t.sizes {
-		width = max(width, columns(Clean(s.path, false)))
+		width = max(width, human.Columns(human.Clean(s.path, false)))
 	}
 	for _, s := range t.sizes {
-		name := Clean(s.path, false)
+		name := human.Clean(s.path, false)
 		change, grew := sizeChange(s)
 		paint := p.Dim
 		if grew {
 			paint = p.Yellow
 		}
-		line := fmt.Sprintf("  %s%s  %10s", name, strings.Repeat(" ", width-columns(name)), Bytes(s.size))
+		line := fmt.Sprintf("  %s%s  %10s", name, strings.Repeat(" ", width-human.Columns(name)), human.Bytes(s.size))
 		if change != "" {
 			line += "  " + paint(change)
 		}
@@ -184,14 +185,14 @@ func sizeChange(s sized) (text string, grew bool) {
 	case d == 0:
 		return "same size", false
 	case s.before == 0:
-		return "+" + Bytes(d), true
+		return "+" + human.Bytes(d), true
 	default:
 		sign := ""
 		if d > 0 {
 			sign = "+"
 		}
 		pct := 100 * float64(d) / float64(s.before)
-		return fmt.Sprintf("%s%s (%+.1f %%)", sign, Bytes(d), pct), pct >= 1
+		return fmt.Sprintf("%s%s (%+.1f %%)", sign, human.Bytes(d), pct), pct >= 1
 	}
 }
 
@@ -203,17 +204,17 @@ func rootCause(s *engine.Summary, d diagnoser, p Palette) string {
 	}
 	f := s.Failures[0]
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s failed", p.Red("error:"), p.Bold(Clean(f.Step.Name, false)))
+	fmt.Fprintf(&b, "%s %s failed", p.Red("error:"), p.Bold(human.Clean(f.Step.Name, false)))
 	if f.Err != nil {
-		fmt.Fprintf(&b, ": %s", strings.TrimSpace(Clean(f.Err.Error(), false)))
+		fmt.Fprintf(&b, ": %s", strings.TrimSpace(human.Clean(f.Err.Error(), false)))
 	}
 	if file, line := origin(f.Step.Origin); file != "" {
-		fmt.Fprintf(&b, "\n  stage %s %q, %s:%d", f.Step.Type, f.Step.Stage, Clean(path.Clean(file), false), line)
+		fmt.Fprintf(&b, "\n  stage %s %q, %s:%d", f.Step.Type, f.Step.Stage, human.Clean(path.Clean(file), false), line)
 	}
 	b.WriteString("\n")
-	last, before := tail(lines(Clean(humanLog(f.Step.LogFormat, f.Log), p.On())), 10)
+	last, before := tail(lines(human.Clean(humanLog(f.Step.LogFormat, f.Log), p.On())), 10)
 	if before > 0 {
-		b.WriteString(p.Dim(fmt.Sprintf("  … %s before", Count(before, "line"))) + "\n")
+		b.WriteString(p.Dim(fmt.Sprintf("  … %s before", human.Count(before, "line"))) + "\n")
 	}
 	for _, l := range last {
 		b.WriteString("  " + l + "\n")
@@ -222,7 +223,7 @@ func rootCause(s *engine.Summary, d diagnoser, p Palette) string {
 		b.WriteString("  " + l + "\n")
 	}
 	if n := len(s.Failures) - 1; n > 0 {
-		fmt.Fprintf(&b, "%s failed too\n", Count(n, "further step"))
+		fmt.Fprintf(&b, "%s failed too\n", human.Count(n, "further step"))
 	}
 	return b.String()
 }

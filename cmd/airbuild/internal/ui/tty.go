@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 )
 
@@ -116,7 +117,7 @@ func (t *tty) OnEvent(e engine.Event) {
 	case engine.RunStarted:
 		t.total, t.start = e.Total, e.Time
 	case engine.StepStarted:
-		t.running = append(t.running, runningStep{e.ID, OneLine(e.Step.Name), e.Time, OneLine(e.Reason)})
+		t.running = append(t.running, runningStep{e.ID, human.OneLine(e.Step.Name), e.Time, human.OneLine(e.Reason)})
 	case engine.StepWaiting:
 		t.note(e.ID, "another airbuild runs this step")
 	case engine.StepRetry:
@@ -124,7 +125,7 @@ func (t *tty) OnEvent(e engine.Event) {
 	case engine.StepFinished:
 		t.ended(e)
 	case engine.Notice:
-		t.line(t.p.Yellow("notice:") + " " + OneLine(e.Reason))
+		t.line(t.p.Yellow("notice:") + " " + human.OneLine(e.Reason))
 	case engine.RunFinished:
 		t.total = 0
 		t.pending.WriteString(summaryText(e.Summary, &t.tally, t.p))
@@ -147,7 +148,7 @@ func (t *tty) ended(e engine.Event) {
 	t.tally.add(e)
 	t.counts[e.Status]++
 	t.running = slices.DeleteFunc(t.running, func(r runningStep) bool { return r.id == e.ID })
-	log := lines(Clean(humanLog(e.Step.LogFormat, e.Log), t.p.On()))
+	log := lines(human.Clean(humanLog(e.Step.LogFormat, e.Log), t.p.On()))
 	if e.Status == engine.Hit && (len(log) == 0 || e.Step.LogFormat == GoTestJSON) { // "ok" for each package is no news
 		return
 	}
@@ -157,7 +158,7 @@ func (t *tty) ended(e engine.Event) {
 		log, before = tail(log, failureLines)
 	}
 	if before > 0 {
-		t.line(t.p.Dim(fmt.Sprintf("  … %s before; --output plain shows all", Count(before, "line"))))
+		t.line(t.p.Dim(fmt.Sprintf("  … %s before; --output plain shows all", human.Count(before, "line"))))
 	}
 	for _, l := range append(log, t.diagnoser.lines(e, t.p)...) {
 		t.line("  " + l)
@@ -212,14 +213,14 @@ func (t *tty) live() []string {
 			out = append(out, t.p.Dim(fmt.Sprintf("  … and %d more", len(t.running)-room)))
 			break
 		}
-		left := fit("  "+r.name, width-9)
-		line := fmt.Sprintf("%s  %s", left, Took(now.Sub(r.since)))
-		if rest := width - columns(line) - 2; r.note != "" && rest > 12 {
-			line += "  " + t.p.Dim(fit(r.note, rest))
+		left := human.Fit("  "+r.name, width-9)
+		line := fmt.Sprintf("%s  %s", left, human.Took(now.Sub(r.since)))
+		if rest := width - human.Columns(line) - 2; r.note != "" && rest > 12 {
+			line += "  " + t.p.Dim(human.Fit(r.note, rest))
 		}
 		out = append(out, line)
 	}
-	return append(out, t.p.Bold(fit(t.status(now), width)))
+	return append(out, t.p.Bold(human.Fit(t.status(now), width)))
 }
 
 func (t *tty) status(now time.Time) string {
@@ -229,10 +230,10 @@ func (t *tty) status(now time.Time) string {
 			ended += n
 		}
 	}
-	s := fmt.Sprintf("%d/%d  %s", ended, t.total, Count(t.counts[engine.Hit], "hit"))
+	s := fmt.Sprintf("%d/%d  %s", ended, t.total, human.Count(t.counts[engine.Hit], "hit"))
 	s += fmt.Sprintf(", %d ran, %d running", t.counts[engine.Done]+t.counts[engine.Failed], len(t.running))
 	if n := t.counts[engine.Failed]; n > 0 {
 		s += fmt.Sprintf(", %d failed", n)
 	}
-	return s + "  " + Took(now.Sub(t.start))
+	return s + "  " + human.Took(now.Sub(t.start))
 }

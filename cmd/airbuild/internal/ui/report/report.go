@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 )
@@ -49,7 +50,7 @@ func viewOf(title string, run *ui.Run) view {
 	v := view{Title: title, Verdict: "did not end", Started: run.Start.UTC().Format(time.RFC3339), Notices: run.Notices}
 	if s := run.Summary; s != nil {
 		v.Summary, v.OK = *s, s.OK() && !s.Interrupted
-		v.Wall, v.Saved = ui.Took(s.Wall), ui.Took(s.Saved)
+		v.Wall, v.Saved = human.Took(s.Wall), human.Took(s.Saved)
 		switch {
 		case s.Interrupted:
 			v.Verdict = "interrupted"
@@ -77,7 +78,7 @@ func rowOf(r *ui.Record, start time.Time, whole time.Duration) row {
 		return fmt.Sprintf("%.2f%%", min(max(100*float64(d)/float64(whole), 0), 100))
 	}
 	out := row{
-		Name: r.Step.Name, Type: r.Step.Type, Status: r.Status.String(), Took: ui.Took(r.Duration),
+		Name: r.Step.Name, Type: r.Step.Type, Status: r.Status.String(), Took: human.Took(r.Duration),
 		Why: r.Message(), Log: r.HumanLog(), Compiled: r.CompiledText(), Left: percent(r.Start.Sub(start)), Width: percent(r.Duration),
 	}
 	if !r.Key.IsZero() {
@@ -92,12 +93,12 @@ func rowOf(r *ui.Record, start time.Time, whole time.Duration) row {
 	for _, o := range r.Outputs {
 		change := ""
 		if d := o.Size - o.Before; o.Before >= 0 && d != 0 {
-			change = ui.Bytes(d)
+			change = human.Bytes(d)
 			if d > 0 {
 				change = "+" + change
 			}
 		}
-		out.Outputs = append(out.Outputs, output{o.Path, ui.Bytes(o.Size), change, o.Digest.Hex()})
+		out.Outputs = append(out.Outputs, output{o.Path, human.Bytes(o.Size), change, o.Digest.Hex()})
 	}
 	return out
 }

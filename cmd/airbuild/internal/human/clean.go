@@ -1,4 +1,4 @@
-package ui
+package human
 
 import (
 	"strings"
@@ -105,9 +105,9 @@ func OneLine(s string) string {
 	return strings.Join(strings.Fields(Clean(s, false)), " ")
 }
 
-// fit shortens s, which is clean and without colour, to at most width columns.
-func fit(s string, width int) string {
-	if columns(s) <= width {
+// Fit shortens s, which is clean and without colour, to at most width columns.
+func Fit(s string, width int) string {
+	if Columns(s) <= width {
 		return s
 	}
 	n := 0
@@ -119,7 +119,7 @@ func fit(s string, width int) string {
 	return s
 }
 
-func columns(s string) int {
+func Columns(s string) int {
 	n := 0
 	for _, r := range s {
 		n += runeColumns(r)

@@ -1,8 +1,7 @@
-package ui
+package human
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -53,21 +52,4 @@ func Count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// lines splits a log into its lines, without a last empty one.
-func lines(s string) []string {
-	s = strings.TrimRight(s, "\n")
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, "\n")
-}
-
-// tail returns the last n lines and how many come before them.
-func tail(all []string, n int) (last []string, before int) {
-	if len(all) <= n {
-		return all, 0
-	}
-	return all[len(all)-n:], len(all) - n
 }

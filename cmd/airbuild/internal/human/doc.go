@@ -1,0 +1,2 @@
+// Package human writes sizes, counts, durations and texts of others for people.
+package human
