@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/affected"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
@@ -55,9 +56,9 @@ func (s *session) findAffected(ctx context.Context, rev string, ids []engine.Ste
 	r, err := source.OpenRevision(ctx, s.root, rev)
 	switch {
 	case errors.Is(err, source.ErrNoRevision):
-		return nil, usageError("--affected: %w in this repository.\nIf it is one of another clone, fetch it first; a shallow clone has the newest commits only", err)
+		return nil, exit.UsageError("--affected: %w in this repository.\nIf it is one of another clone, fetch it first; a shallow clone has the newest commits only", err)
 	case err != nil && ctx.Err() == nil:
-		return nil, usageError("--affected compares with a commit of git: %w", err)
+		return nil, exit.UsageError("--affected compares with a commit of git: %w", err)
 	case err != nil:
 		return nil, err
 	}
@@ -102,7 +103,7 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	if err != nil {
 		return nil, none, ctx.Err()
 	}
-	defer func() { err = firstError(err, files.Close()) }()
+	defer func() { err = exit.First(err, files.Close()) }()
 	if _, err := fs.Stat(files, s.file); err != nil {
 		return nil, none, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/robustio"
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/deploy"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -52,7 +53,7 @@ func (a *app) approveCommand() *cobra.Command {
 
 func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err error) {
 	if f.sign == "" && !f.dryRun {
-		return usageError("approve wants a key: --sign KEY. To look first: --dry-run")
+		return exit.UsageError("approve wants a key: --sign KEY. To look first: --dry-run")
 	}
 	now := time.Now()
 	expires, err := parseExpiry(f.expires, now)
@@ -77,7 +78,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	id, _ := p.plan.Graph.Lookup(step.Name)
 	if needs := p.plan.Graph.Needs(id); len(needs) > 0 {
 		if err := s.run(ctx, needs, "", &runFlags{}, sink); err != nil {
@@ -100,10 +101,10 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	}
 	i := slices.IndexFunc(approvers, func(o approval.Approver) bool { return o.Key.SameKey(key.Public()) })
 	if i >= 0 && approvers[i].Limit != nil {
-		return &exitError{exitUnverified, fmt.Errorf("--sign %s: its approval would not count: %w", f.sign, approvers[i].Limit)}
+		return exit.With(exit.Unverified, fmt.Errorf("--sign %s: its approval would not count: %w", f.sign, approvers[i].Limit))
 	}
 	if i < 0 {
-		return usageError("--sign %s: key %s is none of the approvers of %s, so that its approval would not count", f.sign, key.Public().ID(), step.Name)
+		return exit.UsageError("--sign %s: key %s is none of the approvers of %s, so that its approval would not count", f.sign, key.Public().ID(), step.Name)
 	}
 	if f.as == "" {
 		f.as = deploy.Whoami()
@@ -172,7 +173,7 @@ func (a *app) approvingKey(ctx context.Context, name string) (*sign.SecretKey, e
 	}
 	k, err := ring.Secret(name, a.keyPassword(ctx, name))
 	if errors.Is(err, sign.ErrNoKey) {
-		return nil, usageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
+		return nil, exit.UsageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
 	}
 	return k, err
 }
@@ -188,10 +189,10 @@ func parseExpiry(text string, now time.Time) (*time.Time, error) {
 	} else if day, err := time.Parse(time.DateOnly, text); err == nil {
 		at = day.AddDate(0, 0, 1)
 	} else if at, err = time.Parse(time.RFC3339, text); err != nil {
-		return nil, usageError("--expires %q: want a duration such as 72h, a date such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z", text)
+		return nil, exit.UsageError("--expires %q: want a duration such as 72h, a date such as 2030-01-31, or a time such as 2030-01-31T12:00:00Z", text)
 	}
 	if !at.After(now) {
-		return nil, usageError("--expires %s: that is past", text)
+		return nil, exit.UsageError("--expires %s: that is past", text)
 	}
 	return &at, nil
 }

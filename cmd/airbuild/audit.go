@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
@@ -56,11 +57,11 @@ func (a *app) audit(ctx context.Context, args []string, write bool) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	// With files to compare with, only what is taken as recorded is made first.
 	v := &verification{session: s, f: &verifyFlags{}, ids: s.plan.Graph.Closure(ids), left: map[engine.StepID]string{},
 		keys: map[engine.StepID]action.Digest{}, carried: map[string]carriedFile{}}
-	defer func() { err = firstError(err, v.end()) }()
+	defer func() { err = exit.First(err, v.end()) }()
 	u := &audit{verification: v}
 	v.leaveOut()
 	if err := v.reference(ctx, sink); err != nil {
@@ -106,7 +107,7 @@ func (u *audit) watch(ctx context.Context, sink ui.Sink) (err error) {
 	if u.there, err = there.open(p); err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, u.there.close()) }()
+	defer func() { err = exit.First(err, u.there.close()) }()
 	inner, err := u.there.executor()
 	if err != nil {
 		return err
@@ -324,7 +325,7 @@ func (u *audit) outcomeOf() error {
 	r := &u.report
 	for _, s := range r.Steps {
 		if s.Status == auditUnaudited || slices.ContainsFunc(s.Findings, func(f auditFinding) bool { return !f.Mended }) {
-			return said(exitUnverified)
+			return exit.Silent(exit.Unverified)
 		}
 	}
 	return nil

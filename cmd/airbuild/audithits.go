@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
@@ -36,7 +37,7 @@ func (a *app) auditRate(flag string) (float64, error) {
 		rate /= 100
 	}
 	if err != nil || !(rate >= 0 && rate <= 1) {
-		return 0, usageError("%s %q: must be a share of the hits, from 0 to 1, or a percentage such as 5%%", name, text)
+		return 0, exit.UsageError("%s %q: must be a share of the hits, from 0 to 1, or a percentage such as 5%%", name, text)
 	}
 	return rate, nil
 }
@@ -105,7 +106,7 @@ func (s *session) auditHits(ctx context.Context, h *hitAudit) (err error) {
 	}
 	v.ids, v.left = s.plan.Graph.Closure(ids), map[engine.StepID]string{}
 	v.leaveOut()
-	defer func() { err = firstError(err, v.end()) }()
+	defer func() { err = exit.First(err, v.end()) }()
 	if err := v.rebuild(ctx); err != nil {
 		return err
 	}
@@ -134,8 +135,9 @@ func (v *verification) auditOutcome() error {
 		return err
 	}
 	fmt.Fprint(v.app.err, b.String())
-	return &exitError{exitUnverified, errors.New(
-		"audit of hits: " + human.Count(bad, "step") + " came out differently from the cached result.\n" +
-			"If a rebuild here differs too (airbuild verify), the step is not reproducible; otherwise its key lacks an input:\n" +
-			"airbuild audit lists files that it reads and does not declare. To replace the result: airbuild run --force")}
+	return exit.With(exit.Unverified, errors.New(
+		"audit of hits: "+human.Count(bad, "step")+" came out differently from the cached result.\n"+
+			"If a rebuild here differs too (airbuild verify), the step is not reproducible; otherwise its key lacks an input:\n"+
+			"airbuild audit lists files that it reads and does not declare. To replace the result: airbuild run --force"))
+
 }

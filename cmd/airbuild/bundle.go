@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
@@ -52,7 +53,7 @@ func (t *trustFlags) declare(f *pflag.FlagSet) {
 func (a *app) trust(t *trustFlags) (bundle.Trust, error) {
 	out := bundle.Trust{Threshold: t.signers, AllowUnsigned: t.unsigned}
 	if t.signers < 1 {
-		return out, usageError("--signers %d: want a number from 1", t.signers)
+		return out, exit.UsageError("--signers %d: want a number from 1", t.signers)
 	}
 	ring := a.knownKeys()
 	out.Admit = func(key sign.PublicKey, series string) error {
@@ -66,7 +67,7 @@ func (a *app) trust(t *trustFlags) (bundle.Trust, error) {
 	for _, name := range t.keys {
 		key, err := findKey(ring, name)
 		if err != nil {
-			return out, usageError("--trust: %w", err)
+			return out, exit.UsageError("--trust: %w", err)
 		}
 		out.Keys = append(out.Keys, key)
 	}
@@ -102,19 +103,19 @@ func (a *app) bundleError(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, new(*sign.LimitError)):
-		return &exitError{exitUnverified, err} // which says what to do
+		return exit.With(exit.Unverified, err) // which says what to do
 	case errors.Is(err, bundle.ErrUnsigned):
-		return &exitError{exitUnverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub --for bundle --series NAME. To take it all the same: --allow-unsigned", err)}
+		return exit.With(exit.Unverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub --for bundle --series NAME. To take it all the same: --allow-unsigned", err))
 	case errors.Is(err, bundle.ErrOlder):
-		return &exitError{exitUnverified, fmt.Errorf("%w\nTo go back to it: --allow-older", err)}
+		return exit.With(exit.Unverified, fmt.Errorf("%w\nTo go back to it: --allow-older", err))
 	case errors.Is(err, bundle.ErrBase):
-		return &exitError{exitUnverified, fmt.Errorf("%w\nMake a full bundle, or one with --since the receipt of this very host: airbuild bundle receipt", err)}
+		return exit.With(exit.Unverified, fmt.Errorf("%w\nMake a full bundle, or one with --since the receipt of this very host: airbuild bundle receipt", err))
 	case errors.Is(err, bundle.ErrMissing):
-		return &exitError{exitUnverified, fmt.Errorf("%w\nBring what is missing and do the same again, with the folder or file of each disc: what was good is kept. The side that made the bundle has the same bytes again with the same command", err)}
+		return exit.With(exit.Unverified, fmt.Errorf("%w\nBring what is missing and do the same again, with the folder or file of each disc: what was good is kept. The side that made the bundle has the same bytes again with the same command", err))
 	case errors.Is(err, bundle.ErrRefused):
-		return &exitError{exitUnverified, err}
+		return exit.With(exit.Unverified, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return usageError("%w", err)
+		return exit.UsageError("%w", err)
 	case errors.Is(err, bundle.ErrSpace):
 		return fmt.Errorf("%w\nMake space and do the same again: what was good is kept", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -119,11 +120,11 @@ type createdBundle struct {
 
 func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (err error) {
 	if f.to == "" {
-		return usageError("where to? Name a directory with --to DIR.")
+		return exit.UsageError("where to? Name a directory with --to DIR.")
 	}
 	for _, kind := range f.without {
 		if !slices.Contains(carry.Kinds(), kind) {
-			return usageError("--without %q: want one of %s", kind, strings.Join(carry.Kinds(), ", "))
+			return exit.UsageError("--without %q: want one of %s", kind, strings.Join(carry.Kinds(), ", "))
 		}
 	}
 	c := &creation{f: f, made: map[engine.StepID]carry.Made{}}
@@ -157,7 +158,7 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 	if c.session, err = a.open(p); err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, c.close()) }()
+	defer func() { err = exit.First(err, c.close()) }()
 	c.ownResults()
 	if a.offline {
 		if err := c.refuseOffline(ctx, c.ids); err != nil {
@@ -207,12 +208,12 @@ func (c *creation) choose(p *project, args []string) (err error) {
 	} else {
 		var names []string
 		if c.ids, names, err = p.plan.Select(args); err != nil {
-			return usageError("%w", err)
+			return exit.UsageError("%w", err)
 		}
 		c.targets, name = names, strings.Join(names, "-")
 	}
 	if len(c.ids) == 0 {
-		return usageError("the bundle is for no step: name a pipeline or a stage.")
+		return exit.UsageError("the bundle is for no step: name a pipeline or a stage.")
 	}
 	c.line = c.f.name
 	if c.line == "" {
@@ -246,7 +247,7 @@ func (a *app) prepareCreation(ctx context.Context, c *creation) error {
 	for _, name := range names {
 		key, err := ring.Secret(name, a.keyPassword(ctx, name))
 		if errors.Is(err, sign.ErrNoKey) {
-			return usageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
+			return exit.UsageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
 		}
 		if err != nil {
 			return err
@@ -257,7 +258,7 @@ func (a *app) prepareCreation(ctx context.Context, c *creation) error {
 		return err
 	}
 	if c.f.since != "" && c.f.assume != "" {
-		return usageError("--since and --assume say the same in two ways: use one.")
+		return exit.UsageError("--since and --assume say the same in two ways: use one.")
 	}
 	return a.readBase(ctx, c)
 }
@@ -269,10 +270,10 @@ func (c *creation) volumeSize() (int64, error) {
 	case text != "":
 		n, err := pipelines.ParseSize(text)
 		if err != nil {
-			return 0, usageError("--volume-size: %w", err)
+			return 0, exit.UsageError("--volume-size: %w", err)
 		}
 		if n < 1<<20 {
-			return 0, usageError("--volume-size %s: volumes have at least 1 MiB.", text)
+			return 0, exit.UsageError("--volume-size %s: volumes have at least 1 MiB.", text)
 		}
 		return n, nil
 	case c.block != nil && c.block.VolumeSize != 0:
@@ -286,7 +287,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 	if c.f.since != "" {
 		file, err := os.Open(c.f.since)
 		if err != nil {
-			return usageError("--since: %w", err)
+			return exit.UsageError("--since: %w", err)
 		}
 		defer file.Close()
 		r, err := bundle.ReadReceipt(file)
@@ -304,7 +305,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 	}
 	c.base = bundle.AssumeBundle(b)
 	c.heads, err = carry.HeadsOf(ctx, b)
-	return firstError(err, b.Close())
+	return exit.First(err, b.Close())
 }
 
 // make runs the targets, and what must run again to be carried.
@@ -386,33 +387,33 @@ func (c *creation) contents(root string) error {
 	}
 	for _, host := range c.hosts {
 		if err := carry.CheckHost(host); err != nil {
-			return usageError("--host: %w", err)
+			return exit.UsageError("--host: %w", err)
 		}
 	}
 	for _, s := range c.f.programs {
 		host, file, ok := strings.Cut(s, "=")
 		if !ok || file == "" {
-			return usageError("--airbuild %q: want OS/ARCH=FILE", s)
+			return exit.UsageError("--airbuild %q: want OS/ARCH=FILE", s)
 		}
 		if !slices.Contains(c.hosts, host) {
-			return usageError("--airbuild %q: the bundle is for %s: name that host too, with --host", s, strings.Join(c.hosts, ", "))
+			return exit.UsageError("--airbuild %q: the bundle is for %s: name that host too, with --host", s, strings.Join(c.hosts, ", "))
 		}
 		abs, err := filepath.Abs(file)
 		if err != nil {
 			return err
 		}
 		if !exists(abs) {
-			return usageError("--airbuild %s: there is no %s", host, file)
+			return exit.UsageError("--airbuild %s: there is no %s", host, file)
 		}
 		c.program[host] = abs
 	}
 	for _, s := range c.f.extra {
 		name, pattern, ok := strings.Cut(s, "=")
 		if !ok || pattern == "" {
-			return usageError("--extra %q: want NAME=PATTERN", s)
+			return exit.UsageError("--extra %q: want NAME=PATTERN", s)
 		}
 		if err := bundle.CheckComponentName(carry.Extra + "/" + name); err != nil {
-			return usageError("--extra %q: %w", s, err)
+			return exit.UsageError("--extra %q: %w", s, err)
 		}
 		i := slices.IndexFunc(c.extra, func(e carry.ExtraSpec) bool { return e.Name == name })
 		if i < 0 {
@@ -423,7 +424,7 @@ func (c *creation) contents(root string) error {
 	}
 	for _, p := range c.f.exclude {
 		if err := pattern.Check(p); err != nil {
-			return usageError("the pattern %q of --exclude cannot be used: %s", p, err)
+			return exit.UsageError("the pattern %q of --exclude cannot be used: %s", p, err)
 		}
 	}
 	return nil
@@ -646,7 +647,7 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 			fmt.Fprintf(c.app.err, "%s: %s\n", m.Step, m.Reason)
 			c.writeDifference(m.Changes)
 		}
-		return nil, &exitError{exitFailed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run.\nTo write it all the same, marked as not rehearsed: --no-rehearse", got.Hits, got.Steps, len(got.Missing))}
+		return nil, exit.With(exit.Failed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run.\nTo write it all the same, marked as not rehearsed: --no-rehearse", got.Hits, got.Steps, len(got.Missing)))
 	}
 	text := fmt.Sprintf("ok: %d of %d steps hit, %d made again", got.Hits, got.Steps, got.Rebuilt)
 	if never > 0 {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -41,7 +42,7 @@ func (a *app) custodyKey(ctx context.Context, flag string) (*sign.SecretKey, err
 	}
 	key, err := ring.Secret(name, a.keyPassword(ctx, name))
 	if errors.Is(err, sign.ErrNoKey) {
-		return nil, usageError("%s: %w.\nTo make it: airbuild key new %s", from, err, name)
+		return nil, exit.UsageError("%s: %w.\nTo make it: airbuild key new %s", from, err, name)
 	}
 	return key, err
 }
@@ -123,7 +124,7 @@ func (a *app) bundleCustody(ctx context.Context, t *trustFlags, signed bool, arg
 			if limits[i] != nil {
 				err = fmt.Errorf("%w: %w", err, limits[i])
 			}
-			return &exitError{exitUnverified, err}
+			return exit.With(exit.Unverified, err)
 		}
 	}
 	return nil
@@ -168,7 +169,7 @@ func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ 
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = firstError(err, b.Close()) }()
+		defer func() { err = exit.First(err, b.Close()) }()
 		return b.Custody()
 	}
 	f, err := os.Open(file)
@@ -176,7 +177,7 @@ func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ 
 		return nil, nil // nothing has happened here
 	}
 	if err != nil {
-		return nil, usageError("%w", err)
+		return nil, exit.UsageError("%w", err)
 	}
 	defer f.Close()
 	events, err := bundle.ReadCustody(f, trust.Keys...)

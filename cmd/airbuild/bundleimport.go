@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
@@ -67,7 +68,7 @@ func (a *app) bundleImportCommand() *cobra.Command {
 
 func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (err error) {
 	if f.strictHost && f.sourceTo == "" {
-		return usageError("--strict-host looks into the Airbuildfile: name a directory for the source with --source-to DIR.")
+		return exit.UsageError("--strict-host looks into the Airbuildfile: name a directory for the source with --source-to DIR.")
 	}
 	key, err := a.custodyKey(ctx, f.sign)
 	if err != nil {
@@ -193,7 +194,7 @@ func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importF
 		}
 	}
 	if f.strictHost && len(told.Host) > 0 {
-		return &exitError{exitUnverified, fmt.Errorf("the bundle is imported, but this host is not what its Airbuildfile wants; see airbuild host check in %s", f.sourceTo)}
+		return exit.With(exit.Unverified, fmt.Errorf("the bundle is imported, but this host is not what its Airbuildfile wants; see airbuild host check in %s", f.sourceTo))
 	}
 	return nil
 }
@@ -295,10 +296,10 @@ func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *i
 		return args, none, none, nil
 	}
 	if len(args) > 1 {
-		return nil, none, none, usageError("import takes paths, or one URL.")
+		return nil, none, none, exit.UsageError("import takes paths, or one URL.")
 	}
 	if a.offline {
-		return nil, none, none, &exitError{exitOffline, errors.New("import: a URL needs the network, and --offline forbids it")}
+		return nil, none, none, exit.With(exit.Offline, errors.New("import: a URL needs the network, and --offline forbids it"))
 	}
 	o, err := a.fetchOptions(f, m)
 	if err != nil {
@@ -312,7 +313,7 @@ func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *i
 	_, err = relay.Fetch(ctx, args[0], dir, o)
 	m.end()
 	if errors.Is(err, relay.ErrChanged) || errors.Is(err, relay.ErrDamaged) {
-		err = &exitError{exitUnverified, err}
+		err = exit.With(exit.Unverified, err)
 	}
 	if err != nil {
 		return nil, none, none, errors.Join(err, unlock())
@@ -326,13 +327,13 @@ func (a *app) fetchOptions(f *importFlags, m *meter) (o relay.FetchOptions, err 
 	if f.tokenFile != "" {
 		b, err := os.ReadFile(f.tokenFile)
 		if err != nil {
-			return o, usageError("--token-file: %w", err)
+			return o, exit.UsageError("--token-file: %w", err)
 		}
 		o.Token = strings.TrimSpace(string(b))
 	}
 	if f.tlsCA != "" {
 		if o.CA, err = os.ReadFile(f.tlsCA); err != nil {
-			return o, usageError("--tls-ca: %w", err)
+			return o, exit.UsageError("--tls-ca: %w", err)
 		}
 	}
 	o.Progress = func(p relay.Progress) {

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
 )
@@ -152,5 +153,5 @@ func lackError(lacks []carry.Lack) error {
 		fmt.Fprintf(&b, "\n  and %d more", n)
 	}
 	b.WriteString("\nTo write the bundle without them, marked as not rehearsed: --no-rehearse")
-	return usageError("%s", b.String())
+	return exit.UsageError("%s", b.String())
 }

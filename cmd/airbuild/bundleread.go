@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -39,7 +40,7 @@ func (a *app) bundleInspectCommand() *cobra.Command {
 func atLeastOne(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return usageError("%s needs %s.", c.CommandPath(), what)
+			return exit.UsageError("%s needs %s.", c.CommandPath(), what)
 		}
 		return nil
 	}
@@ -73,7 +74,7 @@ func (a *app) bundleInspect(ctx context.Context, t *trustFlags, files bool, path
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, b.Close()) }()
+	defer func() { err = exit.First(err, b.Close()) }()
 	if a.json() {
 		return json.NewEncoder(a.out).Encode(a.inspect(b, files))
 	}
@@ -238,7 +239,7 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, b.Close()) }()
+	defer func() { err = exit.First(err, b.Close()) }()
 	m := a.newMeter()
 	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.tell})
 	m.end()
@@ -257,7 +258,7 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 	if report.OK() {
 		a.logVerified(ctx, b, deep, key)
 	} else {
-		return &exitError{exitUnverified, fmt.Errorf("bundle %s: %d parts are damaged or missing", b.Root().Name, len(report.Damage)+len(report.Missing))}
+		return exit.With(exit.Unverified, fmt.Errorf("bundle %s: %d parts are damaged or missing", b.Root().Name, len(report.Damage)+len(report.Missing)))
 	}
 	if a.json() {
 		return nil
@@ -308,18 +309,18 @@ func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths [
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, before.Close()) }()
+	defer func() { err = exit.First(err, before.Close()) }()
 	after, err := a.openBundle(ctx, t, paths[1])
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, after.Close()) }()
+	defer func() { err = exit.First(err, after.Close()) }()
 	d := bundle.Diff(before, after)
 	if a.json() {
 		if err := json.NewEncoder(a.out).Encode(difference(d)); err != nil || len(d.Components) == 0 {
 			return err
 		}
-		return said(exitUnverified)
+		return exit.Silent(exit.Unverified)
 	}
 	if len(d.Components) == 0 {
 		_, err := fmt.Fprintln(a.out, "no difference")
@@ -330,7 +331,7 @@ func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths [
 			return err
 		}
 	}
-	return said(exitUnverified)
+	return exit.Silent(exit.Unverified)
 }
 
 // A toldDifference is what bundle diff tells as JSON.

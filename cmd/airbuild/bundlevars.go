@@ -14,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -42,7 +43,7 @@ func (a *app) givenVariables(p *project, ids []engine.StepID) (*givenVariables, 
 	for _, name := range a.varFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			return nil, usageError("--var-file: %w", err)
+			return nil, exit.UsageError("--var-file: %w", err)
 		}
 		for _, v := range assigned(name, text) {
 			inFiles[v] = true

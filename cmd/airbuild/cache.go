@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -79,7 +80,7 @@ func (a *app) cachePruneCommand() *cobra.Command {
 				return err
 			}
 			if age < 0 {
-				return usageError("--max-age %v: want a duration such as 720h", age)
+				return exit.UsageError("--max-age %v: want a duration such as 720h", age)
 			}
 			o := store.PruneOptions{MaxBytes: limit, MaxAge: age, DryRun: dry}
 			return a.withStore(func(s *store.Disk) error { return a.cachePrune(c.Context(), s, o) })
@@ -100,7 +101,7 @@ func (a *app) withStore(f func(*store.Disk) error) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.Close()) }()
+	defer func() { err = exit.First(err, s.Close()) }()
 	return f(s)
 }
 
@@ -165,7 +166,7 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 			human.Count(r.Entries, "result"), human.Count(r.Blobs, "blob"), human.Bytes(r.Bytes), len(r.Damaged), len(r.Dangling))
 	}
 	if err == nil && !r.OK() {
-		err = said(exitUnverified)
+		err = exit.Silent(exit.Unverified)
 	}
 	return err
 }
@@ -177,7 +178,7 @@ func (a *app) cachePrune(ctx context.Context, s *store.Disk, o store.PruneOption
 		return fmt.Errorf("%w; wait until it has ended", err)
 	}
 	if errors.As(err, &pin) {
-		return &exitError{exitUnverified, fmt.Errorf("%w.\nNothing was removed. To take the pin away: airbuild cache unpin %s", err, human.OneLine(pin.Name))}
+		return exit.With(exit.Unverified, fmt.Errorf("%w.\nNothing was removed. To take the pin away: airbuild cache unpin %s", err, human.OneLine(pin.Name)))
 	}
 	if err != nil {
 		return err
@@ -214,7 +215,7 @@ func parseSize(s string) (int64, error) {
 	}[unit]
 	n, err := strconv.ParseFloat(digits, 64)
 	if err != nil || factor == 0 || n <= 0 || n*factor > 1<<62 {
-		return 0, usageError("--max-size %q: want a size such as 10GiB or 500MB", s)
+		return 0, exit.UsageError("--max-size %q: want a size such as 10GiB or 500MB", s)
 	}
 	return int64(n * factor), nil
 }

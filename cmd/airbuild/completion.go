@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 )
 
 func (a *app) completionCommand() *cobra.Command {
@@ -33,7 +35,7 @@ func writeCompletion(root *cobra.Command, shell string, w io.Writer, shells []st
 	case "powershell":
 		return root.GenPowerShellCompletionWithDesc(w)
 	}
-	return usageError("there is no completion for %q: want %s.", shell, strings.Join(shells, ", "))
+	return exit.UsageError("there is no completion for %q: want %s.", shell, strings.Join(shells, ", "))
 }
 
 // completeTargets offers the names of pipelines, stages and cells. A file that

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/deploy"
@@ -156,7 +157,7 @@ func (a *app) deployStatus(ctx context.Context, name string, check bool) error {
 	} else {
 		err = a.showDeploy(rep)
 	}
-	return firstError(err, rep.Healthy)
+	return exit.First(err, rep.Healthy)
 }
 
 func (a *app) showDeploy(rep *deploy.Report) error {
@@ -206,7 +207,7 @@ func (a *app) deployHistory(ctx context.Context, name string) error {
 	}
 	entries, err := deploy.History(t.Root)
 	if errors.Is(err, deploy.ErrBroken) {
-		return &exitError{exitUnverified, err}
+		return exit.With(exit.Unverified, err)
 	}
 	if err != nil {
 		return err

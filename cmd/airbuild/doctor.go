@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host/binary"
 )
@@ -32,7 +33,7 @@ func (a *app) doctorCommand() *cobra.Command {
 				return a.doctorBinaries(c.Context(), args, f)
 			}
 			if f.root != "" || f.against != "" {
-				return usageError("--root and --against are for binaries: airbuild doctor --against FILE BINARY")
+				return exit.UsageError("--root and --against are for binaries: airbuild doctor --against FILE BINARY")
 			}
 			return a.doctorHere(c.Context())
 		},
@@ -84,7 +85,7 @@ func (a *app) doctorBinaries(ctx context.Context, names []string, f *doctorFlags
 		}
 	}
 	if err == nil && !ok {
-		err = said(exitUnverified)
+		err = exit.Silent(exit.Unverified)
 	}
 	return err
 }

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/diagnose"
@@ -118,7 +119,7 @@ func (d *doctor) show() error {
 		return err
 	}
 	if bad > 0 {
-		return said(exitFailed)
+		return exit.Silent(exit.Failed)
 	}
 	return nil
 }

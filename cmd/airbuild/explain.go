@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
@@ -47,7 +48,7 @@ func (a *app) explain(ctx context.Context, target string, full bool) (err error)
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	e, err := engine.Explain(ctx, p.plan.Graph, id, s.options())
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func (p *project) step(target string) (engine.StepID, error) {
 		return 0, err
 	}
 	if len(ids) != 1 {
-		return 0, usageError("%s is %s. Name one of them:\n  %s", target, human.Count(len(ids), "step"),
+		return 0, exit.UsageError("%s is %s. Name one of them:\n  %s", target, human.Count(len(ids), "step"),
 			strings.ReplaceAll(stepNames(p.plan.Graph, ids), ", ", "\n  "))
 	}
 	return ids[0], nil

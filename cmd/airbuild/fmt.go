@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/tasks"
@@ -36,7 +37,7 @@ func (a *app) fmtCommand() *cobra.Command {
 func (a *app) format(files []string, f *fmtFlags) error {
 	if slices.Contains(files, "-") {
 		if len(files) > 1 {
-			return usageError("airbuild fmt -: standard input cannot be mixed with files.")
+			return exit.UsageError("airbuild fmt -: standard input cannot be mixed with files.")
 		}
 		return a.formatInput(f)
 	}
@@ -51,11 +52,11 @@ func (a *app) format(files []string, f *fmtFlags) error {
 	for _, name := range files {
 		src, err := os.ReadFile(name)
 		if err != nil {
-			return usageError("format: %w", err)
+			return exit.UsageError("format: %w", err)
 		}
 		out, err := a.formatted(name, src)
-		switch code, show := exitCode(err); {
-		case code == exitUsage && show == nil: // told; the others are looked at too
+		switch code, show := exit.Code(err); {
+		case code == exit.Usage && show == nil: // told; the others are looked at too
 			broken = true
 			continue
 		case err != nil:
@@ -76,9 +77,9 @@ func (a *app) format(files []string, f *fmtFlags) error {
 	}
 	switch {
 	case broken:
-		return said(exitUsage)
+		return exit.Silent(exit.Usage)
 	case f.check && changed > 0:
-		return said(exitFailed)
+		return exit.Silent(exit.Failed)
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (a *app) formatInput(f *fmtFlags) error {
 		_, err = a.out.Write(out)
 	}
 	if err == nil && f.check && changed {
-		err = said(exitFailed)
+		err = exit.Silent(exit.Failed)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/gocache"
 	"github.com/airbuild/airbuild/engine/store"
@@ -42,7 +43,7 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	paranoid := f.Bool("paranoid", false, "read every object that is used")
 	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {
 		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", goCacheProg)
-		return exitUsage
+		return exit.Usage
 	}
 	apart, err := gocache.ParseSalts(*salts)
 	checked, err2 := gocache.ParseSalts(*checks)
@@ -51,12 +52,12 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(errOut, "airbuild: %v\n", err)
-		return exitUsage
+		return exit.Usage
 	}
 	within, err := store.ParseScope(*scope)
 	if err != nil {
 		fmt.Fprintf(errOut, "airbuild: %v\n", err)
-		return exitUsage
+		return exit.Usage
 	}
 	mark, err := gocache.Begin(*reports)
 	end := func(r *gocache.Report) error { return mark.End(r) }
@@ -117,7 +118,7 @@ func (a *app) wantsCompileCache() (bool, error) {
 		value, _ = a.lookupEnv(name)
 	}
 	if value != "" && !slices.Contains(onOff, value) {
-		return false, usageError("%s %q: want on or off", name, value)
+		return false, exit.UsageError("%s %q: want on or off", name, value)
 	}
 	return value != "off", nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/host/binary"
@@ -99,7 +100,7 @@ func (a *app) hostFingerprint(ctx context.Context, f *hostFlags) error {
 	}
 	fp, err := host.Take(ctx, o)
 	if err != nil {
-		return usageError("host fingerprint: %w", err)
+		return exit.UsageError("host fingerprint: %w", err)
 	}
 	b, err := fp.Encode()
 	if err != nil {
@@ -117,31 +118,31 @@ func (a *app) readFingerprint(flag, name string) (*host.Fingerprint, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, usageError("--%s: %w", flag, err)
+			return nil, exit.UsageError("--%s: %w", flag, err)
 		}
 		defer f.Close()
 		in = f
 	}
 	data, err := io.ReadAll(io.LimitReader(in, limit))
 	if err != nil {
-		return nil, usageError("--%s: read %s: %w", flag, name, err)
+		return nil, exit.UsageError("--%s: read %s: %w", flag, name, err)
 	}
 	fp, err := host.Decode(data)
 	if err != nil {
-		return nil, usageError("--%s %s: %w", flag, name, err)
+		return nil, exit.UsageError("--%s %s: %w", flag, name, err)
 	}
 	return fp, nil
 }
 
 func (a *app) hostCheck(ctx context.Context, args []string, f *hostFlags) error {
 	if f.against == "-" && f.of == "-" {
-		return usageError("--against and --of cannot both read standard input")
+		return exit.UsageError("--against and --of cannot both read standard input")
 	}
 	var rows []host.Row
 	var err error
 	switch {
 	case len(args) > 0 && f.of != "":
-		return usageError("--of is for hosts: a binary is checked against the fingerprint of --against")
+		return exit.UsageError("--of is for hosts: a binary is checked against the fingerprint of --against")
 	case len(args) > 0:
 		rows, err = a.checkBinaries(ctx, args, f)
 	case f.against != "":
@@ -170,7 +171,7 @@ func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, e
 	}
 	w := p.plan.Host
 	if w == nil || w.Empty() {
-		return nil, usageError("%s has no host block that wants anything.\nTo hold this host against another's fingerprint: airbuild host check --against FILE", p.file)
+		return nil, exit.UsageError("%s has no host block that wants anything.\nTo hold this host against another's fingerprint: airbuild host check --against FILE", p.file)
 	}
 	if f.of != "" {
 		fp, err := a.readFingerprint("of", f.of)
@@ -323,7 +324,7 @@ func openBinary(name string) ([]*binary.Report, error) {
 	reports, err := binary.Open(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, binary.ErrFormat):
-		return nil, usageError("%w", err)
+		return nil, exit.UsageError("%w", err)
 	}
 	return reports, err
 }
@@ -344,7 +345,7 @@ func (a *app) showRows(rows []host.Row) error {
 	if fits {
 		return nil
 	}
-	return said(exitUnverified)
+	return exit.Silent(exit.Unverified)
 }
 
 func (a *app) writeRows(rows []host.Row) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/starter"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
@@ -46,7 +47,7 @@ func (a *app) init(ctx context.Context, force bool) error {
 		name = a.file
 	}
 	if exists(name) && !force {
-		return usageError("%s is there already. To replace it: airbuild init --force", name)
+		return exit.UsageError("%s is there already. To replace it: airbuild init --force", name)
 	}
 	root, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
@@ -56,12 +57,12 @@ func (a *app) init(ctx context.Context, force bool) error {
 	none, isNone := errors.AsType[starter.NoModule](err)
 	switch {
 	case isNone && none.Below != "" && !insideModule(root):
-		return usageError("%w. The module is in %s: airbuild -C %s init", err, none.Below, none.Below)
+		return exit.UsageError("%w. The module is in %s: airbuild -C %s init", err, none.Below, none.Below)
 	case isNone, err == nil && facts.Nested && insideModule(root):
 		return noModule(root, starter.NoModule{})
 	}
 	if err != nil {
-		return usageError("init: %w", err)
+		return exit.UsageError("init: %w", err)
 	}
 	_, err = source.Read(ctx, root, []string{"describe"}, source.Options{})
 	facts.Identity = err == nil
@@ -109,7 +110,7 @@ func (a *app) askNames(ctx context.Context, f *starter.Facts) error {
 			case line, ok = <-lines:
 			}
 			if !ok {
-				return usageError("init: no answer; nothing was written")
+				return exit.UsageError("init: no answer; nothing was written")
 			}
 			name := cmp.Or(strings.TrimSpace(line), f.Binary(pkg))
 			taken := slices.IndexFunc(f.Mains, func(other string) bool { return other != pkg && f.Binary(other) == name })
@@ -184,10 +185,10 @@ func insideModule(root string) bool {
 func noModule(root string, err error) error {
 	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
 		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
-			return usageError("%w. The nearest is in %s: airbuild -C %s init", err, dir, dir)
+			return exit.UsageError("%w. The nearest is in %s: airbuild -C %s init", err, dir, dir)
 		}
 		if dir == filepath.Dir(dir) {
-			return usageError("%w. Run it in the root of a Go module.", err)
+			return exit.UsageError("%w. Run it in the root of a Go module.", err)
 		}
 	}
 }

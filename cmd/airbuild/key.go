@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/sign"
 )
@@ -154,7 +155,7 @@ func (a *app) completeKeys(trustedOnly bool) cobra.CompletionFunc {
 
 func (a *app) keyNew(c *cobra.Command, name string, plain, force bool) error {
 	if err := sign.CheckKeyName(name); err != nil {
-		return usageError("%w", err)
+		return exit.UsageError("%w", err)
 	}
 	ring, err := a.keyring()
 	if err != nil {
@@ -186,9 +187,9 @@ func (a *app) keyNew(c *cobra.Command, name string, plain, force bool) error {
 func keyError(err error) error {
 	switch {
 	case errors.Is(err, sign.ErrExists):
-		return usageError("%w.\nChoose another name, or replace that key with --force", err)
+		return exit.UsageError("%w.\nChoose another name, or replace that key with --force", err)
 	case errors.Is(err, sign.ErrNoKey):
-		return usageError("%w.\nThe keys there are: airbuild key list", err)
+		return exit.UsageError("%w.\nThe keys there are: airbuild key list", err)
 	}
 	return err
 }
@@ -311,7 +312,7 @@ func (a *app) keyList() error {
 		})
 	}
 	if err == nil && bad > 0 {
-		err = said(exitUnverified)
+		err = exit.Silent(exit.Unverified)
 	}
 	return err
 }
@@ -338,7 +339,7 @@ func (a *app) keyShow(name string) error {
 	if isKeyFile(name) {
 		key, err := sign.ReadPublicKey(name)
 		if err != nil {
-			return usageError("%w", err)
+			return exit.UsageError("%w", err)
 		}
 		return a.writeKey(ring, sign.Entry{Key: key, Path: name})
 	}
@@ -347,7 +348,7 @@ func (a *app) keyShow(name string) error {
 		return keyError(err)
 	}
 	if e.Key.IsZero() {
-		return &exitError{exitUnverified, fmt.Errorf("show key %s: %w", name, e.Err)}
+		return exit.With(exit.Unverified, fmt.Errorf("show key %s: %w", name, e.Err))
 	}
 	return a.writeKey(ring, e)
 }
@@ -373,7 +374,7 @@ func (a *app) keyTrust(arg string, f *trustKeyFlags) error {
 	}
 	grant, err := f.grant(old)
 	if err != nil {
-		return usageError("key trust %s: %w", name, err)
+		return exit.UsageError("key trust %s: %w", name, err)
 	}
 	if err := ring.TrustFor(name, key, grant, f.force); err != nil {
 		return keyError(err)
@@ -420,24 +421,24 @@ func keyToTrust(ring *sign.Keyring, arg string, f *trustKeyFlags) (key sign.Publ
 		}
 		if found {
 			if e.Err != nil {
-				return key, "", &exitError{exitUnverified, e.Err}
+				return key, "", exit.With(exit.Unverified, e.Err)
 			}
 			return e.Key, arg, nil
 		}
 	}
 	key, err = sign.ReadPublicKey(arg)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return key, "", usageError("%w", err)
+		return key, "", exit.UsageError("%w", err)
 	}
 	if err != nil {
-		return key, "", &exitError{exitUnverified, err}
+		return key, "", exit.With(exit.Unverified, err)
 	}
 	if name = f.name; name == "" {
 		base := filepath.Base(arg)
 		name = strings.TrimSuffix(base, filepath.Ext(base))
 	}
 	if err := sign.CheckKeyName(name); err != nil {
-		return key, "", usageError("%w; give it one with --name", err)
+		return key, "", exit.UsageError("%w; give it one with --name", err)
 	}
 	return key, name, nil
 }
@@ -466,7 +467,7 @@ func (f *trustKeyFlags) grant(old sign.Entry) (sign.Grant, error) {
 
 func (a *app) keyUntrust(name string) error {
 	if err := sign.CheckKeyName(name); err != nil {
-		return usageError("%w", err)
+		return exit.UsageError("%w", err)
 	}
 	ring, err := a.keyring()
 	if err != nil {
@@ -475,7 +476,7 @@ func (a *app) keyUntrust(name string) error {
 	err = ring.Untrust(name)
 	if errors.Is(err, sign.ErrNoKey) {
 		if e, ferr := ring.Find(name); ferr == nil && e.Own {
-			return usageError("the key %s is your own. To sign and trust with it no longer, delete %s and %s", name, ring.SecretPath(name), e.Path)
+			return exit.UsageError("the key %s is your own. To sign and trust with it no longer, delete %s and %s", name, ring.SecretPath(name), e.Path)
 		}
 	}
 	return keyError(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 )
 
@@ -69,7 +70,7 @@ func (a *app) formatFlag(format string, known ...string) (string, error) {
 	case slices.Contains(known, format):
 		return format, nil
 	}
-	return "", usageError("--format %q: want %s", format, strings.Join(known, ", "))
+	return "", exit.UsageError("--format %q: want %s", format, strings.Join(known, ", "))
 }
 
 func (a *app) list(ctx context.Context, asJSON bool) error {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/source"
@@ -230,7 +231,7 @@ func (c *offlineCheck) err() error {
 	for _, r := range c.refusals {
 		lines = append(lines, r.text())
 	}
-	return &exitError{exitOffline, errors.New(strings.Join(lines, "\n"))}
+	return exit.With(exit.Offline, errors.New(strings.Join(lines, "\n")))
 }
 
 func (r refusal) text() string {

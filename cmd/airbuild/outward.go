@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/pipelines"
@@ -39,7 +40,7 @@ func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {
 		}
 	}
 	if len(known) == 0 {
-		return nil, usageError("%s has no stage of type %s", p.file, typ)
+		return nil, exit.UsageError("%s has no stage of type %s", p.file, typ)
 	}
 	if len(names) == 0 {
 		names = known
@@ -49,9 +50,9 @@ func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {
 		found, ok := all[name]
 		if !ok {
 			if hint := dsl.DidYouMean(name, known); hint != "" {
-				return nil, usageError("there is no %s stage %q.%s", typ, name, hint)
+				return nil, exit.UsageError("there is no %s stage %q.%s", typ, name, hint)
 			}
-			return nil, usageError("there is no %s stage %q. There are: %s.", typ, name, strings.Join(known, ", "))
+			return nil, exit.UsageError("there is no %s stage %q. There are: %s.", typ, name, strings.Join(known, ", "))
 		}
 		ids = append(ids, found...)
 	}
@@ -65,7 +66,7 @@ func (p *project) oneStepOf(typ, name string) (*engine.Step, error) {
 		return nil, err
 	}
 	if len(ids) != 1 {
-		return nil, usageError("%s has %d cells; name one of: %s", name, len(ids), stepNames(p.plan.Graph, ids))
+		return nil, exit.UsageError("%s has %d cells; name one of: %s", name, len(ids), stepNames(p.plan.Graph, ids))
 	}
 	return &p.plan.Graph.Steps[ids[0]], nil
 }
@@ -86,7 +87,7 @@ func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFl
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	err = s.run(ctx, ids, "", f, sink)
 	if after != nil {
 		after(p, ids)

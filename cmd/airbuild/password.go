@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
@@ -23,26 +24,26 @@ var errNoTerminal = errors.New("there is no terminal to ask for a password on; s
 func (a *app) newPassword(ctx context.Context, name string) (string, error) {
 	if word, ok := a.lookupEnv(passwordEnv); ok {
 		if word == "" {
-			return "", usageError("%s is empty.\nFor a key without a password: airbuild key new %s --no-password", passwordEnv, name)
+			return "", exit.UsageError("%s is empty.\nFor a key without a password: airbuild key new %s --no-password", passwordEnv, name)
 		}
 		return word, nil
 	}
 	word, err := a.askPassword(ctx, "password for the new key "+name)
 	if errors.Is(err, errNoTerminal) {
-		return "", usageError("%w.\nFor a key without a password: airbuild key new %s --no-password", err, name)
+		return "", exit.UsageError("%w.\nFor a key without a password: airbuild key new %s --no-password", err, name)
 	}
 	if err != nil {
 		return "", err
 	}
 	if word == "" {
-		return "", usageError("the password is empty.\nFor a key without a password: airbuild key new %s --no-password", name)
+		return "", exit.UsageError("the password is empty.\nFor a key without a password: airbuild key new %s --no-password", name)
 	}
 	again, err := a.askPassword(ctx, "the same once more")
 	if err != nil {
 		return "", err
 	}
 	if again != word {
-		return "", usageError("the two passwords are not the same; nothing was made")
+		return "", exit.UsageError("the two passwords are not the same; nothing was made")
 	}
 	return word, nil
 }

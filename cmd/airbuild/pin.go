@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/store"
@@ -38,7 +39,7 @@ func (a *app) cacheUnpinCommand() *cobra.Command {
 		Args:  exactArgs(1, "the name of a pin"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := store.CheckPinName(args[0]); err != nil {
-				return usageError("%w", err)
+				return exit.UsageError("%w", err)
 			}
 			return a.withStore(func(s *store.Disk) error { return cacheUnpin(s, args[0]) })
 		},
@@ -71,16 +72,16 @@ func (a *app) cachePin(ctx context.Context, args []string, name string) (err err
 		name = filepath.Base(p.root) + "-" + strings.Join(args, "-")
 	}
 	if err := store.CheckPinName(name); err != nil {
-		return usageError("%w; give it another with --name", err)
+		return exit.UsageError("%w; give it another with --name", err)
 	}
 	s, err := a.open(p)
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	old, err := s.store.Pin(name)
 	if err == nil && old.Project != p.root {
-		return usageError("the pin %s is of another project, %s.\nGive this one another name with --name, or: airbuild cache unpin %s", name, old.Project, name)
+		return exit.UsageError("the pin %s is of another project, %s.\nGive this one another name with --name, or: airbuild cache unpin %s", name, old.Project, name)
 	}
 	if err != nil && !errors.Is(err, store.ErrNoPin) {
 		return fmt.Errorf("%w.\nTo take it away: airbuild cache unpin %s", err, name)
@@ -127,7 +128,7 @@ func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pin
 	case err != nil:
 		return nil, err
 	case sum.Interrupted:
-		return nil, said(exitInterrupted)
+		return nil, exit.Silent(exit.Interrupted)
 	case len(missing) > 0:
 		return nil, fmt.Errorf("not in the cache:\n  %s\nRun it first, then pin it", strings.Join(missing, "\n  "))
 	case len(found) == 0:
@@ -139,7 +140,7 @@ func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pin
 func cacheUnpin(s *store.Disk, name string) error {
 	err := s.Unpin(name)
 	if errors.Is(err, store.ErrNoPin) {
-		return usageError("%w.\nThe pins there are: airbuild cache pins", err)
+		return exit.UsageError("%w.\nThe pins there are: airbuild cache pins", err)
 	}
 	return err
 }
@@ -170,7 +171,7 @@ func (a *app) cachePins(s *store.Disk) error {
 		})
 	}
 	if err == nil && len(damaged) > 0 {
-		err = said(exitUnverified)
+		err = exit.Silent(exit.Unverified)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/pipelines"
@@ -50,7 +51,7 @@ func (a *app) pipelinesShow(name string) error {
 			return err
 		}
 	}
-	return usageError("there is no ready-made pipeline %q.%s", name, dsl.DidYouMean(name, embeddedNames()))
+	return exit.UsageError("there is no ready-made pipeline %q.%s", name, dsl.DidYouMean(name, embeddedNames()))
 }
 
 func (a *app) pipelinesList() error {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
@@ -37,7 +38,7 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	if since != "" {
 		if ids, err = s.affectedSince(ctx, since, ids); err != nil {
 			return err

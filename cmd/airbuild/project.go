@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/mod/module"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
@@ -59,9 +60,9 @@ func (a *app) findFile() (root, name string, err error) {
 			return "", "", fmt.Errorf("find %s: %w", a.file, err)
 		}
 		if fi, err := os.Stat(abs); err != nil {
-			return "", "", usageError("--file: %w", err)
+			return "", "", exit.UsageError("--file: %w", err)
 		} else if fi.IsDir() {
-			return "", "", usageError("--file: %s is a directory", a.file)
+			return "", "", exit.UsageError("--file: %s is a directory", a.file)
 		}
 		return filepath.Dir(abs), filepath.Base(abs), nil
 	}
@@ -75,7 +76,7 @@ func (a *app) findFile() (root, name string, err error) {
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			return "", "", usageError("there is no %s in %s or above it.\nTo write one: airbuild init", fileName, wd)
+			return "", "", exit.UsageError("there is no %s in %s or above it.\nTo write one: airbuild init", fileName, wd)
 		}
 		dir = up
 	}
@@ -136,7 +137,7 @@ func (a *app) load(ctx context.Context, js *ui.JSONSink) (*project, error) {
 func (a *app) lacking(p *project, ids []engine.StepID, js *ui.JSONSink) error {
 	err := a.show(p.plan.Lacking(ids), p.plan.Sources, js)
 	if err != nil && a.offline {
-		return said(exitOffline)
+		return exit.Silent(exit.Offline)
 	}
 	return err
 }
@@ -237,7 +238,7 @@ func (a *app) variables() (map[string]string, error) {
 	for _, v := range a.vars {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok || name == "" {
-			return nil, usageError("--var %q: want NAME=VALUE", v)
+			return nil, exit.UsageError("--var %q: want NAME=VALUE", v)
 		}
 		vars[name] = value
 	}
@@ -408,10 +409,10 @@ func (a *app) show(diags hcl.Diagnostics, sources map[string][]byte, js *ui.JSON
 	}
 	for _, d := range diags {
 		if _, host := hcl.DiagnosticExtra[pipelines.HostProblem](d); d.Severity == hcl.DiagError && !host {
-			return said(exitUsage)
+			return exit.Silent(exit.Usage)
 		}
 	}
-	return said(exitFailed) // the file is right, the machine lacks something
+	return exit.Silent(exit.Failed) // the file is right, the machine lacks something
 }
 
 func jsonDiagnostic(d *hcl.Diagnostic) ui.Diagnostic {
@@ -430,7 +431,7 @@ func jsonDiagnostic(d *hcl.Diagnostic) ui.Diagnostic {
 func (p *project) targets(args []string) (ids []engine.StepID, name string, err error) {
 	ids, names, err := p.plan.Select(args)
 	if err != nil {
-		return nil, "", usageError("%w", err)
+		return nil, "", exit.UsageError("%w", err)
 	}
 	if len(names) == 1 && p.plan.Pipeline(names[0]) != nil {
 		name = names[0]

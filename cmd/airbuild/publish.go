@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	publishtask "github.com/airbuild/airbuild/tasks/publish"
 )
 
@@ -36,7 +37,7 @@ func (a *app) publish(ctx context.Context, names []string) error {
 		return a.refusePublish(ctx, names)
 	}
 	if !a.confirmed() && !a.dryPublish {
-		return usageError("publish sends files to others; say --yes. To look first: --dry-run")
+		return exit.UsageError("publish sends files to others; say --yes. To look first: --dry-run")
 	}
 	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
 }
@@ -54,11 +55,11 @@ func (a *app) refusePublish(ctx context.Context, names []string) error {
 	}
 	for _, id := range ids {
 		if s := &p.plan.Graph.Steps[id]; s.Network {
-			return &exitError{exitOffline, fmt.Errorf("%s publishes over the network, and this run is offline; carry the files to a host that has one", s.Name)}
+			return exit.With(exit.Offline, fmt.Errorf("%s publishes over the network, and this run is offline; carry the files to a host that has one", s.Name))
 		}
 	}
 	if !a.confirmed() && !a.dryPublish {
-		return usageError("publish sends files to others; say --yes. To look first: --dry-run")
+		return exit.UsageError("publish sends files to others; say --yes. To look first: --dry-run")
 	}
 	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
 }

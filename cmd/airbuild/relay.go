@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/relay"
 )
@@ -105,7 +106,7 @@ func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, h.Close()) }()
+	defer func() { err = exit.First(err, h.Close()) }()
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w; --listen takes another address", err)
@@ -157,9 +158,9 @@ func (a *app) relayPlaces(f *relayFlags) error {
 			return fmt.Errorf("%s: %w", p.flag, err)
 		}
 		if info, err := os.Stat(abs); err != nil {
-			return usageError("%s: %w", p.flag, err)
+			return exit.UsageError("%s: %w", p.flag, err)
 		} else if !info.IsDir() {
-			return usageError("%s: %s is no directory", p.flag, p.value)
+			return exit.UsageError("%s: %s is no directory", p.flag, p.value)
 		}
 		*p.dir = abs
 	}
@@ -172,21 +173,21 @@ func (a *app) relayOptions(f *relayFlags, log *slog.Logger) (o relay.Options, er
 		Writable: f.writable, Metrics: f.metrics, Log: log,
 	}
 	if o.MaxUpload, err = parseSize(f.maxUpload); err != nil || o.MaxUpload == 0 {
-		return o, usageError("--max-upload %q: want a size such as 4GiB or 500MB", f.maxUpload)
+		return o, exit.UsageError("--max-upload %q: want a size such as 4GiB or 500MB", f.maxUpload)
 	}
 	if f.maxConnections < 1 {
-		return o, usageError("--max-connections %d: want a number from 1", f.maxConnections)
+		return o, exit.UsageError("--max-connections %d: want a number from 1", f.maxConnections)
 	}
 	if f.drain <= 0 {
-		return o, usageError("--drain %v: want a duration such as 30s", f.drain)
+		return o, exit.UsageError("--drain %v: want a duration such as 30s", f.drain)
 	}
 	switch {
 	case f.writable && f.noCache:
-		return o, usageError("--writable is about the cache, and --no-cache leaves it out")
+		return o, exit.UsageError("--writable is about the cache, and --no-cache leaves it out")
 	case f.writable && f.tokenFile == "":
-		return o, usageError("--writable needs --token-file: nobody writes without a token.\nTo make one: openssl rand -hex 32 > relay.token && chmod 600 relay.token")
+		return o, exit.UsageError("--writable needs --token-file: nobody writes without a token.\nTo make one: openssl rand -hex 32 > relay.token && chmod 600 relay.token")
 	case !f.writable && f.tokenFile != "":
-		return o, usageError("--token-file is for writing, and without --writable nobody writes.\nFor tokens that reading needs: --read-token-file")
+		return o, exit.UsageError("--token-file is for writing, and without --writable nobody writes.\nFor tokens that reading needs: --read-token-file")
 	}
 	if o.WriteTokens, err = a.readTokens("--token-file", f.tokenFile); err != nil {
 		return o, err
@@ -201,11 +202,11 @@ func (a *app) readTokens(flag, name string) (relay.Tokens, error) {
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return relay.Tokens{}, usageError("%s: %w", flag, err)
+		return relay.Tokens{}, exit.UsageError("%s: %w", flag, err)
 	}
 	t, err := relay.ParseTokens(string(text))
 	if err != nil {
-		return relay.Tokens{}, usageError("%s: %s: %w", flag, name, err)
+		return relay.Tokens{}, exit.UsageError("%s: %s: %w", flag, name, err)
 	}
 	if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		fmt.Fprintf(a.err, "warning: other users may read %s (mode %04o); to mend: chmod 600 %s\n", name, info.Mode().Perm(), name)
@@ -219,9 +220,9 @@ func (f *relayFlags) certificate() (*tls.Config, []byte, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	switch {
 	case f.tlsSelfSigned && (f.tlsCert != "" || f.tlsKey != ""):
-		return nil, nil, usageError("--tls-self-signed makes a certificate, and --tls-cert names one: give one of them")
+		return nil, nil, exit.UsageError("--tls-self-signed makes a certificate, and --tls-cert names one: give one of them")
 	case (f.tlsCert == "") != (f.tlsKey == ""):
-		return nil, nil, usageError("--tls-cert and --tls-key belong together")
+		return nil, nil, exit.UsageError("--tls-cert and --tls-key belong together")
 	case f.tlsSelfSigned:
 		c, text, err := relay.SelfSigned(f.certificateHosts(), time.Now())
 		if err != nil {
@@ -232,7 +233,7 @@ func (f *relayFlags) certificate() (*tls.Config, []byte, error) {
 	case f.tlsCert != "":
 		c, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
 		if err != nil {
-			return nil, nil, usageError("--tls-cert: %w", err)
+			return nil, nil, exit.UsageError("--tls-cert: %w", err)
 		}
 		conf.Certificates = []tls.Certificate{c}
 		return conf, nil, nil
@@ -275,17 +276,17 @@ func (f *relayFlags) certificateHosts() []string {
 func (f *relayFlags) checkExposure(a *app, o relay.Options, encrypted bool) error {
 	host, _, err := net.SplitHostPort(f.listen)
 	if err != nil {
-		return usageError("--listen %q: want HOST:PORT, such as %s", f.listen, defaultListen)
+		return exit.UsageError("--listen %q: want HOST:PORT, such as %s", f.listen, defaultListen)
 	}
 	if host == "" {
-		return usageError("--listen %q: say which address; 0.0.0.0%s is all of this host's IPv4 addresses", f.listen, f.listen)
+		return exit.UsageError("--listen %q: say which address; 0.0.0.0%s is all of this host's IPv4 addresses", f.listen, f.listen)
 	}
 	ip := net.ParseIP(host)
 	if encrypted || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
 	if o.Writable {
-		return usageError("--writable on %s needs HTTPS, or the token can be read on the network: give --tls-cert and --tls-key, or --tls-self-signed.\nBehind a proxy that does it, listen on 127.0.0.1", f.listen)
+		return exit.UsageError("--writable on %s needs HTTPS, or the token can be read on the network: give --tls-cert and --tls-key, or --tls-self-signed.\nBehind a proxy that does it, listen on 127.0.0.1", f.listen)
 	}
 	if !o.ReadTokens.Empty() {
 		fmt.Fprintln(a.err, "warning: without HTTPS the tokens of --read-token-file can be read on the network")
@@ -304,7 +305,7 @@ func (a *app) accessLog(f *relayFlags, o *relay.Options) (closeLog func(), err e
 	default:
 		file, err := os.OpenFile(f.accessLog, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 		if err != nil {
-			return nil, usageError("--access-log: %w", err)
+			return nil, exit.UsageError("--access-log: %w", err)
 		}
 		w, closeLog = file, func() { file.Close() }
 	}

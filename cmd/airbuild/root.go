@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/local"
@@ -76,9 +77,9 @@ func (a *app) main(args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	code, show := exitCode(err)
+	code, show := exit.Code(err)
 	if ctx.Err() != nil && err != nil {
-		code = exitInterrupted
+		code = exit.Interrupted
 	}
 	if show != nil {
 		p := ui.NewPalette(a.paintErrors())
@@ -156,20 +157,20 @@ func (a *app) declareFlags(f *pflag.FlagSet) {
 // prepare checks what the shared flags say and goes to the directory asked for.
 func (a *app) prepare() error {
 	if _, err := ui.ParseMode(a.output); err != nil {
-		return usageError("--%w", err)
+		return exit.UsageError("--%w", err)
 	}
 	if _, err := ui.ParseColor(a.color); err != nil {
-		return usageError("--%w", err)
+		return exit.UsageError("--%w", err)
 	}
 	if _, err := a.wantsCompileCache(); err != nil {
 		return err
 	}
 	if a.jobs < 0 {
-		return usageError("--jobs %d: want a number from 1, or 0 for one a processor", a.jobs)
+		return exit.UsageError("--jobs %d: want a number from 1, or 0 for one a processor", a.jobs)
 	}
 	if a.dir != "" {
 		if err := os.Chdir(a.dir); err != nil {
-			return usageError("--directory: %w", err)
+			return exit.UsageError("--directory: %w", err)
 		}
 	}
 	return nil
@@ -201,7 +202,7 @@ func group(c *cobra.Command) *cobra.Command {
 		} else {
 			msg += fmt.Sprintf(" For a pipeline or a stage: airbuild run %s. All commands: airbuild help.", args[0])
 		}
-		return usageError("%s", msg)
+		return exit.UsageError("%s", msg)
 	}
 	c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	return c
@@ -256,17 +257,17 @@ func flagError(c *cobra.Command, err error) error {
 		c.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		name := unknown.GetSpecifiedName()
 		if near := dsl.SuggestName(name, names); near != "" {
-			return usageError("there is no flag --%s. Did you mean --%s?", name, near)
+			return exit.UsageError("there is no flag --%s. Did you mean --%s?", name, near)
 		}
-		return usageError("there is no flag --%s. All flags: %s --help.", name, c.CommandPath())
+		return exit.UsageError("there is no flag --%s. All flags: %s --help.", name, c.CommandPath())
 	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
 		if want := wantedValue(invalid.GetFlag().Value.Type()); want != "" {
-			return usageError("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
+			return exit.UsageError("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 		}
 	}
-	return usageError("%w", err)
+	return exit.UsageError("%w", err)
 }
 
 // wantedValue says what a flag of pflag's type takes; it is empty for types
@@ -286,7 +287,7 @@ func wantedValue(typ string) string {
 // noArgs refuses arguments.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError("%s takes no arguments, and got %q.", c.CommandPath(), args[0])
+		return exit.UsageError("%s takes no arguments, and got %q.", c.CommandPath(), args[0])
 	}
 	return nil
 }
@@ -295,7 +296,7 @@ func noArgs(c *cobra.Command, args []string) error {
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return usageError("%s wants %s: %s", c.CommandPath(), what, c.UseLine())
+			return exit.UsageError("%s wants %s: %s", c.CommandPath(), what, c.UseLine())
 		}
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/report"
@@ -64,7 +65,7 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 	part := shard.Shard{}
 	if f.shard != "" {
 		if part, err = shard.Parse(f.shard); err != nil {
-			return usageError("--%w", err)
+			return exit.UsageError("--%w", err)
 		}
 	}
 	rate, err := a.auditRate(f.auditHits)
@@ -77,7 +78,7 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	if f.planned != nil {
 		f.planned(s.project)
 	}
@@ -186,16 +187,16 @@ func (s *session) withNotices(tell func(engine.Event)) func(engine.Event) {
 func outcome(s *engine.Summary) error {
 	switch {
 	case s.Interrupted:
-		return said(exitInterrupted)
+		return exit.Silent(exit.Interrupted)
 	case s.OK():
 		return nil
 	}
 	for _, f := range s.Failures {
 		if isUnavailable(f.Err) {
-			return said(exitOffline)
+			return exit.Silent(exit.Offline)
 		}
 	}
-	return said(exitFailed)
+	return exit.Silent(exit.Failed)
 }
 
 func (f *runFlags) wantsFiles() bool {
@@ -239,11 +240,11 @@ func (a *app) sink() (s ui.Sink, js *ui.JSONSink) {
 // there was a run as a diagnostic, beside the text on stderr.
 func endOutput(s ui.Sink, err error) error {
 	if js, ok := s.(*ui.JSONSink); ok {
-		if _, show := exitCode(err); show != nil {
+		if _, show := exit.Code(err); show != nil {
 			js.Diagnostic(ui.Diagnostic{Severity: "error", Summary: show.Error()})
 		}
 	}
-	return firstError(err, s.Close())
+	return exit.First(err, s.Close())
 }
 
 // abandon leaves the terminal as it was found, when the program must end now.

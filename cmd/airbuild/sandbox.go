@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine/sandbox"
 )
 
@@ -42,10 +43,10 @@ func (a *app) refuseOpenHost(ctx context.Context) error {
 		return nil
 	}
 	if a.boxes.off {
-		return usageError("--strict and --no-sandbox contradict each other")
+		return exit.UsageError("--strict and --no-sandbox contradict each other")
 	}
 	if s := a.sandbox().Support(ctx); !s.Complete() {
-		return &exitError{exitFailed, fmt.Errorf("--strict: %s.\nNothing was run. Without --strict the steps run as far as this host can keep them apart.", s.Notice())}
+		return exit.With(exit.Failed, fmt.Errorf("--strict: %s.\nNothing was run. Without --strict the steps run as far as this host can keep them apart.", s.Notice()))
 	}
 	return ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/sign"
 )
@@ -46,7 +47,7 @@ func (a *app) secretSalt(p *project) ([]byte, error) {
 		}
 	}
 	if len(salt) < leastSalt {
-		return nil, usageError("%s has %d bytes: a salt of fewer than %d can be guessed.\nTo make one: head -c 32 /dev/urandom > FILE", from, len(salt), leastSalt)
+		return nil, exit.UsageError("%s has %d bytes: a salt of fewer than %d can be guessed.\nTo make one: head -c 32 /dev/urandom > FILE", from, len(salt), leastSalt)
 	}
 	return salt, nil
 }

@@ -6,6 +6,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 )
 
 // signals returns a context that the first interrupt or termination signal
@@ -28,7 +30,7 @@ func (a *app) signals(parent context.Context) (context.Context, func()) {
 				continue
 			}
 			a.abandon()
-			os.Exit(exitInterrupted)
+			os.Exit(exit.Interrupted)
 		}
 	}()
 	return ctx, sync.OnceFunc(func() {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
@@ -96,10 +97,10 @@ type rebuilt struct {
 
 func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err error) {
 	if f.attest != "" && len(f.sign) == 0 {
-		return usageError("--attest wants a key to sign with: --sign KEY. To make one: airbuild key new NAME")
+		return exit.UsageError("--attest wants a key to sign with: --sign KEY. To make one: airbuild key new NAME")
 	}
 	if len(f.sign) > 0 && f.attest == "" {
-		return usageError("--sign signs a statement: say where it goes with --attest FILE")
+		return exit.UsageError("--sign signs a statement: say where it goes with --attest FILE")
 	}
 	sink, js := a.sideSink()
 	defer func() { err = endOutput(sink, err) }()
@@ -111,9 +112,9 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, s.close()) }()
+	defer func() { err = exit.First(err, s.close()) }()
 	v := &verification{session: s, f: f, ids: s.plan.Graph.Closure(ids), left: map[engine.StepID]string{}, keys: map[engine.StepID]action.Digest{}}
-	defer func() { err = firstError(err, v.end()) }()
+	defer func() { err = exit.First(err, v.end()) }()
 	if err := v.openAgainst(ctx); err != nil {
 		return err
 	}
@@ -156,7 +157,7 @@ func (a *app) signingKeys(ctx context.Context, names []string) ([]*sign.SecretKe
 	for _, name := range names {
 		key, err := ring.Secret(name, a.keyPassword(ctx, name))
 		if errors.Is(err, sign.ErrNoKey) {
-			return nil, usageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
+			return nil, exit.UsageError("--sign: %w.\nTo make it: airbuild key new %s", err, name)
 		}
 		if err != nil {
 			return nil, err
@@ -379,11 +380,11 @@ func (v *verification) end() error {
 func (v *verification) outcome() error {
 	switch {
 	case v.report.Failed > 0:
-		return said(exitFailed)
+		return exit.Silent(exit.Failed)
 	case v.report.Differing > 0 || v.report.Missing > 0:
-		return said(exitUnverified)
+		return exit.Silent(exit.Unverified)
 	case v.report.Same == 0:
-		return &exitError{exitUnverified, errors.New("nothing was compared, so nothing is verified: " + v.nothing())}
+		return exit.With(exit.Unverified, errors.New("nothing was compared, so nothing is verified: "+v.nothing()))
 	}
 	return nil
 }

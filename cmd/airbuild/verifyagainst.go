@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 )
@@ -34,7 +35,7 @@ func (v *verification) openAgainst(ctx context.Context) error {
 	}
 	info, err := os.Stat(v.f.against)
 	if err != nil {
-		return usageError("--against: %w", err)
+		return exit.UsageError("--against: %w", err)
 	}
 	v.carried = map[string]carriedFile{}
 	if !info.IsDir() || exists(filepath.Join(v.f.against, "oci-layout")) || looksLikeMedia(v.f.against) {
@@ -88,7 +89,7 @@ func (v *verification) openBundleFiles(ctx context.Context) error {
 		return err
 	}
 	if b.Root().Component(artifacts) == nil {
-		return errors.Join(usageError("--against %s: the bundle carries no artifacts to compare with", v.f.against), b.Close())
+		return errors.Join(exit.UsageError("--against %s: the bundle carries no artifacts to compare with", v.f.against), b.Close())
 	}
 	for f := range b.Files(artifacts) {
 		v.carried[f.Path] = carriedFile{digest: f.Digest, executable: f.Executable, mode: true, read: func(ctx context.Context) ([]byte, error) {

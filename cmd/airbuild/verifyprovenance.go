@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/tasks/provenance"
@@ -35,7 +36,7 @@ func (a *app) verifyProvenanceCommand() *cobra.Command {
 		Example: "  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz\n  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz --key site.pub --commit 0123abc",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return usageError("%s wants a statement and files: %s", c.CommandPath(), c.UseLine())
+				return exit.UsageError("%s wants a statement and files: %s", c.CommandPath(), c.UseLine())
 			}
 			return nil
 		},
@@ -69,10 +70,10 @@ type stated struct {
 
 func (a *app) verifyProvenance(ctx context.Context, statement string, files []string, f *provenanceFlags) error {
 	if f.threshold < 1 {
-		return usageError("%d signatures: want a number from 1", f.threshold)
+		return exit.UsageError("%d signatures: want a number from 1", f.threshold)
 	}
 	if f.commit != "" && len(f.commit) < 7 {
-		return usageError("--commit %s: want at least 7 digits of it", f.commit)
+		return exit.UsageError("--commit %s: want at least 7 digits of it", f.commit)
 	}
 	var err error
 	ring := a.knownKeys()
@@ -86,7 +87,7 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 	}
 	s, err := openStatement(statement, policy)
 	if err != nil {
-		return &exitError{signatureCode(err), fmt.Errorf("%s: %w", statement, err)}
+		return exit.With(signatureCode(err), fmt.Errorf("%s: %w", statement, err))
 	}
 	a.warnUnlimited(ring, s.SignedBy, need)
 	out := reportOf(s, ring)
@@ -97,8 +98,8 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 		}
 		if err := s.Covers(name); err != nil {
 			fmt.Fprintf(a.err, "%s: %s\n", human.OneLine(name), human.OneLine(err.Error()))
-			if code := signatureCode(err); first == nil || code == exitUnverified {
-				first = said(code)
+			if code := signatureCode(err); first == nil || code == exit.Unverified {
+				first = exit.Silent(code)
 			}
 			continue
 		}
@@ -110,18 +111,18 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 	} else {
 		err = a.writeStated(out)
 	}
-	return firstError(first, err)
+	return exit.First(first, err)
 }
 
 // verifyStated is verify --provenance: verify-provenance with verify's flags.
 func (a *app) verifyStated(c *cobra.Command, files []string, f *verifyFlags) error {
 	for _, name := range []string{"against", "attest", "sign", "keep", "strict", "no-sandbox"} {
 		if c.Flags().Changed(name) {
-			return usageError("--%s says how to build again, and with --provenance nothing is built", name)
+			return exit.UsageError("--%s says how to build again, and with --provenance nothing is built", name)
 		}
 	}
 	if len(files) == 0 {
-		return usageError("--provenance wants the files that the statement is about: airbuild verify --provenance FILE FILE…")
+		return exit.UsageError("--provenance wants the files that the statement is about: airbuild verify --provenance FILE FILE…")
 	}
 	return a.verifyProvenance(c.Context(), f.provenance, files,
 		&provenanceFlags{keys: f.trust.keys, threshold: f.trust.signers, unsigned: f.trust.unsigned})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/sign"
 )
@@ -35,7 +36,7 @@ func (a *app) verifySignatureCommand() *cobra.Command {
 		Example: "  airbuild verify-signature dist/*.tar.gz\n  airbuild verify-signature app.zip --key site.pub",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError("%s wants files: %s", c.CommandPath(), c.UseLine())
+				return exit.UsageError("%s wants files: %s", c.CommandPath(), c.UseLine())
 			}
 			return nil
 		},
@@ -69,10 +70,10 @@ type verifier struct {
 
 func (a *app) verifySignatures(ctx context.Context, files []string, f *signatureFlags) error {
 	if f.signature != "" && len(files) > 1 {
-		return usageError("--signature is for one file, and there are %d", len(files))
+		return exit.UsageError("--signature is for one file, and there are %d", len(files))
 	}
 	if f.threshold < 1 {
-		return usageError("--threshold %d: want a number from 1", f.threshold)
+		return exit.UsageError("--threshold %d: want a number from 1", f.threshold)
 	}
 	var err error
 	ring := a.knownKeys()
@@ -92,8 +93,8 @@ func (a *app) verifySignatures(ctx context.Context, files []string, f *signature
 			return ctx.Err()
 		}
 		fmt.Fprintf(a.err, "%s: %s\n", human.OneLine(file), human.OneLine(err.Error()))
-		if code := signatureCode(err); first == nil || code == exitUnverified {
-			first = said(code)
+		if code := signatureCode(err); first == nil || code == exit.Unverified {
+			first = exit.Silent(code)
 		}
 	}
 	a.warnUnlimited(ring, distinct(v.accepted), sign.Need{Purpose: sign.Release})
@@ -102,7 +103,7 @@ func (a *app) verifySignatures(ctx context.Context, files []string, f *signature
 	} else {
 		err = a.writeVerified(good)
 	}
-	return firstError(first, err)
+	return exit.First(first, err)
 }
 
 // distinct leaves each key once.
@@ -119,11 +120,11 @@ func distinct(keys []sign.PublicKey) (once []sign.PublicKey) {
 func signatureCode(err error) int {
 	switch {
 	case errors.Is(err, sign.ErrUnverified):
-		return exitUnverified
+		return exit.Unverified
 	case errors.Is(err, fs.ErrNotExist):
-		return exitUsage
+		return exit.Usage
 	}
-	return exitFailed
+	return exit.Failed
 }
 
 // signatureKeys are the keys that are named, or all of the keyring. Whether they
@@ -132,7 +133,7 @@ func signatureKeys(ring *sign.Keyring, named []string) ([]sign.PublicKey, error)
 	if len(named) == 0 {
 		keys, err := ring.Known()
 		if err == nil && len(keys) == 0 {
-			err = &exitError{exitUnverified, fmt.Errorf("no key is trusted, and none is given.\nTo trust one: airbuild key trust FILE --for release. To use one this time: --key FILE")}
+			err = exit.With(exit.Unverified, fmt.Errorf("no key is trusted, and none is given.\nTo trust one: airbuild key trust FILE --for release. To use one this time: --key FILE"))
 		}
 		return keys, err
 	}
@@ -155,13 +156,13 @@ func signatureKey(ring *sign.Keyring, name string) (sign.PublicKey, error) {
 		}
 		key, err := sign.ReadPublicKey(name)
 		if err != nil {
-			return key, usageError("--key: %w", err)
+			return key, exit.UsageError("--key: %w", err)
 		}
 		return key, nil
 	}
 	e, err := ring.Find(name)
 	if err == nil && e.Key.IsZero() {
-		return sign.PublicKey{}, usageError("--key %s: %w", name, e.Err)
+		return sign.PublicKey{}, exit.UsageError("--key %s: %w", name, e.Err)
 	}
 	if err == nil {
 		return e.Key, nil
@@ -170,7 +171,7 @@ func signatureKey(ring *sign.Keyring, name string) (sign.PublicKey, error) {
 		return key, nil
 	}
 	if errors.Is(err, sign.ErrNoKey) {
-		return sign.PublicKey{}, usageError("--key: %w.\nThe keys there are: airbuild key list. A file is named with its folder or .pub: ./%s", err, name)
+		return sign.PublicKey{}, exit.UsageError("--key: %w.\nThe keys there are: airbuild key list. A file is named with its folder or .pub: ./%s", err, name)
 	}
 	return sign.PublicKey{}, err
 }

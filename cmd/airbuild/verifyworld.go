@@ -20,6 +20,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bytediff"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/local"
@@ -328,11 +329,11 @@ func rebuildElsewhere(s streams) int {
 	var w world
 	if err := json.NewDecoder(s.in).Decode(&w); err != nil {
 		fmt.Fprintln(s.err, "airbuild: this command is started by airbuild itself only")
-		return exitUsage
+		return exit.Usage
 	}
 	if err := w.enter(); err != nil {
 		fmt.Fprintln(s.err, "airbuild:", err)
-		return exitFailed
+		return exit.Failed
 	}
 	s.in = strings.NewReader("")
 	a := &app{streams: s, lookupEnv: os.LookupEnv, vary: w.Vary, source: w.Source}
@@ -340,7 +341,7 @@ func rebuildElsewhere(s streams) int {
 		self, err := os.Executable()
 		if err != nil {
 			fmt.Fprintln(s.err, "airbuild:", err)
-			return exitFailed
+			return exit.Failed
 		}
 		a.tracer = clockTracer{self, w.Clock}
 	}

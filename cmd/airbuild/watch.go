@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
@@ -54,7 +55,7 @@ type watcher struct {
 func (a *app) watch(ctx context.Context, args []string, f *runFlags) error {
 	if f.shard != "" {
 		if _, err := shard.Parse(f.shard); err != nil {
-			return usageError("--%w", err)
+			return exit.UsageError("--%w", err)
 		}
 	}
 	root, _, err := a.findFile()
@@ -85,7 +86,7 @@ func (a *app) watch(ctx context.Context, args []string, f *runFlags) error {
 
 // tell shows how a run ended that does not end the program.
 func (a *app) tell(err error) {
-	if _, show := exitCode(err); show != nil && !errors.Is(err, context.Canceled) {
+	if _, show := exit.Code(err); show != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintf(a.err, "%s %s\n", ui.NewPalette(a.paintErrors()).Red("error:"), show)
 	}
 }
