@@ -95,7 +95,8 @@ func TestScripts(t *testing.T) {
 // sandbox names who tries to reach the network (it does not where these tests
 // run in a sandbox themselves); "processes-traced", that processes can be watched;
 // "namespaces", that a process can be another user on another host; "root", that this
-// process is the host's root, and not that of a user namespace.
+// process is the host's root, and not that of a user namespace; "toolchain:go1.2.3",
+// that this is the version of the go command.
 func hostCondition(name string) (bool, error) {
 	switch name {
 	case "attempts-named":
@@ -107,6 +108,10 @@ func hostCondition(name string) (bool, error) {
 		return err == nil && os.Geteuid() == 0 && slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"}), nil
 	case "namespaces":
 		return (&sandbox.Host{}).Support(context.Background()).Method == sandbox.Namespaces, nil
+	}
+	if version, ok := strings.CutPrefix(name, "toolchain:"); ok {
+		out, err := exec.Command("go", "env", "GOVERSION").Output()
+		return strings.TrimSpace(string(out)) == version, err
 	}
 	return false, fmt.Errorf("there is no condition %q", name)
 }
