@@ -29,6 +29,9 @@ type room struct {
 // rooms are the arrows of docs/architecture.md. The first room that matches a
 // folder counts; a folder that matches none is a mistake.
 var rooms = []room{
+	{dir: "cmd/airbuild/internal/exit", stdlib: true, not: "os os/..."},
+	{dir: "cmd/airbuild/internal/human", stdlib: true, not: "os os/..."},
+	{dir: "cmd/airbuild/internal/project", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/human dsl pipelines tasks/... engine/...", not: "github.com/zclconf/go-cty/... " + network},
 	{dir: "cmd/airbuild/internal/carry", ours: "...", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/langserver", ours: "dsl pipelines tasks", not: "os/exec net net/http"},
 	{dir: "cmd/airbuild/internal/...", ours: "cmd/airbuild/internal/... pipelines engine engine/pattern engine/action engine/source engine/diagnose", not: "github.com/hashicorp/hcl/v2/..."},
@@ -219,6 +222,7 @@ func TestLayersRefuse(t *testing.T) {
 		{"engine/local", "google.golang.org/grpc", true},
 		{"engine/local", "os/exec", false},
 		{"cmd/airbuild/internal/ui", modulePath + "/dsl", true},
+		{"cmd/airbuild/internal/project", modulePath + "/cmd/airbuild/internal/ui", true},
 		{"cmd/airbuild", modulePath + "/engine/local", false},
 	} {
 		if got := roomOf(test.dir).refuses(test.dir, test.imported) != ""; got != test.refused {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/affected"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/tasks/golang"
@@ -30,12 +32,11 @@ const maxReasons = 50
 
 // affectedSince narrows the steps to those among them and their needs that
 // changes since the commit concern, and says on stderr which and why.
-func (s *session) affectedSince(ctx context.Context, rev string, ids []engine.StepID) ([]engine.StepID, error) {
-	list, err := s.findAffected(ctx, rev, ids)
+func affectedSince(ctx context.Context, out io.Writer, s *project.Session, rev string, ids []engine.StepID) ([]engine.StepID, error) {
+	list, err := findAffected(ctx, s, rev, ids)
 	if err != nil {
 		return nil, err
 	}
-	out := s.app.err
 	if len(list) == 0 {
 		fmt.Fprintf(out, "nothing is affected since %s\n", human.OneLine(rev))
 	}
@@ -43,7 +44,7 @@ func (s *session) affectedSince(ctx context.Context, rev string, ids []engine.St
 	for i, x := range list {
 		found = append(found, x.ID)
 		if i < maxReasons {
-			fmt.Fprintf(out, "affected: %s: %s\n", s.plan.Graph.Steps[x.ID].Name, human.OneLine(x.Reason))
+			fmt.Fprintf(out, "affected: %s: %s\n", s.Plan.Graph.Steps[x.ID].Name, human.OneLine(x.Reason))
 		}
 	}
 	if more := len(list) - maxReasons; more > 0 {
@@ -52,8 +53,8 @@ func (s *session) affectedSince(ctx context.Context, rev string, ids []engine.St
 	return found, nil
 }
 
-func (s *session) findAffected(ctx context.Context, rev string, ids []engine.StepID) ([]affected.Step, error) {
-	r, err := source.OpenRevision(ctx, s.root, rev)
+func findAffected(ctx context.Context, s *project.Session, rev string, ids []engine.StepID) ([]affected.Step, error) {
+	r, err := source.OpenRevision(ctx, s.Root, rev)
 	switch {
 	case errors.Is(err, source.ErrNoRevision):
 		return nil, exit.UsageError("--affected: %w in this repository.\nIf it is one of another clone, fetch it first; a shallow clone has the newest commits only", err)
@@ -62,26 +63,26 @@ func (s *session) findAffected(ctx context.Context, rev string, ids []engine.Ste
 	case err != nil:
 		return nil, err
 	}
-	q := affected.Query{Graph: s.plan.Graph, Space: s.space, Top: r.Top}
+	q := affected.Query{Graph: s.Plan.Graph, Space: s.Workspace, Top: r.Top}
 	if q.Changes, err = r.Changes(ctx); err != nil {
 		return nil, fmt.Errorf("compare with %s: %w", rev, err)
 	}
 	if q.Tracked, err = r.Tracked(ctx); err != nil {
 		return nil, fmt.Errorf("compare with %s: %w", rev, err)
 	}
-	if q.Old, q.Why, err = s.planAt(ctx, r, rev, q.Changes); err != nil {
+	if q.Old, q.Why, err = planAt(ctx, s, r, rev, q.Changes); err != nil {
 		return nil, err
 	}
-	if name := changedVariables(s.app.varFiles, r.Top, q.Changes); name != "" {
+	if name := changedVariables(s.Options.VarFiles, r.Top, q.Changes); name != "" {
 		q.Old, q.Why = nil, name+" changed"
 	}
 	// A dry run puts outputs of hits where listings look for them.
-	o := s.options()
+	o := s.RunOptions()
 	o.DryRun, o.KeepGoing = true, true
-	if _, err := engine.Run(ctx, s.plan.Graph, ids, o); err != nil {
+	if _, err := engine.Run(ctx, s.Plan.Graph, ids, o); err != nil {
 		return nil, err
 	}
-	defer s.space.Unpretend()
+	defer s.Workspace.Unpretend()
 	return affected.Find(ctx, q, ids)
 }
 
@@ -89,8 +90,8 @@ func (s *session) findAffected(ctx context.Context, rev string, ids []engine.Ste
 // the variables, the host and the identity of the sources that hold now: that a
 // commit has another hash is no change of what it holds. Without a graph it
 // says why there is none.
-func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, changes []source.Change) (g *engine.Graph, why string, err error) {
-	root, err := filepath.EvalSymlinks(s.root)
+func planAt(ctx context.Context, s *project.Session, r *source.Revision, rev string, changes []source.Change) (g *engine.Graph, why string, err error) {
+	root, err := filepath.EvalSymlinks(s.Root)
 	if err != nil {
 		return nil, "", fmt.Errorf("find project: %w", err)
 	}
@@ -98,46 +99,38 @@ func (s *session) planAt(ctx context.Context, r *source.Revision, rev string, ch
 	if err != nil {
 		return nil, "", fmt.Errorf("find project: %w", err)
 	}
-	none := "there was no " + s.file + " in " + rev
+	none := "there was no " + s.File + " in " + rev
 	files, err := r.Files(ctx, filepath.ToSlash(dir))
 	if err != nil {
 		return nil, none, ctx.Err()
 	}
 	defer func() { err = exit.First(err, files.Close()) }()
-	if _, err := fs.Stat(files, s.file); err != nil {
+	if _, err := fs.Stat(files, s.File); err != nil {
 		return nil, none, nil
 	}
-	vars, err := s.app.variables()
-	if err != nil {
-		return nil, "", err
-	}
 	wanted := map[string]string{}
-	old := &project{root: s.root, file: s.file, env: s.env}
-	old.gocf = &golang.Config{Toolchain: s.gocf.Toolchain, LookupEnv: s.env, Root: s.root, Offline: s.gocf.Offline, FixedPath: s.gocf.FixedPath}
-	s.app.configure(old)
-	o := s.app.planOptions(ctx, old, vars, func(name, version string, _ []string) error {
+	old := project.New(s.Options, s.Root, s.File, &golang.Config{Toolchain: s.Go.Toolchain, LookupEnv: s.Options.LookupEnv, Root: s.Root, Offline: s.Go.Offline, FixedPath: s.Go.FixedPath})
+	past := newPastFiles(files, root, filepath.ToSlash(dir), changes)
+	plan, diags, err := old.Preview(ctx, past, func(name, version string, _ []string) error {
 		wanted[name] = version
 		return nil
 	})
-	past := newPastFiles(files, root, filepath.ToSlash(dir), changes)
-	o.Project.Files = past
-	plan, diags, err := loadPlan(ctx, past, s.file, o)
 	if err != nil {
 		return nil, "", err
 	}
 	if i := slices.IndexFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError }); i >= 0 {
-		return nil, fmt.Sprintf("the %s of %s cannot be planned: %s", s.file, rev, diags[i].Summary), nil
+		return nil, fmt.Sprintf("the %s of %s cannot be planned: %s", s.File, rev, diags[i].Summary), nil
 	}
 	if name := past.unknown(plan.Graph); name != "" {
 		return nil, name + " is not known to git, and is read to plan", nil
 	}
-	for name, version := range s.wanted {
+	for name, version := range s.Wanted {
 		if before, ok := wanted[name]; ok && before != version {
 			return nil, fmt.Sprintf("toolchain %q changed (%s → %s)", name, orNone(before), orNone(version)), nil
 		}
 	}
-	if plan.Dist != s.plan.Dist {
-		return nil, fmt.Sprintf("dist changed (%s → %s)", plan.Dist, s.plan.Dist), nil
+	if plan.Dist != s.Plan.Dist {
+		return nil, fmt.Sprintf("dist changed (%s → %s)", plan.Dist, s.Plan.Dist), nil
 	}
 	return plan.Graph, "", nil
 }

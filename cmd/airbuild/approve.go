@@ -47,7 +47,7 @@ func (a *app) approveCommand() *cobra.Command {
 	fl.StringVar(&f.expires, "expires", "", "count no longer after `TIME`: a duration (72h), a date (2030-01-31, its end in UTC) or a time (RFC 3339)")
 	fl.StringVar(&f.as, "as", "", "your `NAME`, for records (default: the user and the host)")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would be approved and who has done so, and sign nothing")
-	a.boxes.declare(fl)
+	declareSandbox(&a.Sandbox, fl)
 	return c
 }
 
@@ -66,7 +66,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	if err != nil {
 		return err
 	}
-	step, err := p.oneStepOf(approval.Type, name)
+	step, err := oneStepOf(p, approval.Type, name)
 	if err != nil {
 		return err
 	}
@@ -74,18 +74,18 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	if err != nil {
 		return err
 	}
-	s, err := a.open(p)
+	s, err := p.Open(nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
-	id, _ := p.plan.Graph.Lookup(step.Name)
-	if needs := p.plan.Graph.Needs(id); len(needs) > 0 {
-		if err := s.run(ctx, needs, "", &runFlags{}, sink); err != nil {
+	defer func() { err = exit.First(err, s.Close()) }()
+	id, _ := p.Plan.Graph.Lookup(step.Name)
+	if needs := p.Plan.Graph.Needs(id); len(needs) > 0 {
+		if err := a.runOpen(ctx, s, needs, "", &runFlags{}, sink); err != nil {
 			return err
 		}
 	}
-	subjects, err := gate.Subjects(ctx, tasks.ProjectFiles(p.root))
+	subjects, err := gate.Subjects(ctx, tasks.ProjectFiles(p.Root))
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 		fmt.Fprintf(a.out, "%s  %s\n", sub.Digest["sha256"], human.OneLine(sub.Name))
 	}
 	if f.dryRun {
-		return a.showVoices(p.root, &gate, approvers, subjects, now)
+		return a.showVoices(p.Root, &gate, approvers, subjects, now)
 	}
 	key, err := a.approvingKey(ctx, f.sign)
 	if err != nil {
@@ -113,7 +113,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	if err != nil {
 		return err
 	}
-	return a.keepApproval(p.root, &gate, key.Public(), envelope)
+	return a.keepApproval(p.Root, &gate, key.Public(), envelope)
 }
 
 // keepApproval writes an approval in whole or not at all.

@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -38,14 +39,14 @@ func (a *app) auditCommand() *cobra.Command {
 		RunE:              func(c *cobra.Command, args []string) error { return a.audit(c.Context(), args, write) },
 	}
 	c.Flags().BoolVar(&write, "write", false, "change inputs and outputs in the Airbuildfile as they should be")
-	a.boxes.declare(c.Flags())
+	declareSandbox(&a.Sandbox, c.Flags())
 	return c
 }
 
 // An audit is one at work.
 type audit struct {
 	*verification // the copy of the project, and what is left out
-	there         *session
+	there         *project.Session
 	executor      *auditExecutor
 	report        auditReport
 }
@@ -57,9 +58,9 @@ func (a *app) audit(ctx context.Context, args []string, write bool) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
+	defer func() { err = exit.First(err, s.Close()) }()
 	// With files to compare with, only what is taken as recorded is made first.
-	v := &verification{session: s, f: &verifyFlags{}, ids: s.plan.Graph.Closure(ids), left: map[engine.StepID]string{},
+	v := &verification{Session: s, app: a, f: &verifyFlags{}, ids: s.Plan.Graph.Closure(ids), left: map[engine.StepID]string{},
 		keys: map[engine.StepID]action.Digest{}, carried: map[string]carriedFile{}}
 	defer func() { err = exit.First(err, v.end()) }()
 	u := &audit{verification: v}
@@ -96,28 +97,28 @@ func (u *audit) watch(ctx context.Context, sink ui.Sink) (err error) {
 		return err
 	}
 	v.again = nil
-	there, err := u.appThere(ctx)
+	there, err := u.optionsThere(ctx)
 	if err != nil {
 		return err
 	}
-	p, err := there.load(ctx, nil)
+	p, err := project.Load(ctx, there)
 	if err != nil {
 		return err
 	}
-	if u.there, err = there.open(p); err != nil {
+	if u.there, err = p.Open(nil); err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, u.there.close()) }()
-	inner, err := u.there.executor()
+	defer func() { err = exit.First(err, u.there.Close()) }()
+	inner, err := u.there.Executor()
 	if err != nil {
 		return err
 	}
 	u.executor = &auditExecutor{inner: inner, session: u.there, seen: map[string]*observed{}}
-	o := u.there.options()
+	o := u.there.RunOptions()
 	o.Executor, o.KeepGoing = u.executor, true
 	var ids []engine.StepID
 	for _, name := range v.targets() {
-		if id, ok := p.plan.Graph.Lookup(name); ok {
+		if id, ok := p.Plan.Graph.Lookup(name); ok {
 			ids = append(ids, id)
 		}
 	}
@@ -132,7 +133,7 @@ func (u *audit) watch(ctx context.Context, sink ui.Sink) (err error) {
 		sink.OnEvent(e)
 	}
 	fmt.Fprintf(v.app.err, "watching %s in a copy of the project\n", human.Count(len(ids), "step"))
-	sum, err := engine.Run(ctx, p.plan.Graph, ids, o)
+	sum, err := engine.Run(ctx, p.Plan.Graph, ids, o)
 	if err != nil {
 		return err
 	}
@@ -145,37 +146,36 @@ func (u *audit) watch(ctx context.Context, sink ui.Sink) (err error) {
 	return u.readTraces()
 }
 
-// appThere is airbuild for the copy of the project.
-func (u *audit) appThere(ctx context.Context) (*app, error) {
-	a, p := u.app, u.place
-	b := &app{streams: a.streams, flags: a.flags, boxes: sandboxing{strict: a.boxes.strict, off: a.boxes.off, host: a.boxes.host}}
-	b.file, b.cache, b.compileCache = filepath.Join(p.project, u.file), p.cache, "off"
-	b.lookupEnv = func(name string) (string, bool) {
+// optionsThere are those of opening the copy of the project.
+func (u *audit) optionsThere(ctx context.Context) (project.Options, error) {
+	p, b := u.place, u.Options
+	b.File, b.Cache, b.CompileCache = filepath.Join(p.project, u.File), p.cache, "off"
+	b.LookupEnv = func(name string) (string, bool) {
 		if name == "GOCACHE" {
 			return p.gocache, true // nothing is compiled yet, so that compilers run
 		}
-		return a.lookupEnv(name)
+		return u.Options.LookupEnv(name)
 	}
-	if info, err := carry.SourceInfo(ctx, u.root); err == nil {
-		b.source = info
+	if info, err := carry.SourceInfo(ctx, u.Root); err == nil {
+		b.Source = info
 	}
 	u.report.Unaudited = ""
 	if err := trace.Supported(ctx); err != nil {
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return b, ctx.Err()
 		}
 		u.report.Unaudited = "processes cannot be watched here: " + err.Error()
 		return b, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find airbuild's own program: %w", err)
+		return b, fmt.Errorf("find airbuild's own program: %w", err)
 	}
 	dir := filepath.Join(p.top, "traces")
 	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
+		return b, err
 	}
-	b.tracer = &auditTracer{self: self, dir: dir, steps: map[string]*touchedBy{}}
+	b.Tracer = &auditTracer{self: self, dir: dir, steps: map[string]*touchedBy{}}
 	return b, nil
 }
 
@@ -184,7 +184,7 @@ func (u *audit) appThere(ctx context.Context) (*app, error) {
 // are of a store that is thrown away.
 type auditExecutor struct {
 	inner   engine.Executor
-	session *session
+	session *project.Session
 
 	mu   sync.Mutex
 	seen map[string]*observed // by step
@@ -302,7 +302,7 @@ func (t *auditTracer) Reach() (read, write []string) { return []string{t.self}, 
 
 // readTraces reads what the processes left.
 func (u *audit) readTraces() error {
-	t, ok := u.there.app.tracer.(*auditTracer)
+	t, ok := u.there.Options.Tracer.(*auditTracer)
 	if !ok {
 		return nil
 	}
@@ -314,7 +314,7 @@ func (u *audit) readTraces() error {
 		o := u.executor.of(name)
 		o.record, o.base, o.opened = r, s.base, s.opened
 		if o.step != nil && o.step.Mode != engine.Staged {
-			o.base = u.there.root
+			o.base = u.there.Root
 		}
 	}
 	return nil

@@ -72,7 +72,7 @@ type auditFinding struct {
 // examine turns what was seen into findings.
 func (u *audit) examine() {
 	u.report.Version, u.report.Steps, u.report.Limits = 1, []auditVerdict{}, auditLimits
-	g := u.plan.Graph
+	g := u.Plan.Graph
 	for _, id := range u.ids {
 		s := &g.Steps[id]
 		if s.Inner && u.left[id] == "" && u.executor.seen[s.Name] == nil {
@@ -192,7 +192,7 @@ func (u *audit) files(v *auditVerdict, o *observed) {
 // projectFile looks a path up in the copy of the project: whether it is a
 // directory, and whether it is a file that was there before the step.
 func (u *audit) projectFile(p string) (dir, file bool) {
-	info, err := os.Lstat(filepath.Join(u.there.root, filepath.FromSlash(p)))
+	info, err := os.Lstat(filepath.Join(u.there.Root, filepath.FromSlash(p)))
 	if err != nil {
 		return false, false
 	}
@@ -241,8 +241,8 @@ func (u *audit) undeclared(v *auditVerdict, p string, a trace.Access) {
 
 // maker is the stage that makes a file of the project, or "".
 func (u *audit) maker(p string) string {
-	for i := range u.plan.Graph.Steps {
-		if s := &u.plan.Graph.Steps[i]; makes(s, p) {
+	for i := range u.Plan.Graph.Steps {
+		if s := &u.Plan.Graph.Steps[i]; makes(s, p) {
 			return s.Stage
 		}
 	}

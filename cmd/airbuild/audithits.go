@@ -10,6 +10,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -25,7 +26,7 @@ const notSampled = "its recorded result is used: it is not among the hits that a
 func (a *app) auditRate(flag string) (float64, error) {
 	text, name := flag, "--audit-hits"
 	if text == "" {
-		text, _ = a.lookupEnv(auditHitsVariable)
+		text, _ = a.LookupEnv(auditHitsVariable)
 		name = auditHitsVariable
 	}
 	if text == "" {
@@ -88,23 +89,23 @@ func (h *hitAudit) sample(suits func(engine.StepID) bool) map[engine.StepID]bool
 // auditHits makes sampled hits again elsewhere, as verify does: a copy of the
 // source, an empty store that holds only what the sampled steps take from others,
 // and empty caches of the go command. A difference ends with exit code 3.
-func (s *session) auditHits(ctx context.Context, h *hitAudit) (err error) {
-	v := &verification{session: s, f: &verifyFlags{}, left: map[engine.StepID]string{}, keys: h.keys}
-	v.ids = s.plan.Graph.Closure(h.hits)
+func (a *app) auditHits(ctx context.Context, s *project.Session, h *hitAudit) (err error) {
+	v := &verification{Session: s, app: a, f: &verifyFlags{}, left: map[engine.StepID]string{}, keys: h.keys}
+	v.ids = s.Plan.Graph.Closure(h.hits)
 	v.leaveOut()
 	v.only = h.sample(func(id engine.StepID) bool {
 		_, left := v.left[id]
-		return !left && !s.plan.Graph.Steps[id].Inner
+		return !left && !s.Plan.Graph.Steps[id].Inner
 	})
 	if len(v.only) == 0 {
-		fmt.Fprintln(s.app.err, "audit of hits: none of the hits can be made again")
+		fmt.Fprintln(a.err, "audit of hits: none of the hits can be made again")
 		return nil
 	}
 	var ids []engine.StepID
 	for id := range v.only {
 		ids = append(ids, id)
 	}
-	v.ids, v.left = s.plan.Graph.Closure(ids), map[engine.StepID]string{}
+	v.ids, v.left = s.Plan.Graph.Closure(ids), map[engine.StepID]string{}
 	v.leaveOut()
 	defer func() { err = exit.First(err, v.end()) }()
 	if err := v.rebuild(ctx); err != nil {
@@ -119,7 +120,7 @@ func (s *session) auditHits(ctx context.Context, h *hitAudit) (err error) {
 // auditOutcome reports hits that came out differently.
 func (v *verification) auditOutcome() error {
 	var b strings.Builder
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(v.app.color), Out: v.app.err, LookupEnv: v.app.lookupEnv}).Palette
+	pal := ui.Detect(ui.Config{Color: ui.ColorMode(v.app.color), Out: v.app.err, LookupEnv: v.app.LookupEnv}).Palette
 	checked, bad := 0, 0
 	for _, s := range v.report.Steps {
 		switch s.Status {

@@ -22,7 +22,7 @@ func (e *auditExecutor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 	for _, l := range links {
 		taken[l.Path] = true
 	}
-	root := e.session.root
+	root := e.session.Root
 	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == root {
 			return err
@@ -53,7 +53,7 @@ func (e *auditExecutor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 		if err != nil {
 			return err
 		}
-		digest, err := e.session.space.Digest(path)
+		digest, err := e.session.Workspace.Digest(path)
 		if err != nil {
 			return err
 		}

@@ -19,7 +19,7 @@ func (u *audit) tell() error {
 		}
 		return u.outcomeOf()
 	}
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(u.app.color), Out: u.app.out, LookupEnv: u.app.lookupEnv}).Palette
+	pal := ui.Detect(ui.Config{Color: ui.ColorMode(u.app.color), Out: u.app.out, LookupEnv: u.app.LookupEnv}).Palette
 	var b strings.Builder
 	for _, v := range u.report.Steps {
 		tellAudited(&b, pal, v)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 )
@@ -46,15 +46,14 @@ func (u *audit) write(ctx context.Context) error {
 		return nil
 	}
 	// The file is read anew, as validate would.
-	again := &app{streams: streams{in: strings.NewReader(""), out: io.Discard, err: u.app.err}, flags: u.app.flags, lookupEnv: u.app.lookupEnv}
-	if _, err := again.load(ctx, nil); err != nil {
+	if _, err := project.Load(ctx, u.app.opening(nil)); err != nil {
 		if rerr := restore(); rerr != nil {
 			return errors.Join(err, rerr)
 		}
 		return fmt.Errorf("the changes did not validate, and were taken back: %w", err)
 	}
 	for _, name := range sortedKeys(before) {
-		rel, err := filepath.Rel(u.root, name)
+		rel, err := filepath.Rel(u.Root, name)
 		if err != nil {
 			rel = name
 		}
@@ -73,7 +72,7 @@ func (u *audit) mend(s *engine.Step, f *auditFinding, before map[string][]byte) 
 	if !ok {
 		return nil
 	}
-	name = filepath.Join(u.root, filepath.FromSlash(name))
+	name = filepath.Join(u.Root, filepath.FromSlash(name))
 	src, err := os.ReadFile(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // a ready-made pipeline

@@ -18,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -80,7 +81,7 @@ func findKey(ring *sign.Keyring, name string) (sign.PublicKey, error) {
 	if err == nil {
 		return e.Key, e.Err
 	}
-	if !errors.Is(err, sign.ErrNoKey) || !exists(name) {
+	if !errors.Is(err, sign.ErrNoKey) || !project.Exists(name) {
 		return sign.PublicKey{}, err
 	}
 	return sign.ReadPublicKey(name)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -77,7 +78,8 @@ func (a *app) bundleCreateCommand() *cobra.Command {
 
 // A creation is a bundle create at work.
 type creation struct {
-	*session
+	*project.Session
+	app     *app
 	f       *createFlags
 	block   *pipelines.Bundle // nil: targets were named
 	targets []string          // as run takes them
@@ -127,7 +129,7 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 			return exit.UsageError("--without %q: want one of %s", kind, strings.Join(carry.Kinds(), ", "))
 		}
 	}
-	c := &creation{f: f, made: map[engine.StepID]carry.Made{}}
+	c := &creation{app: a, f: f, made: map[engine.StepID]carry.Made{}}
 	sink, js := a.sink()
 	defer func() {
 		// After the run's own events, which the sink may still hold.
@@ -146,26 +148,26 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 	if err := a.prepareCreation(ctx, c); err != nil {
 		return err
 	}
-	if err := c.contents(p.root); err != nil {
+	if err := c.contents(p.Root); err != nil {
 		return err
 	}
 	if c.given, err = a.givenVariables(p, c.ids); err != nil {
 		return err
 	}
-	if err := a.lacking(p, c.ids, nil); err != nil {
+	if err := p.RefuseLacking(c.ids, a.opening(nil).Show); err != nil {
 		return err
 	}
-	if c.session, err = a.open(p); err != nil {
+	if c.Session, err = p.Open(nil); err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, c.close()) }()
+	defer func() { err = exit.First(err, c.Close()) }()
 	c.ownResults()
-	if a.offline {
-		if err := c.refuseOffline(ctx, c.ids); err != nil {
+	if c.Options.Offline {
+		if err := c.RefuseOffline(ctx, c.ids); err != nil {
 			return err
 		}
 	}
-	if err := a.refuseOpenHost(ctx); err != nil {
+	if err := c.RefuseOpenHost(ctx); err != nil {
 		return err
 	}
 	if err := c.lack(ctx); err != nil {
@@ -184,30 +186,30 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 // with: whoever signs the new bundle would vouch for them to others. Steps that
 // have no other result run again.
 func (c *creation) ownResults() {
-	if c.store.Scope.IsZero() {
+	if c.Store.Scope.IsZero() {
 		return
 	}
-	c.store.Scope = store.Scope{}
-	fmt.Fprintf(c.app.err, "note: results that came with bundle %s are not carried on, and those steps run again here. To vouch for them, trust its signer with airbuild key trust NAME --for bundle, and import it again\n", c.from.Bundle[:12])
+	c.Store.Scope = store.Scope{}
+	fmt.Fprintf(c.app.err, "note: results that came with bundle %s are not carried on, and those steps run again here. To vouch for them, trust its signer with airbuild key trust NAME --for bundle, and import it again\n", c.Carried.Bundle[:12])
 }
 
 // choose finds what the bundle is for: a bundle block, or targets.
-func (c *creation) choose(p *project, args []string) (err error) {
+func (c *creation) choose(p *project.Project, args []string) (err error) {
 	switch {
-	case len(args) == 1 && p.plan.Bundle(args[0]) != nil:
-		c.block = p.plan.Bundle(args[0])
-	case len(args) == 0 && len(p.plan.Bundles) == 1:
-		c.block = p.plan.Bundles[0]
+	case len(args) == 1 && p.Plan.Bundle(args[0]) != nil:
+		c.block = p.Plan.Bundle(args[0])
+	case len(args) == 0 && len(p.Plan.Bundles) == 1:
+		c.block = p.Plan.Bundles[0]
 	}
 	name := ""
 	if c.block != nil {
 		c.ids, name = c.block.Steps, c.block.Name
 		for _, id := range c.ids {
-			c.targets = append(c.targets, p.plan.Graph.Steps[id].Name)
+			c.targets = append(c.targets, p.Plan.Graph.Steps[id].Name)
 		}
 	} else {
 		var names []string
-		if c.ids, names, err = p.plan.Select(args); err != nil {
+		if c.ids, names, err = p.Plan.Select(args); err != nil {
 			return exit.UsageError("%w", err)
 		}
 		c.targets, name = names, strings.Join(names, "-")
@@ -217,7 +219,7 @@ func (c *creation) choose(p *project, args []string) (err error) {
 	}
 	c.line = c.f.name
 	if c.line == "" {
-		c.line = lineName(filepath.Base(p.root) + "-" + name)
+		c.line = lineName(filepath.Base(p.Root) + "-" + name)
 	}
 	return nil
 }
@@ -310,10 +312,10 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 
 // make runs the targets, and what must run again to be carried.
 func (c *creation) make(ctx context.Context, sink ui.Sink) error {
-	o := c.options()
+	o := c.RunOptions()
 	o.CarryAnswers = true
 	var err error
-	if o.Executor, err = c.executor(); err != nil {
+	if o.Executor, err = c.Executor(); err != nil {
 		return err
 	}
 	show := sink.OnEvent
@@ -328,12 +330,12 @@ func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 		}
 		show(e)
 	}
-	compiled, err := c.app.wantsCompileCache()
+	compiled, err := c.app.WantsCompileCache()
 	if err != nil {
 		return err
 	}
 	for {
-		sum, err := engine.Run(ctx, c.plan.Graph, c.ids, o)
+		sum, err := engine.Run(ctx, c.Plan.Graph, c.ids, o)
 		if err != nil {
 			return err
 		}
@@ -344,7 +346,7 @@ func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 		if len(o.ForceSteps) > 0 || slices.Contains(c.f.without, carry.GoCache) || !compiled {
 			return nil
 		}
-		again, err := carry.Unrecorded(ctx, c.store, c.steps(), golang.Compiles)
+		again, err := carry.Unrecorded(ctx, c.Store, c.steps(), golang.Compiles)
 		if err != nil || len(again) == 0 {
 			return err
 		}
@@ -402,7 +404,7 @@ func (c *creation) contents(root string) error {
 		if err != nil {
 			return err
 		}
-		if !exists(abs) {
+		if !project.Exists(abs) {
 			return exit.UsageError("--airbuild %s: there is no %s", host, file)
 		}
 		c.program[host] = abs
@@ -445,18 +447,18 @@ func (c *creation) gathering(scratch string) (carry.Gathering, error) {
 		return carry.Gathering{}, fmt.Errorf("find airbuild's own program: %w", err)
 	}
 	g := carry.Gathering{
-		Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Store: c.store, Scratch: scratch,
+		Root: c.Root, Dist: c.Plan.Dist, Cache: c.Store.Dir(), Store: c.Store, Scratch: scratch,
 		Made: c.steps(), Answers: c.answers, Outputs: c.outputs, Hosts: c.hosts, Programs: c.program, Self: self,
 		Exclude: c.exclude(), History: c.f.history, Extra: c.extra, Without: c.f.without, Heads: c.heads,
 	}
-	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {
-		g.Go = c.gocf
+	if carry.UsesGo(c.Plan.Graph, c.Plan.Graph.Closure(c.ids)) {
+		g.Go = c.Go
 	}
 	if b := c.block; b != nil {
 		g.History = g.History || b.History
 	}
 	if g.Heads == nil {
-		g.Heads, err = carry.LastHeads(c.store.Dir(), c.line)
+		g.Heads, err = carry.LastHeads(c.Store.Dir(), c.line)
 	}
 	return g, err
 }
@@ -464,12 +466,12 @@ func (c *creation) gathering(scratch string) (carry.Gathering, error) {
 // write makes the bundle, rehearses it, signs it, and brings it to where it was
 // asked for. Of two that make bundles of one line the second waits.
 func (c *creation) write(ctx context.Context) (err error) {
-	unlock, err := carry.LockLine(ctx, c.store.Dir(), c.line)
+	unlock, err := carry.LockLine(ctx, c.Store.Dir(), c.line)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	place := carry.MadeDir(c.store.Dir(), c.line)
+	place := carry.MadeDir(c.Store.Dir(), c.line)
 	scratch := filepath.Join(place, "scratch")
 	// Of a process that was killed.
 	if err := carry.Clear(scratch); err != nil {
@@ -524,12 +526,12 @@ func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gat
 	spec := c.spec(g)
 	if c.base != nil && c.base.ReadsPatches() {
 		var err error
-		if spec.Old, err = carry.Old(ctx, c.store, c.base); err != nil {
+		if spec.Old, err = carry.Old(ctx, c.Store, c.base); err != nil {
 			return err
 		}
 	}
 	_, err := bundle.Create(ctx, dir, spec, bundle.CreateOptions{
-		PackSize: packSize(c.volumes), Jobs: c.app.jobs, Progress: m.tell, Replace: c.f.replace || ours,
+		PackSize: packSize(c.volumes), Jobs: c.app.Jobs, Progress: m.tell, Replace: c.f.replace || ours,
 	})
 	m.end()
 	if err != nil {
@@ -550,7 +552,7 @@ func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gat
 	if err != nil {
 		return c.app.bundleError(err)
 	}
-	return carry.KeepHeads(c.store.Dir(), c.line, g.Heads)
+	return carry.KeepHeads(c.Store.Dir(), c.line, g.Heads)
 }
 
 // packSize is such that several packs fit into a volume.
@@ -564,9 +566,9 @@ func packSize(volume int64) int64 {
 // spec is what bundle.Create takes.
 func (c *creation) spec(g *carry.Gathered) bundle.Spec {
 	meta := map[string]string{"targets": strings.Join(c.targets, " "), "airbuild": readVersion().Version}
-	maps.Copy(meta, c.given.metadata(c.app.environment))
-	if c.file != fileName {
-		meta["file"] = c.file
+	maps.Copy(meta, c.given.metadata(c.app.Environment))
+	if c.File != project.FileName {
+		meta["file"] = c.File
 	}
 	created := g.Info.Time.UTC()
 	if g.Info.Describe != "" {
@@ -607,7 +609,7 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	case slices.Contains(c.f.without, carry.Actions):
 		return none("without actions"), nil
 	}
-	hits, never := carry.Hits(c.plan.Graph, c.targets, c.ids)
+	hits, never := carry.Hits(c.Plan.Graph, c.targets, c.ids)
 	if len(hits) == 0 {
 		return none("no step is ever stored"), nil
 	}
@@ -617,16 +619,16 @@ func (c *creation) rehearse(ctx context.Context, dir string, g *carry.Gathered) 
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
 	r := carry.Rehearsal{
-		Bundle: b, Targets: hits, Dist: c.plan.Dist, File: c.file, Environment: c.app.environment,
+		Bundle: b, Targets: hits, Dist: c.Plan.Dist, File: c.File, Environment: c.app.Environment,
 		Vars: c.given.files, Env: c.given.env, Keys: c.named, Tell: c.app.err,
-		Place: filepath.Join(carry.MadeDir(c.store.Dir(), c.line), "rehearsal"),
+		Place: filepath.Join(carry.MadeDir(c.Store.Dir(), c.line), "rehearsal"),
 		Here:  c.keyParts,
 	}
 	if r.Self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("find airbuild's own program: %w", err)
 	}
-	if carry.UsesGo(c.plan.Graph, c.plan.Graph.Closure(c.ids)) {
-		tc, err := c.gocf.Toolchain()
+	if carry.UsesGo(c.Plan.Graph, c.Plan.Graph.Closure(c.ids)) {
+		tc, err := c.Go.Toolchain()
 		if err != nil {
 			return nil, err
 		}
@@ -675,7 +677,7 @@ func (c *creation) keyParts(ctx context.Context, step string) []action.Line {
 		if m.Step.Name != step {
 			continue
 		}
-		if lines, err := engine.KeyParts(ctx, c.store, m.Key); err == nil {
+		if lines, err := engine.KeyParts(ctx, c.Store, m.Key); err == nil {
 			return lines
 		}
 	}
@@ -765,7 +767,7 @@ func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string
 		}
 	}
 	details := map[string]string{"to": to, "rehearsal": b.Root().Metadata["rehearsal"]}
-	return files, c.app.logCustody(ctx, c.store.Dir(), bundle.EventWritten, b.Digest(), b.Root().Name, details, first(c.keys))
+	return files, c.app.logCustody(ctx, c.Store.Dir(), bundle.EventWritten, b.Digest(), b.Root().Name, details, first(c.keys))
 }
 
 // makeRoom removes the volumes of another bundle of the line, if that is wanted:

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -30,7 +31,7 @@ const custodyKeyEnv = "AIRBUILD_CUSTODY_KEY"
 func (a *app) custodyKey(ctx context.Context, flag string) (*sign.SecretKey, error) {
 	name, from := flag, "--sign"
 	if name == "" {
-		name, _ = a.lookupEnv(custodyKeyEnv)
+		name, _ = a.LookupEnv(custodyKeyEnv)
 		from = custodyKeyEnv
 	}
 	if name == "" {
@@ -58,31 +59,31 @@ func (a *app) logCustody(ctx context.Context, cache, kind, digest, name string, 
 // logRebuilt records that steps of source that came with a bundle were made
 // here. A run of hits made nothing, and is not recorded. That it cannot be
 // recorded does not fail the run, which is done.
-func (s *session) logRebuilt(ctx context.Context, sum *engine.Summary, ids []engine.StepID) {
-	if s.from == nil || sum.Ran == 0 || !sum.OK() {
+func (a *app) logRebuilt(ctx context.Context, s *project.Session, sum *engine.Summary, ids []engine.StepID) {
+	if s.Carried == nil || sum.Ran == 0 || !sum.OK() {
 		return
 	}
-	err := s.appendRebuilt(ctx, sum, ids)
-	if err != nil && !s.app.json() {
-		fmt.Fprintf(s.app.err, "note: the custody log has no entry of this run: %v\n", err)
+	err := a.appendRebuilt(ctx, s, sum, ids)
+	if err != nil && !a.json() {
+		fmt.Fprintf(a.err, "note: the custody log has no entry of this run: %v\n", err)
 	}
 }
 
-func (s *session) appendRebuilt(ctx context.Context, sum *engine.Summary, ids []engine.StepID) error {
-	all, err := bundle.ListCarried(s.store.Dir())
+func (a *app) appendRebuilt(ctx context.Context, s *project.Session, sum *engine.Summary, ids []engine.StepID) error {
+	all, err := bundle.ListCarried(s.Store.Dir())
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(c bundle.Carried) bool { return c.Digest == s.from.Bundle })
+	i := slices.IndexFunc(all, func(c bundle.Carried) bool { return c.Digest == s.Carried.Bundle })
 	if i < 0 {
 		return nil // imported into another cache
 	}
-	key, err := s.app.custodyKey(ctx, "")
+	key, err := a.custodyKey(ctx, "")
 	if err != nil {
 		return err
 	}
-	return s.app.logCustody(ctx, s.store.Dir(), bundle.EventRebuilt, s.from.Bundle, all[i].Root.Name, map[string]string{
-		"targets": stepNames(s.plan.Graph, ids), "steps": strconv.Itoa(sum.Steps),
+	return a.logCustody(ctx, s.Store.Dir(), bundle.EventRebuilt, s.Carried.Bundle, all[i].Root.Name, map[string]string{
+		"targets": stepNames(s.Plan.Graph, ids), "steps": strconv.Itoa(sum.Steps),
 		"hits": strconv.Itoa(sum.Hits), "ran": strconv.Itoa(sum.Ran),
 	}, key)
 }
@@ -156,7 +157,7 @@ func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ 
 	}
 	file := ""
 	if len(args) == 0 {
-		cache, err := a.cacheDir()
+		cache, err := a.CacheDir()
 		if err != nil {
 			return nil, err
 		}

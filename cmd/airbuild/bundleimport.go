@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/host"
@@ -74,7 +74,7 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	if err != nil {
 		return err
 	}
-	cache, err := a.cacheDir()
+	cache, err := a.CacheDir()
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 		return err
 	}
 	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Scope: scope, Options: bundle.ImportOptions{
-		AllowOlder: f.older, Jobs: a.jobs, Progress: m.tell, Key: key, Actor: actor(),
+		AllowOlder: f.older, Jobs: a.Jobs, Progress: m.tell, Key: key, Actor: actor(),
 	}})
 	m.end()
 	if err != nil {
@@ -164,27 +164,27 @@ func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importF
 	}
 	name := b.Root().Metadata["file"]
 	if name == "" {
-		name = fileName
+		name = project.FileName
 	}
 	// What is wrong with the file, or which variables it lacks, its own run
 	// tells; here it is quiet.
-	quiet := &app{streams: streams{a.in, io.Discard, io.Discard}, flags: a.flags, lookupEnv: a.lookupEnv}
-	quiet.file = filepath.Join(f.sourceTo, filepath.Base(name))
-	p, err := quiet.load(ctx, nil)
+	quiet := a.quietly()
+	quiet.File = filepath.Join(f.sourceTo, filepath.Base(name))
+	p, err := project.Load(ctx, quiet)
 	if err != nil {
 		if f.strictHost {
-			return fmt.Errorf("check this host: %s does not plan here; try airbuild validate there: %w", quiet.file, err)
+			return fmt.Errorf("check this host: %s does not plan here; try airbuild validate there: %w", quiet.File, err)
 		}
 		return ctx.Err()
 	}
-	if p.plan.Host == nil || p.plan.Host.Empty() {
+	if p.Plan.Host == nil || p.Plan.Host.Empty() {
 		return nil
 	}
-	fp, err := host.Take(ctx, a.wantedOptions(p.root, p.plan.Host))
+	fp, err := host.Take(ctx, a.wantedOptions(p.Root, p.Plan.Host))
 	if err != nil {
 		return fmt.Errorf("check this host: %w", err)
 	}
-	for _, r := range host.Check(p.plan.Host, fp) {
+	for _, r := range host.Check(p.Plan.Host, fp) {
 		if r.Status != host.Mismatch {
 			continue
 		}
@@ -298,7 +298,7 @@ func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *i
 	if len(args) > 1 {
 		return nil, none, none, exit.UsageError("import takes paths, or one URL.")
 	}
-	if a.offline {
+	if a.Offline {
 		return nil, none, none, exit.With(exit.Offline, errors.New("import: a URL needs the network, and --offline forbids it"))
 	}
 	o, err := a.fetchOptions(f, m)

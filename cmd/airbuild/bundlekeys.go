@@ -21,8 +21,8 @@ func (c *creation) namedKeys() (map[string]sign.PublicKey, error) {
 	if err != nil {
 		return keys, nil // the steps say so, if they need one
 	}
-	for _, id := range c.plan.Graph.Closure(c.ids) {
-		for _, name := range tasks.KeyNames(&c.plan.Graph.Steps[id]) {
+	for _, id := range c.Plan.Graph.Closure(c.ids) {
+		for _, name := range tasks.KeyNames(&c.Plan.Graph.Steps[id]) {
 			e, err := ring.Find(name)
 			if errors.Is(err, sign.ErrNoKey) {
 				continue // the step has failed, or is left out

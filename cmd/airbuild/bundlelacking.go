@@ -3,74 +3,22 @@ package main
 import (
 	"context"
 	"fmt"
-	"io/fs"
-	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
 )
 
-// A readLog is the project's files as planning reads them, and remembers which
-// those were: Airbuildfiles, what they include, and what file() and its like
-// name.
-type readLog struct {
-	projectFS
-	mu    sync.Mutex
-	names map[string]bool
-}
-
-// projectFS is what tasks.ProjectFiles gives.
-type projectFS interface {
-	fs.StatFS
-	fs.ReadLinkFS
-	fs.ReadFileFS
-	fs.ReadDirFS
-}
-
-func newReadLog(files fs.FS) *readLog {
-	return &readLog{projectFS: files.(projectFS), names: map[string]bool{}}
-}
-
-func (l *readLog) note(name string) {
-	l.mu.Lock()
-	l.names[name] = true
-	l.mu.Unlock()
-}
-
-// Open implements fs.FS.
-func (l *readLog) Open(name string) (fs.File, error) {
-	f, err := l.projectFS.Open(name)
-	if err == nil {
-		l.note(name)
-	}
-	return f, err
-}
-
-// ReadFile implements fs.ReadFileFS.
-func (l *readLog) ReadFile(name string) ([]byte, error) {
-	b, err := l.projectFS.ReadFile(name)
-	if err == nil {
-		l.note(name)
-	}
-	return b, err
-}
-
-// uses are the files that were read, as seen from the project.
-func (l *readLog) uses(root string) []carry.Use {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// usesOf are the files that planning read, as seen from the project.
+func usesOf(p *project.Project) []carry.Use {
 	var uses []carry.Use
-	for _, name := range slices.Sorted(maps.Keys(l.names)) {
-		if fi, err := os.Stat(filepath.Join(root, filepath.FromSlash(name))); err == nil && fi.Mode().IsRegular() {
-			uses = append(uses, carry.Use{File: name})
-		}
+	for _, name := range p.Files.Files(p.Root) {
+		uses = append(uses, carry.Use{File: name})
 	}
 	return uses
 }
@@ -83,15 +31,15 @@ func (c *creation) lack(ctx context.Context) error {
 	if c.lackKnown || slices.Contains(c.f.without, carry.Source) {
 		return nil
 	}
-	readings, complete, err := engine.Readings(ctx, c.plan.Graph, c.ids, c.options())
+	readings, complete, err := engine.Readings(ctx, c.Plan.Graph, c.ids, c.RunOptions())
 	if err != nil {
 		return err
 	}
 	c.lackKnown = complete
-	spec := carry.SourceSpec{Root: c.root, Dist: c.plan.Dist, Cache: c.store.Dir(), Exclude: c.exclude()}
-	uses := append(c.read.uses(c.root), carry.Uses(c.plan.Graph, readings)...)
-	closure := c.plan.Graph.Closure(c.ids)
-	made := carry.MadeBy(c.plan.Graph, closure)
+	spec := carry.SourceSpec{Root: c.Root, Dist: c.Plan.Dist, Cache: c.Store.Dir(), Exclude: c.exclude()}
+	uses := append(usesOf(c.Project), carry.Uses(c.Plan.Graph, readings)...)
+	closure := c.Plan.Graph.Closure(c.ids)
+	made := carry.MadeBy(c.Plan.Graph, closure)
 	lacks, err := carry.Lacking(ctx, spec, append(uses, c.ownPrograms(closure)...), made)
 	if err != nil {
 		return err
@@ -115,9 +63,9 @@ func (c *creation) lack(ctx context.Context) error {
 func (c *creation) ownPrograms(ids []engine.StepID) []carry.Use {
 	var uses []carry.Use
 	for _, id := range ids {
-		step := &c.plan.Graph.Steps[id]
+		step := &c.Plan.Graph.Steps[id]
 		for _, p := range tasks.ProgramsOf(step) {
-			if rel, err := filepath.Rel(c.root, p.Path); err == nil && filepath.IsLocal(rel) {
+			if rel, err := filepath.Rel(c.Root, p.Path); err == nil && filepath.IsLocal(rel) {
 				uses = append(uses, carry.Use{File: p.Path, By: step.Name})
 			}
 		}
@@ -129,7 +77,7 @@ func (c *creation) ownPrograms(ids []engine.StepID) []carry.Use {
 // and so must the other side, by another way if they are not carried.
 func (c *creation) variableFiles() []carry.Use {
 	var uses []carry.Use
-	for _, name := range c.app.varFiles {
+	for _, name := range c.app.VarFiles {
 		if abs, err := filepath.Abs(name); err == nil {
 			uses = append(uses, carry.Use{File: abs, By: "--var-file"})
 		}

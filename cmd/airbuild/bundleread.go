@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
@@ -276,9 +277,9 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 // logVerified records that a bundle was verified here. That it cannot be
 // recorded makes the bundle no worse.
 func (a *app) logVerified(ctx context.Context, b *bundle.Bundle, deep bool, key *sign.SecretKey) {
-	cache, err := a.cacheDir()
+	cache, err := a.CacheDir()
 	if err == nil {
-		err = os.MkdirAll(carriedDir(cache), 0o777)
+		err = os.MkdirAll(project.CarriedDir(cache), 0o777)
 	}
 	if err == nil {
 		details := map[string]string{"media": b.Media().Name(), "deep": fmt.Sprint(deep)}
@@ -459,7 +460,7 @@ func (a *app) bundleListCommand() *cobra.Command {
 }
 
 func (a *app) bundleList() error {
-	dir, err := a.cacheDir()
+	dir, err := a.CacheDir()
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -33,14 +34,14 @@ type givenVariables struct {
 
 // givenVariables finds out who gave which variable its value. Nothing of it
 // goes into an argument list, which everybody on the host can read.
-func (a *app) givenVariables(p *project, ids []engine.StepID) (*givenVariables, error) {
+func (a *app) givenVariables(p *project.Project, ids []engine.StepID) (*givenVariables, error) {
 	g := &givenVariables{told: map[string]string{}}
-	vars, err := a.variables()
+	vars, err := a.Variables()
 	if err != nil {
 		return nil, err
 	}
 	inFiles := map[string]bool{}
-	for _, name := range a.varFiles {
+	for _, name := range a.VarFiles {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			return nil, exit.UsageError("--var-file: %w", err)
@@ -76,9 +77,9 @@ func (a *app) givenVariables(p *project, ids []engine.StepID) (*givenVariables, 
 	return g, nil
 }
 
-func sortedVariables(p *project) []*dsl.Variable {
+func sortedVariables(p *project.Project) []*dsl.Variable {
 	var all []*dsl.Variable
-	for _, v := range p.plan.Module.Variables {
+	for _, v := range p.Plan.Module.Variables {
 		all = append(all, v)
 	}
 	slices.SortFunc(all, func(a, b *dsl.Variable) int { return cmp.Compare(a.Name, b.Name) })
@@ -88,11 +89,11 @@ func sortedVariables(p *project) []*dsl.Variable {
 // variableEnv is the environment variable that gives v its value, unless flags
 // and files do; "" for none.
 func (a *app) variableEnv(v *dsl.Variable) (name, value string) {
-	if value, ok := a.lookupEnv(dsl.EnvPrefix + v.Name); ok {
+	if value, ok := a.LookupEnv(dsl.EnvPrefix + v.Name); ok {
 		return dsl.EnvPrefix + v.Name, value
 	}
 	if v.Env != "" {
-		if value, ok := a.lookupEnv(v.Env); ok && value != "" {
+		if value, ok := a.LookupEnv(v.Env); ok && value != "" {
 			return v.Env, value
 		}
 	}
@@ -130,15 +131,15 @@ func assigned(name string, text []byte) []string {
 
 // passedEnv adds what steps take of the environment (pass_env): the variables
 // of their processes that have the value that they have here.
-func (a *app) passedEnv(p *project, ids []engine.StepID, g *givenVariables) {
+func (a *app) passedEnv(p *project.Project, ids []engine.StepID, g *givenVariables) {
 	seen := map[string]bool{}
-	for _, id := range p.plan.Graph.Closure(ids) {
-		step := &p.plan.Graph.Steps[id]
+	for _, id := range p.Plan.Graph.Closure(ids) {
+		step := &p.Plan.Graph.Steps[id]
 		for _, v := range slices.Concat(step.Command.Env, step.Secrets) {
 			if seen[v.Name] || ofTheHost(v) {
 				continue
 			}
-			if value, ok := a.lookupEnv(v.Name); ok && value == v.Value {
+			if value, ok := a.LookupEnv(v.Name); ok && value == v.Value {
 				seen[v.Name] = true
 				g.pass = append(g.pass, v.Name)
 				g.env = append(g.env, v.Name+"="+v.Value)

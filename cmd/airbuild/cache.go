@@ -32,7 +32,7 @@ func (a *app) cachePathCommand() *cobra.Command {
 		Short: "Say where the cache is",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			dir, err := a.cacheDir()
+			dir, err := a.CacheDir()
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ func (a *app) cachePruneCommand() *cobra.Command {
 }
 
 func (a *app) withStore(f func(*store.Disk) error) (err error) {
-	dir, err := a.cacheDir()
+	dir, err := a.CacheDir()
 	if err != nil {
 		return err
 	}

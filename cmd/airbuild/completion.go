@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 )
 
 func (a *app) completionCommand() *cobra.Command {
@@ -38,14 +40,18 @@ func writeCompletion(root *cobra.Command, shell string, w io.Writer, shells []st
 	return exit.UsageError("there is no completion for %q: want %s.", shell, strings.Join(shells, ", "))
 }
 
+// loadToComplete plans the project for a shell that completes a word.
+func (a *app) loadToComplete(ctx context.Context) (*project.Project, error) {
+	if err := a.prepare(); err != nil { // cobra does not run it before completing
+		return nil, err
+	}
+	return project.Load(ctx, a.quietly())
+}
+
 // completeTargets offers the names of pipelines, stages and cells. A file that
 // cannot be planned offers nothing: a shell's prompt is no place for diagnostics.
 func (a *app) completeTargets(c *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
-	quiet := &app{streams: streams{in: a.in, out: io.Discard, err: io.Discard}, flags: a.flags, lookupEnv: a.lookupEnv}
-	if quiet.prepare() != nil { // cobra does not run it before completing
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	p, err := quiet.load(c.Context(), nil)
+	p, err := a.loadToComplete(c.Context())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -55,14 +61,14 @@ func (a *app) completeTargets(c *cobra.Command, args []string, prefix string) ([
 			names = append(names, fmt.Sprintf("%s\t%s", name, what))
 		}
 	}
-	for _, l := range p.plan.Pipelines {
+	for _, l := range p.Plan.Pipelines {
 		offer(l.Name, "pipeline")
 	}
-	for _, s := range p.plan.Stages {
+	for _, s := range p.Plan.Stages {
 		offer(s.Name, s.Type)
 		for _, cell := range s.Cells {
 			if cell.Key != "" && strings.HasPrefix(prefix, s.Name+"[") {
-				offer(p.plan.Graph.Steps[cell.Step].Name, s.Type)
+				offer(p.Plan.Graph.Steps[cell.Step].Name, s.Type)
 			}
 		}
 	}

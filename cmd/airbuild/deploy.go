@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/deploy"
 	deploytask "github.com/airbuild/airbuild/tasks/deploy"
@@ -37,12 +38,12 @@ func (a *app) deployCommand() *cobra.Command {
 			if len(args) == 0 {
 				return c.Help()
 			}
-			a.dryDeploy = dryRun
+			a.DryDeploy = dryRun
 			return a.deploy(c.Context(), args[0])
 		},
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "make what is needed and say what would be deployed; change nothing at the root")
-	a.boxes.declare(c.Flags())
+	declareSandbox(&a.Sandbox, c.Flags())
 	c.AddCommand(a.deployStatusCommand(), a.deployRollbackCommand(), a.deployHistoryCommand())
 	return c
 }
@@ -95,17 +96,17 @@ func (a *app) deployHistoryCommand() *cobra.Command {
 }
 
 func (a *app) deploy(ctx context.Context, name string) error {
-	return a.runSteps(ctx, deploytask.Type, []string{name}, &runFlags{}, func(p *project, ids []engine.StepID) {
+	return a.runSteps(ctx, deploytask.Type, []string{name}, &runFlags{}, func(p *project.Project, ids []engine.StepID) {
 		if a.json() {
 			return
 		}
 		for _, id := range ids {
-			step := p.plan.Graph.Steps[id].Name
-			out, ok := p.outward.Deploy.Outcome(step)
+			step := p.Plan.Graph.Steps[id].Name
+			out, ok := p.Outward.Deploy.Outcome(step)
 			if !ok || out.Release == "" {
 				continue
 			}
-			fmt.Fprintf(a.err, "%s: %s\n", step, deployText(out, a.dryDeploy))
+			fmt.Fprintf(a.err, "%s: %s\n", step, deployText(out, a.DryDeploy))
 		}
 	})
 }
@@ -134,11 +135,11 @@ func (a *app) deployTarget(ctx context.Context, name string) (deploy.Target, err
 	if err != nil {
 		return deploy.Target{}, err
 	}
-	step, err := p.oneStepOf(deploytask.Type, name)
+	step, err := oneStepOf(p, deploytask.Type, name)
 	if err != nil {
 		return deploy.Target{}, err
 	}
-	t, err := p.outward.Deploy.TargetOf(step)
+	t, err := p.Outward.Deploy.TargetOf(step)
 	t.Log = a.err
 	return t, err
 }

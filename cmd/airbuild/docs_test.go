@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 )
 
 // docs/cli.md names every command and every flag, each flag in the section of
@@ -18,7 +20,7 @@ func TestCommandsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	sections := strings.Split(string(b), "\n##")
-	a := &app{lookupEnv: func(string) (string, bool) { return "", false }}
+	a := &app{flags: flags{Options: project.Options{LookupEnv: func(string) (string, bool) { return "", false }}}}
 	root := a.root()
 	root.PersistentFlags().VisitAll(func(f *pflag.Flag) { wantFlag(t, sections[1], "airbuild", f) })
 	n := 0

@@ -20,6 +20,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/diagnose"
 	"github.com/airbuild/airbuild/engine/host"
@@ -147,30 +148,27 @@ func (d *doctor) write(bad, warned int) error {
 // project plans the Airbuildfile, if there is one. Its mistakes are one finding:
 // validate tells them all. A toolchain that is missing is told by its own check.
 func (d *doctor) project() {
-	root, name, err := d.findFile()
+	root, name, err := d.FindFile()
 	if err != nil {
-		d.warn("project", "airbuild init writes one", "there is no %s here or above", fileName)
+		d.warn("project", "airbuild init writes one", "there is no %s here or above", project.FileName)
 		return
 	}
 	d.root = root
-	vars, err := d.variables()
-	if err != nil {
+	if _, err := d.Variables(); err != nil {
 		d.fail("project", "correct --var", "%v", err)
 		return
 	}
-	p := &project{root: root, file: name, wanted: map[string]string{}, env: d.lookupEnv}
-	chosen := &toolchains{env: p.env, root: root}
-	p.gocf = &golang.Config{Toolchain: chosen.golang, LookupEnv: p.env, Root: root}
-	d.configure(p)
+	chosen := &project.Toolchains{Env: d.LookupEnv, Root: root}
+	p := project.New(d.quietly(), root, name, &golang.Config{Toolchain: chosen.Golang, LookupEnv: d.LookupEnv, Root: root})
 	var toolchain error
-	plan, diags, err := loadPlan(d.ctx, tasks.ProjectFiles(root), name, d.planOptions(d.ctx, p, vars, func(name, wanted string, dirs []string) error {
-		if err := chosen.resolve(name, wanted, dirs); err != nil {
+	plan, diags, err := p.Preview(d.ctx, tasks.ProjectFiles(root), func(name, wanted string, dirs []string) error {
+		if err := chosen.Resolve(name, wanted, dirs); err != nil {
 			toolchain = err
 		} else if wanted != "" {
-			d.ok("go", "%s, as the toolchain block wants", chosen.found.Version)
+			d.ok("go", "%s, as the toolchain block wants", chosen.Found.Version)
 		}
 		return nil
-	}))
+	})
 	if err != nil {
 		return // interrupted
 	}
@@ -187,7 +185,7 @@ func (d *doctor) project() {
 
 // toolchain looks for Go and asks it for its settings.
 func (d *doctor) toolchain() {
-	tc, err := golang.FindToolchain("", d.lookupEnv, exec.LookPath)
+	tc, err := golang.FindToolchain("", d.LookupEnv, exec.LookPath)
 	if err != nil {
 		d.fail("go", "install Go, or put its bin directory on PATH", "%v", err)
 		return
@@ -245,7 +243,7 @@ func (d *doctor) goMod(tc *golang.Toolchain) {
 		return
 	}
 	wanted := ">= " + mod.Go.Version
-	if _, err := golang.FindToolchain(wanted, d.lookupEnv, exec.LookPath); err != nil {
+	if _, err := golang.FindToolchain(wanted, d.LookupEnv, exec.LookPath); err != nil {
 		d.fail("go.mod", "install Go "+mod.Go.Version+" or newer; a bundle can carry it", "go.mod wants Go %s, and this is %s", mod.Go.Version, tc.Version)
 	}
 }
@@ -326,7 +324,7 @@ func (d *doctor) goEnvFile() {
 // goNetwork looks at settings that cannot work without a network.
 func (d *doctor) goNetwork() {
 	note := func(_, format string, args ...any) { d.ok("go network", format, args...) }
-	if d.offline {
+	if d.Offline {
 		note = func(fix, format string, args ...any) { d.warn("go network", fix, format, args...) }
 	}
 	proxy, sumdb := host.WithoutPassword(d.goenv["GOPROXY"]), d.goenv["GOSUMDB"]
@@ -344,13 +342,13 @@ func (d *doctor) goNetwork() {
 			d.fail("go network", "make the tree, or correct GOPROXY", "GOPROXY names %s, and there is no such folder", e)
 		}
 	}
-	if sumdb != "off" && sumdb != "" && d.offline {
+	if sumdb != "off" && sumdb != "" && d.Offline {
 		d.warn("go network", "commit a go.sum that has all entries; a bundle carries the database's proofs", "GOSUMDB=%s cannot be asked without a network: a module that is not in go.sum fails", sumdb)
 	}
 	if sumdb == "off" {
 		d.warn("go network", "go env -u GOSUMDB; list private modules in GOPRIVATE", "GOSUMDB=off: new modules are taken as they come")
 	}
-	if v := d.goenv["GOTOOLCHAIN"]; d.offline && v != "local" && v != "" && os.Getenv("GOTOOLCHAIN") != "local" {
+	if v := d.goenv["GOTOOLCHAIN"]; d.Offline && v != "local" && v != "" && os.Getenv("GOTOOLCHAIN") != "local" {
 		d.warn("go network", "set GOTOOLCHAIN=local", "GOTOOLCHAIN=%s: go by hand may want to fetch another Go", v)
 	}
 }
@@ -362,7 +360,7 @@ const (
 )
 
 func (d *doctor) cache() {
-	dir, err := d.cacheDir()
+	dir, err := d.CacheDir()
 	if err != nil {
 		d.fail("cache", "set AIRBUILD_CACHE", "%v", err)
 		return
@@ -446,7 +444,7 @@ func (d *doctor) clock() {
 			bad = late(name, t, set+"; if the clock is right, touch the file") || bad
 		}
 	}
-	if cache, err := d.cacheDir(); err == nil {
+	if cache, err := d.CacheDir(); err == nil {
 		if name, t := newest(d.ctx, filepath.Join(cache, "ac")); name != "" {
 			bad = late("the newest result in the cache", t, set) || bad
 		}
@@ -536,12 +534,12 @@ func (d *doctor) unreadable(name string, optional bool) (problem, fix string) {
 func (d *doctor) relative() {
 	bad := false
 	for _, name := range []string{"AIRBUILD_CACHE", "AIRBUILD_KEYS", "GOCACHE", "GOMODCACHE", "GOPATH", "GOROOT", "GOENV", "TMPDIR", "HOME"} {
-		if v, ok := d.lookupEnv(name); ok && v != "" && v != "off" && !filepath.IsAbs(v) {
+		if v, ok := d.LookupEnv(name); ok && v != "" && v != "off" && !filepath.IsAbs(v) {
 			bad = true
 			d.warn("relative", "write it as an absolute path", "%s=%s is relative: it names another place in every working directory", name, v)
 		}
 	}
-	if v, ok := d.lookupEnv("PATH"); ok {
+	if v, ok := d.LookupEnv("PATH"); ok {
 		for _, dir := range filepath.SplitList(v) {
 			if dir != "" && !filepath.IsAbs(dir) || dir == "" && runtime.GOOS != "windows" {
 				bad = true

@@ -10,6 +10,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -27,7 +28,7 @@ func (a *app) explainCommand() *cobra.Command {
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return a.explain(c.Context(), args[0], full) },
 	}
-	a.boxes.declareOff(c.Flags())
+	declareNoSandbox(&a.Sandbox, c.Flags())
 	c.Flags().BoolVar(&full, "inputs", false, "list every input file with its digest")
 	return c
 }
@@ -37,42 +38,42 @@ func (a *app) explain(ctx context.Context, target string, full bool) (err error)
 	if err != nil {
 		return err
 	}
-	id, err := p.step(target)
+	id, err := oneStep(p, target)
 	if err != nil {
 		return err
 	}
-	if err := a.lacking(p, []engine.StepID{id}, nil); err != nil {
+	if err := p.RefuseLacking([]engine.StepID{id}, p.Options.Show); err != nil {
 		return err
 	}
-	s, err := a.open(p)
+	s, err := p.Open(nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
-	e, err := engine.Explain(ctx, p.plan.Graph, id, s.options())
+	defer func() { err = exit.First(err, s.Close()) }()
+	e, err := engine.Explain(ctx, p.Plan.Graph, id, s.RunOptions())
 	if err != nil {
 		return err
 	}
 	if a.json() {
 		return a.writeJSON(explanationJSON(e))
 	}
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.lookupEnv}).Palette
+	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.LookupEnv}).Palette
 	_, err = fmt.Fprint(a.out, explanationText(e, full, pal))
 	return err
 }
 
-// step is the one step that target names.
-func (p *project) step(target string) (engine.StepID, error) {
-	if id, ok := p.plan.Graph.Lookup(target); ok {
+// oneStep is the one step that target names.
+func oneStep(p *project.Project, target string) (engine.StepID, error) {
+	if id, ok := p.Plan.Graph.Lookup(target); ok {
 		return id, nil
 	}
-	ids, _, err := p.targets([]string{target})
+	ids, _, err := p.Targets([]string{target})
 	if err != nil {
 		return 0, err
 	}
 	if len(ids) != 1 {
 		return 0, exit.UsageError("%s is %s. Name one of them:\n  %s", target, human.Count(len(ids), "step"),
-			strings.ReplaceAll(stepNames(p.plan.Graph, ids), ", ", "\n  "))
+			strings.ReplaceAll(stepNames(p.Plan.Graph, ids), ", ", "\n  "))
 	}
 	return ids[0], nil
 }

@@ -139,13 +139,13 @@ func (a *app) formatInput(f *fmtFlags) error {
 // formatted lays src out, or shows its syntax errors.
 func (a *app) formatted(name string, src []byte) ([]byte, error) {
 	out, diags := dsl.Format(src, name)
-	return out, a.show(diags, map[string][]byte{name: src}, nil)
+	return out, a.showDiagnostics(diags, map[string][]byte{name: src}, nil)
 }
 
 // projectFiles are the Airbuildfile and what it includes, relative to the
 // working directory. Mistakes other than of syntax do not matter here.
 func (a *app) projectFiles() ([]string, error) {
-	root, name, err := a.findFile()
+	root, name, err := a.FindFile()
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/gocache"
 )
 
@@ -33,7 +34,7 @@ func (y *yard) served(dir string) []string {
 	if err := gocache.MakePlace(dir); err != nil {
 		y.b.Fatal(err)
 	}
-	return []string{"GOCACHE=" + place, "GOCACHEPROG=" + y.bin + " " + goCacheProg + " -store " + dir + " -report " + y.b.TempDir()}
+	return []string{"GOCACHE=" + place, "GOCACHEPROG=" + y.bin + " " + project.CompileCacheArg + " -store " + dir + " -report " + y.b.TempDir()}
 }
 
 // BenchmarkGoCacheFill: nothing is compiled yet, against Go's own cache.

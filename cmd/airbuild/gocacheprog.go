@@ -9,20 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"syscall"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
-	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/gocache"
 	"github.com/airbuild/airbuild/engine/store"
-	"github.com/airbuild/airbuild/tasks/golang"
 )
-
-// goCacheProg is the name under which the go command starts this program to
-// have its compile cache served. It is no command for users, and comes before
-// all commands, because every go step waits for it.
-const goCacheProg = "gocacheprog"
 
 // serveGo serves one go command, on in and out, and returns the exit code. It
 // does not fail: what is wrong is a miss, and told in the report.
@@ -32,7 +25,7 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	// It lives for seconds and needs little: collecting costs more than it saves.
 	debug.SetGCPercent(400)
-	f := flag.NewFlagSet(goCacheProg, flag.ContinueOnError)
+	f := flag.NewFlagSet(project.CompileCacheArg, flag.ContinueOnError)
 	f.SetOutput(errOut)
 	dir := f.String("store", "", "the store's directory")
 	reports := f.String("report", "", "the directory for the report")
@@ -42,7 +35,7 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 	scope := f.String("scope", "", "the scope of the project's results")
 	paranoid := f.Bool("paranoid", false, "read every object that is used")
 	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {
-		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", goCacheProg)
+		fmt.Fprintf(errOut, "airbuild %s is started by the go command, for airbuild\n", project.CompileCacheArg)
 		return exit.Usage
 	}
 	apart, err := gocache.ParseSalts(*salts)
@@ -80,56 +73,4 @@ func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "airbuild: %v\n", err)
 	}
 	return 0
-}
-
-// compileCache is what serves the go steps of s, or keeps those that need it
-// apart from the user's own GOCACHE. Nothing is done for it before a go command
-// starts.
-func (s *session) compileCache() (*gocache.Cache, error) {
-	on, err := s.app.wantsCompileCache()
-	if err != nil {
-		return nil, err
-	}
-	self, err := os.Executable()
-	if err != nil {
-		on = false
-	}
-	command := []string{self, goCacheProg, "-store", s.store.Dir()}
-	if !s.store.Scope.IsZero() {
-		command = append(command, "-scope", s.store.Scope.String())
-	}
-	if s.app.paranoid {
-		command = append(command, "-paranoid")
-	}
-	return &gocache.Cache{
-		Store: s.store, Dir: s.store.Dir(), Command: command,
-		TempDir: s.scratch.New, Wants: golang.Compiles, Off: !on,
-	}, nil
-}
-
-// The values of --compile-cache and AIRBUILD_COMPILE_CACHE.
-var onOff = []string{"on", "off"}
-
-// wantsCompileCache reads --compile-cache or, without it, its variable.
-func (a *app) wantsCompileCache() (bool, error) {
-	name, value := "--compile-cache", a.compileCache
-	if value == "" {
-		name = "AIRBUILD_COMPILE_CACHE"
-		value, _ = a.lookupEnv(name)
-	}
-	if value != "" && !slices.Contains(onOff, value) {
-		return false, exit.UsageError("%s %q: want on or off", name, value)
-	}
-	return value != "off", nil
-}
-
-// withCompileCache puts a compile cache around the executor e, whose launchers
-// and reachers it is given to change.
-func (s *session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher, reach map[string]engine.Reacher) (engine.Executor, error) {
-	c, err := s.compileCache()
-	if err != nil {
-		return nil, err
-	}
-	launchers["go"], reach["go"] = c.Launcher(launchers["go"]), c.Reacher(reach["go"])
-	return c.Executor(e), nil
 }

@@ -37,15 +37,15 @@ func (a *app) graph(ctx context.Context, args []string, format string, cells boo
 	}
 	var ids []engine.StepID
 	if len(args) == 0 {
-		for _, s := range p.plan.Stages {
+		for _, s := range p.Plan.Stages {
 			for _, cell := range s.Cells {
 				ids = append(ids, cell.Step)
 			}
 		}
-	} else if ids, _, err = p.targets(args); err != nil {
+	} else if ids, _, err = p.Targets(args); err != nil {
 		return err
 	}
-	v := graphview.New(p.plan.Graph, ids, cells)
+	v := graphview.New(p.Plan.Graph, ids, cells)
 	switch format {
 	case "json":
 		return v.WriteJSON(a.out)

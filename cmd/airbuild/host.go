@@ -78,7 +78,7 @@ func (a *app) hostCheckCommand() *cobra.Command {
 // project.
 func (a *app) hostOptions(root string) host.Options {
 	o := host.Options{Airbuild: readVersion().Version, Disks: map[string]string{"tmp": os.TempDir()}}
-	if cache, err := a.cacheDir(); err == nil {
+	if cache, err := a.CacheDir(); err == nil {
 		o.Disks["cache"] = cache
 	}
 	if root == "" {
@@ -89,7 +89,7 @@ func (a *app) hostOptions(root string) host.Options {
 }
 
 func (a *app) hostFingerprint(ctx context.Context, f *hostFlags) error {
-	root, _, err := a.findFile()
+	root, _, err := a.FindFile()
 	if err != nil {
 		root = "" // without a project the working directory stands for it
 	}
@@ -169,9 +169,9 @@ func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, e
 	if err != nil {
 		return nil, err
 	}
-	w := p.plan.Host
+	w := p.Plan.Host
 	if w == nil || w.Empty() {
-		return nil, exit.UsageError("%s has no host block that wants anything.\nTo hold this host against another's fingerprint: airbuild host check --against FILE", p.file)
+		return nil, exit.UsageError("%s has no host block that wants anything.\nTo hold this host against another's fingerprint: airbuild host check --against FILE", p.File)
 	}
 	if f.of != "" {
 		fp, err := a.readFingerprint("of", f.of)
@@ -180,7 +180,7 @@ func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, e
 		}
 		return host.Check(w, fp), nil
 	}
-	fp, err := host.Take(ctx, a.wantedOptions(p.root, w))
+	fp, err := host.Take(ctx, a.wantedOptions(p.Root, w))
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (a *app) compareHosts(ctx context.Context, f *hostFlags) ([]host.Row, error
 		}
 		return host.Compare(there, here), nil
 	}
-	root, _, err := a.findFile()
+	root, _, err := a.FindFile()
 	if err != nil {
 		root = ""
 	}

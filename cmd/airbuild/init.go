@@ -20,6 +20,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/starter"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
@@ -42,11 +43,11 @@ func (a *app) initCommand() *cobra.Command {
 }
 
 func (a *app) init(ctx context.Context, force bool) error {
-	name := fileName
-	if a.file != "" {
-		name = a.file
+	name := project.FileName
+	if a.File != "" {
+		name = a.File
 	}
-	if exists(name) && !force {
+	if project.Exists(name) && !force {
 		return exit.UsageError("%s is there already. To replace it: airbuild init --force", name)
 	}
 	root, err := filepath.Abs(filepath.Dir(name))
@@ -150,20 +151,20 @@ func (a *app) pinGo(root string, f *starter.Facts) error {
 	if dirs == nil {
 		dirs = []string{"."}
 	}
-	r, err := golang.Required(root, dirs, a.lookupEnv)
+	r, err := golang.Required(root, dirs, a.LookupEnv)
 	if err != nil || r.Version == "" {
 		return err
 	}
-	path, err := golang.FindToolchain("", a.lookupEnv, exec.LookPath)
+	path, err := golang.FindToolchain("", a.LookupEnv, exec.LookPath)
 	newer := err != nil || goversion.Compare(path.Version, r.Version) < 0
 	if !strings.HasPrefix(r.Line, "toolchain ") && !newer {
 		return nil
 	}
 	number := strings.TrimPrefix(r.Version, "go")
 	f.Asked, f.Go = r.String(), ">= "+number
-	if tc, err := golang.ChooseToolchain(r, a.lookupEnv, exec.LookPath); err == nil && newer {
+	if tc, err := golang.ChooseToolchain(r, a.LookupEnv, exec.LookPath); err == nil && newer {
 		f.Go = strings.TrimPrefix(tc.Version, "go") // as a run without the block would
-	} else if _, err := golang.FindToolchain(number, a.lookupEnv, exec.LookPath); err == nil || newer {
+	} else if _, err := golang.FindToolchain(number, a.LookupEnv, exec.LookPath); err == nil || newer {
 		f.Go = number
 	}
 	return nil
@@ -172,7 +173,7 @@ func (a *app) pinGo(root string, f *starter.Facts) error {
 // insideModule reports whether a folder above is a module or a workspace.
 func insideModule(root string) bool {
 	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
-		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
+		if project.Exists(filepath.Join(dir, "go.mod")) || project.Exists(filepath.Join(dir, "go.work")) {
 			return true
 		}
 		if dir == filepath.Dir(dir) {
@@ -184,7 +185,7 @@ func insideModule(root string) bool {
 // noModule says where the module is, if the working directory is inside one.
 func noModule(root string, err error) error {
 	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
-		if exists(filepath.Join(dir, "go.mod")) || exists(filepath.Join(dir, "go.work")) {
+		if project.Exists(filepath.Join(dir, "go.mod")) || project.Exists(filepath.Join(dir, "go.work")) {
 			return exit.UsageError("%w. The nearest is in %s: airbuild -C %s init", err, dir, dir)
 		}
 		if dir == filepath.Dir(dir) {
@@ -215,7 +216,7 @@ func (a *app) tellInit(name, root string, f *starter.Facts) error {
 		text += fmt.Sprintf("pinned Go %s: %s\n", f.Go, f.Asked)
 	}
 	text += "next: " + next + "\n"
-	if len(f.Mains) > 0 && exists(filepath.Join(root, ".git")) && !ignoresDist(root) {
+	if len(f.Mains) > 0 && project.Exists(filepath.Join(root, ".git")) && !ignoresDist(root) {
 		text += "hint: add /dist/ to .gitignore\n"
 	}
 	_, err := io.WriteString(a.out, text)

@@ -119,7 +119,7 @@ func (a *app) keyUntrustCommand() *cobra.Command {
 
 // keyring is the user's keyring.
 func (a *app) keyring() (*sign.Keyring, error) {
-	dir, err := sign.KeyringDir(a.lookupEnv)
+	dir, err := sign.KeyringDir(a.LookupEnv)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 )
 
 // A listing is what `list` knows of a file.
@@ -107,18 +108,18 @@ func (l *listing) write(w io.Writer) {
 	}
 }
 
-func listingOf(p *project) listing {
+func listingOf(p *project.Project) listing {
 	l := listing{Pipelines: []listedPipeline{}, Stages: []listedStage{}}
-	for _, x := range p.plan.Pipelines {
+	for _, x := range p.Plan.Pipelines {
 		l.Pipelines = append(l.Pipelines, listedPipeline{
 			Name: x.Name, Description: x.Description, Use: x.Use, Stages: orEmpty(x.Stages),
-			Steps: len(p.plan.Graph.Closure(x.Steps)),
+			Steps: len(p.Plan.Graph.Closure(x.Steps)),
 		})
 	}
-	for _, x := range p.plan.Stages {
+	for _, x := range p.Plan.Stages {
 		s := listedStage{Name: x.Name, Type: x.Type, Description: x.Description, Uses: orEmpty(x.Uses), Cells: []listedCell{}}
 		for _, cell := range x.Cells {
-			s.Cells = append(s.Cells, listedCell{p.plan.Graph.Steps[cell.Step].Name, cell.Key, orEmpty(cell.Outputs)})
+			s.Cells = append(s.Cells, listedCell{p.Plan.Graph.Steps[cell.Step].Name, cell.Key, orEmpty(cell.Outputs)})
 		}
 		l.Stages = append(l.Stages, s)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/langserver"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
@@ -29,9 +30,8 @@ func (a *app) lsp(ctx context.Context) error {
 		In: a.in, Out: a.out, Version: readVersion().Version, Check: a.check,
 		Stages: map[string]*tasks.Schema{}, Meta: pipelines.MetaSchema(),
 	}
-	p := &project{env: a.lookupEnv, gocf: &golang.Config{LookupEnv: a.lookupEnv}}
-	a.configure(p)
-	for name, t := range pipelines.Tasks(p.gocf, p.keys, p.packages, p.outward) {
+	p := project.New(a.quietly(), "", "", &golang.Config{LookupEnv: a.LookupEnv})
+	for name, t := range p.StageTypes() {
 		o.Stages[name] = t.Schema()
 	}
 	for _, e := range pipelines.Embedded() {
@@ -43,15 +43,11 @@ func (a *app) lsp(ctx context.Context) error {
 // check plans a project from files for its mistakes. Toolchains are not looked for:
 // that this host lacks one is no mistake of the file.
 func (a *app) check(ctx context.Context, root, name string, files fs.FS) (map[string][]byte, hcl.Diagnostics) {
-	vars, err := a.variables()
-	if err != nil {
+	if _, err := a.Variables(); err != nil {
 		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 	}
-	p := &project{root: root, file: name, env: a.lookupEnv, gocf: &golang.Config{LookupEnv: a.lookupEnv, Root: root}}
-	a.configure(p)
-	o := a.planOptions(ctx, p, vars, func(string, string, []string) error { return nil })
-	o.Project.Files = files
-	plan, diags, _ := loadPlan(ctx, files, name, o)
+	p := project.New(a.quietly(), root, name, &golang.Config{LookupEnv: a.LookupEnv, Root: root})
+	plan, diags, _ := p.Preview(ctx, files, func(string, string, []string) error { return nil })
 	if plan == nil { // also when the context has ended
 		return nil, diags
 	}

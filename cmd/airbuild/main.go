@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/trace"
 )
@@ -11,7 +12,7 @@ import (
 func main() {
 	sandbox.Main()
 	trace.Main()
-	if len(os.Args) > 1 && os.Args[1] == goCacheProg {
+	if len(os.Args) > 1 && os.Args[1] == project.CompileCacheArg {
 		os.Exit(serveGo(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	paceCollections(os.LookupEnv)

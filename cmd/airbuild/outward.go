@@ -3,31 +3,21 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/pipelines"
 )
 
-// outward are the settings of stages whose work lies outside the project.
-func (a *app) outward() *pipelines.Outward {
-	o := &pipelines.Outward{}
-	o.Deploy.Environment, o.Deploy.DryRun = a.environment, a.dryDeploy
-	o.Approval.Environment = a.environment
-	o.Publish.DryRun = a.dryPublish
-	return o
-}
-
 // stepsOf are the steps of stages of one type, by the names of stages or cells.
-func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {
+func stepsOf(p *project.Project, typ string, names []string) ([]engine.StepID, error) {
 	all := map[string][]engine.StepID{}
 	var known []string
-	for _, s := range p.plan.Stages {
+	for _, s := range p.Plan.Stages {
 		if s.Type != typ {
 			continue
 		}
@@ -35,12 +25,12 @@ func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {
 		for _, c := range s.Cells {
 			all[s.Name] = append(all[s.Name], c.Step)
 			if c.Key != "" {
-				all[p.plan.Graph.Steps[c.Step].Name] = []engine.StepID{c.Step}
+				all[p.Plan.Graph.Steps[c.Step].Name] = []engine.StepID{c.Step}
 			}
 		}
 	}
 	if len(known) == 0 {
-		return nil, exit.UsageError("%s has no stage of type %s", p.file, typ)
+		return nil, exit.UsageError("%s has no stage of type %s", p.File, typ)
 	}
 	if len(names) == 0 {
 		names = known
@@ -60,35 +50,35 @@ func (p *project) stepsOf(typ string, names []string) ([]engine.StepID, error) {
 }
 
 // oneStepOf is the only step of a stage of one type.
-func (p *project) oneStepOf(typ, name string) (*engine.Step, error) {
-	ids, err := p.stepsOf(typ, []string{name})
+func oneStepOf(p *project.Project, typ, name string) (*engine.Step, error) {
+	ids, err := stepsOf(p, typ, []string{name})
 	if err != nil {
 		return nil, err
 	}
 	if len(ids) != 1 {
-		return nil, exit.UsageError("%s has %d cells; name one of: %s", name, len(ids), stepNames(p.plan.Graph, ids))
+		return nil, exit.UsageError("%s has %d cells; name one of: %s", name, len(ids), stepNames(p.Plan.Graph, ids))
 	}
-	return &p.plan.Graph.Steps[ids[0]], nil
+	return &p.Plan.Graph.Steps[ids[0]], nil
 }
 
 // runSteps runs the steps of stages of one type, and what they need.
-func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFlags, after func(*project, []engine.StepID)) (err error) {
+func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFlags, after func(*project.Project, []engine.StepID)) (err error) {
 	sink, js := a.sink()
 	defer func() { err = endOutput(sink, err) }()
 	p, err := a.load(ctx, js)
 	if err != nil {
 		return err
 	}
-	ids, err := p.stepsOf(typ, names)
+	ids, err := stepsOf(p, typ, names)
 	if err != nil {
 		return err
 	}
-	s, err := a.open(p)
+	s, err := p.Open(nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
-	err = s.run(ctx, ids, "", f, sink)
+	defer func() { err = exit.First(err, s.Close()) }()
+	err = a.runOpen(ctx, s, ids, "", f, sink)
 	if after != nil {
 		after(p, ids)
 	}
@@ -98,16 +88,11 @@ func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFl
 // completeStages offers the stages of one type.
 func (a *app) completeStages(typ string) cobra.CompletionFunc {
 	return func(c *cobra.Command, _ []string, prefix string) (names []string, _ cobra.ShellCompDirective) {
-		quiet := &app{flags: a.flags, lookupEnv: a.lookupEnv}
-		quiet.in, quiet.out, quiet.err = a.in, io.Discard, io.Discard
-		if quiet.prepare() != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		p, err := quiet.load(c.Context(), nil)
+		p, err := a.loadToComplete(c.Context())
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		for _, s := range p.plan.Stages {
+		for _, s := range p.Plan.Stages {
 			if s.Type == typ && strings.HasPrefix(s.Name, prefix) {
 				names = append(names, fmt.Sprintf("%s\t%s", s.Name, s.Description))
 			}

@@ -22,7 +22,7 @@ var errNoTerminal = errors.New("there is no terminal to ask for a password on; s
 
 // newPassword asks for the password of a new key, twice.
 func (a *app) newPassword(ctx context.Context, name string) (string, error) {
-	if word, ok := a.lookupEnv(passwordEnv); ok {
+	if word, ok := a.LookupEnv(passwordEnv); ok {
 		if word == "" {
 			return "", exit.UsageError("%s is empty.\nFor a key without a password: airbuild key new %s --no-password", passwordEnv, name)
 		}
@@ -52,7 +52,7 @@ func (a *app) newPassword(ctx context.Context, name string) (string, error) {
 // for on the terminal. It is what a Keyring's Secret takes.
 func (a *app) keyPassword(ctx context.Context, name string) func() (string, error) {
 	return func() (string, error) {
-		if word, _ := a.lookupEnv(passwordEnv); word != "" {
+		if word, _ := a.LookupEnv(passwordEnv); word != "" {
 			return word, nil
 		}
 		return a.askPassword(ctx, "password of the key "+name)

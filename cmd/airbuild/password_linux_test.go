@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 )
 
 // openTerminal returns both ends of a new terminal.
@@ -65,7 +67,7 @@ func TestPasswordOfTerminal(t *testing.T) {
 	} {
 		user, program := openTerminal(t)
 		var shown bytes.Buffer
-		a := &app{streams: streams{in: program, err: &shown}, lookupEnv: func(string) (string, bool) { return "", false }}
+		a := &app{streams: streams{in: program, err: &shown}, flags: flags{Options: project.Options{LookupEnv: func(string) (string, bool) { return "", false }}}}
 		go func() {
 			waitForSilence(t, program)
 			user.WriteString(tt.typed) // what is not read stays for the next question
@@ -83,7 +85,7 @@ func TestPasswordOfTerminal(t *testing.T) {
 // Who is interrupted gets the terminal back as it was.
 func TestPasswordIsInterrupted(t *testing.T) {
 	_, program := openTerminal(t)
-	a := &app{streams: streams{in: program, err: &bytes.Buffer{}}, lookupEnv: func(string) (string, bool) { return "", false }}
+	a := &app{streams: streams{in: program, err: &bytes.Buffer{}}, flags: flags{Options: project.Options{LookupEnv: func(string) (string, bool) { return "", false }}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		waitForSilence(t, program)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -61,7 +62,7 @@ func (a *app) cachePin(ctx context.Context, args []string, name string) (err err
 	if err != nil {
 		return err
 	}
-	ids, pipeline, err := p.targets(args)
+	ids, pipeline, err := p.Targets(args)
 	if err != nil {
 		return err
 	}
@@ -69,28 +70,28 @@ func (a *app) cachePin(ctx context.Context, args []string, name string) (err err
 		args = []string{pipeline}
 	}
 	if name == "" {
-		name = filepath.Base(p.root) + "-" + strings.Join(args, "-")
+		name = filepath.Base(p.Root) + "-" + strings.Join(args, "-")
 	}
 	if err := store.CheckPinName(name); err != nil {
 		return exit.UsageError("%w; give it another with --name", err)
 	}
-	s, err := a.open(p)
+	s, err := p.Open(nil)
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
-	old, err := s.store.Pin(name)
-	if err == nil && old.Project != p.root {
+	defer func() { err = exit.First(err, s.Close()) }()
+	old, err := s.Store.Pin(name)
+	if err == nil && old.Project != p.Root {
 		return exit.UsageError("the pin %s is of another project, %s.\nGive this one another name with --name, or: airbuild cache unpin %s", name, old.Project, name)
 	}
 	if err != nil && !errors.Is(err, store.ErrNoPin) {
 		return fmt.Errorf("%w.\nTo take it away: airbuild cache unpin %s", err, name)
 	}
-	pin := &store.Pin{Name: name, Project: p.root, Targets: args, Time: time.Now().UTC().Truncate(time.Second)}
-	if pin.Results, err = s.results(ctx, ids); err != nil {
+	pin := &store.Pin{Name: name, Project: p.Root, Targets: args, Time: time.Now().UTC().Truncate(time.Second)}
+	if pin.Results, err = resultsOf(ctx, s, ids); err != nil {
 		return err
 	}
-	if err := s.store.PutPin(ctx, pin); err != nil {
+	if err := s.Store.PutPin(ctx, pin); err != nil {
 		return err
 	}
 	if a.json() {
@@ -100,18 +101,18 @@ func (a *app) cachePin(ctx context.Context, args []string, name string) (err err
 	return err
 }
 
-// results looks up the steps and all that they need. The error names those
+// resultsOf looks up the steps and all that they need. The error names those
 // that are not in the store. Steps that are never cached are left out.
-func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pinned, error) {
+func resultsOf(ctx context.Context, s *project.Session, ids []engine.StepID) ([]store.Pinned, error) {
 	found := []store.Pinned{}
 	var missing []string
-	o := s.options()
+	o := s.RunOptions()
 	o.DryRun, o.KeepGoing = true, true
 	o.OnEvent = func(e engine.Event) {
 		switch {
 		case e.Kind != engine.StepFinished || e.Step.NoCache:
 		case e.Status == engine.Hit:
-			key, err := s.store.EntryKey(ctx, e.Key)
+			key, err := s.Store.EntryKey(ctx, e.Key)
 			if err != nil {
 				missing = append(missing, e.Step.Name+": "+human.OneLine(err.Error()))
 				return
@@ -123,7 +124,7 @@ func (s *session) results(ctx context.Context, ids []engine.StepID) ([]store.Pin
 			missing = append(missing, e.Step.Name+": "+human.OneLine(e.Reason))
 		}
 	}
-	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
+	sum, err := engine.Run(ctx, s.Plan.Graph, ids, o)
 	switch {
 	case err != nil:
 		return nil, err

@@ -22,7 +22,7 @@ func (a *app) planCommand() *cobra.Command {
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return a.plan(c.Context(), args, since) },
 	}
-	a.boxes.declareOff(c.Flags())
+	declareNoSandbox(&a.Sandbox, c.Flags())
 	c.Flags().StringVar(&since, "affected", "", affectedUsage)
 	return c
 }
@@ -38,34 +38,34 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
+	defer func() { err = exit.First(err, s.Close()) }()
 	if since != "" {
-		if ids, err = s.affectedSince(ctx, since, ids); err != nil {
+		if ids, err = affectedSince(ctx, a.err, s, since, ids); err != nil {
 			return err
 		}
 	}
-	o := s.options()
+	o := s.RunOptions()
 	o.DryRun, o.KeepGoing = true, true
 	table := &planTable{ended: map[engine.StepID]engine.Event{}}
 	o.OnEvent = table.add
 	if js != nil {
-		o.OnEvent = s.withNotices(js.OnEvent)
+		o.OnEvent = withNotices(s.Notices, js.OnEvent)
 	}
-	check := s.checkDryRun(ctx, &o)
-	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
+	check := s.CheckDryRun(ctx, &o)
+	sum, err := engine.Run(ctx, s.Plan.Graph, ids, o)
 	if err != nil {
 		return err
 	}
 	if js == nil {
-		pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.lookupEnv}).Palette
-		for _, text := range s.notices {
+		pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.LookupEnv}).Palette
+		for _, text := range s.Notices {
 			fmt.Fprintf(a.err, "notice: %s\n", text)
 		}
-		if _, err := fmt.Fprint(a.out, table.text(s.plan.Graph.Closure(ids), sum, pal)); err != nil {
+		if _, err := fmt.Fprint(a.out, table.text(s.Plan.Graph.Closure(ids), sum, pal)); err != nil {
 			return err
 		}
 	}
-	if err := check.err(); err != nil {
+	if err := check.Err(); err != nil {
 		return err
 	}
 	return outcome(sum)

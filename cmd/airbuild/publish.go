@@ -21,22 +21,22 @@ func (a *app) publishCommand() *cobra.Command {
 		Example:           "  airbuild publish --dry-run\n  airbuild publish mirror --yes",
 		ValidArgsFunction: a.completeStages(publishtask.Type),
 		RunE: func(c *cobra.Command, args []string) error {
-			a.dryPublish = dryRun
+			a.DryPublish = dryRun
 			return a.publish(c.Context(), args)
 		},
 	}
 	fl := c.Flags()
-	fl.BoolVar(&a.yes, "yes", false, "send it, without this only in CI (where $CI is set)")
+	fl.BoolVar(&a.Yes, "yes", false, "send it, without this only in CI (where $CI is set)")
 	fl.BoolVar(&dryRun, "dry-run", false, "make what is needed and say what would be published; publish nothing")
-	a.boxes.declare(fl)
+	declareSandbox(&a.Sandbox, fl)
 	return c
 }
 
 func (a *app) publish(ctx context.Context, names []string) error {
-	if a.offline {
+	if a.Offline {
 		return a.refusePublish(ctx, names)
 	}
-	if !a.confirmed() && !a.dryPublish {
+	if !a.Confirmed() && !a.DryPublish {
 		return exit.UsageError("publish sends files to others; say --yes. To look first: --dry-run")
 	}
 	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
@@ -49,16 +49,16 @@ func (a *app) refusePublish(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	ids, err := p.stepsOf(publishtask.Type, names)
+	ids, err := stepsOf(p, publishtask.Type, names)
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
-		if s := &p.plan.Graph.Steps[id]; s.Network {
+		if s := &p.Plan.Graph.Steps[id]; s.Network {
 			return exit.With(exit.Offline, fmt.Errorf("%s publishes over the network, and this run is offline; carry the files to a host that has one", s.Name))
 		}
 	}
-	if !a.confirmed() && !a.dryPublish {
+	if !a.Confirmed() && !a.DryPublish {
 		return exit.UsageError("publish sends files to others; say --yes. To look first: --dry-run")
 	}
 	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)

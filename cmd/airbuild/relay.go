@@ -131,7 +131,7 @@ func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
 // relayPlaces finds the directories that are served. Those that were named must
 // be there; the carried ones may come later.
 func (a *app) relayPlaces(f *relayFlags) error {
-	cache, err := a.cacheDir()
+	cache, err := a.CacheDir()
 	if err != nil {
 		return err
 	}

@@ -13,10 +13,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
-	"github.com/airbuild/airbuild/engine/local"
-	"github.com/airbuild/airbuild/engine/source"
 )
 
 // streams are where a command reads and writes: data to out, errors to err.
@@ -30,44 +29,21 @@ type streams struct {
 type app struct {
 	streams
 	flags
-	lookupEnv func(string) (string, bool)
-	boxes     sandboxing
-	// What differs for a run that shows that nothing hangs on it, or watches:
-	// see verify and audit.
-	vary   []string                // variables that steps get although no key holds them
-	tracer local.Tracer            // nil: none
-	source *source.Info            // instead of what git says; nil: ask
-	shown  atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
+	shown atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
 }
 
-// flags are the flags that all commands share.
+// flags are the flags that all commands share: how a project is opened, and how
+// what is done with it is shown.
 type flags struct {
-	dir         string
-	file        string
-	vars        []string
-	varFiles    []string
-	environment string
-	jobs        int
-	keepGoing   bool
-	offline     bool
-	offlineSet  func() bool // --offline, or its contrary, was said
-	paranoid    bool
-	output      string
-	color       string
-	cache       string
-	// yes is set by run's flag: stages may send things out.
-	yes bool
-	// dryDeploy is set by deploy's flag: its stages leave their roots alone.
-	dryDeploy bool
-	// dryPublish is set by publish's flag.
-	dryPublish bool
-	// compileCache is "on", "off" or, for the default, empty.
-	compileCache string
+	project.Options
+	dir    string
+	output string
+	color  string
 }
 
 // run is the program without its process: it returns the exit code.
 func run(args []string, s streams) int {
-	return (&app{streams: s, lookupEnv: os.LookupEnv}).main(args)
+	return (&app{streams: s, flags: flags{Options: project.Options{LookupEnv: os.LookupEnv}}}).main(args)
 }
 
 // main runs a command and returns the exit code.
@@ -94,7 +70,7 @@ func (a *app) paintErrors() bool {
 	if err != nil {
 		mode = ui.ColorAuto
 	}
-	return ui.Detect(ui.Config{Color: mode, Out: a.err, LookupEnv: a.lookupEnv}).Palette.On()
+	return ui.Detect(ui.Config{Color: mode, Out: a.err, LookupEnv: a.LookupEnv}).Palette.On()
 }
 
 func (a *app) root() *cobra.Command {
@@ -139,19 +115,19 @@ func (a *app) root() *cobra.Command {
 func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringVarP(&a.dir, "directory", "C", "", "do everything as if started in `DIR`")
-	f.StringVarP(&a.file, "file", "f", "", "the Airbuildfile, `FILE`; found by walking up from here if not given")
-	f.StringArrayVar(&a.vars, "var", nil, "set a variable, `NAME=VALUE`; may be repeated")
-	f.StringArrayVar(&a.varFiles, "var-file", nil, "take variables from `FILE` (HCL or JSON); may be repeated")
-	f.StringVar(&a.environment, "environment", "", "take the values of the environment block `NAME`")
-	f.IntVarP(&a.jobs, "jobs", "j", 0, "run at most `N` steps at once (default: one a processor)")
-	f.BoolVarP(&a.keepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
-	f.BoolVar(&a.offline, "offline", false, "touch no network; what needs it and is not in the cache ends with exit code 4")
-	a.offlineSet = func() bool { return f.Changed("offline") }
-	f.BoolVar(&a.paranoid, "paranoid", false, "trust no file times: read every input and every blob of the cache that is used")
+	f.StringVarP(&a.File, "file", "f", "", "the Airbuildfile, `FILE`; found by walking up from here if not given")
+	f.StringArrayVar(&a.Vars, "var", nil, "set a variable, `NAME=VALUE`; may be repeated")
+	f.StringArrayVar(&a.VarFiles, "var-file", nil, "take variables from `FILE` (HCL or JSON); may be repeated")
+	f.StringVar(&a.Environment, "environment", "", "take the values of the environment block `NAME`")
+	f.IntVarP(&a.Jobs, "jobs", "j", 0, "run at most `N` steps at once (default: one a processor)")
+	f.BoolVarP(&a.KeepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
+	f.BoolVar(&a.Offline, "offline", false, "touch no network; what needs it and is not in the cache ends with exit code 4")
+	a.OfflineSet = func() bool { return f.Changed("offline") }
+	f.BoolVar(&a.Paranoid, "paranoid", false, "trust no file times: read every input and every blob of the cache that is used")
 	f.StringVar(&a.output, "output", "auto", "form of the output: `auto|tty|plain|json`")
 	f.StringVar(&a.color, "color", "auto", "use colour: `auto|always|never`")
-	f.StringVar(&a.compileCache, "compile-cache", "", "keep packages that Go steps compile in the cache: `on|off` (default: $AIRBUILD_COMPILE_CACHE, or on)")
-	f.StringVar(&a.cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
+	f.StringVar(&a.CompileCache, "compile-cache", "", "keep packages that Go steps compile in the cache: `on|off` (default: $AIRBUILD_COMPILE_CACHE, or on)")
+	f.StringVar(&a.Cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
 }
 
 // prepare checks what the shared flags say and goes to the directory asked for.
@@ -162,11 +138,11 @@ func (a *app) prepare() error {
 	if _, err := ui.ParseColor(a.color); err != nil {
 		return exit.UsageError("--%w", err)
 	}
-	if _, err := a.wantsCompileCache(); err != nil {
+	if _, err := a.WantsCompileCache(); err != nil {
 		return err
 	}
-	if a.jobs < 0 {
-		return exit.UsageError("--jobs %d: want a number from 1, or 0 for one a processor", a.jobs)
+	if a.Jobs < 0 {
+		return exit.UsageError("--jobs %d: want a number from 1, or 0 for one a processor", a.Jobs)
 	}
 	if a.dir != "" {
 		if err := os.Chdir(a.dir); err != nil {
@@ -300,4 +276,15 @@ func exactArgs(n int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// declareSandbox is for commands that run steps.
+func declareSandbox(b *project.Sandboxing, f *pflag.FlagSet) {
+	f.BoolVar(&b.Strict, "strict", false, "run nothing on a host that cannot keep steps from the network and from undeclared files")
+	f.BoolVar(&b.Off, "no-sandbox", false, "run steps without the sandbox (for hosts where it does not work)")
+}
+
+// declareNoSandbox is for commands that run nothing: the keys of some steps depend on it.
+func declareNoSandbox(b *project.Sandboxing, f *pflag.FlagSet) {
+	f.BoolVar(&b.Off, "no-sandbox", false, "show what run --no-sandbox would use")
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/report"
@@ -22,8 +23,8 @@ type runFlags struct {
 	shard, affected               string
 	auditHits                     string
 	junit, trace, metrics, report string
-	planned                       func(*project)     // is told what is run, if it is not nil
-	ended                         func(engine.Event) // gets every event of the run, if it is not nil
+	planned                       func(*project.Project) // is told what is run, if it is not nil
+	ended                         func(engine.Event)     // gets every event of the run, if it is not nil
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -40,9 +41,9 @@ func (a *app) runCommand() *cobra.Command {
 	fl := c.Flags()
 	fl.SortFlags = false
 	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would run, and run nothing")
-	fl.BoolVar(&a.yes, "yes", false, "let stages send things out, such as oci_push; in CI (the variable CI is set) they may without it")
+	fl.BoolVar(&a.Yes, "yes", false, "let stages send things out, such as oci_push; in CI (the variable CI is set) they may without it")
 	fl.BoolVar(&f.force, "force", false, "run everything, whatever is in the cache")
-	a.boxes.declare(fl)
+	declareSandbox(&a.Sandbox, fl)
 	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
 	fl.StringVar(&f.affected, "affected", "", affectedUsage)
 	fl.StringVar(&f.auditHits, "audit-hits", "", "rebuild this share of the cache hits elsewhere (`RATE`: 0 to 1, or 5%) and compare; exit with code 3 if one differs")
@@ -78,92 +79,92 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
+	defer func() { err = exit.First(err, s.Close()) }()
 	if f.planned != nil {
-		f.planned(s.project)
+		f.planned(s.Project)
 	}
-	s.notices = append(s.notices, s.plan.Notices(args)...)
+	s.Notices = append(s.Notices, s.Plan.Notices(args)...)
 	if f.affected != "" {
-		if ids, err = s.affectedSince(ctx, f.affected, ids); err != nil {
+		if ids, err = affectedSince(ctx, a.err, s, f.affected, ids); err != nil {
 			return err
 		}
 		name = ""
 	}
 	if part.Of > 1 {
 		var left []engine.StepID
-		if ids, left = part.Select(s.plan.Graph, ids); len(left) > 0 {
-			fmt.Fprintf(a.err, "left for a run without --shard: %s\n", stepNames(s.plan.Graph, left))
+		if ids, left = part.Select(s.Plan.Graph, ids); len(left) > 0 {
+			fmt.Fprintf(a.err, "left for a run without --shard: %s\n", stepNames(s.Plan.Graph, left))
 		}
 		name = ""
 	}
 	if rate == 0 || f.dryRun {
-		return s.run(ctx, ids, name, f, sink)
+		return a.runOpen(ctx, s, ids, name, f, sink)
 	}
 	audit := &hitAudit{rate: rate, keys: map[engine.StepID]action.Digest{}}
 	observed := *f
 	observed.ended = audit.see
-	if err := s.run(ctx, ids, name, &observed, sink); err != nil {
+	if err := a.runOpen(ctx, s, ids, name, &observed, sink); err != nil {
 		return err
 	}
-	return s.auditHits(ctx, audit)
+	return a.auditHits(ctx, s, audit)
 }
 
-// run runs the steps and writes the files that were asked for.
-func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
-	if s.app.offline && !f.dryRun {
-		if err := s.refuseOffline(ctx, ids); err != nil {
+// runOpen runs steps of an open project and writes the files that were asked for.
+func (a *app) runOpen(ctx context.Context, s *project.Session, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
+	if s.Options.Offline && !f.dryRun {
+		if err := s.RefuseOffline(ctx, ids); err != nil {
 			return err
 		}
 	}
 	if !f.dryRun {
-		if err := s.app.refuseOpenHost(ctx); err != nil {
+		if err := s.RefuseOpenHost(ctx); err != nil {
 			return err
 		}
 	}
-	o := s.options()
+	o := s.RunOptions()
 	o.DryRun, o.Force, o.Pipeline = f.dryRun, f.force, name
 	var err error
-	if f.force && s.app.offline {
-		if o.ForceSteps, err = s.forceOffline(ctx, ids); err != nil {
+	if f.force && s.Options.Offline {
+		if o.ForceSteps, err = s.ForceOffline(ctx, ids); err != nil {
 			return err
 		}
 		o.Force = false
 	}
-	if o.Executor, err = s.executor(); err != nil {
+	if o.Executor, err = s.Executor(); err != nil {
 		return err
 	}
 	rec := ui.NewRecorder()
-	rec.Offline = s.app.offline
+	rec.Offline = s.Options.Offline
 	both := ui.Tee(sink)
 	if f.wantsFiles() {
 		both = ui.Tee(sink, rec)
 	}
-	show := s.withNotices(both.OnEvent)
+	show := withNotices(s.Notices, both.OnEvent)
 	o.OnEvent = func(e engine.Event) {
 		if f.ended != nil {
 			f.ended(e)
 		}
 		show(e)
 	}
-	check := s.checkDryRun(ctx, &o)
-	sum, err := engine.Run(ctx, s.plan.Graph, ids, o)
+	check := s.CheckDryRun(ctx, &o)
+	sum, err := engine.Run(ctx, s.Plan.Graph, ids, o)
 	if sum != nil && f.wantsFiles() {
 		title := name
 		if title == "" {
-			title = stepNames(s.plan.Graph, ids)
+			title = stepNames(s.Plan.Graph, ids)
 		}
 		if werr := f.writeFiles(rec.Run(), title); err == nil {
 			err = werr
 		}
 	}
 	if err == nil && !f.dryRun {
-		s.logRebuilt(ctx, sum, ids)
+		a.logRebuilt(ctx, s, sum, ids)
 	}
 	if err == nil && !f.dryRun && !sum.Interrupted {
-		err = s.autoPrune(ctx)
+		err = s.AutoPrune(ctx)
 	}
 	if err == nil {
-		err = check.err()
+		err = check.Err()
 	}
 	if err != nil {
 		return err
@@ -172,10 +173,10 @@ func (s *session) run(ctx context.Context, ids []engine.StepID, name string, f *
 }
 
 // withNotices tells the notices before the end of the run, where they are read.
-func (s *session) withNotices(tell func(engine.Event)) func(engine.Event) {
+func withNotices(notices []string, tell func(engine.Event)) func(engine.Event) {
 	return func(e engine.Event) {
 		if e.Kind == engine.RunFinished {
-			for _, text := range s.notices {
+			for _, text := range notices {
 				tell(engine.Event{Kind: engine.Notice, Time: e.Time, Reason: text})
 			}
 		}
@@ -192,7 +193,7 @@ func outcome(s *engine.Summary) error {
 		return nil
 	}
 	for _, f := range s.Failures {
-		if isUnavailable(f.Err) {
+		if project.IsUnavailable(f.Err) {
 			return exit.Silent(exit.Offline)
 		}
 	}
@@ -229,7 +230,7 @@ func (f *runFlags) writeFiles(run *ui.Run, title string) error {
 func (a *app) sink() (s ui.Sink, js *ui.JSONSink) {
 	s = ui.New(ui.Config{
 		Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color),
-		Out: a.out, Err: a.err, LookupEnv: a.lookupEnv, Offline: a.offline,
+		Out: a.out, Err: a.err, LookupEnv: a.LookupEnv, Offline: a.Offline,
 	})
 	a.shown.Store(&s)
 	js, _ = s.(*ui.JSONSink)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/trace"
 )
@@ -119,7 +120,7 @@ func hostCondition(name string) (bool, error) {
 func TestMain(m *testing.M) {
 	sandbox.Main()
 	trace.Main()
-	if len(os.Args) > 1 && os.Args[1] == goCacheProg {
+	if len(os.Args) > 1 && os.Args[1] == project.CompileCacheArg {
 		main() // the go command of a step that a test runs in this process
 	}
 	testscript.Main(m, map[string]func(){"airbuild": main})

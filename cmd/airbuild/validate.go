@@ -31,7 +31,7 @@ func (a *app) validate(ctx context.Context) (err error) {
 	if err != nil || js != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "%s is right: %s, %s, %s\n", p.file, human.Count(len(p.plan.Pipelines), "pipeline"),
-		human.Count(len(p.plan.Stages), "stage"), human.Count(len(p.plan.Graph.Steps), "step"))
+	_, err = fmt.Fprintf(a.out, "%s is right: %s, %s, %s\n", p.File, human.Count(len(p.Plan.Pipelines), "pipeline"),
+		human.Count(len(p.Plan.Stages), "stage"), human.Count(len(p.Plan.Graph.Steps), "step"))
 	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
@@ -63,14 +64,15 @@ func (a *app) verifyCommand() *cobra.Command {
 	fl.StringVar(&f.attest, "attest", "", "write a signed statement of what came out the same to `FILE`")
 	fl.StringArrayVar(&f.sign, "sign", nil, "sign the statement with this `KEY` of the keyring; may be repeated")
 	fl.BoolVar(&f.keep, "keep", false, "keep the directory of the second build, and say where it is")
-	a.boxes.declare(fl)
+	declareSandbox(&a.Sandbox, fl)
 	f.trust.declare(fl)
 	return c
 }
 
 // A verification is a verify at work.
 type verification struct {
-	*session
+	*project.Session
+	app   *app
 	f     *verifyFlags
 	ids   []engine.StepID // all that the targets need, in graph order
 	left  map[engine.StepID]string
@@ -112,8 +114,8 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 	if err != nil {
 		return err
 	}
-	defer func() { err = exit.First(err, s.close()) }()
-	v := &verification{session: s, f: f, ids: s.plan.Graph.Closure(ids), left: map[engine.StepID]string{}, keys: map[engine.StepID]action.Digest{}}
+	defer func() { err = exit.First(err, s.Close()) }()
+	v := &verification{Session: s, app: a, f: f, ids: s.Plan.Graph.Closure(ids), left: map[engine.StepID]string{}, keys: map[engine.StepID]action.Digest{}}
 	defer func() { err = exit.First(err, v.end()) }()
 	if err := v.openAgainst(ctx); err != nil {
 		return err
@@ -141,7 +143,7 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 // sideSink shows a run beside the command's own output: on err. JSON output has
 // none of it.
 func (a *app) sideSink() (ui.Sink, *ui.JSONSink) {
-	c := ui.Config{Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color), Out: a.err, Err: a.err, LookupEnv: a.lookupEnv, Offline: a.offline}
+	c := ui.Config{Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color), Out: a.err, Err: a.err, LookupEnv: a.LookupEnv, Offline: a.Offline}
 	if a.json() {
 		c.Mode, c.Out, c.Err = ui.Plain, io.Discard, a.err
 	}
@@ -169,7 +171,7 @@ func (a *app) signingKeys(ctx context.Context, names []string) ([]*sign.SecretKe
 
 // leaveOut finds the steps that are not built again, and says why.
 func (v *verification) leaveOut() {
-	g := v.plan.Graph
+	g := v.Plan.Graph
 	for _, id := range v.ids {
 		s := &g.Steps[id]
 		switch {
@@ -199,7 +201,7 @@ func (v *verification) leaveOut() {
 
 // taken reports whether the second build takes a step's recorded result.
 func (v *verification) taken(id engine.StepID) bool {
-	s := &v.plan.Graph.Steps[id]
+	s := &v.Plan.Graph.Steps[id]
 	if v.only != nil && !v.only[id] {
 		return !s.NoCache
 	}
@@ -217,17 +219,17 @@ func (v *verification) reference(ctx context.Context, sink ui.Sink) error {
 			want = append(want, id)
 		}
 	}
-	if v.app.offline {
-		if err := v.refuseOffline(ctx, want); err != nil {
+	if v.Options.Offline {
+		if err := v.RefuseOffline(ctx, want); err != nil {
 			return err
 		}
 	}
-	if err := v.app.refuseOpenHost(ctx); err != nil {
+	if err := v.RefuseOpenHost(ctx); err != nil {
 		return err
 	}
-	o := v.options()
+	o := v.RunOptions()
 	var err error
-	if o.Executor, err = v.executor(); err != nil {
+	if o.Executor, err = v.Executor(); err != nil {
 		return err
 	}
 	o.OnEvent = func(e engine.Event) {
@@ -235,7 +237,7 @@ func (v *verification) reference(ctx context.Context, sink ui.Sink) error {
 		sink.OnEvent(e)
 	}
 	if len(want) > 0 {
-		sum, err := engine.Run(ctx, v.plan.Graph, want, o)
+		sum, err := engine.Run(ctx, v.Plan.Graph, want, o)
 		if err != nil {
 			return err
 		}
@@ -247,7 +249,7 @@ func (v *verification) reference(ctx context.Context, sink ui.Sink) error {
 		return nil
 	}
 	o.DryRun, o.OnEvent = true, v.remember
-	_, err = engine.Run(ctx, v.plan.Graph, v.ids, o)
+	_, err = engine.Run(ctx, v.Plan.Graph, v.ids, o)
 	return err
 }
 
@@ -266,7 +268,7 @@ func (v *verification) remember(e engine.Event) {
 func (v *verification) openAgain() (*store.Disk, error) {
 	s, err := store.Open(v.place.cache)
 	if err == nil {
-		s.Scope = v.store.Scope
+		s.Scope = v.Store.Scope
 	}
 	return s, err
 }
@@ -278,15 +280,15 @@ func (v *verification) seed(ctx context.Context) error {
 		if !ok || !v.taken(id) {
 			continue
 		}
-		res, err := v.store.Result(ctx, key)
+		res, err := v.Store.Result(ctx, key)
 		if err != nil {
 			return err
 		}
 		if res == nil {
 			continue
 		}
-		if err := copyResult(ctx, v.store, v.again, key, res); err != nil {
-			return fmt.Errorf("take the result of %s: %w", v.plan.Graph.Steps[id].Name, err)
+		if err := copyResult(ctx, v.Store, v.again, key, res); err != nil {
+			return fmt.Errorf("take the result of %s: %w", v.Plan.Graph.Steps[id].Name, err)
 		}
 	}
 	return nil
@@ -345,7 +347,7 @@ func (v *verification) rebuild(ctx context.Context) (err error) {
 func (v *verification) targets() []string {
 	var names []string
 	for _, id := range v.ids {
-		s := &v.plan.Graph.Steps[id]
+		s := &v.Plan.Graph.Steps[id]
 		if _, left := v.left[id]; !left && !s.Inner {
 			names = append(names, s.Name)
 		}
@@ -415,7 +417,7 @@ func (v *verification) newPlace(ctx context.Context) (_ *elsewhere, err error) {
 	v.place = p
 	p.project = filepath.Join(top, "elsewhere")
 	depth := func(s string) int { return strings.Count(s, string(filepath.Separator)) }
-	for depth(p.project) == depth(v.root) || len(p.project) == len(v.root) {
+	for depth(p.project) == depth(v.Root) || len(p.project) == len(v.Root) {
 		p.project = filepath.Join(p.project, "deeper")
 	}
 	for _, d := range []string{p.project, p.cache, p.home, p.tmp, p.gocache} {
@@ -426,8 +428,8 @@ func (v *verification) newPlace(ctx context.Context) (_ *elsewhere, err error) {
 	if err := v.copyProject(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("copy the project: %w", err), p.remove())
 	}
-	if from := carriedDir(v.store.Dir()); exists(from) {
-		if err := os.Symlink(from, carriedDir(p.cache)); err != nil {
+	if from := project.CarriedDir(v.Store.Dir()); project.Exists(from) {
+		if err := os.Symlink(from, project.CarriedDir(p.cache)); err != nil {
 			return nil, errors.Join(err, p.remove())
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 )
@@ -38,7 +39,7 @@ func (v *verification) openAgainst(ctx context.Context) error {
 		return exit.UsageError("--against: %w", err)
 	}
 	v.carried = map[string]carriedFile{}
-	if !info.IsDir() || exists(filepath.Join(v.f.against, "oci-layout")) || looksLikeMedia(v.f.against) {
+	if !info.IsDir() || project.Exists(filepath.Join(v.f.against, "oci-layout")) || looksLikeMedia(v.f.against) {
 		return v.openBundleFiles(ctx)
 	}
 	return filepath.WalkDir(v.f.against, func(name string, e fs.DirEntry, err error) error {
@@ -145,7 +146,7 @@ func (v *verification) passOver(ctx context.Context, id engine.StepID) error {
 	if v.carried == nil || !ok {
 		return nil
 	}
-	was, err := outputsOf(ctx, v.store, key)
+	was, err := outputsOf(ctx, v.Store, key)
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,7 @@ func (v *verification) findCarried(p string, is outputFile) (string, carriedFile
 	if is.link != "" {
 		return "", carriedFile{}, false
 	}
-	for _, name := range []string{p, strings.TrimPrefix(p, v.plan.Dist+"/"), path.Join(path.Base(v.plan.Dist), strings.TrimPrefix(p, v.plan.Dist+"/"))} {
+	for _, name := range []string{p, strings.TrimPrefix(p, v.Plan.Dist+"/"), path.Join(path.Base(v.Plan.Dist), strings.TrimPrefix(p, v.Plan.Dist+"/"))} {
 		if c, ok := v.carried[name]; ok {
 			return name, c, true
 		}

@@ -82,9 +82,9 @@ func (v *verification) compare(ctx context.Context) error {
 	for _, id := range v.ids {
 		s, err := v.compareStep(ctx, id, bad)
 		if err != nil {
-			return fmt.Errorf("compare %s: %w", v.plan.Graph.Steps[id].Name, err)
+			return fmt.Errorf("compare %s: %w", v.Plan.Graph.Steps[id].Name, err)
 		}
-		s.id, s.Step = id, v.plan.Graph.Steps[id].Name
+		s.id, s.Step = id, v.Plan.Graph.Steps[id].Name
 		bad[id] = s.Status == stepDiffers || s.Status == stepFollows || s.Status == stepFailed
 		if s.Status == stepFailed {
 			r.Failed++
@@ -108,7 +108,7 @@ func (v *verification) compare(ctx context.Context) error {
 }
 
 func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad map[engine.StepID]bool) (stepVerdict, error) {
-	step := &v.plan.Graph.Steps[id]
+	step := &v.Plan.Graph.Steps[id]
 	if why, ok := v.left[id]; ok {
 		return stepVerdict{Status: stepLeft, Reason: why}, v.passOver(ctx, id)
 	}
@@ -136,7 +136,7 @@ func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad ma
 	if v.carried != nil {
 		return v.compareCarried(ctx, step, is, follows)
 	}
-	was, err := outputsOf(ctx, v.store, v.keys[id])
+	was, err := outputsOf(ctx, v.Store, v.keys[id])
 	if err != nil {
 		return stepVerdict{}, err
 	}
@@ -170,7 +170,7 @@ func (v *verification) blame(ctx context.Context, out *stepVerdict, id engine.St
 
 // keyChange says what differs in two keys.
 func (v *verification) keyChange(ctx context.Context, was, is action.Digest) string {
-	old, err := keyLines(ctx, v.store, was)
+	old, err := keyLines(ctx, v.Store, was)
 	if err != nil {
 		return "its parts are not recorded"
 	}
@@ -215,9 +215,9 @@ func keyLines(ctx context.Context, s *store.Disk, key action.Digest) ([]action.L
 
 // follows names the first step that differs, of those that a step needs.
 func (v *verification) follows(id engine.StepID, bad map[engine.StepID]bool) string {
-	for _, need := range v.plan.Graph.Closure([]engine.StepID{id}) {
+	for _, need := range v.Plan.Graph.Closure([]engine.StepID{id}) {
 		if need != id && bad[need] {
-			return v.plan.Graph.Steps[need].Name
+			return v.Plan.Graph.Steps[need].Name
 		}
 	}
 	return ""
@@ -225,7 +225,7 @@ func (v *verification) follows(id engine.StepID, bad map[engine.StepID]bool) str
 
 // unsigned names a step that another needs and whose secret is not here.
 func (v *verification) unsigned(id engine.StepID) string {
-	g := v.plan.Graph
+	g := v.Plan.Graph
 	for _, need := range g.Closure([]engine.StepID{id}) {
 		if tasks.LackingSecret(&g.Steps[need]) != "" {
 			return g.Steps[need].Name
@@ -301,7 +301,7 @@ type original struct {
 
 func (v *verification) fromStore(was map[string]outputFile, p string) original {
 	f, ok := was[p]
-	return original{f, ok, func(ctx context.Context) ([]byte, error) { return blob(ctx, v.store, f.digest) }}
+	return original{f, ok, func(ctx context.Context) ([]byte, error) { return blob(ctx, v.Store, f.digest) }}
 }
 
 // maxLocalised is the size, in bytes, up to which it is told where files differ.

@@ -19,12 +19,12 @@ var otherFileTime = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 // are filled from their end, which changes the order in which some file systems
 // list them.
 func (v *verification) copyProject(ctx context.Context) error {
-	cache, _ := filepath.EvalSymlinks(v.store.Dir())
-	root, err := filepath.EvalSymlinks(v.root)
+	cache, _ := filepath.EvalSymlinks(v.Store.Dir())
+	root, err := filepath.EvalSymlinks(v.Root)
 	if err != nil {
 		return err
 	}
-	skip := []string{filepath.Join(root, filepath.FromSlash(v.plan.Dist)), filepath.Join(root, ".git"), cache, v.place.top}
+	skip := []string{filepath.Join(root, filepath.FromSlash(v.Plan.Dist)), filepath.Join(root, ".git"), cache, v.place.top}
 	return copyDir(ctx, root, v.place.project, skip)
 }
 

@@ -17,7 +17,7 @@ func (v *verification) tell() error {
 	if v.app.json() {
 		return v.app.writeJSON(r)
 	}
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(v.app.color), Out: v.app.out, LookupEnv: v.app.lookupEnv}).Palette
+	pal := ui.Detect(ui.Config{Color: ui.ColorMode(v.app.color), Out: v.app.out, LookupEnv: v.app.LookupEnv}).Palette
 	var b strings.Builder
 	for _, x := range r.Varied {
 		fmt.Fprintf(&b, "varied      %s: %s; %s\n", x.What, human.OneLine(x.Was), human.OneLine(x.Is))

@@ -21,6 +21,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bytediff"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/local"
@@ -77,17 +78,17 @@ func (v *verification) otherWorld(ctx context.Context) (*world, error) {
 	if err := v.arguments(w); err != nil {
 		return nil, err
 	}
-	if info, err := carry.SourceInfo(ctx, v.root); err == nil {
+	if info, err := carry.SourceInfo(ctx, v.Root); err == nil {
 		w.Source = info
 	}
-	w.differ("directory of the project", v.root, v.place.project)
-	w.differ("cache, compile cache", v.store.Dir(), "empty ones")
+	w.differ("directory of the project", v.Root, v.place.project)
+	w.differ("cache, compile cache", v.Store.Dir(), "empty ones")
 	w.differ("file times of the source", "as they are", otherFileTime.Format(time.RFC3339))
 	w.differ("modes of the source", "as they are", "0600 and 0700")
 	if err := v.environment(ctx, w); err != nil {
 		return nil, err
 	}
-	jobs := v.app.jobs
+	jobs := v.app.Jobs
 	if jobs == 0 {
 		jobs = runtime.GOMAXPROCS(0)
 	}
@@ -123,23 +124,23 @@ func (w *world) same(what, why string) {
 // arguments are those of the run elsewhere.
 func (v *verification) arguments(w *world) error {
 	a := v.app
-	w.Args = []string{"--output", "json", "--keep-going", "--compile-cache", "off", "--file", filepath.Join(v.place.project, v.file)}
-	for _, s := range a.vars {
+	w.Args = []string{"--output", "json", "--keep-going", "--compile-cache", "off", "--file", filepath.Join(v.place.project, v.File)}
+	for _, s := range a.Vars {
 		w.Args = append(w.Args, "--var", s)
 	}
-	for _, f := range a.varFiles {
+	for _, f := range a.VarFiles {
 		abs, err := filepath.Abs(f)
 		if err != nil {
 			return err
 		}
 		w.Args = append(w.Args, "--var-file", abs)
 	}
-	if a.environment != "" {
-		w.Args = append(w.Args, "--environment", a.environment)
+	if a.Environment != "" {
+		w.Args = append(w.Args, "--environment", a.Environment)
 	}
-	w.Args = append(w.Args, fmt.Sprintf("--offline=%v", a.offline))
+	w.Args = append(w.Args, fmt.Sprintf("--offline=%v", v.Options.Offline))
 	w.Args = append(w.Args, "run")
-	if a.boxes.off {
+	if a.Sandbox.Off {
 		w.Args = append(w.Args, "--no-sandbox")
 	}
 	w.Args = append(append(w.Args, "--"), v.targets()...)
@@ -184,12 +185,12 @@ func (v *verification) environment(ctx context.Context, w *world) error {
 // though its home is another.
 func (v *verification) goSettings(ctx context.Context, set map[string]string) error {
 	usesGo := slices.ContainsFunc(v.ids, func(id engine.StepID) bool {
-		return strings.HasPrefix(v.plan.Graph.Steps[id].Type, "go_")
+		return strings.HasPrefix(v.Plan.Graph.Steps[id].Type, "go_")
 	})
 	if !usesGo {
 		return nil
 	}
-	tc, err := v.gocf.Toolchain()
+	tc, err := v.Go.Toolchain()
 	if err != nil {
 		return err
 	}
@@ -215,7 +216,7 @@ func (v *verification) goSettings(ctx context.Context, set map[string]string) er
 // otherZone is a time zone with an odd distance to UTC that programs can find.
 func otherZone() string {
 	const name = "Pacific/Chatham"
-	if exists("/usr/share/zoneinfo/" + name) {
+	if project.Exists("/usr/share/zoneinfo/" + name) {
 		return name
 	}
 	return "XST-12:45"
@@ -224,7 +225,7 @@ func otherZone() string {
 // otherLocale is an installed locale whose rules differ, or C.
 func otherLocale() string {
 	for _, name := range []string{"tr_TR.utf8", "de_DE.utf8", "fr_FR.utf8", "en_US.utf8"} {
-		if exists("/usr/lib/locale/" + name) {
+		if project.Exists("/usr/lib/locale/" + name) {
 			return name
 		}
 	}
@@ -238,10 +239,10 @@ func (v *verification) known() []bytediff.Known {
 	if u, err := user.Current(); err == nil {
 		me = u.Username
 	}
-	home, _ := v.app.lookupEnv("HOME")
+	home, _ := v.app.LookupEnv("HOME")
 	known := []bytediff.Known{
-		{Cause: "the absolute path of the project: give programs relative paths", Old: []string{v.root}, New: []string{v.place.project}},
-		{Cause: "an absolute path of the step's own directory, HOME or TMPDIR: give programs relative paths, and write nothing of HOME or TMPDIR into outputs", Old: []string{filepath.Join(v.store.Dir(), "scratch")}, New: []string{filepath.Join(v.place.cache, "scratch")}},
+		{Cause: "the absolute path of the project: give programs relative paths", Old: []string{v.Root}, New: []string{v.place.project}},
+		{Cause: "an absolute path of the step's own directory, HOME or TMPDIR: give programs relative paths, and write nothing of HOME or TMPDIR into outputs", Old: []string{filepath.Join(v.Store.Dir(), "scratch")}, New: []string{filepath.Join(v.place.cache, "scratch")}},
 		{Cause: "HOME or a cache below it", Old: []string{home}, New: []string{v.place.home, v.place.gocache}},
 		{Cause: "the environment as a whole is written down", New: []string{"AIRBUILD_VERIFY_NOISE"}},
 		{Cause: "the time zone or the locale", New: []string{otherZone(), "XST"}},
@@ -336,14 +337,14 @@ func rebuildElsewhere(s streams) int {
 		return exit.Failed
 	}
 	s.in = strings.NewReader("")
-	a := &app{streams: s, lookupEnv: os.LookupEnv, vary: w.Vary, source: w.Source}
+	a := &app{streams: s, flags: flags{Options: project.Options{LookupEnv: os.LookupEnv, Vary: w.Vary, Source: w.Source}}}
 	if w.Clock != 0 {
 		self, err := os.Executable()
 		if err != nil {
 			fmt.Fprintln(s.err, "airbuild:", err)
 			return exit.Failed
 		}
-		a.tracer = clockTracer{self, w.Clock}
+		a.Tracer = clockTracer{self, w.Clock}
 	}
 	return a.main(w.Args)
 }

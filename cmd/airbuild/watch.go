@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
@@ -43,7 +44,7 @@ type watcher struct {
 	app *app
 	f   *runFlags
 	// project is the last one that could be planned; nil before there was one.
-	project *project
+	project *project.Project
 	root    string
 	others  []string        // absolute paths of files beside the project's
 	outputs map[string]bool // of all steps, relative to root
@@ -58,12 +59,12 @@ func (a *app) watch(ctx context.Context, args []string, f *runFlags) error {
 			return exit.UsageError("--%w", err)
 		}
 	}
-	root, _, err := a.findFile()
+	root, _, err := a.FindFile()
 	if err != nil {
 		return err
 	}
 	w := &watcher{app: a, f: f, root: root, busy: map[string]int{}}
-	f.planned = func(p *project) { w.project = p }
+	f.planned = func(p *project.Project) { w.project = p }
 	for {
 		w.others = w.beside()
 		before := w.look()
@@ -149,8 +150,8 @@ func (w *watcher) made() map[string]bool {
 	if w.project == nil {
 		return outputs
 	}
-	for i := range w.project.plan.Graph.Steps {
-		c := &w.project.plan.Graph.Steps[i].Command
+	for i := range w.project.Plan.Graph.Steps {
+		c := &w.project.Plan.Graph.Steps[i].Command
 		for _, o := range c.OutputPaths {
 			outputs[path.Join(c.WorkingDirectory, o)] = true
 		}
@@ -161,7 +162,7 @@ func (w *watcher) made() map[string]bool {
 // beside are files that a plan hangs on and that need not be in the project: those
 // of variables, and which commit the sources are.
 func (w *watcher) beside() []string {
-	files := slices.Clone(w.app.varFiles)
+	files := slices.Clone(w.app.VarFiles)
 	if dir := gitDir(w.root); dir != "" {
 		files = append(files, filepath.Join(dir, "HEAD"), filepath.Join(dir, "logs", "HEAD"))
 	}
@@ -206,9 +207,9 @@ func (w *watcher) look() map[string]mark {
 	skip := map[string]bool{".git": true, "dist": true}
 	if w.project != nil {
 		delete(skip, "dist")
-		skip[path.Clean(w.project.plan.Dist)] = true
+		skip[path.Clean(w.project.Plan.Dist)] = true
 	}
-	cache, err := w.app.cacheDir()
+	cache, err := w.app.CacheDir()
 	if err == nil {
 		if rel, err := filepath.Rel(w.root, cache); err == nil && filepath.IsLocal(rel) {
 			skip[filepath.ToSlash(rel)] = true

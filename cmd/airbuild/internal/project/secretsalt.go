@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"errors"
@@ -25,15 +25,15 @@ const (
 const leastSalt = 16
 
 // secretSalt is the user's salt; nil if there is none, or no step has a secret.
-func (a *app) secretSalt(p *project) ([]byte, error) {
-	if !slices.ContainsFunc(p.plan.Graph.Steps, func(s engine.Step) bool { return len(s.Secrets) > 0 }) {
+func (p *Project) secretSalt() ([]byte, error) {
+	if !slices.ContainsFunc(p.Plan.Graph.Steps, func(s engine.Step) bool { return len(s.Secrets) > 0 }) {
 		return nil, nil
 	}
 	from, salt := "$"+saltVariable, []byte(nil)
-	if v, ok := a.lookupEnv(saltVariable); ok && v != "" {
+	if v, ok := p.Options.LookupEnv(saltVariable); ok && v != "" {
 		salt = []byte(v)
 	} else {
-		dir, err := sign.KeyringDir(a.lookupEnv)
+		dir, err := sign.KeyringDir(p.Options.LookupEnv)
 		if err != nil {
 			return nil, nil // no keyring, no salt
 		}

@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"context"
@@ -19,13 +19,13 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
-// carriedDir is what imports of bundles leave below the cache directory.
-func carriedDir(cache string) string { return filepath.Join(cache, "carried") }
+// CarriedDir is what imports of bundles leave below the cache directory.
+func CarriedDir(cache string) string { return filepath.Join(cache, "carried") }
 
 // decideOffline makes the run an offline one if the source in root came with a
 // bundle that is imported here, unless the user has said --offline or its
 // contrary. It returns what the source came with, nil if with none.
-func (a *app) decideOffline(root string) (*source.Carried, error) {
+func (o *Options) decideOffline(root string) (*source.Carried, error) {
 	from, err := source.ReadCarried(root)
 	if err != nil {
 		return nil, err
@@ -33,15 +33,15 @@ func (a *app) decideOffline(root string) (*source.Carried, error) {
 	if from == nil {
 		return nil, nil
 	}
-	cache, err := a.cacheDir()
+	cache, err := o.CacheDir()
 	if err != nil {
 		return nil, err
 	}
-	if !exists(filepath.Join(carriedDir(cache), "bundles", from.Bundle+".json")) {
+	if !Exists(filepath.Join(CarriedDir(cache), "bundles", from.Bundle+".json")) {
 		return nil, nil // imported elsewhere: here the source is like any other
 	}
-	if a.offlineSet == nil || !a.offlineSet() {
-		a.offline = true
+	if o.OfflineSet == nil || !o.OfflineSet() {
+		o.Offline = true
 	}
 	return from, nil
 }
@@ -50,28 +50,28 @@ func (a *app) decideOffline(root string) (*source.Carried, error) {
 // it is not. Source that came with a bundle gets what was carried and nothing
 // else; other source may also use local trees of the user's GOPROXY and the
 // user's module cache.
-func (a *app) offlineGo(from *source.Carried) (*golang.Offline, error) {
-	if !a.offline {
+func (o *Options) offlineGo(from *source.Carried) (*golang.Offline, error) {
+	if !o.Offline {
 		return nil, nil
 	}
-	cache, err := a.cacheDir()
+	cache, err := o.CacheDir()
 	if err != nil {
 		return nil, err
 	}
-	o := &golang.Offline{}
-	if tree := filepath.Join(carriedDir(cache), "goproxy"); exists(tree) {
-		o.Carried, o.Home = tree, filepath.Join(carriedDir(cache), "go")
+	g := &golang.Offline{}
+	if tree := filepath.Join(CarriedDir(cache), "goproxy"); Exists(tree) {
+		g.Carried, g.Home = tree, filepath.Join(CarriedDir(cache), "go")
 	}
-	if from != nil && o.Carried != "" {
-		return o, nil
+	if from != nil && g.Carried != "" {
+		return g, nil
 	}
-	o.Proxies = localTrees(goProxy(a.lookupEnv))
-	if o.Carried != "" {
-		if dir := userModules(a.lookupEnv); dir != "" {
-			o.Proxies = append(o.Proxies, golang.ProxyURL(filepath.Join(dir, "cache", "download")))
+	g.Proxies = localTrees(goProxy(o.LookupEnv))
+	if g.Carried != "" {
+		if dir := userModules(o.LookupEnv); dir != "" {
+			g.Proxies = append(g.Proxies, golang.ProxyURL(filepath.Join(dir, "cache", "download")))
 		}
 	}
-	return o, nil
+	return g, nil
 }
 
 // userModules is the user's module cache as the environment has it, "" if
@@ -209,20 +209,20 @@ func (c *offlineCheck) see(e engine.Event) {
 			}
 		}
 	case engine.Failed:
-		if isUnavailable(e.Err) {
+		if IsUnavailable(e.Err) {
 			c.refusals = append(c.refusals, refusal{e.ID, e.Step, e.Err})
 		}
 	}
 }
 
-// isUnavailable reports whether a step failed for want of the network.
-func isUnavailable(err error) bool {
+// IsUnavailable reports whether a step failed for want of the network.
+func IsUnavailable(err error) bool {
 	var u *golang.Unavailable
 	return errors.As(err, &u)
 }
 
-// err is what ends the command: each step, the reason, and what would help.
-func (c *offlineCheck) err() error {
+// Err is what ends the command: each step, the reason, and what would help.
+func (c *offlineCheck) Err() error {
 	if len(c.refusals) == 0 {
 		return nil
 	}
@@ -246,44 +246,44 @@ func (r refusal) text() string {
 	return text + r.err.Error()
 }
 
-// refuseOffline looks up the steps among targets and their needs that an
+// RefuseOffline looks up the steps among targets and their needs that an
 // offline run may not be able to do, and fails with exitOffline before
 // anything runs if one of them is not in the store. Where all modules are at
 // hand it looks at nothing.
-func (s *session) refuseOffline(ctx context.Context, targets []engine.StepID) error {
+func (s *Session) RefuseOffline(ctx context.Context, targets []engine.StepID) error {
 	doubtful, err := s.doubtful(ctx, targets)
 	if err != nil || len(doubtful) == 0 {
 		return err
 	}
-	check := &offlineCheck{ctx: ctx, gocf: s.gocf}
-	o := s.options()
+	check := &offlineCheck{ctx: ctx, gocf: s.Go}
+	o := s.RunOptions()
 	o.DryRun, o.KeepGoing, o.OnEvent = true, true, check.see
-	if _, err := engine.Run(ctx, s.plan.Graph, doubtful, o); err != nil {
+	if _, err := engine.Run(ctx, s.Plan.Graph, doubtful, o); err != nil {
 		return err
 	}
-	return check.err()
+	return check.Err()
 }
 
-// forceOffline are the steps that an offline run with --force makes again: all
+// ForceOffline are the steps that an offline run with --force makes again: all
 // but those that cannot run without the network. Their results are taken from the
 // cache, and a notice says so.
-func (s *session) forceOffline(ctx context.Context, targets []engine.StepID) (map[engine.StepID]bool, error) {
+func (s *Session) ForceOffline(ctx context.Context, targets []engine.StepID) (map[engine.StepID]bool, error) {
 	forced := map[engine.StepID]bool{}
-	for _, id := range s.plan.Graph.Closure(targets) {
-		step := &s.plan.Graph.Steps[id]
-		forced[id] = !step.Network || s.gocf.WorksOffline(ctx, step) == nil
+	for _, id := range s.Plan.Graph.Closure(targets) {
+		step := &s.Plan.Graph.Steps[id]
+		forced[id] = !step.Network || s.Go.WorksOffline(ctx, step) == nil
 		if !forced[id] && !step.NoCache {
-			s.notices = append(s.notices, fmt.Sprintf("%s was not run again, because it needs the network: its result in the cache is used", step.Name))
+			s.Notices = append(s.Notices, fmt.Sprintf("%s was not run again, because it needs the network: its result in the cache is used", step.Name))
 		}
 	}
 	return forced, ctx.Err()
 }
 
-// checkDryRun looks along at the events of a dry run that is shown, if the run
+// CheckDryRun looks along at the events of a dry run that is shown, if the run
 // is offline. In other runs it sees nothing and finds nothing.
-func (s *session) checkDryRun(ctx context.Context, o *engine.Options) *offlineCheck {
-	check := &offlineCheck{ctx: ctx, gocf: s.gocf}
-	if s.app.offline && o.DryRun {
+func (s *Session) CheckDryRun(ctx context.Context, o *engine.Options) *offlineCheck {
+	check := &offlineCheck{ctx: ctx, gocf: s.Go}
+	if s.Options.Offline && o.DryRun {
 		show := o.OnEvent
 		o.OnEvent = func(e engine.Event) {
 			check.see(e)
@@ -297,8 +297,8 @@ func (s *session) checkDryRun(ctx context.Context, o *engine.Options) *offlineCh
 
 // doubtful are the steps that use the network, and those whose modules are not
 // all at hand.
-func (s *session) doubtful(ctx context.Context, targets []engine.StepID) ([]engine.StepID, error) {
-	g := s.plan.Graph
+func (s *Session) doubtful(ctx context.Context, targets []engine.StepID) ([]engine.StepID, error) {
+	g := s.Plan.Graph
 	short := map[string]bool{} // directories whose modules are not all here
 	var out []engine.StepID
 	for _, id := range g.Closure(targets) {
@@ -316,7 +316,7 @@ func (s *session) doubtful(ctx context.Context, targets []engine.StepID) ([]engi
 			if dir == "" {
 				dir = "."
 			}
-			missing, err := s.gocf.MissingModules(ctx, dir)
+			missing, err := s.Go.MissingModules(ctx, dir)
 			// What is wrong with the module's files, the step itself says.
 			lacks = err == nil && len(missing) > 0
 			short[step.Command.WorkingDirectory] = lacks

@@ -1,4 +1,4 @@
-package main
+package project
 
 import (
 	"context"
@@ -20,11 +20,11 @@ const (
 	autoPruneAge   = 90 * 24 * time.Hour
 )
 
-// autoPrune prunes the cache if that is due. The time of the file "pruned" in
+// AutoPrune prunes the cache if that is due. The time of the file "pruned" in
 // the cache says when it last was; it is set first, so that of several runs
 // that end together one does the work. A cache in use is left for the next day.
-func (s *session) autoPrune(ctx context.Context) error {
-	stamp := filepath.Join(s.store.Dir(), "pruned")
+func (s *Session) AutoPrune(ctx context.Context) error {
+	stamp := filepath.Join(s.Store.Dir(), "pruned")
 	now := time.Now()
 	fi, err := os.Stat(stamp)
 	if err == nil && now.Sub(fi.ModTime()).Abs() < autoPruneEvery {
@@ -38,17 +38,17 @@ func (s *session) autoPrune(ctx context.Context) error {
 	if first {
 		return nil
 	}
-	r, err := s.store.Prune(ctx, store.PruneOptions{MaxBytes: autoPruneBytes, MaxAge: autoPruneAge})
+	r, err := s.Store.Prune(ctx, store.PruneOptions{MaxBytes: autoPruneBytes, MaxAge: autoPruneAge})
 	var pin *store.DamagedPin
 	switch {
 	case errors.Is(err, store.ErrInUse):
 		return nil
 	case errors.As(err, &pin):
-		fmt.Fprintf(s.app.err, "cache: nothing was removed: %v; make it anew, or: airbuild cache unpin %s\n", pin, human.OneLine(pin.Name))
+		s.Options.Notify(fmt.Sprintf("cache: nothing was removed: %v; make it anew, or: airbuild cache unpin %s", pin, human.OneLine(pin.Name)))
 		return nil
 	}
 	if r.Bytes > 0 {
-		fmt.Fprintf(s.app.err, "cache: removed %s that no run has used for long\n", human.Bytes(r.Bytes))
+		s.Options.Notify(fmt.Sprintf("cache: removed %s that no run has used for long", human.Bytes(r.Bytes)))
 	}
 	if err != nil && ctx.Err() == nil {
 		s.notPruned(err)
@@ -59,6 +59,6 @@ func (s *session) autoPrune(ctx context.Context) error {
 
 // notPruned tells why the cache was not pruned, which is no failure of the run
 // that is done.
-func (s *session) notPruned(err error) {
-	fmt.Fprintf(s.app.err, "notice: the cache was not pruned: %v\n", err)
+func (s *Session) notPruned(err error) {
+	s.Options.Notify(fmt.Sprintf("notice: the cache was not pruned: %v", err))
 }

@@ -1,0 +1,226 @@
+package project
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/host"
+	"github.com/airbuild/airbuild/engine/local"
+	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/load"
+)
+
+// stateDir is where the project at root keeps what costs only time to lose. A
+// project that is reached through a symbolic link is the same project.
+func stateDir(cache, root string) string {
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real
+	}
+	sum := sha256.Sum256([]byte(root))
+	return filepath.Join(cache, "workspaces", hex.EncodeToString(sum[:8]))
+}
+
+// A Session is a project with all that running it needs, open.
+type Session struct {
+	*Project
+	Store     *store.Disk
+	Workspace *tree.Workspace
+	scratch   *local.Scratch
+	salt      []byte // see secretSalt
+	// notices are what a run says at its end.
+	Notices []string
+}
+
+// Open opens the store and the workspace of p. Reading what is remembered has
+// begun unless ahead is nil.
+func (p *Project) Open(ahead *tree.Ahead) (_ *Session, err error) {
+	cache, err := p.Options.CacheDir()
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{Project: p}
+	if s.salt, err = p.secretSalt(); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	if s.Store, err = store.Open(cache); err != nil {
+		return nil, otherCache(err)
+	}
+	s.Store.Scopes = func() []store.Scope { return bundle.Scopes(cache) }
+	if p.Carried != nil {
+		if s.Store.Scope, err = bundle.ScopeOf(cache, p.Carried.Bundle); err != nil {
+			return nil, err
+		}
+	}
+	if ahead == nil {
+		ahead = tree.ReadAhead(stateDir(cache, p.Root))
+	}
+	if s.Workspace, err = ahead.Open(p.Root, p.Plan.Dist); err != nil {
+		return nil, otherCache(err)
+	}
+	s.Workspace.IgnoreCache(cache)
+	s.Workspace.IsSource = load.SourceName
+	s.Store.Paranoid, s.Workspace.Paranoid = p.Options.Paranoid, p.Options.Paranoid
+	return s, nil
+}
+
+// otherCache adds what to do where the cache is no directory that can be written.
+// Looking up writes too: what is remembered of files, so that they are not read
+// again.
+func otherCache(err error) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) {
+		return err
+	}
+	return fmt.Errorf("%w\nThe cache must be a directory that can be written; --cache or AIRBUILD_CACHE names another one", err)
+}
+
+// OpenTargets loads the project, finds the steps that the arguments ask for, with
+// the pipeline's name if it is exactly one, and opens what running them needs.
+func OpenTargets(ctx context.Context, opts Options, args []string) (*Session, []engine.StepID, string, error) {
+	ahead := opts.readAhead()
+	p, err := Load(ctx, opts)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	ids, name, err := p.Targets(args)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if err := p.RefuseLacking(ids, opts.Show); err != nil {
+		return nil, nil, "", err
+	}
+	edited, err := p.editedNotice(ctx)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	s, err := p.Open(ahead)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if edited != "" {
+		s.Notices = append(s.Notices, edited)
+	}
+	if text := p.Toolchains.notice(); text != "" {
+		s.Notices = append(s.Notices, text)
+	}
+	return s, ids, name, nil
+}
+
+// readAhead begins to read what is remembered of the project while it is
+// planned; nil if it is not known where either is, which others tell.
+func (o *Options) readAhead() *tree.Ahead {
+	root, _, err := o.FindFile()
+	if err != nil {
+		return nil
+	}
+	cache, err := o.CacheDir()
+	if err != nil {
+		return nil
+	}
+	return tree.ReadAhead(stateDir(cache, root))
+}
+
+func (s *Session) Close() error {
+	var errs []error
+	if s.scratch != nil {
+		errs = append(errs, s.scratch.Close())
+	}
+	if s.Workspace != nil {
+		errs = append(errs, s.Workspace.Close())
+	}
+	if s.Store != nil {
+		errs = append(errs, s.Store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// RunOptions are those of a run that looks up only.
+func (s *Session) RunOptions() engine.Options {
+	file, stamp := program()
+	// What was found out with the help of a bundle's answers is remembered for
+	// source of that scope alone.
+	if !s.Store.Scope.IsZero() && stamp != "" {
+		stamp += " scope " + s.Store.Scope.String()
+	}
+	names := make([]string, len(s.Plan.Pipelines))
+	for i, p := range s.Plan.Pipelines {
+		names[i] = p.Name
+	}
+	return engine.Options{
+		File: s.File, Pipelines: names,
+		Tracked: tracked(s.Root),
+		Store:   s.Store, Workspace: s.Workspace,
+		Jobs: s.Options.Jobs, KeepGoing: s.Options.KeepGoing, Program: stamp, ProgramFile: file,
+		Memory: s.memory(), SecretSalt: s.salt,
+	}
+}
+
+// memory is what steps that declare theirs may take together: all that this
+// host lets a program use. Zero if no step declares any.
+func (s *Session) memory() int64 {
+	if !slices.ContainsFunc(s.Plan.Graph.Steps, func(step engine.Step) bool { return step.Memory > 0 }) {
+		return 0
+	}
+	return host.TakeMemory().Usable()
+}
+
+// program is airbuild's own executable, and what tells it from another one in
+// the same place; both empty if that cannot be known.
+func program() (file, stamp string) {
+	name, err := os.Executable()
+	if err != nil {
+		return "", ""
+	}
+	fi, err := os.Stat(name)
+	if err != nil {
+		return "", ""
+	}
+	return filepath.ToSlash(name), fmt.Sprintf("%s %d %d", name, fi.Size(), fi.ModTime().UnixNano())
+}
+
+// Executor runs steps on this machine.
+func (s *Session) Executor() (engine.Executor, error) {
+	scratch, err := local.OpenScratch(filepath.Join(s.Store.Dir(), "scratch"))
+	if err != nil {
+		return nil, err
+	}
+	s.scratch = scratch
+	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.Go)}
+	reach := map[string]engine.Reacher{"go": golang.NewReacher(s.Go)}
+	e := engine.Executor(&local.Executor{
+		Store: s.Store, Workspace: s.Workspace, Scratch: scratch,
+		Tools:     pipelines.Tools(s.Go, s.keys, s.packages, s.Outward),
+		Launchers: launchers,
+		Environ:   os.Environ(),
+		Sandbox:   s.Options.Sandbox.Host(),
+		Fixed:     golang.FixedVariables(),
+		Tracer:    s.Options.Tracer,
+		Vary:      s.Options.Vary,
+		Hide:      s.private(),
+		Reach:     reach,
+	})
+	if e, err = s.withCompileCache(e, launchers, reach); err != nil {
+		return nil, err
+	}
+	if s.Options.Offline {
+		e = offlineExecutor{e, s.Go}
+	}
+	return e, nil
+}
