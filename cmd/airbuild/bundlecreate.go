@@ -296,7 +296,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 		if err != nil {
 			return a.bundleError(fmt.Errorf("--since %s: %w", c.f.since, err))
 		}
-		c.base = r.Base()
+		c.base = bundle.BaseOfReceipt(r)
 	}
 	if c.f.assume == "" {
 		return nil
@@ -305,7 +305,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 	if err != nil {
 		return err
 	}
-	c.base = bundle.AssumeBundle(b)
+	c.base = bundle.BaseOfBundle(b)
 	c.heads, err = carry.HeadsOf(ctx, b)
 	return exit.First(err, b.Close())
 }

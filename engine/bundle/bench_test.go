@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // workload copies Go's own cmd and net trees and its programs into a directory:
@@ -29,7 +31,7 @@ func workload(b *testing.B) (dir string, size int64) {
 				return err
 			}
 			rel, _ := filepath.Rel(root, name)
-			if CheckPath(filepath.ToSlash(rel)) != nil {
+			if format.CheckPath(filepath.ToSlash(rel)) != nil {
 				return nil
 			}
 			text, err := os.ReadFile(name)
@@ -204,24 +206,24 @@ func BenchmarkDelta(b *testing.B) {
 		s := dirSpec(b, dir, 2)
 		text := "package main // changed\n"
 		s.Components[0].Files[0].Open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
-		s.Base = AssumeBundle(full)
+		s.Base = BaseOfBundle(full)
 		r, err := Create(b.Context(), out, s, CreateOptions{Replace: true})
 		if err != nil {
 			b.Fatal(err)
 		}
 		carried = r.Carried()
 	}
-	b.ReportMetric(100*float64(carried)/float64(full.root.Carried()), "%full")
-	b.ReportMetric(float64(len(receiptOf(b, full)))/float64(len(full.index.contents)), "B/content")
+	b.ReportMetric(100*float64(carried)/float64(full.src.Root.Carried()), "%full")
+	b.ReportMetric(float64(len(receiptOf(b, full)))/float64(len(full.src.Index.Contents)), "B/content")
 }
 
 func receiptOf(b *testing.B, x *Bundle) []byte {
 	have := map[[32]byte]bool{}
-	for _, c := range x.index.contents {
-		have[c.digest.Hash] = true
+	for _, c := range x.src.Index.Contents {
+		have[c.Digest.Hash] = true
 	}
 	var w strings.Builder
-	r := &Receipt{bundles: []string{x.Digest()}, have: newDigestSet(have)}
+	r := format.NewReceipt([]string{x.Digest()}, have)
 	if _, err := r.WriteTo(&w); err != nil {
 		b.Fatal(err)
 	}
@@ -240,9 +242,9 @@ func BenchmarkLevels(b *testing.B) {
 		}
 		raw = append(raw, text...)
 	}
-	for level := blockLevel; level <= indexLevel; level++ {
+	for level := format.BlockLevel; level <= format.IndexLevel; level++ {
 		b.Run(level.String(), func(b *testing.B) {
-			e, err := newEncoder(level)
+			e, err := format.NewEncoder(level)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -252,9 +254,9 @@ func BenchmarkLevels(b *testing.B) {
 			for b.Loop() {
 				stored = 0
 				for rest := raw; len(rest) > 0; {
-					n := min(blockSize, len(rest))
+					n := min(format.BlockSize, len(rest))
 					var out []byte
-					out, _ = encodeBlock(e, rest[:n], buf)
+					out, _ = format.EncodeBlock(e, rest[:n], buf)
 					stored += len(out)
 					rest = rest[n:]
 				}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -106,7 +107,7 @@ func testKey(t testing.TB, seed uint64) *sign.SecretKey {
 	return k
 }
 
-func makeBundle(t testing.TB, dir string, s Spec, o CreateOptions, keys ...*sign.SecretKey) *Root {
+func makeBundle(t testing.TB, dir string, s Spec, o CreateOptions, keys ...*sign.SecretKey) *format.Root {
 	t.Helper()
 	if _, err := Create(t.Context(), dir, s, o); err != nil {
 		t.Fatal(err)
@@ -228,7 +229,7 @@ func (h *host) check(x tree) {
 			if err != nil {
 				h.t.Fatal(err)
 			}
-			f := File{Path: p, Executable: executable, Digest: action.Of([]byte(want))}
+			f := format.File{Path: p, Executable: executable, Digest: action.Of([]byte(want))}
 			if ok, err := s.Has(context.Background(), f, false); !ok || err != nil {
 				h.t.Errorf("%s %s: %v, %v", c, p, ok, err)
 			}

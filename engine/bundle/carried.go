@@ -2,20 +2,16 @@ package bundle
 
 import (
 	"slices"
-	"strings"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
 // A Carried is a bundle that was imported into a cache directory.
 type Carried struct {
 	Digest string
-	Root   *Root
+	Root   *format.Root
 }
-
-// ListCarried returns what was imported into a cache directory, by name,
-// sequence and digest. A reference that is damaged is an error.
-func ListCarried(cache string) ([]Carried, error) { return listCarried(cache) }
 
 // ScopeOf is the scope that results of an imported bundle were put into last: zero
 // if they count everywhere, or the bundle brought none.
@@ -23,7 +19,7 @@ func ScopeOf(cache, digest string) (store.Scope, error) {
 	for _, id := range readSinks(cache, digest) {
 		scope, err := scopeOf(id)
 		if err != nil {
-			return store.Scope{}, refusef("carried/bundles/%s%s: scope of results: %w; import the bundle again", digest, sinksSuffix, err)
+			return store.Scope{}, format.Refusef("carried/bundles/%s%s: scope of results: %w; import the bundle again", digest, sinksSuffix, err)
 		}
 		if !scope.IsZero() {
 			return scope, nil
@@ -35,7 +31,7 @@ func ScopeOf(cache, digest string) (store.Scope, error) {
 // Scopes are the scopes of all imported bundles. Bundles whose files are damaged are
 // left out.
 func Scopes(cache string) (all []store.Scope) {
-	list, err := listCarried(cache)
+	list, err := ListCarried(cache)
 	if err != nil {
 		return nil
 	}
@@ -45,16 +41,4 @@ func Scopes(cache string) (all []store.Scope) {
 		}
 	}
 	return all
-}
-
-// Kept reports whether an import keeps the files of a component where later
-// deltas can rely on them. Of the others, which users take into their hands, a
-// delta leaves out only what a kept component has too.
-func Kept(component string) bool {
-	kind, _, _ := strings.Cut(component, "/")
-	switch kind {
-	case "actions", "gocache", "modules", "sumdb", "toolchain", "source", "airbuild":
-		return true
-	}
-	return false
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // What an import leaves below carried/bundles, by the digest of the root:
@@ -28,12 +29,13 @@ const (
 	custodySuffix  = ".custody"
 )
 
-func carriedDir(cache string) string  { return filepath.Join(cache, "carried") }
-func bundlesDir(cache string) string  { return filepath.Join(carriedDir(cache), "bundles") }
-func journalDir(cache string) string  { return filepath.Join(carriedDir(cache), "journal") }
-func custodyFile(cache string) string { return filepath.Join(carriedDir(cache), "custody.log") }
+func carriedDir(cache string) string { return filepath.Join(cache, "carried") }
+func bundlesDir(cache string) string { return filepath.Join(carriedDir(cache), "bundles") }
+func journalDir(cache string) string { return filepath.Join(carriedDir(cache), "journal") }
 
-func listCarried(cache string) ([]Carried, error) {
+// ListCarried returns what was imported into a cache directory, by name,
+// sequence and digest. A reference that is damaged is an error.
+func ListCarried(cache string) ([]Carried, error) {
 	entries, err := os.ReadDir(bundlesDir(cache))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -66,10 +68,10 @@ func readCarried(cache, digest string) (*Carried, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read imported bundle: %w", err)
 	}
-	if hexOf(b) != digest {
-		return nil, refusef("%s is damaged: remove it and import the bundle again", name)
+	if format.Identity(b) != digest {
+		return nil, format.Refusef("%s is damaged: remove it and import the bundle again", name)
 	}
-	r, err := DecodeRoot(b)
+	r, err := format.DecodeRoot(b)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -77,23 +79,23 @@ func readCarried(cache, digest string) (*Carried, error) {
 }
 
 // index reads the index of an imported bundle.
-func (c *Carried) index(cache string) (*index, error) {
+func (c *Carried) index(cache string) (*format.Index, error) {
 	name := filepath.Join(bundlesDir(cache), c.Digest+indexSuffix)
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, fmt.Errorf("read imported bundle: %w", err)
 	}
-	if rootBlob(action.Of(b)) != c.Root.Index.RootBlob {
-		return nil, refusef("%s is damaged: import the bundle again", name)
+	if format.BlobOf(action.Of(b)) != c.Root.Index.RootBlob {
+		return nil, format.Refusef("%s is damaged: import the bundle again", name)
 	}
-	return loadIndex(b, c.Root)
+	return format.LoadIndex(b, c.Root)
 }
 
 // readSinks returns which sink took which component, as far as that is known.
 func readSinks(cache, digest string) map[string]string {
 	m := map[string]string{}
 	b, err := os.ReadFile(filepath.Join(bundlesDir(cache), digest+sinksSuffix))
-	if err != nil || decodeCanonical(b, &m) != nil {
+	if err != nil || format.DecodeCanonical(b, &m) != nil {
 		return map[string]string{}
 	}
 	return m

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -57,7 +59,7 @@ type Input struct {
 
 // FileInput is a file on a disk.
 func FileInput(path, file string, executable bool) Input {
-	return Input{Path: path, Executable: executable, Open: func(context.Context) (io.ReadCloser, error) { return openRegular(file) }}
+	return Input{Path: path, Executable: executable, Open: func(context.Context) (io.ReadCloser, error) { return files.OpenRegular(file) }}
 }
 
 // CreateOptions say how a bundle is made. The zero value is a sane default.
@@ -67,19 +69,7 @@ type CreateOptions struct {
 	// Replace allows another bundle in the directory to be replaced. Without,
 	// it is an error; the same bundle never is.
 	Replace  bool
-	Progress ProgressFunc
-}
-
-// Create makes a bundle in a directory: an OCI image layout, not signed yet
-// (see Seal). Other files in the directory are left alone. What can be carried
-// is checked before anything is written.
-//
-// On disk: blobs are written to temporary files, flushed and renamed; then the
-// OCI manifest; index.json last, so that a directory with an index.json holds
-// all of a bundle. What an interrupted Create of the same Spec finished is used
-// again, after its bytes were verified.
-func Create(ctx context.Context, dir string, spec Spec, o CreateOptions) (*Root, error) {
-	return create(ctx, dir, spec, o)
+	Progress progress.Func
 }
 
 // SealOptions say how a bundle is sealed.
@@ -93,18 +83,4 @@ type SealOptions struct {
 	// zero Time is that of the bundle.
 	Time  time.Time
 	Actor string
-}
-
-// Seal finishes the bundle in a directory: adds what became known after Create,
-// such as the rehearsal's outcome, begins the custody log, and signs the root's
-// exact bytes. Earlier signatures go, because they were over other bytes. It
-// reads no pack. index.json is replaced last, in one step.
-func Seal(ctx context.Context, dir string, o SealOptions) (*Root, error) {
-	return seal(ctx, dir, o)
-}
-
-// Sign adds signatures to a sealed bundle in a directory, by people who were
-// not there. The bundle's identity stays.
-func Sign(ctx context.Context, dir string, keys ...*sign.SecretKey) error {
-	return addSignatures(ctx, dir, keys)
 }

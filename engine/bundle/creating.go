@@ -12,22 +12,37 @@ import (
 	"slices"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/media"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
-func create(ctx context.Context, dir string, spec Spec, o CreateOptions) (_ *Root, err error) {
+// Create makes a bundle in a directory: an OCI image layout, not signed yet
+// (see Seal). Other files in the directory are left alone. What can be carried
+// is checked before anything is written.
+//
+// On disk: blobs are written to temporary files, flushed and renamed; then the
+// OCI manifest; index.json last, so that a directory with an index.json holds
+// all of a bundle. What an interrupted Create of the same Spec finished is used
+// again, after its bytes were verified.
+func Create(ctx context.Context, dir string, spec Spec, o CreateOptions) (_ *format.Root, err error) {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
 	if o.PackSize == 0 {
-		o.PackSize = DefaultPackSize
+		o.PackSize = format.DefaultPackSize
 	}
-	if o.PackSize < 1 || o.PackSize > maxPack/2 {
-		return nil, fmt.Errorf("create bundle: packs of %d bytes: want 1 to %d", o.PackSize, int64(maxPack/2))
+	if o.PackSize < 1 || o.PackSize > format.MaxPack/2 {
+		return nil, fmt.Errorf("create bundle: packs of %d bytes: want 1 to %d", o.PackSize, int64(format.MaxPack/2))
 	}
 	p, err := newPlan(ctx, dir, spec, o)
 	if err != nil {
@@ -46,26 +61,26 @@ func create(ctx context.Context, dir string, spec Spec, o CreateOptions) (_ *Roo
 }
 
 // newRoot is the root as far as it is known before any pack is.
-func newRoot(spec Spec, p *plan) *Root {
-	r := &Root{
-		Format: FormatVersion, Name: spec.Name, Sequence: spec.Sequence,
+func newRoot(spec Spec, p *plan) *format.Root {
+	r := &format.Root{
+		Format: format.FormatVersion, Name: spec.Name, Sequence: spec.Sequence,
 		Created:  spec.Created.UTC().Format(time.RFC3339),
 		Metadata: orEmpty(spec.Metadata), Parents: append([]string{}, spec.Parents...), Base: p.base,
-		Packs: []RootBlob{}, Files: []RootBlob{},
+		Packs: []format.RootBlob{}, Files: []format.RootBlob{},
 	}
 	slices.Sort(r.Parents)
 	r.Features.Critical, r.Features.Optional = []string{}, orEmpty(spec.Optional)
-	if p.x.patched() > 0 {
-		r.Features.Critical = append(r.Features.Critical, FeaturePatches)
+	if p.x.Patched() > 0 {
+		r.Features.Critical = append(r.Features.Critical, format.FeaturePatches)
 	}
-	for i := range p.x.parts {
-		t := &p.x.parts[i]
-		total, carried := p.x.size(t)
-		r.Components = append(r.Components, RootComponent{Name: t.name, Files: len(t.files), Bytes: total, Carried: carried, Metadata: orEmpty(p.comps[i].Metadata)})
+	for i := range p.x.Components {
+		t := &p.x.Components[i]
+		total, carried := p.x.Size(t)
+		r.Components = append(r.Components, format.RootComponent{Name: t.Name, Files: len(t.Files), Bytes: total, Carried: carried, Metadata: orEmpty(p.comps[i].Metadata)})
 	}
-	for _, c := range p.x.contents {
-		if c.kind == contentPlain {
-			r.Files = append(r.Files, rootBlob(c.digest))
+	for _, c := range p.x.Contents {
+		if c.Kind == format.ContentPlain {
+			r.Files = append(r.Files, format.BlobOf(c.Digest))
 		}
 	}
 	return r
@@ -80,8 +95,8 @@ func orEmpty(m map[string]string) map[string]string {
 
 // withBlanks puts something in the place of what is not known yet, so that what
 // the caller gave can be checked before anything is written.
-func withBlanks(r Root) *Root {
-	r.Index = RootIndex{rootBlob(action.Of(nil)), int64(len(indexMagic))}
+func withBlanks(r format.Root) *format.Root {
+	r.Index = format.RootIndex{RootBlob: format.BlobOf(action.Of(nil)), Raw: int64(len(format.IndexMagic))}
 	return &r
 }
 
@@ -93,7 +108,7 @@ type layoutWriter struct {
 
 func (w *layoutWriter) blobDir() string { return filepath.Join(w.dir, oci.ImageBlobsDir, "sha256") }
 
-func (w *layoutWriter) create(ctx context.Context, r *Root, p *plan, o CreateOptions) error {
+func (w *layoutWriter) create(ctx context.Context, r *format.Root, p *plan, o CreateOptions) error {
 	if err := os.MkdirAll(w.blobDir(), 0o777); err != nil {
 		return err
 	}
@@ -105,18 +120,18 @@ func (w *layoutWriter) create(ctx context.Context, r *Root, p *plan, o CreateOpt
 	return errors.Join(err, rec.close(err == nil))
 }
 
-func (w *layoutWriter) createLocked(ctx context.Context, r *Root, p *plan, rec *record, o CreateOptions) error {
+func (w *layoutWriter) createLocked(ctx context.Context, r *format.Root, p *plan, rec *record, o CreateOptions) error {
 	before, err := w.before(ctx, p, rec, o.Replace)
 	if err != nil {
 		return err
 	}
-	if before != nil && !o.Replace && !before.unpacked().same(r) {
+	if before != nil && !o.Replace && !same(unpacked(before), r) {
 		return errOther(before)
 	}
 	if err := w.fill(ctx, r, p, rec, o); err != nil {
 		return err
 	}
-	same := before != nil && before.same(r)
+	same := before != nil && same(before, r)
 	switch {
 	case before != nil && !same && !o.Replace:
 		return errOther(before)
@@ -128,20 +143,20 @@ func (w *layoutWriter) createLocked(ctx context.Context, r *Root, p *plan, rec *
 	return w.sweep(rec)
 }
 
-func errOther(r *Root) error {
+func errOther(r *format.Root) error {
 	return fmt.Errorf("another bundle is there already (%s of %s): choose another directory, or replace it", r.Name, r.Created)
 }
 
 // unpacked is r without what only packing tells.
-func (r *Root) unpacked() *Root {
+func unpacked(r *format.Root) *format.Root {
 	u := *r
-	u.Packs, u.Index = []RootBlob{}, RootIndex{}
+	u.Packs, u.Index = []format.RootBlob{}, format.RootIndex{}
 	return &u
 }
 
 // before returns the root of the bundle that is there, or nil. Its packs can be
 // used again.
-func (w *layoutWriter) before(ctx context.Context, p *plan, rec *record, replace bool) (*Root, error) {
+func (w *layoutWriter) before(ctx context.Context, p *plan, rec *record, replace bool) (*format.Root, error) {
 	_, err := os.Lstat(filepath.Join(w.dir, oci.ImageIndexFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -152,15 +167,15 @@ func (w *layoutWriter) before(ctx context.Context, p *plan, rec *record, replace
 		defer b.Close()
 		w.old = b.layoutBlobs()
 		rec.know(p, b)
-		return b.root, nil
-	case replace && errors.Is(err, ErrRefused):
+		return b.src.Root, nil
+	case replace && errors.Is(err, format.ErrRefused):
 		return nil, nil
 	}
 	return nil, fmt.Errorf("what is there already is no sound bundle: %w. Choose another directory, or replace it", err)
 }
 
 // same reports whether r, which is not sealed, holds the same as sealed.
-func (sealed *Root) same(r *Root) bool {
+func same(sealed, r *format.Root) bool {
 	a, b := *sealed, *r
 	a.Custody, b.Custody = nil, nil
 	// Sealing adds metadata; it does not take any away.
@@ -170,80 +185,68 @@ func (sealed *Root) same(r *Root) bool {
 		}
 	}
 	a.Metadata = b.Metadata
-	x, errA := encodeCanonical(a)
-	y, errB := encodeCanonical(b)
+	x, errA := format.EncodeCanonical(a)
+	y, errB := format.EncodeCanonical(b)
 	return errA == nil && errB == nil && string(x) == string(y)
 }
 
-// layoutBlobs are all blobs that belong to b and to nothing else.
-func (b *Bundle) layoutBlobs() []action.Digest {
-	list := []action.Digest{b.wrapper.manifest, b.wrapper.root}
-	list = append(list, b.wrapper.seals...)
-	for _, x := range b.root.blobs() {
-		if d, err := x.blob(); err == nil {
-			list = append(list, d)
-		}
-	}
-	return list
-}
-
 // fill writes packs, files and the index, and completes the root.
-func (w *layoutWriter) fill(ctx context.Context, r *Root, p *plan, rec *record, o CreateOptions) error {
+func (w *layoutWriter) fill(ctx context.Context, r *format.Root, p *plan, rec *record, o CreateOptions) error {
 	total := p.raw
 	for _, f := range r.Files {
 		total += f.Size
 	}
-	k := &packer{p: p, jobs: o.Jobs, meter: newMeter(o.Progress, PhasePack, total, 0)}
+	k := &packer{p: p, jobs: o.Jobs, meter: progress.NewMeter(o.Progress, progress.PhasePack, total, 0)}
 	defer k.close()
-	for n := range p.x.packs {
+	for n := range p.x.Packs {
 		d, err := w.pack(ctx, k, n, rec)
 		if err != nil {
 			return err
 		}
-		r.Packs = append(r.Packs, rootBlob(d))
+		r.Packs = append(r.Packs, format.BlobOf(d))
 	}
-	for i, c := range p.x.contents {
-		if c.kind != contentPlain {
+	for i, c := range p.x.Contents {
+		if c.Kind != format.ContentPlain {
 			continue
 		}
-		if err := w.plain(ctx, p.inputs[i], c.digest); err != nil {
+		if err := w.plain(ctx, p.inputs[i], c.Digest); err != nil {
 			return err
 		}
-		k.meter.add(c.digest.Size)
+		k.meter.Add(c.Digest.Size)
 	}
-	k.meter.end()
-	e, err := newEncoder(indexLevel)
+	k.meter.End()
+	e, err := format.NewEncoder(format.IndexLevel)
 	if err != nil {
 		return err
 	}
-	raw := p.x.encode()
-	if len(raw) > maxIndex {
-		return fmt.Errorf("the index would have %d bytes; %d are allowed. Carry fewer files", len(raw), maxIndex)
+	raw := p.x.Encode()
+	if len(raw) > format.MaxIndex {
+		return fmt.Errorf("the index would have %d bytes; %d are allowed. Carry fewer files", len(raw), format.MaxIndex)
 	}
 	d, err := w.blob(e.EncodeAll(raw, nil))
-	r.Index = RootIndex{rootBlob(d), int64(len(raw))}
+	r.Index = format.RootIndex{RootBlob: format.BlobOf(d), Raw: int64(len(raw))}
 	return err
 }
 
 func (w *layoutWriter) pack(ctx context.Context, k *packer, n int, rec *record) (action.Digest, error) {
 	if d, ok := rec.reuse(ctx, k.p, n); ok {
-		first, end := k.p.x.blocksOf(n)
-		last := k.p.x.blocks[end-1]
-		k.meter.add(last.start + int64(last.raw) - k.p.x.blocks[first].start)
+		first, end := k.p.x.BlocksOf(n)
+		last := k.p.x.Blocks[end-1]
+		k.meter.Add(last.Start + int64(last.Raw) - k.p.x.Blocks[first].Start)
 		return d, nil
 	}
 	// A pack's name is known when it is whole.
 	const name = "pack"
 	var d action.Digest
-	err := writeFile(w.blobDir(), tempPrefix+name, func(f io.Writer) (err error) {
+	err := files.Write(w.blobDir(), files.TempPrefix+name, func(f io.Writer) (err error) {
 		d, err = k.pack(ctx, n, f)
 		return err
 	})
 	if err == nil {
-		err = robustio.Rename(filepath.Join(w.blobDir(), tempPrefix+name), filepath.Join(w.blobDir(), d.Hex()))
+		err = robustio.Rename(filepath.Join(w.blobDir(), files.TempPrefix+name), filepath.Join(w.blobDir(), d.Hex()))
 	}
 	if err == nil {
-		err = syncDir(w.blobDir())
+		err = files.SyncDir(w.blobDir())
 	}
 	if err == nil {
 		err = rec.add(k.p, n, d)
@@ -261,8 +264,8 @@ func (w *layoutWriter) plain(ctx context.Context, in Input, d action.Digest) err
 		return fmt.Errorf("read %s: %w", in.Path, err)
 	}
 	defer src.Close()
-	return writeFile(w.blobDir(), d.Hex(), func(f io.Writer) error {
-		if err := copyExactly(f, &contextReader{ctx, src}, d); err != nil {
+	return files.Write(w.blobDir(), d.Hex(), func(f io.Writer) error {
+		if err := contents.CopyVerified(f, ctxio.Reader(ctx, src), d); err != nil {
 			return fmt.Errorf("read %s: %w", in.Path, err)
 		}
 		return nil
@@ -271,7 +274,7 @@ func (w *layoutWriter) plain(ctx context.Context, in Input, d action.Digest) err
 
 // has reports whether a blob is there, whole.
 func (w *layoutWriter) has(ctx context.Context, d action.Digest) bool {
-	m, err := openDirMedia(w.dir)
+	m, err := media.OpenDirectory(w.dir)
 	if err != nil {
 		return false
 	}
@@ -287,11 +290,11 @@ func (w *layoutWriter) has(ctx context.Context, d action.Digest) bool {
 // blob writes a small blob.
 func (w *layoutWriter) blob(b []byte) (action.Digest, error) {
 	d := action.Of(b)
-	return d, writeBytes(w.blobDir(), d.Hex(), b)
+	return d, files.WriteBytes(w.blobDir(), d.Hex(), b)
 }
 
 // publish writes what is around the blobs; index.json last.
-func (w *layoutWriter) publish(r *Root, envelope *sign.Envelope) error {
+func (w *layoutWriter) publish(r *format.Root, envelope *sign.Envelope) error {
 	root, err := r.Encode()
 	if err != nil {
 		return err
@@ -311,23 +314,23 @@ func (w *layoutWriter) publish(r *Root, envelope *sign.Envelope) error {
 		}
 		seals = append(seals, d)
 	}
-	manifest, index, err := encodeWrapper(r, action.Of(root), seals)
+	manifest, index, err := format.EncodeManifest(r, action.Of(root), seals)
 	if err != nil {
 		return err
 	}
 	if _, err := w.blob(manifest); err != nil {
 		return err
 	}
-	if err := writeBytes(w.dir, oci.ImageLayoutFile, []byte(layoutFile)); err != nil {
+	if err := files.WriteBytes(w.dir, oci.ImageLayoutFile, []byte(format.LayoutFile)); err != nil {
 		return err
 	}
-	if err := syncDir(w.blobDir()); err != nil {
+	if err := files.SyncDir(w.blobDir()); err != nil {
 		return err
 	}
-	if err := writeBytes(w.dir, oci.ImageIndexFile, index); err != nil {
+	if err := files.WriteBytes(w.dir, oci.ImageIndexFile, index); err != nil {
 		return err
 	}
-	return syncDir(w.dir)
+	return files.SyncDir(w.dir)
 }
 
 // sweep removes the blobs of the bundle that was there before, and packs of an
@@ -357,7 +360,7 @@ func (w *layoutWriter) sweep(rec *record) error {
 		}
 	}
 	if rec != nil {
-		temps, err := filepath.Glob(filepath.Join(w.blobDir(), tempPrefix+"*"))
+		temps, err := filepath.Glob(filepath.Join(w.blobDir(), files.TempPrefix+"*"))
 		if err != nil {
 			return err
 		}
@@ -374,7 +377,11 @@ func (w *layoutWriter) sweep(rec *record) error {
 	return errors.Join(errs...)
 }
 
-func seal(ctx context.Context, dir string, o SealOptions) (*Root, error) {
+// Seal finishes the bundle in a directory: adds what became known after Create,
+// such as the rehearsal's outcome, begins the custody log, and signs the root's
+// exact bytes. Earlier signatures go, because they were over other bytes. It
+// reads no pack. index.json is replaced last, in one step.
+func Seal(ctx context.Context, dir string, o SealOptions) (*format.Root, error) {
 	w := &layoutWriter{dir: dir}
 	r, err := w.seal(ctx, o)
 	if err != nil {
@@ -383,14 +390,14 @@ func seal(ctx context.Context, dir string, o SealOptions) (*Root, error) {
 	return r, nil
 }
 
-func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*Root, error) {
+func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*format.Root, error) {
 	b, err := Open(ctx, Trust{AllowUnsigned: true}, w.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer b.Close()
 	w.old = b.layoutBlobs()
-	r := b.root
+	r := b.src.Root
 	for k, v := range o.Metadata {
 		r.Metadata[k] = v
 	}
@@ -406,7 +413,7 @@ func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*Root, error) {
 	}
 	var envelope *sign.Envelope
 	if len(o.Keys) > 0 {
-		if envelope, err = sign.Seal(RootType, root, o.Keys...); err != nil {
+		if envelope, err = sign.Seal(format.RootType, root, o.Keys...); err != nil {
 			return nil, err
 		}
 	}
@@ -419,7 +426,7 @@ func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*Root, error) {
 // beginCustody writes the log's first event. It is about the index, because the
 // root, which names the log, is not known yet; the index stands for all
 // contents.
-func (w *layoutWriter) beginCustody(r *Root, o SealOptions) error {
+func (w *layoutWriter) beginCustody(r *format.Root, o SealOptions) error {
 	e := Event{Kind: EventCreated, Subject: r.Index.Digest, Name: r.Name, Time: r.Created, Actor: o.Actor}
 	if !o.Time.IsZero() {
 		e.Time = o.Time.UTC().Format(time.RFC3339)
@@ -429,12 +436,14 @@ func (w *layoutWriter) beginCustody(r *Root, o SealOptions) error {
 		return err
 	}
 	d, err := w.blob(line)
-	x := rootBlob(d)
+	x := format.BlobOf(d)
 	r.Custody = &x
 	return err
 }
 
-func addSignatures(ctx context.Context, dir string, keys []*sign.SecretKey) error {
+// Sign adds signatures to a sealed bundle in a directory, by people who were
+// not there. The bundle's identity stays.
+func Sign(ctx context.Context, dir string, keys ...*sign.SecretKey) error {
 	w := &layoutWriter{dir: dir}
 	if err := w.addSignatures(ctx, keys); err != nil {
 		return fmt.Errorf("sign bundle in %s: %w", dir, err)
@@ -449,9 +458,9 @@ func (w *layoutWriter) addSignatures(ctx context.Context, keys []*sign.SecretKey
 	}
 	defer b.Close()
 	w.old = b.layoutBlobs()
-	e := b.sealed
+	e := b.envelope
 	if e == nil {
-		if e, err = sign.Seal(RootType, b.bytes); err != nil {
+		if e, err = sign.Seal(format.RootType, b.bytes); err != nil {
 			return err
 		}
 	}
@@ -460,7 +469,7 @@ func (w *layoutWriter) addSignatures(ctx context.Context, keys []*sign.SecretKey
 			return err
 		}
 	}
-	if err := w.publish(b.root, e); err != nil {
+	if err := w.publish(b.src.Root, e); err != nil {
 		return err
 	}
 	return w.sweep(nil)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // TestDamagedMedium flips bits all over the packs: an import names the file, the
@@ -17,16 +19,16 @@ func TestDamagedMedium(t *testing.T) {
 	x, layout := sample(), t.TempDir()
 	r := makeBundle(t, layout, x.spec(1), CreateOptions{PackSize: 1500000})
 	for n, p := range r.Packs {
-		d, err := p.blob()
+		d, err := p.Parse()
 		if err != nil {
 			t.Fatal(err)
 		}
-		file := filepath.Join(layout, filepath.FromSlash(blobPath(d)))
+		file := filepath.Join(layout, filepath.FromSlash(format.BlobPath(d)))
 		good, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, off := range []int{len(packHeader), len(good) / 2, len(good) - 1} {
+		for _, off := range []int{len(format.PackHeader), len(good) / 2, len(good) - 1} {
 			bad := slices.Clone(good)
 			bad[off] ^= 0x10
 			if err := os.WriteFile(file, bad, 0o666); err != nil {
@@ -34,7 +36,7 @@ func TestDamagedMedium(t *testing.T) {
 			}
 			h := newHost(t)
 			_, err := h.tryImport(openBundle(t, anyone, layout))
-			var damage *Damage
+			var damage *format.Damage
 			if !errors.As(err, &damage) || damage.File != file || damage.Blob != d || damage.Offset < 0 || damage.Offset > int64(off) {
 				t.Errorf("pack %d, offset %d: %v", n, off, err)
 			}
@@ -57,11 +59,11 @@ func TestDamagedFile(t *testing.T) {
 	t.Parallel()
 	layout := t.TempDir()
 	r := makeBundle(t, layout, sample().spec(1), CreateOptions{})
-	d, err := r.Files[0].blob()
+	d, err := r.Files[0].Parse()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(layout, filepath.FromSlash(blobPath(d)))
+	file := filepath.Join(layout, filepath.FromSlash(format.BlobPath(d)))
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +74,7 @@ func TestDamagedFile(t *testing.T) {
 	}
 	h := newHost(t)
 	_, err = h.tryImport(openBundle(t, anyone, layout))
-	if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), file) {
+	if !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), file) {
 		t.Errorf("%v", err)
 	}
 	if got := readTree(t, filepath.Join(h.cache, "carried", "airbuild")); len(got) > 0 {

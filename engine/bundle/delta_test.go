@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // bundleOf makes an unsigned bundle of x and opens it.
@@ -18,7 +20,7 @@ func bundleOf(t testing.TB, s Spec) *Bundle {
 	return openBundle(t, anyone, dir)
 }
 
-func (h *host) receipt() *Receipt {
+func (h *host) receipt() *format.Receipt {
 	h.t.Helper()
 	r, err := MakeReceipt(context.Background(), h.cache, h.sink, nil)
 	if err != nil {
@@ -48,21 +50,21 @@ func TestDelta(t *testing.T) {
 	y := x.clone()
 	y["source"]["main.go"] = prose(9, 5100)
 	addResult(y["actions"], "bin/n", prose(10, 800))
-	for name, base := range map[string]*Base{"receipt": h.receipt().Base(), "assume": AssumeBundle(full)} {
+	for name, base := range map[string]*Base{"receipt": BaseOfReceipt(h.receipt()), "assume": BaseOfBundle(full)} {
 		t.Run(name, func(t *testing.T) {
 			s := y.spec(2)
 			s.Base = base
 			s.Parents = []string{full.Digest()}
 			delta := bundleOf(t, s)
-			if delta.root.Carried() > full.root.Carried()/20 {
-				t.Errorf("delta has %d bytes, the full bundle %d", delta.root.Carried(), full.root.Carried())
+			if delta.src.Root.Carried() > full.src.Root.Carried()/20 {
+				t.Errorf("delta has %d bytes, the full bundle %d", delta.src.Root.Carried(), full.src.Root.Carried())
 			}
 			if r, err := delta.Verify(t.Context(), VerifyOptions{Deep: true}); err != nil || !r.OK() {
 				t.Errorf("%+v, %v", r, err)
 			}
 			stranger := newHost(t)
 			_, err := stranger.tryImport(delta)
-			if !errors.Is(err, ErrBase) || !strings.Contains(err.Error(), full.Digest()) {
+			if !errors.Is(err, format.ErrBase) || !strings.Contains(err.Error(), full.Digest()) {
 				t.Errorf("wrong base: %v", err)
 			}
 			if _, err := os.Stat(filepath.Join(stranger.cache, "cas", "00")); err == nil || len(readTree(t, stranger.work)) > 0 {
@@ -82,7 +84,7 @@ func TestDeltaOfDelta(t *testing.T) {
 	for n := int64(2); n < 5; n++ {
 		x["source"]["main.go"] = prose(uint64(10+n), 5000)
 		s := x.spec(n)
-		s.Base = h.receipt().Base()
+		s.Base = BaseOfReceipt(h.receipt())
 		h.imports(bundleOf(t, s))
 		h.check(x)
 	}
@@ -97,7 +99,7 @@ func TestReceiptOfWhatIsGone(t *testing.T) {
 	h.imports(full)
 	before := h.receipt()
 	s := x.spec(2)
-	s.Base = before.Base()
+	s.Base = BaseOfReceipt(before)
 	delta := bundleOf(t, s)
 	zip := filepath.Join(h.dir("modules"), "example.org/x/@v/v1.0.0.zip")
 	if err := os.Remove(zip); err != nil {
@@ -106,7 +108,7 @@ func TestReceiptOfWhatIsGone(t *testing.T) {
 	if after := h.receipt(); after.Contents() != before.Contents()-1 {
 		t.Errorf("%d contents after %d", after.Contents(), before.Contents())
 	}
-	if _, err := h.tryImport(delta); !errors.Is(err, ErrBase) {
+	if _, err := h.tryImport(delta); !errors.Is(err, format.ErrBase) {
 		t.Errorf("import: %v", err)
 	}
 }
@@ -116,7 +118,7 @@ func TestOlder(t *testing.T) {
 	x, h := sample(), newHost(t)
 	one, two := bundleOf(t, x.spec(1)), bundleOf(t, x.spec(2))
 	h.imports(two)
-	if _, err := h.tryImport(one); !errors.Is(err, ErrOlder) || !errors.Is(err, ErrRefused) {
+	if _, err := h.tryImport(one); !errors.Is(err, format.ErrOlder) || !errors.Is(err, format.ErrRefused) {
 		t.Errorf("older: %v", err)
 	}
 	if _, err := Import(t.Context(), one, ImportOptions{Cache: h.cache, Sink: h.sink, AllowOlder: true}); err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -34,9 +35,9 @@ func writeFixture(t *testing.T, dir string) (key *sign.SecretKey) {
 	full := openBundle(t, anyone, at(""))
 	h := newHost(t)
 	h.imports(full)
-	for name, features := range map[string][]string{"-receipt.json": nil, "-receipt-2.json": {FeaturePatches}} {
+	for name, features := range map[string][]string{"-receipt.json": nil, "-receipt-2.json": {format.FeaturePatches}} {
 		r := h.receipt()
-		r.features = features
+		r.Features = features
 		var text bytes.Buffer
 		if _, err := r.WriteTo(&text); err != nil {
 			t.Fatal(err)
@@ -48,7 +49,7 @@ func writeFixture(t *testing.T, dir string) (key *sign.SecretKey) {
 	writePatched(t, at("-patched"), k)
 	x["source"]["main.go"] = "package main // changed\n"
 	s := x.spec(2)
-	s.Base, s.Parents = h.receipt().Base(), []string{full.Digest()}
+	s.Base, s.Parents = BaseOfReceipt(h.receipt()), []string{full.Digest()}
 	s.Metadata, s.Optional = map[string]string{"rehearsal": "passed"}, map[string]string{"note": "ä \"quoted\" <&>\n"}
 	makeBundle(t, at("-delta"), s, CreateOptions{}, k)
 	if _, err := WriteVolumes(t.Context(), full, at("-volumes"), VolumeOptions{Size: 22000}); err != nil {
@@ -86,7 +87,7 @@ func writePatched(t *testing.T, dir string, k *sign.SecretKey) {
 	h := newHost(t)
 	h.imports(bundleOf(t, before.spec(1)))
 	s := after.spec(2)
-	s.Base, s.Old = h.receipt().Base(), oldOf(before)
+	s.Base, s.Old = BaseOfReceipt(h.receipt()), oldOf(before)
 	makeBundle(t, dir, s, CreateOptions{}, k)
 }
 
@@ -98,10 +99,10 @@ func TestPatchedFixture(t *testing.T) {
 	h := newHost(t)
 	h.imports(bundleOf(t, before.spec(1)))
 	b := openBundle(t, Trust{Keys: []sign.PublicKey{testKey(t, 1).Public()}}, fixture+"-patched")
-	if b.index.patched() != 1 {
-		t.Errorf("%d patches", b.index.patched())
+	if b.src.Index.Patched() != 1 {
+		t.Errorf("%d patches", b.src.Index.Patched())
 	}
-	if raw := b.index.encode(); int64(len(raw)) != b.root.Index.Raw {
+	if raw := b.src.Index.Encode(); int64(len(raw)) != b.src.Root.Index.Raw {
 		t.Errorf("index: %d bytes", len(raw))
 	}
 	h.imports(b)
@@ -162,12 +163,12 @@ func TestFixture(t *testing.T) {
 	full, delta := openBundle(t, trust, fixture), openBundle(t, trust, fixture+"-delta")
 	for _, b := range []*Bundle{full, volumes, delta} {
 		if r, err := b.Verify(t.Context(), VerifyOptions{Deep: true}); err != nil || !r.OK() {
-			t.Errorf("%s: %+v, %v", b.media.Name(), r, err)
+			t.Errorf("%s: %+v, %v", b.src.Media.Name(), r, err)
 		}
-		if again, err := b.root.Encode(); err != nil || !bytes.Equal(again, b.bytes) {
+		if again, err := b.src.Root.Encode(); err != nil || !bytes.Equal(again, b.bytes) {
 			t.Errorf("root: %v", err)
 		}
-		if raw := b.index.encode(); int64(len(raw)) != b.root.Index.Raw {
+		if raw := b.src.Index.Encode(); int64(len(raw)) != b.src.Root.Index.Raw {
 			t.Errorf("index: %d bytes", len(raw))
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // childFill has small file systems in a mount namespace of its own. It gets a
@@ -45,7 +47,7 @@ func fillCreate(dir string) error {
 	if _, err := Create(ctx, to, many().spec(1), manyOptions); !errors.Is(err, syscall.ENOSPC) {
 		return fmt.Errorf("on a full disk: %v", err)
 	}
-	if _, err := Open(ctx, anyone, to); !errors.Is(err, ErrRefused) {
+	if _, err := Open(ctx, anyone, to); !errors.Is(err, format.ErrRefused) {
 		return fmt.Errorf("there is a bundle: %v", err)
 	}
 	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=64m"); err != nil {
@@ -77,7 +79,7 @@ func fillImport(dir, layout string) error {
 		return err
 	}
 	defer h.store.Close()
-	if _, err := h.tryImport(b); !errors.Is(err, ErrSpace) || !strings.Contains(err.Error(), "are free") {
+	if _, err := h.tryImport(b); !errors.Is(err, format.ErrSpace) || !strings.Contains(err.Error(), "are free") {
 		return fmt.Errorf("too little space: %v", err)
 	}
 	// Space for the bytes, but not for so many files.

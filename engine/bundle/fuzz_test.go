@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 )
 
 // seeds are the parts of real bundles: those of the fixture and of a sample.
@@ -29,7 +31,7 @@ func seeds(f *testing.F, part func(b *Bundle) []byte) {
 func FuzzRoot(f *testing.F) {
 	seeds(f, func(b *Bundle) []byte { return b.bytes })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := DecodeRoot(b)
+		r, err := format.DecodeRoot(b)
 		if err != nil {
 			return
 		}
@@ -41,17 +43,17 @@ func FuzzRoot(f *testing.F) {
 }
 
 func FuzzIndex(f *testing.F) {
-	seeds(f, func(b *Bundle) []byte { return b.index.encode() })
+	seeds(f, func(b *Bundle) []byte { return b.src.Index.Encode() })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		x, err := decodeIndex(b)
+		x, err := format.DecodeIndex(b)
 		if err != nil {
 			return
 		}
-		if again := x.encode(); !bytes.Equal(again, b) {
+		if again := x.Encode(); !bytes.Equal(again, b) {
 			t.Errorf("%q\n%q", b, again)
 		}
-		for i, c := range x.contents {
-			if c.kind == contentPacked && c.digest.Size > 0 && x.contentAt(c.start) != i {
+		for i, c := range x.Contents {
+			if c.Kind == format.ContentPacked && c.Digest.Size > 0 && x.ContentAt(c.Start) != i {
 				t.Errorf("content %d is not found at its place", i)
 			}
 		}
@@ -59,14 +61,14 @@ func FuzzIndex(f *testing.F) {
 }
 
 func FuzzBlock(f *testing.F) {
-	seeds(f, func(b *Bundle) []byte { return b.stored })
-	d, err := newDecoder(maxBlock, 1)
+	seeds(f, func(b *Bundle) []byte { return b.indexBlob })
+	d, err := format.NewDecoder(format.MaxBlock, 1)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, raw := range []int64{0, 1, 100, 5000} {
-			if out, err := decodeFrame(d, b, raw); err == nil && int64(len(out)) != raw {
+			if out, err := format.DecodeFrame(d, b, raw); err == nil && int64(len(out)) != raw {
 				t.Errorf("%d bytes instead of %d", len(out), raw)
 			}
 		}
@@ -75,62 +77,27 @@ func FuzzBlock(f *testing.F) {
 
 func FuzzOCI(f *testing.F) {
 	seeds(f, func(b *Bundle) []byte {
-		x, err := readBlob(f.Context(), b.media, b.wrapper.manifest)
+		x, err := media.Read(f.Context(), b.src.Media, b.manifest.Digest)
 		if err != nil {
 			f.Fatal(err)
 		}
 		return x
 	})
 	seeds(f, func(b *Bundle) []byte {
-		x, err := b.media.Index(f.Context(), maxOCI)
+		x, err := b.src.Media.Index(f.Context(), format.MaxOCI)
 		if err != nil {
 			f.Fatal(err)
 		}
 		return x
 	})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if w, err := decodeWrapper(b); err == nil && w != nil && w.root.Size > maxRoot {
+		if w, err := format.DecodeManifest(b); err == nil && w != nil && w.Root.Size > format.MaxRoot {
 			t.Errorf("%+v", w)
 		}
-		list, err := decodeIndexJSON(b)
+		list, err := format.DecodeIndexJSON(b)
 		for _, d := range list {
-			if err == nil && (d.Size < 0 || d.Size > maxOCI) {
+			if err == nil && (d.Size < 0 || d.Size > format.MaxOCI) {
 				t.Errorf("%v", d)
-			}
-		}
-	})
-}
-
-func FuzzVolume(f *testing.F) {
-	names, err := filepath.Glob(filepath.Join(fixture+"-volumes", "*.tar"))
-	if err != nil || len(names) == 0 {
-		f.Fatal(names, err)
-	}
-	for _, name := range names {
-		b, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		name := filepath.Join(t.TempDir(), "x-001-of-002.tar")
-		if err := os.WriteFile(name, b, 0o666); err != nil {
-			t.Fatal(err)
-		}
-		m, err := openVolumes([]string{name})
-		if err != nil {
-			return
-		}
-		defer m.Close()
-		for d := range m.places {
-			x, err := m.Blob(t.Context(), d)
-			if err != nil {
-				t.Fatal(err)
-			}
-			// Blobs lie within the volume.
-			if bad, err := hashBlob(t.Context(), x, d, nil); err != nil || bad != nil && bad.Offset < 0 {
-				t.Errorf("%v, %v", bad, err)
 			}
 		}
 	})
@@ -175,7 +142,7 @@ func FuzzPath(f *testing.F) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
-		if CheckPath(p) == nil && !filepath.IsLocal(filepath.FromSlash(p)) {
+		if format.CheckPath(p) == nil && !filepath.IsLocal(filepath.FromSlash(p)) {
 			t.Errorf("%q leaves its directory", p)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // FuzzImport imports bundles whose hashes and signature are right and whose
@@ -18,22 +19,22 @@ func FuzzImport(f *testing.F) {
 	for _, change := range []func(*forgery){func(*forgery) {}, withPatch(func(*forgery) {})} {
 		s := newForgery(f)
 		change(s)
-		f.Add(s.x.encode(), s.pack)
+		f.Add(s.x.Encode(), s.pack)
 	}
 	f.Fuzz(func(t *testing.T, indexRaw, pack []byte) {
-		x, err := decodeIndex(indexRaw)
+		x, err := format.DecodeIndex(indexRaw)
 		if err != nil {
 			return
 		}
 		s := newForgery(t)
 		s.x, s.indexRaw, s.pack, s.sinks = x, indexRaw, pack, true
 		s.root = s.newRoot()
-		for _, c := range x.contents {
-			if c.kind == contentBase {
-				s.root.Base = &RootBase{Bundles: []string{hex.EncodeToString(make([]byte, 32))}, Contents: 1, Bytes: c.digest.Size}
+		for _, c := range x.Contents {
+			if c.Kind == format.ContentBase {
+				s.root.Base = &format.RootBase{Bundles: []string{hex.EncodeToString(make([]byte, 32))}, Contents: 1, Bytes: c.Digest.Size}
 			}
-			if c.kind == contentPatched {
-				s.root.Features.Critical = []string{FeaturePatches}
+			if c.Kind == format.ContentPatched {
+				s.root.Features.Critical = []string{format.FeaturePatches}
 			}
 		}
 		s.write()
@@ -42,15 +43,15 @@ func FuzzImport(f *testing.F) {
 			h.untouched()
 			return
 		}
-		for _, p := range x.parts {
-			sink, err := h.sink(p.name)
+		for _, p := range x.Components {
+			sink, err := h.sink(p.Name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, file := range p.files {
-				file.Digest = x.contents[file.content].digest
+			for _, file := range p.Files {
+				file.Digest = x.Contents[file.Content].Digest
 				if ok, err := sink.Has(t.Context(), file, false); !ok || err != nil {
-					t.Errorf("%s %q was imported, and is not there: %v", p.name, file.Path, err)
+					t.Errorf("%s %q was imported, and is not there: %v", p.Name, file.Path, err)
 				}
 			}
 		}
@@ -97,15 +98,15 @@ func FuzzRecord(f *testing.F) {
 	b := openBundle(f, anyone, whole)
 	f.Add([]byte("{}\n"))
 	for n := range want.Packs {
-		d, err := b.pack(n)
+		d, err := b.src.Pack(n)
 		if err != nil {
 			f.Fatal(err)
 		}
-		recipe := b.index.recipe(n)
+		recipe := b.src.Index.Recipe(n)
 		m := madePack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
-		first, end := b.index.blocksOf(n)
-		for _, k := range b.index.blocks[first:end] {
-			m.Blocks = append(m.Blocks, madeBlock{k.stored, k.method == blockZstd})
+		first, end := b.src.Index.BlocksOf(n)
+		for _, k := range b.src.Index.Blocks[first:end] {
+			m.Blocks = append(m.Blocks, madeBlock{k.Stored, k.Method == format.BlockZstd})
 		}
 		line, err := json.Marshal(m)
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -25,12 +27,12 @@ type forgery struct {
 	dir      string
 	key      *sign.SecretKey
 	raw      []byte // of the only pack
-	x        *index
+	x        *format.Index
 	pack     []byte
 	packed   bool // pack was set by hand
 	indexRaw []byte
 	stored   []byte // index blob
-	root     *Root
+	root     *format.Root
 	rootRaw  []byte
 	payload  []byte // that is signed
 	typ      string
@@ -42,19 +44,19 @@ type forgery struct {
 // newForgery has one component "source" with the files a and b.
 func newForgery(t testing.TB) *forgery {
 	f := &forgery{t: t, dir: t.TempDir(), key: testKey(t, 7), raw: []byte("alphabeta")}
-	f.x = &index{
-		contents: []content{{digest: action.Of([]byte("alpha"))}, {digest: action.Of([]byte("beta"))}},
-		parts:    []part{{name: "source", files: []File{{Path: "a"}, {Path: "b", content: 1}}}},
+	f.x = &format.Index{
+		Contents:   []format.Content{{Digest: action.Of([]byte("alpha"))}, {Digest: action.Of([]byte("beta"))}},
+		Components: []format.Component{{Name: "source", Files: []format.File{{Path: "a"}, {Path: "b", Content: 1}}}},
 	}
-	f.block(f.raw, blockStored, len(f.raw))
+	f.block(f.raw, format.BlockStored, len(f.raw))
 	return f
 }
 
 // block makes the only block of the pack.
 func (f *forgery) block(stored []byte, method byte, raw int) {
-	f.x.blocks = []block{{sum: sha256.Sum256(stored), stored: len(stored), raw: raw, method: method}}
-	f.x.packs = []int64{int64(len(packHeader) + len(stored))}
-	f.pack = append([]byte(packHeader), stored...)
+	f.x.Blocks = []format.Block{{Sum: sha256.Sum256(stored), Stored: len(stored), Raw: raw, Method: method}}
+	f.x.Packs = []int64{int64(len(format.PackHeader) + len(stored))}
+	f.pack = append([]byte(format.PackHeader), stored...)
 }
 
 func compress(b []byte) []byte {
@@ -68,7 +70,7 @@ func compress(b []byte) []byte {
 // finish makes what was not made by hand.
 func (f *forgery) finish() {
 	if f.indexRaw == nil {
-		f.indexRaw = f.x.encode()
+		f.indexRaw = f.x.Encode()
 	}
 	if f.stored == nil {
 		f.stored = compress(f.indexRaw)
@@ -77,13 +79,13 @@ func (f *forgery) finish() {
 		f.root = f.newRoot()
 	}
 	if f.rootRaw == nil {
-		f.rootRaw = must(encodeCanonical(f.root))
+		f.rootRaw = must(format.EncodeCanonical(f.root))
 	}
 	if f.payload == nil {
 		f.payload = f.rootRaw
 	}
 	if f.typ == "" {
-		f.typ = RootType
+		f.typ = format.RootType
 	}
 }
 
@@ -95,16 +97,16 @@ func must(b []byte, err error) []byte {
 }
 
 // newRoot is a root that fits what there is.
-func (f *forgery) newRoot() *Root {
-	r := &Root{Format: 1, Name: "forged", Sequence: 1, Created: "2026-01-01T00:00:00Z", Metadata: map[string]string{}, Parents: []string{}, Files: []RootBlob{}}
+func (f *forgery) newRoot() *format.Root {
+	r := &format.Root{Format: 1, Name: "forged", Sequence: 1, Created: "2026-01-01T00:00:00Z", Metadata: map[string]string{}, Parents: []string{}, Files: []format.RootBlob{}}
 	r.Features.Critical, r.Features.Optional = []string{}, map[string]string{}
-	r.Packs = []RootBlob{rootBlob(action.Of(f.pack))}
-	r.Index = RootIndex{rootBlob(action.Of(f.stored)), int64(len(f.indexRaw))}
-	for _, p := range f.x.parts {
-		c := RootComponent{Name: p.name, Files: len(p.files), Metadata: map[string]string{}}
-		for _, x := range p.files {
-			if x.content < len(f.x.contents) {
-				c.Bytes += f.x.contents[x.content].digest.Size
+	r.Packs = []format.RootBlob{format.BlobOf(action.Of(f.pack))}
+	r.Index = format.RootIndex{RootBlob: format.BlobOf(action.Of(f.stored)), Raw: int64(len(f.indexRaw))}
+	for _, p := range f.x.Components {
+		c := format.RootComponent{Name: p.Name, Files: len(p.Files), Metadata: map[string]string{}}
+		for _, x := range p.Files {
+			if x.Content < len(f.x.Contents) {
+				c.Bytes += f.x.Contents[x.Content].Digest.Size
 			}
 		}
 		c.Carried = c.Bytes
@@ -125,7 +127,7 @@ func (f *forgery) write() {
 		f.t.Fatal(err)
 	}
 	envelope := must(e.Encode())
-	manifest, listing, err := encodeWrapper(f.root, action.Of(f.rootRaw), []action.Digest{action.Of(envelope)})
+	manifest, listing, err := format.EncodeManifest(f.root, action.Of(f.rootRaw), []action.Digest{action.Of(envelope)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -140,16 +142,16 @@ func (f *forgery) write() {
 			f.t.Fatal(err)
 		}
 	}
-	if err := writeBytes(f.dir, "index.json", f.listing); err != nil {
+	if err := files.WriteBytes(f.dir, "index.json", f.listing); err != nil {
 		f.t.Fatal(err)
 	}
-	if err := writeBytes(f.dir, "oci-layout", []byte(layoutFile)); err != nil {
+	if err := files.WriteBytes(f.dir, "oci-layout", []byte(format.LayoutFile)); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
 func (f *forgery) blobFile(b []byte) string {
-	return filepath.Join(f.dir, filepath.FromSlash(blobPath(action.Of(b))))
+	return filepath.Join(f.dir, filepath.FromSlash(format.BlobPath(action.Of(b))))
 }
 
 // take opens, verifies and imports, and returns the first refusal.
@@ -185,17 +187,17 @@ func TestForgeryIsSoundBefore(t *testing.T) {
 // paths makes the first file's path.
 func withPaths(list ...string) func(*forgery) {
 	return func(f *forgery) {
-		files := make([]File, len(list))
+		files := make([]format.File, len(list))
 		for i, p := range list {
-			files[i] = File{Path: p, content: i}
+			files[i] = format.File{Path: p, Content: i}
 		}
-		f.x.parts[0].files = files
+		f.x.Components[0].Files = files
 	}
 }
 
-func withRoot(change func(*Root)) func(*forgery) {
+func withRoot(change func(*format.Root)) func(*forgery) {
 	return func(f *forgery) {
-		f.indexRaw = f.x.encode()
+		f.indexRaw = f.x.Encode()
 		f.stored = compress(f.indexRaw)
 		f.root = f.newRoot()
 		change(f.root)
@@ -208,19 +210,19 @@ const heldText = "what is here already"
 // withPatch adds a file "c" that "beta" is to make of a base.
 func withPatch(change func(*forgery)) func(*forgery) {
 	return func(f *forgery) {
-		f.x.contents = append(f.x.contents,
-			content{kind: contentBase, digest: action.Of([]byte("base"))},
-			content{kind: contentPatched, digest: action.Of([]byte("made of the base")), base: 2, patch: 1})
-		f.x.parts[0].files = append(f.x.parts[0].files, File{Path: "c", content: 3})
+		f.x.Contents = append(f.x.Contents,
+			format.Content{Kind: format.ContentBase, Digest: action.Of([]byte("base"))},
+			format.Content{Kind: format.ContentPatched, Digest: action.Of([]byte("made of the base")), Base: 2, Patch: 1})
+		f.x.Components[0].Files = append(f.x.Components[0].Files, format.File{Path: "c", Content: 3})
 		change(f)
 		if f.root == nil {
-			withRoot(func(r *Root) { r.Features.Critical = []string{FeaturePatches} })(f)
+			withRoot(func(r *format.Root) { r.Features.Critical = []string{format.FeaturePatches} })(f)
 		}
-		c := &f.x.contents[3]
-		f.root.Base = &RootBase{Bundles: []string{strings.Repeat("0", 64)}, Contents: 1, Bytes: f.x.contents[2].digest.Size}
-		if c.patch < len(f.x.contents) {
+		c := &f.x.Contents[3]
+		f.root.Base = &format.RootBase{Bundles: []string{strings.Repeat("0", 64)}, Contents: 1, Bytes: f.x.Contents[2].Digest.Size}
+		if c.Patch < len(f.x.Contents) {
 			total := &f.root.Components[0]
-			total.Carried += f.x.contents[c.patch].digest.Size - c.digest.Size
+			total.Carried += f.x.Contents[c.Patch].Digest.Size - c.Digest.Size
 		}
 	}
 }
@@ -267,14 +269,14 @@ var hostile = []struct {
 	{"file as directory", withPaths("a", "a/b"), "is a file"},
 	{"file as directory in other case", withPaths("A", "a/b"), "is a file"},
 	{"a million directories", func(f *forgery) {
-		f.x.parts[0].files = nil
+		f.x.Components[0].Files = nil
 		for i := range 3000 {
-			f.x.parts[0].files = append(f.x.parts[0].files, File{Path: uintText(10000+i) + strings.Repeat("/a", 400), content: i % 2})
+			f.x.Components[0].Files = append(f.x.Components[0].Files, format.File{Path: uintText(10000+i) + strings.Repeat("/a", 400), Content: i % 2})
 		}
 	}, "directories"},
 	{"two components, one path", func(f *forgery) {
 		f.sinks = true
-		f.x.parts = []part{{name: "modules", files: []File{{Path: "a"}}}, {name: "sumdb", files: []File{{Path: "a", content: 1}}}}
+		f.x.Components = []format.Component{{Name: "modules", Files: []format.File{{Path: "a"}}}, {Name: "sumdb", Files: []format.File{{Path: "a", Content: 1}}}}
 	}, "another component"},
 	{"result without its blobs", func(f *forgery) {
 		f.sinks = true
@@ -282,40 +284,40 @@ var hostile = []struct {
 		addResult(files, "out", "gone")
 		for p, text := range files {
 			if strings.HasPrefix(p, "ac/") {
-				f.x.parts = []part{{name: "actions", files: []File{{Path: p}}}}
-				f.x.contents = []content{{digest: action.Of([]byte(text))}}
-				f.block([]byte(text), blockStored, len(text))
+				f.x.Components = []format.Component{{Name: "actions", Files: []format.File{{Path: p}}}}
+				f.x.Contents = []format.Content{{Digest: action.Of([]byte(text))}}
+				f.block([]byte(text), format.BlockStored, len(text))
 			}
 		}
 	}, "not carried"},
 	{"result under a blob's name", func(f *forgery) {
 		f.sinks = true
-		f.x.parts = []part{{name: "actions", files: []File{{Path: "cas/" + strings.Repeat("a", 64)}, {Path: "cas/" + strings.Repeat("b", 64), content: 1}}}}
+		f.x.Components = []format.Component{{Name: "actions", Files: []format.File{{Path: "cas/" + strings.Repeat("a", 64)}, {Path: "cas/" + strings.Repeat("b", 64), Content: 1}}}}
 	}, "neither a blob"},
 	{"order", withPaths("b", "a"), "out of order"},
 	{"setuid", func(f *forgery) {
-		b := f.x.encode()
+		b := f.x.Encode()
 		at := bytes.LastIndex(b, []byte("\x01b")) + 2
-		b[at] = 4 | flagExecutable
+		b[at] = 4 | format.FlagExecutable
 		f.indexRaw = b
 	}, "unknown flags"},
-	{"content that is not there", func(f *forgery) { f.x.parts[0].files[1].content = 2 }, "content 2 of 2"},
-	{"content that no file has", func(f *forgery) { f.x.parts[0].files[1].content = 0 }, "no file has"},
-	{"content twice", func(f *forgery) { f.x.contents[1].digest.Hash = f.x.contents[0].digest.Hash }, "twice"},
-	{"component outside", func(f *forgery) { f.x.parts[0].name = "extra/../.." }, `component "extra/../.."`},
-	{"component unknown", func(f *forgery) { f.x.parts[0].name = "bin" }, `component "bin"`},
+	{"content that is not there", func(f *forgery) { f.x.Components[0].Files[1].Content = 2 }, "content 2 of 2"},
+	{"content that no file has", func(f *forgery) { f.x.Components[0].Files[1].Content = 0 }, "no file has"},
+	{"content twice", func(f *forgery) { f.x.Contents[1].Digest.Hash = f.x.Contents[0].Digest.Hash }, "twice"},
+	{"component outside", func(f *forgery) { f.x.Components[0].Name = "extra/../.." }, `component "extra/../.."`},
+	{"component unknown", func(f *forgery) { f.x.Components[0].Name = "bin" }, `component "bin"`},
 	{"component twice", func(f *forgery) {
-		f.x.parts = append(f.x.parts, f.x.parts[0])
+		f.x.Components = append(f.x.Components, f.x.Components[0])
 	}, "twice"},
-	{"content of wrong digest", func(f *forgery) { f.x.contents[1].digest = action.Of([]byte("bete")) }, "not what its digest"},
-	{"huge content", func(f *forgery) { f.x.contents[1].digest.Size = 1 << 40 }, "more bytes than its blocks"},
+	{"content of wrong digest", func(f *forgery) { f.x.Contents[1].Digest = action.Of([]byte("bete")) }, "not what its digest"},
+	{"huge content", func(f *forgery) { f.x.Contents[1].Digest.Size = 1 << 40 }, "more bytes than its blocks"},
 	{"overflowing content", func(f *forgery) {
-		f.x.contents[0].digest.Size, f.x.contents[1].digest.Size = 1<<51, 1<<51
+		f.x.Contents[0].Digest.Size, f.x.Contents[1].Digest.Size = 1<<51, 1<<51
 	}, "are allowed"},
-	{"huge block", func(f *forgery) { f.x.blocks[0].raw = 1 << 30 }, "are allowed"},
+	{"huge block", func(f *forgery) { f.x.Blocks[0].Raw = 1 << 30 }, "are allowed"},
 	{"bomb", func(f *forgery) {
-		f.block(compress(make([]byte, 8<<20)), blockZstd, 1<<20)
-		f.x.contents[0].digest.Size = 1<<20 - 4
+		f.block(compress(make([]byte, 8<<20)), format.BlockZstd, 1<<20)
+		f.x.Contents[0].Digest.Size = 1<<20 - 4
 	}, "does not have the size"},
 	{"bomb that lies", func(f *forgery) {
 		b := compress(make([]byte, 1<<20))
@@ -324,73 +326,73 @@ var hostile = []struct {
 			f.t.Fatal("no size in the frame")
 		}
 		b[i+2] = 0x08
-		f.block(b, blockZstd, 1<<19)
-		f.x.contents[0].digest.Size = 1<<19 - 4
+		f.block(b, format.BlockZstd, 1<<19)
+		f.x.Contents[0].Digest.Size = 1<<19 - 4
 	}, "decompress"},
 	{"frames behind the frame", func(f *forgery) {
 		b := append(compress(make([]byte, 4096)), compress(make([]byte, 4<<20))...)
-		f.block(b, blockZstd, 4096)
-		f.x.contents[0].digest.Size = 4096 - 4
+		f.block(b, format.BlockZstd, 4096)
+		f.x.Contents[0].Digest.Size = 4096 - 4
 	}, "should have"},
 	{"no frame", func(f *forgery) {
-		f.block([]byte("alphabet"), blockZstd, 9)
+		f.block([]byte("alphabet"), format.BlockZstd, 9)
 	}, "not compressed"},
-	{"block larger stored than raw", func(f *forgery) { f.x.blocks[0].method = blockZstd }, "stored as"},
-	{"block of another sum", func(f *forgery) { f.x.blocks[0].sum[0] ^= 1 }, "not those that were signed"},
-	{"block of an unknown method", func(f *forgery) { f.x.blocks[0].method = 9 }, "unknown method"},
-	{"empty block", func(f *forgery) { f.x.blocks[0].stored = 0; f.x.blocks[0].raw = 0 }, "empty block"},
+	{"block larger stored than raw", func(f *forgery) { f.x.Blocks[0].Method = format.BlockZstd }, "stored as"},
+	{"block of another sum", func(f *forgery) { f.x.Blocks[0].Sum[0] ^= 1 }, "not those that were signed"},
+	{"block of an unknown method", func(f *forgery) { f.x.Blocks[0].Method = 9 }, "unknown method"},
+	{"empty block", func(f *forgery) { f.x.Blocks[0].Stored = 0; f.x.Blocks[0].Raw = 0 }, "empty block"},
 	{"header of another version", func(f *forgery) { f.pack = []byte(strings.Replace(string(f.pack), "pack-1", "pack-2", 1)) }, ""},
 	{"index of millions of blocks", func(f *forgery) {
-		f.indexRaw = append([]byte(indexMagic), uvarint(1<<29)...)
+		f.indexRaw = append([]byte(format.IndexMagic), uvarint(1<<29)...)
 	}, "cut off"},
 	{"index of millions of files", func(f *forgery) {
-		b := f.x.encode()
+		b := f.x.Encode()
 		f.indexRaw = append(b[:bytes.LastIndex(b, []byte("\x06source"))+7], uvarint(1<<20)...)
 	}, "cut off"},
 	{"index with long numbers", func(f *forgery) {
-		f.indexRaw = append([]byte(indexMagic), 0x81, 0x80, 0x00)
+		f.indexRaw = append([]byte(format.IndexMagic), 0x81, 0x80, 0x00)
 	}, "shortest form"},
-	{"index with more behind it", func(f *forgery) { f.indexRaw = append(f.x.encode(), 0) }, "behind its end"},
+	{"index with more behind it", func(f *forgery) { f.indexRaw = append(f.x.Encode(), 0) }, "behind its end"},
 	{"index of another version", func(f *forgery) {
-		f.indexRaw = []byte(strings.Replace(string(f.x.encode()), "index-1", "index-2", 1))
+		f.indexRaw = []byte(strings.Replace(string(f.x.Encode()), "index-1", "index-2", 1))
 	}, "begins with"},
 	{"index that is a bomb", func(f *forgery) {
-		f.indexRaw = f.x.encode()
+		f.indexRaw = f.x.Encode()
 		f.stored = compress(make([]byte, 64<<20))
 	}, "does not have the size"},
-	{"index of a terabyte", withRoot(func(r *Root) { r.Index.Raw = 1 << 40 }), "are allowed"},
-	{"index cut off", func(f *forgery) { b := f.x.encode(); f.indexRaw = b[:len(b)-1] }, "cut off"},
-	{"root of another format", withRoot(func(r *Root) { r.Format = 2 }), "format 2"},
-	{"critical feature", withRoot(func(r *Root) { r.Features.Critical = []string{"teleport"} }), "teleport"},
-	{"critical features in disorder", withRoot(func(r *Root) { r.Features.Critical = []string{FeaturePatches, FeaturePatches} }), "out of order or named twice"},
-	{"patches promised", withRoot(func(r *Root) { r.Features.Critical = []string{FeaturePatches} }), "disagree"},
-	{"patches not promised", withPatch(func(f *forgery) { withRoot(func(r *Root) { r.Features.Critical = []string{} })(f) }), "disagree"},
+	{"index of a terabyte", withRoot(func(r *format.Root) { r.Index.Raw = 1 << 40 }), "are allowed"},
+	{"index cut off", func(f *forgery) { b := f.x.Encode(); f.indexRaw = b[:len(b)-1] }, "cut off"},
+	{"root of another format", withRoot(func(r *format.Root) { r.Format = 2 }), "format 2"},
+	{"critical feature", withRoot(func(r *format.Root) { r.Features.Critical = []string{"teleport"} }), "teleport"},
+	{"critical features in disorder", withRoot(func(r *format.Root) { r.Features.Critical = []string{format.FeaturePatches, format.FeaturePatches} }), "out of order or named twice"},
+	{"patches promised", withRoot(func(r *format.Root) { r.Features.Critical = []string{format.FeaturePatches} }), "disagree"},
+	{"patches not promised", withPatch(func(f *forgery) { withRoot(func(r *format.Root) { r.Features.Critical = []string{} })(f) }), "disagree"},
 	{"patch of a base that is not here", withPatch(func(f *forgery) { f.sinks = true }), "are not here"},
-	{"patch without a base", withPatch(func(f *forgery) { f.x.contents[3].base = 0 }), "not of the base"},
-	{"patch of itself", withPatch(func(f *forgery) { f.x.contents[3].base = 3 }), "not of the base"},
-	{"patch that is of the base", withPatch(func(f *forgery) { f.x.contents[3].patch = 2 }), "not packed"},
-	{"patch that is not there", withPatch(func(f *forgery) { f.x.contents[3].patch = 9 }), "not packed"},
-	{"patch of a huge base", withPatch(func(f *forgery) { f.x.contents[2].digest.Size = maxPatchBase + 1 }), "are allowed"},
-	{"patch that is no smaller", withPatch(func(f *forgery) { f.x.contents[3].digest.Size = 4 }), "no smaller"},
-	{"root with a null list", withRoot(func(r *Root) { r.Parents = nil }), "null"},
-	{"root with a negative size", withRoot(func(r *Root) { r.Packs[0].Size = -1 }), "size of -1"},
-	{"root with a huge size", withRoot(func(r *Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
-	{"root with a blob twice", withRoot(func(r *Root) { r.Packs = append(r.Packs, r.Packs[0]) }), "twice"},
-	{"root with another hash", withRoot(func(r *Root) { r.Packs[0].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" }), "SHA-256"},
-	{"root with an upper-case digest", withRoot(func(r *Root) { r.Packs[0].Digest = "sha256:" + strings.Repeat("A", 64) }), "lower-case"},
-	{"root with a path in a digest", withRoot(func(r *Root) { r.Packs[0].Digest = "sha256:../../../../../etc/passwd" }), "hexadecimal"},
-	{"root with a bad name", withRoot(func(r *Root) { r.Name = "../x" }), "name"},
-	{"root with a bad time", withRoot(func(r *Root) { r.Created = "yesterday" }), "RFC 3339"},
-	{"root with a negative sequence", withRoot(func(r *Root) { r.Sequence = -1 }), "negative"},
-	{"root without components", withRoot(func(r *Root) { r.Components = []RootComponent{} }), "0 components"},
-	{"root with other counts", withRoot(func(r *Root) { r.Components[0].Files = 3 }), "not what the root manifest says"},
-	{"root with a base that is not there", withRoot(func(r *Root) { r.Base = &RootBase{Bundles: []string{}, Contents: 1} }), "leaves 0 contents"},
+	{"patch without a base", withPatch(func(f *forgery) { f.x.Contents[3].Base = 0 }), "not of the base"},
+	{"patch of itself", withPatch(func(f *forgery) { f.x.Contents[3].Base = 3 }), "not of the base"},
+	{"patch that is of the base", withPatch(func(f *forgery) { f.x.Contents[3].Patch = 2 }), "not packed"},
+	{"patch that is not there", withPatch(func(f *forgery) { f.x.Contents[3].Patch = 9 }), "not packed"},
+	{"patch of a huge base", withPatch(func(f *forgery) { f.x.Contents[2].Digest.Size = format.MaxPatchBase + 1 }), "are allowed"},
+	{"patch that is no smaller", withPatch(func(f *forgery) { f.x.Contents[3].Digest.Size = 4 }), "no smaller"},
+	{"root with a null list", withRoot(func(r *format.Root) { r.Parents = nil }), "null"},
+	{"root with a negative size", withRoot(func(r *format.Root) { r.Packs[0].Size = -1 }), "size of -1"},
+	{"root with a huge size", withRoot(func(r *format.Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
+	{"root with a blob twice", withRoot(func(r *format.Root) { r.Packs = append(r.Packs, r.Packs[0]) }), "twice"},
+	{"root with another hash", withRoot(func(r *format.Root) { r.Packs[0].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" }), "SHA-256"},
+	{"root with an upper-case digest", withRoot(func(r *format.Root) { r.Packs[0].Digest = "sha256:" + strings.Repeat("A", 64) }), "lower-case"},
+	{"root with a path in a digest", withRoot(func(r *format.Root) { r.Packs[0].Digest = "sha256:../../../../../etc/passwd" }), "hexadecimal"},
+	{"root with a bad name", withRoot(func(r *format.Root) { r.Name = "../x" }), "name"},
+	{"root with a bad time", withRoot(func(r *format.Root) { r.Created = "yesterday" }), "RFC 3339"},
+	{"root with a negative sequence", withRoot(func(r *format.Root) { r.Sequence = -1 }), "negative"},
+	{"root without components", withRoot(func(r *format.Root) { r.Components = []format.RootComponent{} }), "0 components"},
+	{"root with other counts", withRoot(func(r *format.Root) { r.Components[0].Files = 3 }), "not what the root manifest says"},
+	{"root with a base that is not there", withRoot(func(r *format.Root) { r.Base = &format.RootBase{Bundles: []string{}, Contents: 1} }), "leaves 0 contents"},
 	{"content left out without a base", func(f *forgery) {
-		f.x.contents[1].kind = contentBase
-		f.block([]byte("alpha"), blockStored, 5)
+		f.x.Contents[1].Kind = format.ContentBase
+		f.block([]byte("alpha"), format.BlockStored, 5)
 	}, "names no base"},
-	{"root with a pack of another size", withRoot(func(r *Root) { r.Packs[0].Size++ }), "by the root manifest"},
-	{"root with a file that the index has not", withRoot(func(r *Root) { r.Files = append(r.Files, rootBlob(action.Of([]byte("x")))) }), "blobs of their own"},
+	{"root with a pack of another size", withRoot(func(r *format.Root) { r.Packs[0].Size++ }), "by the root manifest"},
+	{"root with a file that the index has not", withRoot(func(r *format.Root) { r.Files = append(r.Files, format.BlobOf(action.Of([]byte("x")))) }), "blobs of their own"},
 	{"root with white space", func(f *forgery) { f.finish(); f.rootRaw = append(f.rootRaw, ' '); f.payload = nil }, "canonical"},
 	{"root with a key twice", func(f *forgery) {
 		f.finish()
@@ -418,10 +420,10 @@ var hostile = []struct {
 	{"OCI manifest that is nothing", func(f *forgery) { f.manifest = []byte("[]"); f.list(f.manifest) }, "OCI manifest"},
 	{"OCI manifest of something else", func(f *forgery) { f.manifest = []byte(`{"config":{}}`); f.list(f.manifest) }, "no bundle of airbuild"},
 	{"OCI manifest with a huge root", func(f *forgery) {
-		f.manifest = []byte(`{"config":{"mediaType":"` + RootType + `","digest":"sha256:` + strings.Repeat("a", 64) + `","size":1000000000}}`)
+		f.manifest = []byte(`{"config":{"mediaType":"` + format.RootType + `","digest":"sha256:` + strings.Repeat("a", 64) + `","size":1000000000}}`)
 		f.list(f.manifest)
 	}, "are allowed"},
-	{"index.json that is huge", func(f *forgery) { f.listing = bytes.Repeat([]byte(" "), maxOCI+1) }, "more than"},
+	{"index.json that is huge", func(f *forgery) { f.listing = bytes.Repeat([]byte(" "), format.MaxOCI+1) }, "more than"},
 	{"index.json that is nothing", func(f *forgery) { f.listing = []byte("x") }, "index.json"},
 	{"index.json of nothing", func(f *forgery) { f.listing = []byte("{}") }, "no bundle"},
 	{"index.json with a path", func(f *forgery) {
@@ -431,10 +433,10 @@ var hostile = []struct {
 
 // list makes an index.json that names the manifest.
 func (f *forgery) list(manifest []byte) {
-	f.listing = []byte(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + rootBlob(action.Of(manifest)).Digest + `","size":` + uintText(len(manifest)) + `}]}`)
+	f.listing = []byte(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + format.BlobOf(action.Of(manifest)).Digest + `","size":` + uintText(len(manifest)) + `}]}`)
 }
 
-func uintText(n int) string { return string(must(encodeCanonical(n))) }
+func uintText(n int) string { return string(must(format.EncodeCanonical(n))) }
 
 func TestHostile(t *testing.T) {
 	for _, row := range hostile {
@@ -452,7 +454,7 @@ func TestHostile(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			err := f.take(h)
 			runtime.ReadMemStats(&after)
-			if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), row.want) {
+			if !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v", err)
 			}
 			if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 {
@@ -471,9 +473,9 @@ func TestHostilePatchOfHeldBase(t *testing.T) {
 	h.imports(bundleOf(t, x.spec(1)))
 	f := newForgery(t)
 	f.sinks = true // verify has no base to see what comes of it
-	withPatch(func(f *forgery) { f.x.contents[2].digest = action.Of([]byte(heldText)) })(f)
+	withPatch(func(f *forgery) { f.x.Contents[2].Digest = action.Of([]byte(heldText)) })(f)
 	f.write()
-	if err := f.take(h); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
+	if err := f.take(h); !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
 		t.Errorf("%v", err)
 	}
 	for name := range readTree(t, filepath.Dir(h.cache)) {
@@ -531,7 +533,7 @@ func TestHostileLayout(t *testing.T) {
 			if err := row.make(f); err != nil {
 				t.Skipf("this system cannot make that: %v", err)
 			}
-			if err := f.take(h); !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), row.want) {
+			if err := f.take(h); !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v", err)
 			}
 			h.untouched()
@@ -552,14 +554,14 @@ func TestSwapped(t *testing.T) {
 	b := openBundle(t, Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
 	g := newForgery(t)
 	g.raw = []byte("ALPHABETA")
-	g.block(g.raw, blockStored, 9)
-	g.x.contents = []content{{digest: action.Of([]byte("ALPHA"))}, {digest: action.Of([]byte("BETA"))}}
+	g.block(g.raw, format.BlockStored, 9)
+	g.x.Contents = []format.Content{{Digest: action.Of([]byte("ALPHA"))}, {Digest: action.Of([]byte("BETA"))}}
 	g.dir = f.dir
 	g.write()
 	if err := os.WriteFile(f.blobFile(f.pack), g.pack, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.tryImport(b); !errors.Is(err, ErrRefused) {
+	if _, err := h.tryImport(b); !errors.Is(err, format.ErrRefused) {
 		t.Errorf("%v", err)
 	}
 	h.untouched()
@@ -577,7 +579,7 @@ func TestSignatures(t *testing.T) {
 		return tr
 	}
 	for name, bad := range map[string]Trust{"nobody": trust(1), "a stranger": trust(1, b), "two": trust(2, a, b), "the same twice": trust(2, a, a)} {
-		if _, err := Open(t.Context(), bad, dir); !errors.Is(err, ErrUnsigned) || !errors.Is(err, ErrRefused) {
+		if _, err := Open(t.Context(), bad, dir); !errors.Is(err, format.ErrUnsigned) || !errors.Is(err, format.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -591,7 +593,7 @@ func TestSignatures(t *testing.T) {
 	}
 	plain := t.TempDir()
 	makeBundle(t, plain, tree{"source": {"a": "a"}}.spec(1), CreateOptions{})
-	if _, err := Open(t.Context(), trust(1, a), plain); !errors.Is(err, ErrUnsigned) {
+	if _, err := Open(t.Context(), trust(1, a), plain); !errors.Is(err, format.ErrUnsigned) {
 		t.Errorf("unsigned: %v", err)
 	}
 	if x := openBundle(t, Trust{AllowUnsigned: true}, plain); len(x.Signers()) != 0 {
@@ -634,7 +636,7 @@ func TestEveryByte(t *testing.T) {
 func (f *forgery) noticed(h *host) bool {
 	b, err := Open(f.t.Context(), Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
 	if err != nil {
-		if !errors.Is(err, ErrRefused) {
+		if !errors.Is(err, format.ErrRefused) {
 			f.t.Errorf("not a refusal: %v", err)
 		}
 		return true
@@ -677,7 +679,7 @@ func TestHostileVolume(t *testing.T) {
 		"blob's name":  {Typeflag: tar.TypeReg, Name: "blobs/sha256/../../x", Mode: 0o644},
 		"twice":        {Typeflag: tar.TypeReg, Name: "index.json", Mode: 0o644},
 		"owner":        {Typeflag: tar.TypeReg, Name: "oci-layout", Mode: 0o644, Uid: 1},
-		"huge":         {Typeflag: tar.TypeReg, Name: blobPath(action.Of(nil)), Mode: 0o644, Size: 1 << 32},
+		"huge":         {Typeflag: tar.TypeReg, Name: format.BlobPath(action.Of(nil)), Mode: 0o644, Size: 1 << 32},
 		"extension":    {Typeflag: tar.TypeReg, Name: "oci-layout", Mode: 0o644, Format: tar.FormatPAX, PAXRecords: map[string]string{"path": "../x"}},
 		"GNU sparse":   {Typeflag: tar.TypeGNUSparse, Name: "x", Mode: 0o644},
 		"second start": {Typeflag: tar.TypeReg, Name: "volume-002-of-002", Mode: 0o644},
@@ -685,14 +687,14 @@ func TestHostileVolume(t *testing.T) {
 	for name, h := range rows {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
-			b.Write(good[:len(good)-tarTrailer])
+			b.Write(good[:len(good)-format.TarTrailer])
 			w := tar.NewWriter(&b)
 			if err := w.WriteHeader(h); err != nil {
-				raw := must(tarHeader("x", 0))
+				raw := must(format.TarHeader("x", 0))
 				raw[156] = h.Typeflag
 				b.Write(raw)
 			}
-			b.Write(make([]byte, tarTrailer))
+			b.Write(make([]byte, format.TarTrailer))
 			file := filepath.Join(t.TempDir(), filepath.Base(names[0]))
 			if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
 				t.Fatal(err)
@@ -706,4 +708,4 @@ func TestHostileVolume(t *testing.T) {
 	}
 }
 
-func errorsIsRefused(err error) bool { return errors.Is(err, ErrRefused) }
+func errorsIsRefused(err error) bool { return errors.Is(err, format.ErrRefused) }

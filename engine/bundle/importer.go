@@ -1,9 +1,9 @@
 package bundle
 
 import (
-	"context"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -18,7 +18,7 @@ type ImportOptions struct {
 	// AllowOlder takes a bundle after a newer one of the same name.
 	AllowOlder bool
 	Jobs       int // decompressing and storing at once; zero: one a processor
-	Progress   ProgressFunc
+	Progress   progress.Func
 	// Key signs the event in the custody log; nil: the event is not signed.
 	Key   *sign.SecretKey
 	Actor string
@@ -33,17 +33,4 @@ type Imported struct {
 	Bytes   int64 // of them
 	Kept    int   // files that were there already
 	Resumed bool  // an interrupted import was taken up again
-}
-
-// Import takes a bundle in. In this order: is it older than one that is here;
-// is everything here that a delta needs; is what the sinks hold compatible; is
-// there enough space; then contents are read, verified block by block before
-// they are decompressed, and stored; flushed to the disk; results of actions
-// are recorded; the event goes into the custody log; and the reference
-// (carried/bundles/<digest>.json) is renamed into place. Until then the bundle
-// is not imported, and Import again goes on where it was interrupted. What is
-// wrong with the media is all reported: the error joins a *Damage for each
-// block. Good contents are kept.
-func Import(ctx context.Context, b *Bundle, o ImportOptions) (*Imported, error) {
-	return importBundle(ctx, b, o)
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,28 +9,40 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 )
 
-func importBundle(ctx context.Context, b *Bundle, o ImportOptions) (*Imported, error) {
+// Import takes a bundle in. In this order: is it older than one that is here;
+// is everything here that a delta needs; is what the sinks hold compatible; is
+// there enough space; then contents are read, verified block by block before
+// they are decompressed, and stored; flushed to the disk; results of actions
+// are recorded; the event goes into the custody log; and the reference
+// (carried/bundles/<digest>.json) is renamed into place. Until then the bundle
+// is not imported, and Import again goes on where it was interrupted. What is
+// wrong with the media is all reported: the error joins a *Damage for each
+// block. Good contents are kept.
+func Import(ctx context.Context, b *Bundle, o ImportOptions) (*Imported, error) {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
 	if o.Time.IsZero() {
 		o.Time = time.Now()
 	}
-	kept := openSpool(b.media, o.Cache, b.Digest())
-	x := *b
-	x.media = kept
-	m := &importer{b: &x, spool: kept, o: o, done: &Imported{Digest: b.Digest()}}
+	kept := openSpool(b.src.Media, o.Cache, b.Digest())
+	m := &importer{b: b, src: b.src, spool: kept, o: o, done: &Imported{Digest: b.Digest()}}
+	m.src.Media = kept
 	if err := m.run(ctx); err != nil {
-		return nil, fmt.Errorf("import bundle %s: %w", b.media.Name(), err)
+		return nil, fmt.Errorf("import bundle %s: %w", b.src.Media.Name(), err)
 	}
 	return m.done, nil
 }
@@ -37,16 +50,17 @@ func importBundle(ctx context.Context, b *Bundle, o ImportOptions) (*Imported, e
 // A target is a file that is not there yet and where it goes.
 type target struct {
 	sink Sink
-	file File
+	file format.File
 }
 
 // An importer takes one bundle in.
 type importer struct {
 	b        *Bundle
+	src      contents.Source // of b, with the packs that were kept
 	o        ImportOptions
 	carried  []Carried
 	journal  *journal
-	spool    *spool            // the media of b, and what was kept of it
+	spool    *spool
 	earlier  map[string]string // which sink took which component, if the bundle was imported before
 	imported bool              // it was
 	names    []string          // of the components that are wanted
@@ -67,7 +81,7 @@ func (m *importer) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	unlock, err := lockFile(ctx, filepath.Join(carriedDir(m.o.Cache), "lock"))
+	unlock, err := files.Lock(ctx, filepath.Join(carriedDir(m.o.Cache), "lock"))
 	if err != nil {
 		return err
 	}
@@ -92,19 +106,10 @@ func (m *importer) run(ctx context.Context) (err error) {
 	return errors.Join(err, m.journal.close(err == nil))
 }
 
-// lockFile waits for a lock until ctx ends.
-func lockFile(ctx context.Context, name string) (unlock func() error, err error) {
-	l := flock.New(name, flock.SetPermissions(0o666))
-	if _, err := l.TryLockContext(ctx, 50*time.Millisecond); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", name, err)
-	}
-	return l.Close, nil
-}
-
 // prepare finds out what is there and what is not.
 func (m *importer) prepare(ctx context.Context) error {
 	var err error
-	if m.carried, err = listCarried(m.o.Cache); err != nil {
+	if m.carried, err = ListCarried(m.o.Cache); err != nil {
 		return err
 	}
 	for _, c := range m.carried {
@@ -128,10 +133,10 @@ func (m *importer) prepare(ctx context.Context) error {
 
 // checkAge refuses to go back behind a bundle of the same name.
 func (m *importer) checkAge() error {
-	r := m.b.root
+	r := m.src.Root
 	for _, c := range m.carried {
 		if c.Root.Name == r.Name && c.Root.Sequence > r.Sequence && !m.o.AllowOlder {
-			return fmt.Errorf("%w: bundle %s of %s (sequence %d) comes after one of %s (sequence %d). Allow older bundles if that is what you want", ErrOlder, r.Name, r.Created, r.Sequence, c.Root.Created, c.Root.Sequence)
+			return fmt.Errorf("%w: bundle %s of %s (sequence %d) comes after one of %s (sequence %d). Allow older bundles if that is what you want", format.ErrOlder, r.Name, r.Created, r.Sequence, c.Root.Created, c.Root.Sequence)
 		}
 	}
 	return nil
@@ -140,7 +145,7 @@ func (m *importer) checkAge() error {
 func (m *importer) openSinks() error {
 	m.sinks = map[string]Sink{}
 	seen := map[Sink]bool{}
-	for _, c := range m.b.root.Components {
+	for _, c := range m.src.Root.Components {
 		s, err := m.o.Sink(c.Name)
 		if err != nil {
 			return fmt.Errorf("component %s: %w", c.Name, err)
@@ -168,21 +173,21 @@ func (m *importer) ids() map[string]string {
 
 // look asks the sinks what they have.
 func (m *importer) look(ctx context.Context) error {
-	m.targets = make([][]target, len(m.b.index.contents))
+	m.targets = make([][]target, len(m.src.Index.Contents))
 	files := 0
 	for _, name := range m.names {
-		files += len(m.b.index.part(name).files)
+		files += len(m.src.Index.Component(name).Files)
 	}
 	if err := m.checkPaths(); err != nil {
 		return err
 	}
-	progress := newMeter(m.o.Progress, PhaseCheck, 0, files)
+	progress := progress.NewMeter(m.o.Progress, progress.PhaseCheck, 0, files)
 	for _, name := range m.names {
 		if err := m.lookAt(ctx, name, progress); err != nil {
 			return fmt.Errorf("component %s: %w", name, err)
 		}
 	}
-	progress.end()
+	progress.End()
 	return nil
 }
 
@@ -195,10 +200,10 @@ func (m *importer) checkPaths() error {
 		if seen[s] == nil {
 			seen[s] = map[string]action.Digest{}
 		}
-		for _, f := range m.b.index.part(name).files {
+		for _, f := range m.src.Index.Component(name).Files {
 			d, ok := seen[s][f.Path]
 			if ok && d != f.Digest && (merger == nil || !merger.Merges(f.Path)) {
-				return refusef("component %s: another component has a file %q too, with other content, and both go to %s", name, f.Path, s.Dir())
+				return format.Refusef("component %s: another component has a file %q too, with other content, and both go to %s", name, f.Path, s.Dir())
 			}
 			seen[s][f.Path] = f.Digest
 		}
@@ -206,8 +211,8 @@ func (m *importer) checkPaths() error {
 	return nil
 }
 
-func (m *importer) lookAt(ctx context.Context, name string, progress *meter) error {
-	s, files := m.sinks[name], m.b.index.part(name).files
+func (m *importer) lookAt(ctx context.Context, name string, progress *progress.Meter) error {
+	s, files := m.sinks[name], m.src.Index.Component(name).Files
 	there := make([]bool, len(files))
 	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(m.o.Jobs)
 	const batch = 64
@@ -218,7 +223,7 @@ func (m *importer) lookAt(ctx context.Context, name string, progress *meter) err
 				if err = ctx.Err(); err == nil {
 					there[i], err = s.Has(ctx, files[i], m.wasFlushed(name, s, files[i]))
 				}
-				progress.file()
+				progress.File()
 			}
 			return err
 		})
@@ -233,23 +238,23 @@ func (m *importer) lookAt(ctx context.Context, name string, progress *meter) err
 		case s.Late(f):
 			m.late = append(m.late, target{s, f})
 		default:
-			m.targets[f.content] = append(m.targets[f.content], target{s, f})
+			m.targets[f.Content] = append(m.targets[f.Content], target{s, f})
 		}
 	}
 	return nil
 }
 
 // wasFlushed reports whether an earlier import brought f to the disk.
-func (m *importer) wasFlushed(name string, s Sink, f File) bool {
+func (m *importer) wasFlushed(name string, s Sink, f format.File) bool {
 	if id, ok := m.earlier[name]; ok && id == s.ID() {
 		return true
 	}
-	c := &m.b.index.contents[f.content]
-	if m.journal.sinks[name] != s.ID() || c.kind != contentPacked || c.digest.Size == 0 {
+	c := &m.src.Index.Contents[f.Content]
+	if m.journal.sinks[name] != s.ID() || c.Kind != format.ContentPacked || c.Digest.Size == 0 {
 		return false
 	}
-	last := m.b.index.blockAt(c.start + c.digest.Size - 1)
-	return m.b.index.blocks[last].pack < m.journal.packs
+	last := m.src.Index.BlockAt(c.Start + c.Digest.Size - 1)
+	return m.src.Index.Blocks[last].Pack < m.journal.packs
 }
 
 // missing counts the files that are not there.
@@ -298,7 +303,7 @@ func (m *importer) checkSpace() error {
 			return err
 		}
 		if free < n {
-			return fmt.Errorf("%w at %s: %d bytes are needed, %d are free", ErrSpace, dir[v], n, free)
+			return fmt.Errorf("%w at %s: %d bytes are needed, %d are free", format.ErrSpace, dir[v], n, free)
 		}
 	}
 	return nil
@@ -309,7 +314,7 @@ func (m *importer) take(ctx context.Context) error {
 	if err := m.copyContents(ctx); err != nil {
 		return err
 	}
-	newMeter(m.o.Progress, PhaseFlush, 0, 0).end()
+	progress.NewMeter(m.o.Progress, progress.PhaseFlush, 0, 0).End()
 	if err := m.flush(ctx); err != nil {
 		return err
 	}
@@ -331,39 +336,39 @@ func (m *importer) flush(ctx context.Context) error {
 // contents are stored all the same.
 func (m *importer) copyContents(ctx context.Context) error {
 	var total int64
-	e := &extractor{b: m.b, jobs: m.o.Jobs, want: newBitmap(len(m.targets)), put: m.put, packDone: m.packDone}
+	e := &contents.Extractor{Source: &m.src, Jobs: m.o.Jobs, Want: format.NewBitmap(len(m.targets)), Put: m.put, PackDone: m.packDone}
 	for i, list := range m.targets {
 		if len(list) == 0 {
 			continue
 		}
-		total += m.b.index.contents[i].digest.Size
-		if m.b.index.contents[i].kind == contentPacked {
-			e.want.set(i)
+		total += m.src.Index.Contents[i].Digest.Size
+		if m.src.Index.Contents[i].Kind == format.ContentPacked {
+			e.Want.Set(i)
 		}
 	}
-	e.meter = newMeter(m.o.Progress, PhaseImport, total, 0)
+	e.Meter = progress.NewMeter(m.o.Progress, progress.PhaseImport, total, 0)
 	if err := m.copyOthers(ctx, e); err != nil {
 		return err
 	}
-	if err := e.run(ctx); err != nil {
+	if err := e.Run(ctx); err != nil {
 		return err
 	}
-	e.meter.end()
-	bad := oneOfEach(e.bad)
+	e.Meter.End()
+	bad := oneOfEach(e.Damage)
 	var errs []error
 	for i, d := range bad {
-		if i == maxErrors {
-			errs = append(errs, refusef("and %d more", len(bad)-i))
+		if i == contents.MaxErrors {
+			errs = append(errs, format.Refusef("and %d more", len(bad)-i))
 			break
 		}
 		errs = append(errs, d)
 	}
-	return errors.Join(append(append(errs, e.errs...), m.keepCut(ctx, e.bad))...)
+	return errors.Join(append(append(errs, e.Errors...), m.keepCut(ctx, e.Damage))...)
 }
 
 // oneOfEach leaves one mention of each volume that is not there.
-func oneOfEach(bad []*Damage) []*Damage {
-	var out []*Damage
+func oneOfEach(bad []*format.Damage) []*format.Damage {
+	var out []*format.Damage
 	told := map[string]bool{}
 	for _, d := range bad {
 		key := d.File + "\x00" + d.Reason
@@ -377,49 +382,49 @@ func oneOfEach(bad []*Damage) []*Damage {
 }
 
 // copyOthers puts contents that are blobs of their own, or here already.
-func (m *importer) copyOthers(ctx context.Context, e *extractor) error {
+func (m *importer) copyOthers(ctx context.Context, e *contents.Extractor) error {
 	for i, list := range m.targets {
-		if len(list) == 0 || e.want.has(i) {
+		if len(list) == 0 || e.Want.Has(i) {
 			continue
 		}
 		err := m.copyOther(ctx, i, list[0].file)
-		if bad, other := asDamage(err); bad != nil {
-			e.bad = append(e.bad, bad)
+		if bad, other := format.AsDamage(err); bad != nil {
+			e.Damage = append(e.Damage, bad)
 		} else if other != nil {
 			return other
 		}
-		e.meter.add(list[0].file.Digest.Size)
+		e.Meter.Add(list[0].file.Digest.Size)
 	}
 	m.patching = patchBase{}
 	return nil
 }
 
-func (m *importer) copyOther(ctx context.Context, content int, f File) error {
+func (m *importer) copyOther(ctx context.Context, content int, f format.File) error {
 	r, err := m.open(ctx, f)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
 	err = m.put(ctx, content, r)
-	if errors.Is(err, ErrRefused) && m.b.index.contents[content].kind == contentPlain {
-		if blob, openErr := m.b.media.Blob(ctx, f.Digest); openErr == nil {
+	if errors.Is(err, format.ErrRefused) && m.src.Index.Contents[content].Kind == format.ContentPlain {
+		if blob, openErr := m.src.Media.Blob(ctx, f.Digest); openErr == nil {
 			defer blob.Close()
 			file, off := blob.Place(0)
-			return &Damage{File: file, Offset: off, Blob: f.Digest, Reason: err.Error()}
+			return &format.Damage{File: file, Offset: off, Blob: f.Digest, Reason: err.Error()}
 		}
 	}
 	return err
 }
 
 // open opens a content, of the bundle or of the base.
-func (m *importer) open(ctx context.Context, f File) (io.ReadCloser, error) {
-	if m.b.index.contents[f.content].kind == contentPatched {
+func (m *importer) open(ctx context.Context, f format.File) (io.ReadCloser, error) {
+	if m.src.Index.Contents[f.Content].Kind == format.ContentPatched {
 		return m.openPatched(ctx, f)
 	}
-	if h, ok := m.holders[f.content]; ok {
+	if h, ok := m.holders[f.Content]; ok {
 		return h.open(ctx)
 	}
-	return m.b.openFile(ctx, f)
+	return m.src.OpenFile(ctx, f)
 }
 
 // put stores a content at all its places: at the first from r, at the others
@@ -467,8 +472,8 @@ func (m *importer) putLate(ctx context.Context) error {
 	if len(m.late) == 0 {
 		return nil
 	}
-	progress := newMeter(m.o.Progress, PhasePublish, 0, len(m.late))
-	r, err := m.b.newBlockReader(ctx)
+	progress := progress.NewMeter(m.o.Progress, progress.PhasePublish, 0, len(m.late))
+	r, err := m.src.NewBlockReader(ctx)
 	if err != nil {
 		return err
 	}
@@ -478,16 +483,16 @@ func (m *importer) putLate(ctx context.Context) error {
 		if err := m.putOne(ctx, r, t); err != nil {
 			return err
 		}
-		progress.file()
+		progress.File()
 	}
-	progress.end()
+	progress.End()
 	return m.flush(ctx)
 }
 
-func (m *importer) putOne(ctx context.Context, r *blockReader, t target) error {
-	c := &m.b.index.contents[t.file.content]
-	if c.kind == contentPacked {
-		r.seek(c)
+func (m *importer) putOne(ctx context.Context, r *contents.BlockReader, t target) error {
+	c := &m.src.Index.Contents[t.file.Content]
+	if c.Kind == format.ContentPacked {
+		r.Seek(c)
 		return m.count(t, t.sink.Put(ctx, t.file, r))
 	}
 	f, err := m.open(ctx, t.file)
@@ -510,14 +515,14 @@ func (m *importer) count(t target, err error) error {
 // crash between the two makes it appear twice, but no import is without one.
 func (m *importer) publish(ctx context.Context) error {
 	e := Event{
-		Kind: EventImported, Subject: "sha256:" + m.done.Digest, Name: m.b.root.Name,
+		Kind: EventImported, Subject: "sha256:" + m.done.Digest, Name: m.src.Root.Name,
 		Time: m.o.Time.UTC().Format(time.RFC3339), Actor: m.o.Actor,
-		Details: map[string]string{"index": m.b.root.Index.Digest},
+		Details: map[string]string{"index": m.src.Root.Index.Digest},
 	}
-	if m.b.root.Custody != nil {
-		e.Details["custody"] = m.b.root.Custody.Digest
+	if m.src.Root.Custody != nil {
+		e.Details["custody"] = m.src.Root.Custody.Digest
 	}
-	if err := AppendCustody(ctx, custodyFile(m.o.Cache), e, m.o.Key); err != nil {
+	if err := AppendCustody(ctx, CustodyFile(m.o.Cache), e, m.o.Key); err != nil {
 		return err
 	}
 	return m.refer()
@@ -544,33 +549,37 @@ func (m *importer) refer() error {
 	for name, id := range m.ids() {
 		ids[name] = id
 	}
-	sinks, err := encodeCanonical(ids)
+	sinks, err := format.EncodeCanonical(ids)
 	if err != nil {
 		return err
 	}
-	files := []smallMember{{indexSuffix, m.b.stored}, {sinksSuffix, sinks}}
-	if m.b.sealed != nil {
-		text, err := m.b.sealed.Encode()
+	type part struct {
+		suffix string
+		text   []byte
+	}
+	parts := []part{{indexSuffix, m.b.indexBlob}, {sinksSuffix, sinks}}
+	if m.b.envelope != nil {
+		text, err := m.b.envelope.Encode()
 		if err != nil {
 			return err
 		}
-		files = append(files, smallMember{envelopeSuffix, text})
+		parts = append(parts, part{envelopeSuffix, text})
 	}
 	if m.b.custody != nil {
-		files = append(files, smallMember{custodySuffix, m.b.custody})
+		parts = append(parts, part{custodySuffix, m.b.custody})
 	}
-	for _, f := range files {
-		if err := writeBytes(dir, m.done.Digest+f.name, f.text); err != nil {
+	for _, f := range parts {
+		if err := files.WriteBytes(dir, m.done.Digest+f.suffix, f.text); err != nil {
 			return err
 		}
 	}
-	if err := syncDir(dir); err != nil {
+	if err := files.SyncDir(dir); err != nil {
 		return err
 	}
-	if err := writeBytes(dir, m.done.Digest+refSuffix, m.b.bytes); err != nil {
+	if err := files.WriteBytes(dir, m.done.Digest+refSuffix, m.b.bytes); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return files.SyncDir(dir)
 }
 
 // held is a content that is here already.
@@ -588,7 +597,7 @@ func (m *importer) findBase(ctx context.Context) error {
 		}
 	}
 	for _, t := range m.late {
-		m.needBase(need, t.file.content)
+		m.needBase(need, t.file.Content)
 	}
 	if err := m.askHolders(ctx, need); err != nil {
 		return err
@@ -604,13 +613,13 @@ func (m *importer) findBase(ctx context.Context) error {
 
 // needBase notes what of the base a content needs.
 func (m *importer) needBase(need map[action.Digest]int, content int) {
-	c := &m.b.index.contents[content]
-	if c.kind == contentPatched {
-		content = c.base
-		c = &m.b.index.contents[content]
+	c := &m.src.Index.Contents[content]
+	if c.Kind == format.ContentPatched {
+		content = c.Base
+		c = &m.src.Index.Contents[content]
 	}
-	if c.kind == contentBase {
-		need[c.digest] = content
+	if c.Kind == format.ContentBase {
+		need[c.Digest] = content
 	}
 }
 
@@ -623,28 +632,28 @@ type patchBase struct {
 
 // openPatched gives a content that is made of one of the base. All of the base
 // is read and verified before any of it is used.
-func (m *importer) openPatched(ctx context.Context, f File) (io.ReadCloser, error) {
-	c := &m.b.index.contents[f.content]
-	base, patch := &m.b.index.contents[c.base], &m.b.index.contents[c.patch]
-	if m.patching.bytes == nil || m.patching.digest != base.digest {
+func (m *importer) openPatched(ctx context.Context, f format.File) (io.ReadCloser, error) {
+	c := &m.src.Index.Contents[f.Content]
+	base, patch := &m.src.Index.Contents[c.Base], &m.src.Index.Contents[c.Patch]
+	if m.patching.bytes == nil || m.patching.digest != base.Digest {
 		m.patching = patchBase{}
-		h, ok := m.holders[c.base]
+		h, ok := m.holders[c.Base]
 		if !ok {
-			return nil, fmt.Errorf("%w: sha256:%s is not here, which %s is made of", ErrBase, base.digest.Hex(), f.Path)
+			return nil, fmt.Errorf("%w: sha256:%s is not here, which %s is made of", format.ErrBase, base.Digest.Hex(), f.Path)
 		}
-		b, err := readContent(ctx, h.open, base.digest)
+		b, err := readContent(ctx, h.open, base.Digest)
 		if err != nil {
 			return nil, fmt.Errorf("read what %s is made of: %w", f.Path, err)
 		}
-		m.patching = patchBase{base.digest, b}
+		m.patching = patchBase{base.Digest, b}
 	}
-	r, err := m.b.newBlockReader(ctx)
+	r, err := m.src.NewBlockReader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.seek(patch)
-	out := newPatchReader(newChecked(r, patch.digest), m.patching.bytes, c.digest.Size)
-	return &fileReader{newChecked(out, c.digest), r.Close}, nil
+	r.Seek(patch)
+	out := format.NewPatchReader(contents.VerifyReader(r, patch.Digest), m.patching.bytes, c.Digest.Size)
+	return contents.WithClose(contents.VerifyReader(out, c.Digest), r.Close), nil
 }
 
 // askHolders looks in the stores.
@@ -673,14 +682,14 @@ func (m *importer) askHolders(ctx context.Context, need map[action.Digest]int) e
 func (m *importer) askCarried(ctx context.Context, need map[action.Digest]int) error {
 	for n := len(m.carried) - 1; n >= 0 && len(need) > 0; n-- {
 		x, err := m.carried[n].index(m.o.Cache)
-		if errors.Is(err, ErrRefused) || errors.Is(err, os.ErrNotExist) {
+		if errors.Is(err, format.ErrRefused) || errors.Is(err, os.ErrNotExist) {
 			continue // what is not found is missed below
 		}
 		if err != nil {
 			return err
 		}
-		for i := range x.parts {
-			if err := m.askPart(ctx, &x.parts[i], need); err != nil {
+		for i := range x.Components {
+			if err := m.askPart(ctx, &x.Components[i], need); err != nil {
 				return err
 			}
 		}
@@ -688,19 +697,19 @@ func (m *importer) askCarried(ctx context.Context, need map[action.Digest]int) e
 	return nil
 }
 
-func (m *importer) askPart(ctx context.Context, p *part, need map[action.Digest]int) error {
-	if !Kept(p.name) {
+func (m *importer) askPart(ctx context.Context, p *format.Component, need map[action.Digest]int) error {
+	if !format.Kept(p.Name) {
 		return nil
 	}
 	var s Sink
-	for _, f := range p.files {
+	for _, f := range p.Files {
 		i, ok := need[f.Digest]
 		if !ok {
 			continue
 		}
 		if s == nil {
 			var err error
-			if s, err = m.sinkOf(p.name); err != nil || s == nil {
+			if s, err = m.sinkOf(p.Name); err != nil || s == nil {
 				return err
 			}
 		}
@@ -731,7 +740,7 @@ func (m *importer) wrongBase(need map[action.Digest]int) error {
 		here[c.Digest] = true
 	}
 	lacking := ""
-	for _, d := range m.b.root.Base.Bundles {
+	for _, d := range m.src.Root.Base.Bundles {
 		if !here[d] {
 			lacking += " sha256:" + d
 		}
@@ -739,5 +748,52 @@ func (m *importer) wrongBase(need map[action.Digest]int) error {
 	if lacking != "" {
 		lacking = ". It was made for a host that has imported these bundles, which this one has not:" + lacking
 	}
-	return fmt.Errorf("%w: it leaves out %d contents (%d bytes) that are not here%s. Bring a full bundle, or a delta for a new receipt of this host", ErrBase, len(need), bytes, lacking)
+	return fmt.Errorf("%w: it leaves out %d contents (%d bytes) that are not here%s. Bring a full bundle, or a delta for a new receipt of this host", format.ErrBase, len(need), bytes, lacking)
+}
+
+// sortTargets orders targets by content.
+func sortTargets(list []target) {
+	slices.SortStableFunc(list, func(a, b target) int { return cmp.Compare(a.file.Content, b.file.Content) })
+}
+
+// keepCut keeps the packs of contents that go over several packs, of which some
+// were lost or damaged and others not.
+func (m *importer) keepCut(ctx context.Context, bad []*format.Damage) error {
+	lost := map[action.Digest]bool{}
+	for _, d := range bad {
+		lost[d.Blob] = true
+	}
+	x, keep := m.src.Index, map[int]bool{}
+	for i, list := range m.targets {
+		c := &x.Contents[x.Carrier(i)]
+		if len(list) == 0 || c.Kind != format.ContentPacked || c.Digest.Size == 0 {
+			continue
+		}
+		first := x.Blocks[x.BlockAt(c.Start)].Pack
+		last := x.Blocks[x.BlockAt(c.Start+c.Digest.Size-1)].Pack
+		cut := false
+		for pack := first; pack <= last && first < last; pack++ {
+			d, err := m.src.Pack(pack)
+			if err != nil {
+				return err
+			}
+			cut = cut || lost[d]
+		}
+		for pack := first; pack <= last && cut; pack++ {
+			keep[pack] = true
+		}
+	}
+	for pack := range x.Packs {
+		d, err := m.src.Pack(pack)
+		if err != nil {
+			return err
+		}
+		if !keep[pack] || lost[d] {
+			continue
+		}
+		if err := m.spool.keep(ctx, d); err != nil {
+			return fmt.Errorf("keep a pack for when the others are there: %w", err)
+		}
+	}
+	return nil
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 const journalMagic = "airbuild-import 1"
@@ -48,7 +51,7 @@ func openJournal(cache, digest string) (*journal, error) {
 		var pack int
 		if n, _ := fmt.Sscanf(lines.Text(), "sink %s %q", &name, &id); n == 2 {
 			j.sinks[name] = id
-		} else if n, _ := fmt.Sscanf(lines.Text(), "pack %d", &pack); n == 1 && pack >= 0 && pack < maxPacks {
+		} else if n, _ := fmt.Sscanf(lines.Text(), "pack %d", &pack); n == 1 && pack >= 0 && pack < format.MaxPacks {
 			j.packs = max(j.packs, pack+1)
 		}
 	}
@@ -74,7 +77,7 @@ func (j *journal) begin(sinks map[string]string, names []string) error {
 	if err := os.MkdirAll(filepath.Dir(j.name), 0o777); err != nil {
 		return fmt.Errorf("begin journal: %w", err)
 	}
-	err := writeBytes(filepath.Dir(j.name), filepath.Base(j.name), []byte(b.String()))
+	err := files.WriteBytes(filepath.Dir(j.name), filepath.Base(j.name), []byte(b.String()))
 	if err == nil {
 		j.f, err = os.OpenFile(j.name, os.O_WRONLY|os.O_APPEND, 0o666)
 	}

@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 )
 
 // killed runs a child and kills it at a random moment, and reports whether it
@@ -116,15 +119,15 @@ func TestResumedCreate(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	o := manyOptions
-	o.Progress = func(p Progress) {
-		if p.Phase == PhasePack && p.Bytes > p.Total/2 {
+	o.Progress = func(p progress.Progress) {
+		if p.Phase == progress.PhasePack && p.Bytes > p.Total/2 {
 			cancel()
 		}
 	}
 	if _, err := Create(ctx, dir, many().spec(1), o); !errors.Is(err, context.Canceled) {
 		t.Fatalf("not interrupted: %v", err)
 	}
-	if _, err := Open(t.Context(), anyone, dir); !errors.Is(err, ErrRefused) {
+	if _, err := Open(t.Context(), anyone, dir); !errors.Is(err, format.ErrRefused) {
 		t.Errorf("half a bundle can be opened: %v", err)
 	}
 	packs, err := filepath.Glob(filepath.Join(dir, "blobs", "sha256", "*"))
@@ -161,8 +164,8 @@ func TestResumedImport(t *testing.T) {
 	b := openBundle(t, anyone, layout)
 	h := newHost(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := Import(ctx, b, ImportOptions{Cache: h.cache, Sink: h.sink, Progress: func(p Progress) {
-		if p.Phase == PhaseImport && p.Bytes > p.Total/2 {
+	_, err := Import(ctx, b, ImportOptions{Cache: h.cache, Sink: h.sink, Progress: func(p progress.Progress) {
+		if p.Phase == progress.PhaseImport && p.Bytes > p.Total/2 {
 			cancel()
 		}
 	}})

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 )
 
 // childEnv names what the test binary does instead of testing, so that tests
@@ -77,7 +79,7 @@ func childImport(args []string) error {
 func noTemps(t testing.TB, dir string) {
 	t.Helper()
 	for name := range readTree(t, dir) {
-		if strings.HasPrefix(filepath.Base(name), tempPrefix) {
+		if strings.HasPrefix(filepath.Base(name), files.TempPrefix) {
 			t.Errorf("%s is left", name)
 		}
 	}

@@ -2,8 +2,13 @@ package bundle
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -21,41 +26,16 @@ type Trust struct {
 	AllowUnsigned bool
 }
 
-// A Media is where the blobs of a bundle are: a directory, volumes, or a
-// server. Nothing that it gives is trusted. Its methods may be called by many
-// goroutines.
-type Media interface {
-	// Name says what it is, to people.
-	Name() string
-	// Index returns the layout's index.json, of at most limit bytes.
-	Index(ctx context.Context, limit int64) ([]byte, error)
-	// Blob opens a blob. The error is a *Damage, with Lost set if the blob is
-	// not there, or another one of reading. That the blob has the size that d
-	// says is checked; its hash is not.
-	Blob(ctx context.Context, d action.Digest) (Blob, error)
-	Close() error
-}
-
-// A Blob is an open blob of a Media.
-type Blob interface {
-	ReadAt(b []byte, off int64) (int, error)
-	Close() error
-	// Place says which file byte off of the blob is in, and where.
-	Place(off int64) (file string, offset int64)
-}
-
 // A Bundle is one that is open for reading, and whose root was signed as a
 // Trust demands, or need not be. Its methods may be called by many goroutines.
 type Bundle struct {
-	media   Media
-	root    *Root
-	bytes   []byte // of the root
-	signers []sign.PublicKey
-	sealed  *sign.Envelope // nil: no signature at all
-	wrapper *wrapper
-	custody []byte
-	stored  []byte // the index as it is carried
-	index   *index
+	src       contents.Source
+	bytes     []byte // of the root
+	signers   []sign.PublicKey
+	envelope  *sign.Envelope // nil: no signature at all
+	manifest  *format.Manifest
+	custody   []byte
+	indexBlob []byte // the index as it is carried
 }
 
 // Open opens the bundle in paths: a directory with a layout, a directory with
@@ -63,36 +43,159 @@ type Bundle struct {
 // looked at, then the index is read. Packs are not: see Verify. Callers must
 // Close it.
 func Open(ctx context.Context, trust Trust, paths ...string) (*Bundle, error) {
-	m, err := OpenMedia(paths...)
+	m, err := media.Open(paths...)
 	if err != nil {
 		return nil, err
 	}
-	b, err := OpenFrom(ctx, trust, m)
+	b, err := authenticate(ctx, trust, m)
+	if err == nil {
+		b.src.Root, err = format.DecodeRoot(b.bytes)
+	}
+	if err == nil {
+		err = b.checkSigners(trust, b.src.Root.Name)
+	}
+	if err == nil {
+		err = b.load(ctx)
+	}
 	if err != nil {
 		m.Close()
-		return nil, err
+		return nil, fmt.Errorf("open bundle %s: %w", m.Name(), err)
 	}
 	return b, nil
 }
 
-// OpenMedia finds the layout or the volumes in paths. See Open.
-func OpenMedia(paths ...string) (Media, error) { return openMedia(paths) }
+// authenticate finds the root and verifies who signed it. Until that is done
+// the root is nothing but bytes.
+func authenticate(ctx context.Context, trust Trust, m media.Media) (*Bundle, error) {
+	w, err := findManifest(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bundle{src: contents.Source{Media: m}, manifest: w}
+	if b.bytes, err = media.Read(ctx, m, w.Root); err != nil {
+		return nil, err
+	}
+	if err := b.readEnvelopes(ctx); err != nil {
+		return nil, err
+	}
+	return b, b.checkSigners(trust, "")
+}
 
-// OpenFrom opens the bundle of a Media, which Close of the Bundle closes; on an
-// error it stays open.
-func OpenFrom(ctx context.Context, trust Trust, m Media) (*Bundle, error) {
-	return openFrom(ctx, trust, m)
+// findManifest returns the only bundle of a layout. What several manifests with
+// one root say is put together: signatures may have come by different ways.
+func findManifest(ctx context.Context, m media.Media) (*format.Manifest, error) {
+	x, err := m.Index(ctx, format.MaxOCI)
+	if err != nil {
+		return nil, err
+	}
+	manifests, err := format.DecodeIndexJSON(x)
+	if err != nil {
+		return nil, err
+	}
+	var found *format.Manifest
+	for _, d := range manifests {
+		text, err := media.Read(ctx, m, d)
+		if err != nil {
+			return nil, err
+		}
+		w, err := format.DecodeManifest(text)
+		switch {
+		case err != nil:
+			return nil, err
+		case w == nil:
+		case found == nil:
+			found = w
+		case found.Root != w.Root:
+			return nil, format.Refusef("the layout holds several bundles: sha256:%s and sha256:%s", found.Root.Hex(), w.Root.Hex())
+		default:
+			found.Envelopes = append(found.Envelopes, w.Envelopes...)
+		}
+	}
+	if found == nil {
+		return nil, format.Refusef("the layout holds no bundle of airbuild")
+	}
+	return found, nil
+}
+
+// readEnvelopes collects the signatures over the root's bytes.
+func (b *Bundle) readEnvelopes(ctx context.Context) error {
+	for _, d := range b.manifest.Envelopes {
+		text, err := media.Read(ctx, b.src.Media, d)
+		if err != nil {
+			return err
+		}
+		e, err := sign.ParseEnvelope(text)
+		if err != nil {
+			return format.Refusef("signature: %w", err)
+		}
+		if e.PayloadType != format.RootType || string(e.Payload) != string(b.bytes) {
+			return format.Refusef("signature: it is over other bytes than those of the root manifest")
+		}
+		if b.envelope == nil {
+			b.envelope = e
+		} else {
+			b.envelope.Signatures = append(b.envelope.Signatures, e.Signatures...)
+		}
+	}
+	return nil
+}
+
+// checkSigners finds the keys that signed and count, for a series once that is
+// known.
+func (b *Bundle) checkSigners(t Trust, series string) error {
+	if b.envelope == nil {
+		if t.AllowUnsigned {
+			return nil
+		}
+		return fmt.Errorf("%w: it has no signature", format.ErrUnsigned)
+	}
+	signers, err := b.envelope.VerifyAs(max(t.Threshold, 1), t.Keys, func(key sign.PublicKey) error {
+		if t.Admit == nil {
+			return nil
+		}
+		return t.Admit(key, series)
+	})
+	b.signers = signers
+	if err == nil || t.AllowUnsigned && errors.Is(err, sign.ErrUnverified) {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", format.ErrUnsigned, err)
+}
+
+// load reads what the root names, except packs and files.
+func (b *Bundle) load(ctx context.Context) (err error) {
+	if c := b.src.Root.Custody; c != nil {
+		d, err := c.Parse()
+		if err != nil {
+			return err
+		}
+		if b.custody, err = media.Read(ctx, b.src.Media, d); err != nil {
+			return err
+		}
+	}
+	d, err := b.src.Root.Index.Parse()
+	if err != nil {
+		return err
+	}
+	if d.Size > format.MaxIndex {
+		return format.Refusef("the index has %d bytes; %d are allowed", d.Size, format.MaxIndex)
+	}
+	if b.indexBlob, err = media.Read(ctx, b.src.Media, d); err != nil {
+		return err
+	}
+	b.src.Index, err = format.LoadIndex(b.indexBlob, b.src.Root)
+	return err
 }
 
 // Close closes the media.
-func (b *Bundle) Close() error { return b.media.Close() }
+func (b *Bundle) Close() error { return b.src.Media.Close() }
 
 // Digest is the identity of the bundle: 64 hexadecimal digits of the SHA-256 of
 // the root's bytes.
-func (b *Bundle) Digest() string { return hexOf(b.bytes) }
+func (b *Bundle) Digest() string { return format.Identity(b.bytes) }
 
 // Root is the root manifest. It must not be changed.
-func (b *Bundle) Root() *Root { return b.root }
+func (b *Bundle) Root() *format.Root { return b.src.Root }
 
 // RootBytes are the bytes that are signed. They must not be changed.
 func (b *Bundle) RootBytes() []byte { return b.bytes }
@@ -102,4 +205,16 @@ func (b *Bundle) RootBytes() []byte { return b.bytes }
 func (b *Bundle) Signers() []sign.PublicKey { return b.signers }
 
 // Media is where the bundle is.
-func (b *Bundle) Media() Media { return b.media }
+func (b *Bundle) Media() media.Media { return b.src.Media }
+
+// layoutBlobs are all blobs that belong to b and to nothing else.
+func (b *Bundle) layoutBlobs() []action.Digest {
+	list := []action.Digest{b.manifest.Digest, b.manifest.Root}
+	list = append(list, b.manifest.Envelopes...)
+	for _, x := range b.src.Root.Blobs() {
+		if d, err := x.Parse(); err == nil {
+			list = append(list, d)
+		}
+	}
+	return list
+}

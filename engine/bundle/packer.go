@@ -12,6 +12,9 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 )
 
 // A rawReader reads the raw bytes of a plan in order and verifies each content
@@ -29,9 +32,9 @@ type rawReader struct {
 // beginning, to be verified at its end.
 func (r *rawReader) seek(off int64) error {
 	r.close()
-	r.next, r.left = r.p.x.contentAt(off), 0
-	skip := off - r.p.x.contents[r.next].start
-	buf := make([]byte, min(copySize, skip))
+	r.next, r.left = r.p.x.ContentAt(off), 0
+	skip := off - r.p.x.Contents[r.next].Start
+	buf := make([]byte, min(files.BufferSize, skip))
 	for skip > 0 {
 		n := min(int64(len(buf)), skip)
 		if err := r.read(buf[:n]); err != nil {
@@ -82,14 +85,14 @@ func (r *rawReader) open() error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
-	for r.p.x.contents[r.next].digest.Size == 0 {
+	for r.p.x.Contents[r.next].Digest.Size == 0 {
 		r.next++
 	}
 	f, err := r.p.inputs[r.next].Open(r.ctx)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", r.p.inputs[r.next].Path, err)
 	}
-	r.cur, r.left = f, r.p.x.contents[r.next].digest.Size
+	r.cur, r.left = f, r.p.x.Contents[r.next].Digest.Size
 	if r.hash == nil {
 		r.hash = sha256.New()
 	}
@@ -106,7 +109,7 @@ func (r *rawReader) finish() error {
 	if err != nil && err != io.EOF {
 		return fmt.Errorf("read %s: %w", r.p.inputs[r.next].Path, err)
 	}
-	if [32]byte(r.hash.Sum(nil)) != r.p.x.contents[r.next].digest.Hash {
+	if [32]byte(r.hash.Sum(nil)) != r.p.x.Contents[r.next].Digest.Hash {
 		return r.changed()
 	}
 	r.close()
@@ -115,7 +118,7 @@ func (r *rawReader) finish() error {
 }
 
 func (r *rawReader) changed() error {
-	return fmt.Errorf("read %s: it is not what its digest sha256:%s says, or it changed meanwhile", r.p.inputs[r.next].Path, r.p.x.contents[r.next].digest.Hex())
+	return fmt.Errorf("read %s: it is not what its digest sha256:%s says, or it changed meanwhile", r.p.inputs[r.next].Path, r.p.x.Contents[r.next].Digest.Hex())
 }
 
 // A packed is a block on its way from the reader to the writer.
@@ -123,7 +126,7 @@ type packed struct {
 	number int
 	raw    []byte
 	stored []byte
-	block  block
+	block  format.Block
 	done   chan struct{}
 }
 
@@ -132,7 +135,7 @@ type packed struct {
 type packer struct {
 	p     *plan
 	jobs  int
-	meter *meter
+	meter *progress.Meter
 	src   *rawReader
 	at    int64     // where src is
 	bufs  sync.Pool // of *[]byte
@@ -140,13 +143,13 @@ type packer struct {
 
 // pack writes one pack and sets what its blocks are. It returns its digest.
 func (k *packer) pack(ctx context.Context, n int, w io.Writer) (action.Digest, error) {
-	first, end := k.p.x.blocksOf(n)
-	if k.src == nil || k.at != k.p.x.blocks[first].start {
+	first, end := k.p.x.BlocksOf(n)
+	if k.src == nil || k.at != k.p.x.Blocks[first].Start {
 		k.close()
 		// Not this pack's context: a content that goes on in the next pack stays
 		// open, and its reader may heed the context that it was opened with.
 		k.src = &rawReader{ctx: ctx, p: k.p}
-		if err := k.src.seek(k.p.x.blocks[first].start); err != nil {
+		if err := k.src.seek(k.p.x.Blocks[first].Start); err != nil {
 			return action.Digest{}, err
 		}
 	}
@@ -157,7 +160,7 @@ func (k *packer) pack(ctx context.Context, n int, w io.Writer) (action.Digest, e
 	var workers sync.WaitGroup
 	var failed error // of the reader; read after order is closed
 	for range k.jobs {
-		e, err := newEncoder(blockLevel)
+		e, err := format.NewEncoder(format.BlockLevel)
 		if err != nil {
 			return action.Digest{}, err
 		}
@@ -188,11 +191,11 @@ func (k *packer) close() {
 // feed reads blocks and gives them out.
 func (k *packer) feed(ctx context.Context, first, end int, work, order chan<- *packed) error {
 	for i := first; i < end; i++ {
-		b := &packed{number: i, raw: k.buffer()[:k.p.x.blocks[i].raw], done: make(chan struct{})}
+		b := &packed{number: i, raw: k.buffer()[:k.p.x.Blocks[i].Raw], done: make(chan struct{})}
 		if err := k.src.read(b.raw); err != nil {
 			return err
 		}
-		k.at = k.p.x.blocks[i].start + int64(len(b.raw))
+		k.at = k.p.x.Blocks[i].Start + int64(len(b.raw))
 		select {
 		case order <- b:
 		case <-ctx.Done():
@@ -212,19 +215,19 @@ func (k *packer) buffer() []byte {
 	if b, ok := k.bufs.Get().(*[]byte); ok {
 		return *b
 	}
-	return make([]byte, blockSize)
+	return make([]byte, format.BlockSize)
 }
 
 func (k *packer) free(b []byte) {
 	b = b[:cap(b)]
-	if len(b) == blockSize {
+	if len(b) == format.BlockSize {
 		k.bufs.Put(&b)
 	}
 }
 
 func (k *packer) compress(e *zstd.Encoder, work <-chan *packed) {
 	for b := range work {
-		b.stored, b.block = encodeBlock(e, b.raw, k.buffer())
+		b.stored, b.block = format.EncodeBlock(e, b.raw, k.buffer())
 		close(b.done)
 	}
 }
@@ -232,11 +235,11 @@ func (k *packer) compress(e *zstd.Encoder, work <-chan *packed) {
 // write writes blocks in order and notes what they are.
 func (k *packer) write(order <-chan *packed, w io.Writer) (action.Digest, error) {
 	h := sha256.New()
-	h.Write([]byte(packHeader))
-	if _, err := io.WriteString(w, packHeader); err != nil {
+	h.Write([]byte(format.PackHeader))
+	if _, err := io.WriteString(w, format.PackHeader); err != nil {
 		return action.Digest{}, err
 	}
-	size := int64(len(packHeader))
+	size := int64(len(format.PackHeader))
 	for b := range order {
 		<-b.done
 		if b.stored == nil {
@@ -246,11 +249,11 @@ func (k *packer) write(order <-chan *packed, w io.Writer) (action.Digest, error)
 		if _, err := w.Write(b.stored); err != nil {
 			return action.Digest{}, err
 		}
-		at := &k.p.x.blocks[b.number]
-		at.stored, at.method, at.sum, at.off = b.block.stored, b.block.method, b.block.sum, size
+		at := &k.p.x.Blocks[b.number]
+		at.Stored, at.Method, at.Sum, at.Offset = b.block.Stored, b.block.Method, b.block.Sum, size
 		size += int64(len(b.stored))
-		k.meter.add(int64(len(b.raw)))
-		if b.block.method == blockZstd {
+		k.meter.Add(int64(len(b.raw)))
+		if b.block.Method == format.BlockZstd {
 			k.free(b.stored)
 		}
 		k.free(b.raw)

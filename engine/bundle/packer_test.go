@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // Readers of a store end with the context that they were opened with. One whose
@@ -12,7 +14,7 @@ import (
 func TestPackContentsOfContexts(t *testing.T) {
 	text := noise(3, 300<<10)
 	in := Input{Path: "big", Open: func(ctx context.Context) (io.ReadCloser, error) {
-		return io.NopCloser(&contextReader{ctx, strings.NewReader(text)}), nil
+		return io.NopCloser(ctxio.Reader(ctx, strings.NewReader(text))), nil
 	}}
 	spec := Spec{Name: "yq", Components: []Component{{Name: "extra/data", Files: []Input{in, input("small", "x")}}}}
 	r, err := Create(t.Context(), t.TempDir(), spec, CreateOptions{PackSize: 64 << 10})

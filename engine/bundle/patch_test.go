@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // oldOf are the contents of a tree, as a sender still has them.
@@ -41,7 +44,7 @@ func patchedSpec(t testing.TB, h *host, x tree) (tree, Spec) {
 	y["actions"] = map[string]string{}
 	addResult(y["actions"], "bin/m", old[:len(old)/3]+"a line more\n"+old[len(old)/3:])
 	s := y.spec(2)
-	s.Base, s.Old = h.receipt().Base(), oldOf(x)
+	s.Base, s.Old = BaseOfReceipt(h.receipt()), oldOf(x)
 	return y, s
 }
 
@@ -71,16 +74,16 @@ func TestPatchedDelta(t *testing.T) {
 	h.imports(full)
 	y, s := patchedSpec(t, h, x)
 	delta := bundleOf(t, s)
-	if !slices.Equal(delta.root.Features.Critical, []string{FeaturePatches}) || delta.index.patched() != 1 {
-		t.Fatalf("%v, %d contents are patched", delta.root.Features.Critical, delta.index.patched())
+	if !slices.Equal(delta.src.Root.Features.Critical, []string{format.FeaturePatches}) || delta.src.Index.Patched() != 1 {
+		t.Fatalf("%v, %d contents are patched", delta.src.Root.Features.Critical, delta.src.Index.Patched())
 	}
 	s.Old = nil
 	whole := bundleOf(t, s)
-	if len(whole.root.Features.Critical) > 0 {
-		t.Errorf("without patches it wants %v", whole.root.Features.Critical)
+	if len(whole.src.Root.Features.Critical) > 0 {
+		t.Errorf("without patches it wants %v", whole.src.Root.Features.Critical)
 	}
 	// Half of the program is noise.
-	if n, of := delta.root.Carried(), whole.root.Carried(); n > of-140<<10 {
+	if n, of := delta.src.Root.Carried(), whole.src.Root.Carried(); n > of-140<<10 {
 		t.Errorf("the delta has %d bytes, %d without patches", n, of)
 	}
 	r, err := delta.Verify(t.Context(), VerifyOptions{Deep: true})
@@ -88,14 +91,14 @@ func TestPatchedDelta(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 	stranger := newHost(t)
-	if _, err := stranger.tryImport(delta); !errors.Is(err, ErrBase) || !strings.Contains(err.Error(), full.Digest()) {
+	if _, err := stranger.tryImport(delta); !errors.Is(err, format.ErrBase) || !strings.Contains(err.Error(), full.Digest()) {
 		t.Errorf("wrong base: %v", err)
 	}
 	for f := range delta.Files("actions") {
 		if f.Digest.Size < 300<<10 {
 			continue
 		}
-		if _, err := delta.OpenFile(t.Context(), f); !errors.Is(err, ErrBase) || delta.Carries(f) {
+		if _, err := delta.OpenFile(t.Context(), f); !errors.Is(err, format.ErrBase) || delta.Carries(f) {
 			t.Errorf("%s: %v", f.Path, err)
 		}
 	}
@@ -112,8 +115,8 @@ func TestPatchOfWhatIsLeftOut(t *testing.T) {
 	h.imports(bundleOf(t, x.spec(1)))
 	y, s := patchedSpec(t, h, x)
 	delta := bundleOf(t, s)
-	if delta.index.patched() != 1 {
-		t.Errorf("%d contents are patched", delta.index.patched())
+	if delta.src.Index.Patched() != 1 {
+		t.Errorf("%d contents are patched", delta.src.Index.Patched())
 	}
 	h.imports(delta)
 	h.check(y)
@@ -126,20 +129,22 @@ func TestNoPatchesForOlderReaders(t *testing.T) {
 	full := bundleOf(t, x.spec(1))
 	h.imports(full)
 	_, s := patchedSpec(t, h, x)
-	old := h.receipt()
-	old.features = nil
 	var text bytes.Buffer
-	if _, err := old.WriteTo(&text); err != nil || !strings.Contains(text.String(), `"format":1`) {
-		t.Fatalf("%v", err)
+	if _, err := h.receipt().WriteTo(&text); err != nil {
+		t.Fatal(err)
 	}
-	again, err := ReadReceipt(&text)
+	old := strings.NewReplacer(`"features":["patches"],`, "", `"format":2`, `"format":1`).Replace(text.String())
+	if old == text.String() {
+		t.Fatal(old)
+	}
+	again, err := ReadReceipt(strings.NewReader(old))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, base := range map[string]*Base{"receipt": again.Base(), "assumed": AssumeBundle(full)} {
+	for name, base := range map[string]*Base{"receipt": BaseOfReceipt(again), "assumed": BaseOfBundle(full)} {
 		s.Base = base
-		if b := bundleOf(t, s); b.index.patched() > 0 || base.ReadsPatches() {
-			t.Errorf("%s: %d patches", name, b.index.patched())
+		if b := bundleOf(t, s); b.src.Index.Patched() > 0 || base.ReadsPatches() {
+			t.Errorf("%s: %d patches", name, b.src.Index.Patched())
 		}
 	}
 }
@@ -159,7 +164,7 @@ func TestPatchedVolumes(t *testing.T) {
 		if _, err := Create(t.Context(), dir, s, CreateOptions{PackSize: 8 << 10, Jobs: i + 1}); err != nil {
 			t.Fatal(err)
 		}
-		if left, _ := filepath.Glob(filepath.Join(dir, tempPrefix+"patches*")); len(left) > 0 {
+		if left, _ := filepath.Glob(filepath.Join(dir, files.TempPrefix+"patches*")); len(left) > 0 {
 			t.Errorf("left behind: %v", left)
 		}
 	}
@@ -172,7 +177,7 @@ func TestPatchedVolumes(t *testing.T) {
 	for i, file := range files {
 		b := openBundle(t, anyone, file)
 		_, err := h.tryImport(b)
-		if last := i == len(files)-1; (err == nil) != last && !errors.Is(err, ErrMissing) {
+		if last := i == len(files)-1; (err == nil) != last && !errors.Is(err, format.ErrMissing) {
 			t.Errorf("volume %d: %v", i+1, err)
 		}
 	}
@@ -198,7 +203,7 @@ func TestPatchOfDamagedBase(t *testing.T) {
 	if err := errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, b, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.tryImport(delta); !errors.Is(err, ErrBase) {
+	if _, err := h.tryImport(delta); !errors.Is(err, format.ErrBase) {
 		t.Errorf("%v", err)
 	}
 }
@@ -230,7 +235,7 @@ func TestPatches(t *testing.T) {
 		"same": base, "moved": moved, "other": []byte(noise(9, 200<<10)), "short": []byte("x"), "nothing": nil,
 	} {
 		p := goodPatch(t, base, text)
-		got, err := io.ReadAll(newPatchReader(bytes.NewReader(p), base, int64(len(text))))
+		got, err := io.ReadAll(format.NewPatchReader(bytes.NewReader(p), base, int64(len(text))))
 		if err != nil || !bytes.Equal(got, text) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
@@ -244,14 +249,14 @@ func TestHostilePatches(t *testing.T) {
 	t.Parallel()
 	base, text := []byte(program(1, 100<<10)), []byte(program(1, 100<<10)+"more")
 	good := goodPatch(t, base, text)
-	body := good[len(patchMagic):]
-	e, err := newEncoder(blockLevel)
+	body := good[len(format.PatchMagic):]
+	e, err := format.NewEncoder(format.BlockLevel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	plain := e.EncodeAll(text[:1000], nil)
 	bomb := e.EncodeAll(make([]byte, 4<<20), nil)
-	with := func(b ...[]byte) []byte { return append([]byte(patchMagic), bytes.Join(b, nil)...) }
+	with := func(b ...[]byte) []byte { return append([]byte(format.PatchMagic), bytes.Join(b, nil)...) }
 	for name, p := range map[string][]byte{
 		"empty":               nil,
 		"other magic":         append([]byte("airbuild-patch-2\n"), body...),
@@ -264,7 +269,7 @@ func TestHostilePatches(t *testing.T) {
 		"window behind base":  with(pieceOf(len(base)-5, 6, 1000, plain)),
 		"offset behind base":  with(pieceOf(len(base)+1, 0, 1000, plain)),
 		"offset and no bytes": with(pieceOf(5, 0, 1000, plain)),
-		"huge window":         with(pieceOf(0, maxPatchWindow+1, 1000, plain)),
+		"huge window":         with(pieceOf(0, format.MaxPatchWindow+1, 1000, plain)),
 		"empty piece":         with(pieceOf(0, 0, 0, plain)),
 		"no frame":            with(pieceOf(0, 0, 1000, nil)),
 		"other size":          with(pieceOf(0, 0, 1001, plain)),
@@ -274,16 +279,16 @@ func TestHostilePatches(t *testing.T) {
 		"no zstd":             with(pieceOf(0, 0, 1000, []byte("no zstd at all"))),
 		"skippable":           with(pieceOf(0, 0, 1, []byte("\x50\x2a\x4d\x18\x01\x00\x00\x00x"))),
 	} {
-		got, err := io.ReadAll(newPatchReader(bytes.NewReader(p), base, int64(len(text))))
-		if !errors.Is(err, ErrRefused) {
+		got, err := io.ReadAll(format.NewPatchReader(bytes.NewReader(p), base, int64(len(text))))
+		if !errors.Is(err, format.ErrRefused) {
 			t.Errorf("%s: %d bytes, %v", name, len(got), err)
 		}
 	}
 	// What a sound patch makes of another base is not what the digest says.
 	other := bytes.Clone(base)
 	other[500] ^= 1
-	r := newChecked(newPatchReader(bytes.NewReader(good), other, int64(len(text))), action.Of(text))
-	if _, err := io.ReadAll(r); !errors.Is(err, ErrRefused) {
+	r := contents.VerifyReader(format.NewPatchReader(bytes.NewReader(good), other, int64(len(text))), action.Of(text))
+	if _, err := io.ReadAll(r); !errors.Is(err, format.ErrRefused) {
 		t.Errorf("another base: %v", err)
 	}
 }
@@ -295,8 +300,8 @@ func FuzzPatch(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, p []byte, size int64) {
 		size &= 1<<24 - 1
-		got, err := io.ReadAll(newPatchReader(bytes.NewReader(p), base, size))
-		if err != nil && !errors.Is(err, ErrRefused) {
+		got, err := io.ReadAll(format.NewPatchReader(bytes.NewReader(p), base, size))
+		if err != nil && !errors.Is(err, format.ErrRefused) {
 			t.Fatal(err)
 		}
 		if err == nil && int64(len(got)) != size || int64(len(got)) > size {

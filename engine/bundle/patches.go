@@ -18,6 +18,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // A patcher finds, for contents that a delta carries, contents of the receiver
@@ -63,7 +67,7 @@ func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]b
 	}
 	// Those of a process that was killed. Where another one still uses its own,
 	// that one has it open.
-	left, err := filepath.Glob(filepath.Join(dir, tempPrefix+"patches-*"))
+	left, err := filepath.Glob(filepath.Join(dir, files.TempPrefix+"patches-*"))
 	for _, name := range left {
 		_ = os.Remove(name)
 	}
@@ -71,7 +75,7 @@ func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]b
 		err = os.MkdirAll(dir, 0o777)
 	}
 	if err == nil {
-		p.file, err = os.CreateTemp(dir, tempPrefix+"patches-*")
+		p.file, err = os.CreateTemp(dir, files.TempPrefix+"patches-*")
 	}
 	return p, err
 }
@@ -82,7 +86,7 @@ func candidates(spec Spec, carried map[[32]byte]bool) []Input {
 	slices.SortFunc(old, func(a, b Input) int { return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:]) })
 	old = slices.CompactFunc(old, func(a, b Input) bool { return a.Digest == b.Digest })
 	return slices.DeleteFunc(old, func(in Input) bool {
-		return carried[in.Digest.Hash] || in.Digest.Size < leastPatched || in.Digest.Size > maxPatchBase || !spec.Base.Has(in.Digest)
+		return carried[in.Digest.Hash] || in.Digest.Size < leastPatched || in.Digest.Size > format.MaxPatchBase || !spec.Base.Has(in.Digest)
 	})
 }
 
@@ -129,7 +133,7 @@ func (p *patcher) sketch(ctx context.Context, in Input) ([]uint64, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return sketchOf(p.table, newChecked(&contextReader{ctx, r}, in.Digest))
+	return sketchOf(p.table, contents.VerifyReader(ctxio.Reader(ctx, r), in.Digest))
 }
 
 // A patched is a content as a patch.
@@ -200,12 +204,12 @@ func readContent(ctx context.Context, open func(context.Context) (io.ReadCloser,
 	}
 	defer r.Close()
 	b := make([]byte, d.Size)
-	c := newChecked(&contextReader{ctx, r}, d)
+	c := contents.VerifyReader(ctxio.Reader(ctx, r), d)
 	if _, err := io.ReadFull(c, b); err != nil {
 		return nil, err
 	}
 	if _, err := c.Read(make([]byte, 1)); err != io.EOF {
-		return nil, cmp.Or(err, refusef("content has more bytes than its digest says"))
+		return nil, cmp.Or(err, format.Refusef("content has more bytes than its digest says"))
 	}
 	return b, nil
 }
@@ -218,13 +222,13 @@ func (p *patcher) try(ctx context.Context, in Input) (*patched, error) {
 		return nil, fmt.Errorf("read %s: %w", in.Path, err)
 	}
 	defer r.Close()
-	e, err := newEncoder(blockLevel)
+	e, err := format.NewEncoder(format.BlockLevel)
 	if err != nil {
 		return nil, err
 	}
 	whole := &counting{e: e}
 	w := &hashing{w: io.NewOffsetWriter(p.file, p.size), hash: sha256.New()}
-	src := io.TeeReader(newChecked(&contextReader{ctx, r}, in.Digest), whole)
+	src := io.TeeReader(contents.VerifyReader(ctxio.Reader(ctx, r), in.Digest), whole)
 	if err := p.loaded.base.write(w, src, in.Digest.Size); err != nil {
 		return nil, fmt.Errorf("make a patch of %s: %w", in.Path, err)
 	}
@@ -263,15 +267,15 @@ type counting struct {
 
 func (c *counting) Write(b []byte) (int, error) {
 	c.raw = append(c.raw, b...)
-	for len(c.raw) >= blockSize {
-		c.count(c.raw[:blockSize])
-		c.raw = append(c.raw[:0], c.raw[blockSize:]...)
+	for len(c.raw) >= format.BlockSize {
+		c.count(c.raw[:format.BlockSize])
+		c.raw = append(c.raw[:0], c.raw[format.BlockSize:]...)
 	}
 	return len(b), nil
 }
 
 func (c *counting) count(b []byte) {
-	stored, _ := encodeBlock(c.e, b, c.into)
+	stored, _ := format.EncodeBlock(c.e, b, c.into)
 	c.n += int64(len(stored))
 	if cap(stored) > cap(c.into) && len(stored) < len(b) {
 		c.into = stored

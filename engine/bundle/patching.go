@@ -2,11 +2,10 @@ package bundle
 
 import (
 	"cmp"
-	"encoding/binary"
 	"io"
 	"slices"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // How patches are made. None of it is part of the format, but all of it is of
@@ -16,7 +15,6 @@ const (
 	patchPiece   = 1 << 20
 	patchWindow  = 2 << 20
 	patchEdge    = 128 << 10 // of a window, on both sides, beyond what was found
-	patchLevel   = zstd.SpeedBetterCompression
 	sketchSize   = 128
 	maxLooked    = 1 << 30 // bytes of old contents that are looked at
 	// alike is how much of the sketches two contents must have in common, in
@@ -146,7 +144,7 @@ func (m *baseMap) window(b []byte) (from, to int) {
 
 // write writes the patch that makes of the base what r gives.
 func (m *baseMap) write(w io.Writer, r io.Reader, size int64) error {
-	if _, err := io.WriteString(w, patchMagic); err != nil {
+	if _, err := io.WriteString(w, format.PatchMagic); err != nil {
 		return err
 	}
 	buf := make([]byte, patchPiece)
@@ -155,7 +153,8 @@ func (m *baseMap) write(w io.Writer, r io.Reader, size int64) error {
 		if _, err := io.ReadFull(r, raw); err != nil {
 			return err
 		}
-		piece, err := m.encodePiece(raw)
+		from, to := m.window(raw)
+		piece, err := format.AppendPatchPiece(nil, m.bytes, from, to, raw)
 		if err != nil {
 			return err
 		}
@@ -166,25 +165,7 @@ func (m *baseMap) write(w io.Writer, r io.Reader, size int64) error {
 	}
 	// The end is where r says whether it was what it should be.
 	if _, err := io.ReadFull(r, buf[:1]); err != io.EOF {
-		return cmp.Or(err, errSize)
+		return cmp.Or(err, format.ErrSize)
 	}
 	return nil
-}
-
-func (m *baseMap) encodePiece(raw []byte) ([]byte, error) {
-	from, to := m.window(raw)
-	o := []zstd.EOption{zstd.WithEncoderLevel(patchLevel), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithWindowSize(4 << 20)}
-	if to > from {
-		o = append(o, zstd.WithEncoderDictRaw(patchDictionary, m.bytes[from:to]))
-	}
-	e, err := zstd.NewWriter(nil, o...)
-	if err != nil {
-		return nil, err
-	}
-	frame := e.EncodeAll(raw, nil)
-	var b []byte
-	for _, n := range []int{from, to - from, len(raw), len(frame)} {
-		b = binary.AppendUvarint(b, uint64(n))
-	}
-	return append(b, frame...), nil
 }

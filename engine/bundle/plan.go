@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,9 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // A plan says where every byte of a bundle comes from and into which block it
@@ -21,10 +23,10 @@ import (
 // so that creation is deterministic whatever runs at the same time, and can go
 // on where it was interrupted: a pack whose recipe is known is known.
 type plan struct {
-	x      *index  // without sums and stored sizes
-	inputs []Input // by content
+	x      *format.Index // without sums and stored sizes
+	inputs []Input       // by content
 	comps  []Component
-	base   *RootBase
+	base   *format.RootBase
 	raw    int64 // bytes in blocks
 	edge   int64 // where the contents begin that are compressed already
 	// patches is what inputs of patches are read from; nil if there are none.
@@ -42,7 +44,7 @@ func (p *plan) close() error {
 // newPlan checks the Spec, hashes what has no digest yet, and makes patches, for
 // which dir is a place. The plan must be closed.
 func newPlan(ctx context.Context, dir string, spec Spec, o CreateOptions) (*plan, error) {
-	p := &plan{x: &index{}}
+	p := &plan{x: &format.Index{}}
 	if err := p.sort(spec.Components); err != nil {
 		return nil, err
 	}
@@ -70,7 +72,7 @@ func (p *plan) sort(list []Component) error {
 	total := 0
 	for i := range p.comps {
 		c := &p.comps[i]
-		if err := CheckComponentName(c.Name); err != nil {
+		if err := format.CheckComponentName(c.Name); err != nil {
 			return err
 		}
 		if i > 0 && p.comps[i-1].Name == c.Name {
@@ -83,19 +85,19 @@ func (p *plan) sort(list []Component) error {
 		}
 		total += len(c.Files)
 	}
-	if total > maxFiles {
-		return fmt.Errorf("the bundle would have %d files; %d are allowed", total, maxFiles)
+	if total > format.MaxFiles {
+		return fmt.Errorf("the bundle would have %d files; %d are allowed", total, format.MaxFiles)
 	}
 	return nil
 }
 
 func checkFiles(c *Component) error {
-	seen := newNames(maxDirs)
+	seen := format.NewPathSet(format.MaxDirs)
 	for _, f := range c.Files {
-		if err := CheckPath(f.Path); err != nil {
+		if err := format.CheckPath(f.Path); err != nil {
 			return fmt.Errorf("it cannot be carried: %w. Rename it or leave it out", err)
 		}
-		if err := seen.add(f.Path); err != nil {
+		if err := seen.Add(f.Path); err != nil {
 			return fmt.Errorf("it cannot be carried: %w. Rename one or leave it out", err)
 		}
 		if f.Open == nil {
@@ -141,15 +143,15 @@ func (p *plan) hash(ctx context.Context, o CreateOptions) ([][]look, error) {
 			total += f.Digest.Size
 		}
 	}
-	m := newMeter(o.Progress, PhaseHash, total, files)
+	m := progress.NewMeter(o.Progress, progress.PhaseHash, total, files)
 	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(o.Jobs)
 	for i := range p.comps {
 		c := &p.comps[i]
 		for j := range c.Files {
 			work.Go(func(ctx context.Context) (err error) {
 				looks[i][j], err = lookAt(ctx, &c.Files[j])
-				m.add(c.Files[j].Digest.Size)
-				m.file()
+				m.Add(c.Files[j].Digest.Size)
+				m.File()
 				if err != nil {
 					return fmt.Errorf("component %s: %w", c.Name, err)
 				}
@@ -158,7 +160,7 @@ func (p *plan) hash(ctx context.Context, o CreateOptions) ([][]look, error) {
 		}
 	}
 	err := work.Wait()
-	m.end()
+	m.End()
 	return looks, err
 }
 
@@ -181,7 +183,7 @@ func lookAt(ctx context.Context, f *Input) (look, error) {
 	if f.Digest.IsZero() {
 		h := sha256.New()
 		h.Write(head[:n])
-		more, err := io.Copy(h, &contextReader{ctx, r})
+		more, err := io.Copy(h, ctxio.Reader(ctx, r))
 		if err != nil {
 			return l, fmt.Errorf("read %s: %w", f.Path, err)
 		}
@@ -192,59 +194,46 @@ func lookAt(ctx context.Context, f *Input) (look, error) {
 	return l, nil
 }
 
-// A contextReader ends with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *contextReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
-}
-
 // A found is a content on its way into the plan.
 type found struct {
-	content    // base and patch are places in the same list
-	compressed bool
-	input      Input
-	number     int // in the index
+	format.Content // base and patch are places in the same list
+	compressed     bool
+	input          Input
+	number         int // in the index
 }
 
 // patch makes patches for contents that are carried, where that is worth while.
 // Of each, its base and its patch are added to the list.
-func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, at map[[32]byte]int, progress ProgressFunc) ([]found, error) {
+func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, at map[[32]byte]int, tell progress.Func) ([]found, error) {
 	wanted := func(f *found) bool {
-		return f.kind == contentPacked && !f.compressed && !f.input.Always && f.digest.Size >= leastPatched
+		return f.Kind == format.ContentPacked && !f.compressed && !f.input.Always && f.Digest.Size >= leastPatched
 	}
 	var total int64
 	var sizes []int64
 	for i := range list {
 		if wanted(&list[i]) {
-			total += list[i].digest.Size
-			sizes = append(sizes, list[i].digest.Size)
+			total += list[i].Digest.Size
+			sizes = append(sizes, list[i].Digest.Size)
 		}
 	}
 	carried := map[[32]byte]bool{} // those that the bundle itself leaves out can be bases
 	for i := range list {
-		if list[i].kind != contentBase {
-			carried[list[i].digest.Hash] = true
+		if list[i].Kind != format.ContentBase {
+			carried[list[i].Digest.Hash] = true
 		}
 	}
 	var err error
 	if p.patches, err = newPatcher(ctx, spec, sizes, carried, dir); err != nil {
 		return nil, err
 	}
-	m := newMeter(progress, PhasePatch, total, 0)
-	defer m.end()
+	m := progress.NewMeter(tell, progress.PhasePatch, total, 0)
+	defer m.End()
 	add := func(in Input, kind byte) int {
 		n, ok := at[in.Digest.Hash]
 		if !ok {
 			n = len(list)
 			at[in.Digest.Hash] = n
-			list = append(list, found{content: content{digest: in.Digest, kind: kind}, compressed: true, input: in})
+			list = append(list, found{Content: format.Content{Digest: in.Digest, Kind: kind}, compressed: true, input: in})
 		}
 		return n
 	}
@@ -252,19 +241,19 @@ func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, a
 		if !wanted(&list[i]) {
 			continue
 		}
-		got, err := p.patches.patch(ctx, list[i].input, list[i].digest)
+		got, err := p.patches.patch(ctx, list[i].input, list[i].Digest)
 		if err != nil {
 			return nil, err
 		}
-		m.add(list[i].digest.Size)
+		m.Add(list[i].Digest.Size)
 		if got == nil {
 			continue
 		}
 		if _, ok := at[got.patch.Digest.Hash]; ok {
 			continue
 		}
-		base, patch := add(got.base, contentBase), add(got.patch, contentPacked)
-		list[i].kind, list[i].base, list[i].patch = contentPatched, base, patch
+		base, patch := add(got.base, format.ContentBase), add(got.patch, format.ContentPacked)
+		list[i].Kind, list[i].Base, list[i].Patch = format.ContentPatched, base, patch
 	}
 	return list, nil
 }
@@ -278,28 +267,28 @@ func (p *plan) arrange(list []found) {
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
 		a, b := &list[i], &list[j]
-		if a.kind != b.kind {
-			return cmp.Compare(a.kind, b.kind)
+		if a.Kind != b.Kind {
+			return cmp.Compare(a.Kind, b.Kind)
 		}
-		if a.kind != contentPacked {
-			return bytes.Compare(a.digest.Hash[:], b.digest.Hash[:])
+		if a.Kind != format.ContentPacked {
+			return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:])
 		}
 		return cmp.Compare(asInt(a.compressed), asInt(b.compressed))
 	})
 	for n, i := range order {
 		list[i].number = n
-		c := list[i].content
-		if c.kind == contentPacked {
-			c.start = p.raw
-			p.raw += c.digest.Size
+		c := list[i].Content
+		if c.Kind == format.ContentPacked {
+			c.Start = p.raw
+			p.raw += c.Digest.Size
 			if !list[i].compressed {
 				p.edge = p.raw
 			}
 		}
-		if c.kind == contentPatched { // the last kind
-			c.base, c.patch = list[c.base].number, list[c.patch].number
+		if c.Kind == format.ContentPatched { // the last kind
+			c.Base, c.Patch = list[c.Base].number, list[c.Patch].number
 		}
-		p.x.contents = append(p.x.contents, c)
+		p.x.Contents = append(p.x.Contents, c)
 		p.inputs = append(p.inputs, list[i].input)
 	}
 }
@@ -316,13 +305,13 @@ func (p *plan) numbers(list []found) []int {
 // count says what of the base is left out.
 func (p *plan) count(base *Base) {
 	if base != nil {
-		p.base = &RootBase{Bundles: append([]string{}, base.bundles...)}
+		p.base = &format.RootBase{Bundles: append([]string{}, base.bundles...)}
 		slices.Sort(p.base.Bundles)
 		p.base.Bundles = slices.Compact(p.base.Bundles)
-		for _, c := range p.x.contents {
-			if c.kind == contentBase {
+		for _, c := range p.x.Contents {
+			if c.Kind == format.ContentBase {
 				p.base.Contents++
-				p.base.Bytes += c.digest.Size
+				p.base.Bytes += c.Digest.Size
 			}
 		}
 	}
@@ -347,13 +336,13 @@ func (p *plan) distinct(base *Base, looks [][]look) (list []found, at map[[32]by
 			if !ok {
 				n = len(list)
 				at[l.digest.Hash] = n
-				list = append(list, found{content: content{digest: l.digest, kind: contentPacked}, compressed: l.compressed, input: f})
-				if base != nil && l.digest.Size > 0 && base.has(l.digest.Hash, l.digest.Size) {
-					list[n].kind = contentBase
+				list = append(list, found{Content: format.Content{Digest: l.digest, Kind: format.ContentPacked}, compressed: l.compressed, input: f})
+				if base != nil && l.digest.Size > 0 && base.has(l.digest) {
+					list[n].Kind = format.ContentBase
 				}
 			}
-			if f.Always && list[n].kind == contentBase {
-				list[n].kind = contentPacked
+			if f.Always && list[n].Kind == format.ContentBase {
+				list[n].Kind = format.ContentPacked
 			}
 			if c.Plain && l.digest.Size > 0 {
 				plain[n] = true
@@ -361,8 +350,8 @@ func (p *plan) distinct(base *Base, looks [][]look) (list []found, at map[[32]by
 		}
 	}
 	for n := range plain {
-		if list[n].kind == contentPacked {
-			list[n].kind = contentPlain
+		if list[n].Kind == format.ContentPacked {
+			list[n].Kind = format.ContentPlain
 		}
 	}
 	return list, at
@@ -371,12 +360,12 @@ func (p *plan) distinct(base *Base, looks [][]look) (list []found, at map[[32]by
 // list makes the components' files.
 func (p *plan) list(looks [][]look, at map[[32]byte]int, number []int) {
 	for i, c := range p.comps {
-		t := part{name: c.Name}
+		t := format.Component{Name: c.Name}
 		for j, f := range c.Files {
 			d := looks[i][j].digest
-			t.files = append(t.files, File{Path: f.Path, Digest: d, Executable: f.Executable, content: number[at[d.Hash]]})
+			t.Files = append(t.Files, format.File{Path: f.Path, Digest: d, Executable: f.Executable, Content: number[at[d.Hash]]})
 		}
-		p.x.parts = append(p.x.parts, t)
+		p.x.Components = append(p.x.Components, t)
 	}
 }
 
@@ -385,62 +374,17 @@ func (p *plan) list(looks [][]look, at map[[32]byte]int, number []int) {
 func (p *plan) cut(packSize int64) {
 	inPack := int64(0)
 	for start := int64(0); start < p.raw; {
-		n := min(blockSize, p.raw-start, packSize-inPack)
+		n := min(format.BlockSize, p.raw-start, packSize-inPack)
 		if start < p.edge {
 			n = min(n, p.edge-start)
 		}
 		if inPack == 0 {
-			p.x.packs = append(p.x.packs, 0)
+			p.x.Packs = append(p.x.Packs, 0)
 		}
-		p.x.blocks = append(p.x.blocks, block{start: start, raw: int(n), pack: len(p.x.packs) - 1})
+		p.x.Blocks = append(p.x.Blocks, format.Block{Start: start, Raw: int(n), Pack: len(p.x.Packs) - 1})
 		start += n
 		if inPack += n; inPack == packSize {
 			inPack = 0
 		}
 	}
-}
-
-// blocksOf returns the first block of a pack and the first behind it.
-func (x *index) blocksOf(pack int) (first, end int) {
-	first, _ = slices.BinarySearchFunc(x.blocks, pack, func(b block, n int) int { return cmp.Compare(b.pack, n) })
-	end, _ = slices.BinarySearchFunc(x.blocks, pack+1, func(b block, n int) int { return cmp.Compare(b.pack, n) })
-	return first, end
-}
-
-// contentAt returns the number of the packed content that has the raw byte at
-// off. Of empty contents at the same place it is the one behind them.
-func (x *index) contentAt(off int64) int {
-	n, _ := slices.BinarySearchFunc(x.contents, off, func(c content, off int64) int {
-		if c.kind != contentPacked || c.start+c.digest.Size > off {
-			return 1
-		}
-		return -1
-	})
-	return n
-}
-
-// recipe names what a pack is made of: two packs of one recipe have the same
-// bytes.
-func (x *index) recipe(pack int) [32]byte {
-	h := sha256.New()
-	fmt.Fprintf(h, "airbuild-recipe-1 %s\n", codecName)
-	first, end := x.blocksOf(pack)
-	var n []byte
-	for i := first; i < end; i++ {
-		n = binary.AppendUvarint(n[:0], uint64(x.blocks[i].raw))
-		h.Write(n)
-	}
-	from := x.blocks[first].start
-	to := x.blocks[end-1].start + int64(x.blocks[end-1].raw)
-	for i := x.contentAt(from); i < len(x.contents); i++ {
-		c := &x.contents[i]
-		if c.kind != contentPacked || c.start >= to {
-			break
-		}
-		n = binary.AppendVarint(n[:0], c.start-from)
-		n = binary.AppendUvarint(n, uint64(c.digest.Size))
-		h.Write(n)
-		h.Write(c.digest.Hash[:])
-	}
-	return [32]byte(h.Sum(nil))
 }

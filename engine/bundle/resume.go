@@ -13,12 +13,15 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 )
 
 // recordName is the file with the packs that an unfinished Create has finished,
 // one JSON object a line. It is a hint: what it says is verified, and losing it
 // costs time only.
-const recordName = tempPrefix + "create"
+const recordName = files.TempPrefix + "create"
 
 // A madePack is one finished pack.
 type madePack struct {
@@ -67,11 +70,11 @@ func openRecord(dir string) (*record, error) {
 
 // add notes a pack that is in its place.
 func (r *record) add(p *plan, pack int, d action.Digest) error {
-	recipe := p.x.recipe(pack)
+	recipe := p.x.Recipe(pack)
 	m := madePack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
-	first, end := p.x.blocksOf(pack)
-	for _, b := range p.x.blocks[first:end] {
-		m.Blocks = append(m.Blocks, madeBlock{b.stored, b.method == blockZstd})
+	first, end := p.x.BlocksOf(pack)
+	for _, b := range p.x.Blocks[first:end] {
+		m.Blocks = append(m.Blocks, madeBlock{b.Stored, b.Method == format.BlockZstd})
 	}
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -87,21 +90,21 @@ func (r *record) add(p *plan, pack int, d action.Digest) error {
 // know notes the packs of a bundle that is there, where they are those of the
 // plan.
 func (r *record) know(p *plan, b *Bundle) {
-	if len(p.x.packs) != len(b.root.Packs) {
+	if len(p.x.Packs) != len(b.src.Root.Packs) {
 		return
 	}
-	for n := range p.x.packs {
-		d, err := b.pack(n)
+	for n := range p.x.Packs {
+		d, err := b.src.Pack(n)
 		if err != nil {
 			return
 		}
-		recipe := p.x.recipe(n)
+		recipe := p.x.Recipe(n)
 		m := madePack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
-		first, end := b.index.blocksOf(n)
-		for _, k := range b.index.blocks[first:end] {
-			m.Blocks = append(m.Blocks, madeBlock{k.stored, k.method == blockZstd})
+		first, end := b.src.Index.BlocksOf(n)
+		for _, k := range b.src.Index.Blocks[first:end] {
+			m.Blocks = append(m.Blocks, madeBlock{k.Stored, k.Method == format.BlockZstd})
 		}
-		if theirs := b.index.recipe(n); theirs == recipe {
+		if theirs := b.src.Index.Recipe(n); theirs == recipe {
 			r.made[m.Recipe] = m
 		}
 	}
@@ -110,9 +113,9 @@ func (r *record) know(p *plan, b *Bundle) {
 // reuse looks for a finished pack of the plan, verifies its bytes and notes
 // what its blocks are.
 func (r *record) reuse(ctx context.Context, p *plan, pack int) (action.Digest, bool) {
-	recipe := p.x.recipe(pack)
+	recipe := p.x.Recipe(pack)
 	m, ok := r.made[hex.EncodeToString(recipe[:])]
-	first, end := p.x.blocksOf(pack)
+	first, end := p.x.BlocksOf(pack)
 	if !ok || len(m.Blocks) != end-first {
 		return action.Digest{}, false
 	}
@@ -120,7 +123,7 @@ func (r *record) reuse(ctx context.Context, p *plan, pack int) (action.Digest, b
 	if err != nil {
 		return action.Digest{}, false
 	}
-	f, err := openRegular(filepath.Join(r.dir, filepath.FromSlash(blobPath(d))))
+	f, err := files.OpenRegular(filepath.Join(r.dir, filepath.FromSlash(format.BlobPath(d))))
 	if err != nil {
 		return action.Digest{}, false
 	}
@@ -128,35 +131,35 @@ func (r *record) reuse(ctx context.Context, p *plan, pack int) (action.Digest, b
 	if info, err := f.Stat(); err != nil || info.Size() != d.Size {
 		return action.Digest{}, false
 	}
-	b := &fileBlob{f, f.Name(), 0, d.Size, f.Close}
-	return d, bytesAreRight(ctx, b, d) && placeMade(p.x.blocks[first:end], m.Blocks, b)
+	b := media.NewBlob(f, f.Name(), 0, d.Size, f.Close)
+	return d, bytesAreRight(ctx, b, d) && placeMade(p.x.Blocks[first:end], m.Blocks, b, d.Size)
 }
 
-func bytesAreRight(ctx context.Context, b Blob, d action.Digest) bool {
-	bad, err := hashBlob(ctx, b, d, nil)
+func bytesAreRight(ctx context.Context, b media.Blob, d action.Digest) bool {
+	bad, err := media.Verify(ctx, b, d, nil)
 	return bad == nil && err == nil
 }
 
 // placeMade computes the sums of the blocks of a pack from its bytes.
-func placeMade(blocks []block, made []madeBlock, b *fileBlob) bool {
-	off := int64(len(packHeader))
-	buf := make([]byte, maxBlock)
+func placeMade(blocks []format.Block, made []madeBlock, b media.Blob, size int64) bool {
+	off := int64(len(format.PackHeader))
+	buf := make([]byte, format.MaxBlock)
 	for i, m := range made {
 		k := &blocks[i]
-		if m.Stored <= 0 || m.Stored > k.raw {
+		if m.Stored <= 0 || m.Stored > k.Raw {
 			return false
 		}
 		stored := buf[:m.Stored]
 		if _, err := b.ReadAt(stored, off); err != nil {
 			return false
 		}
-		k.stored, k.off, k.sum, k.method = m.Stored, off, action.Of(stored).Hash, blockStored
+		k.Stored, k.Offset, k.Sum, k.Method = m.Stored, off, action.Of(stored).Hash, format.BlockStored
 		if m.Zstd {
-			k.method = blockZstd
+			k.Method = format.BlockZstd
 		}
 		off += int64(m.Stored)
 	}
-	return off == b.size
+	return off == size
 }
 
 // close gives the directory free. done removes the record: the bundle is

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -105,7 +106,7 @@ func TestAdmit(t *testing.T) {
 		}}
 		got, err := Open(t.Context(), trust, dir)
 		if c.signers < 0 {
-			if !errors.Is(err, ErrUnsigned) || !errors.Is(err, why) {
+			if !errors.Is(err, format.ErrUnsigned) || !errors.Is(err, why) {
 				t.Errorf("%s: %v", c.name, err)
 			}
 			trust.AllowUnsigned = true

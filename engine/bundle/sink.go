@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // A Sink takes the files of components in. Its methods may be called by many
@@ -18,18 +19,18 @@ type Sink interface {
 	Dir() string
 	// Late says that f is to be put after everything that is not late, in all
 	// sinks, is on the disk.
-	Late(f File) bool
+	Late(f format.File) bool
 	// Has reports whether the sink holds f, whole. With flushed, an earlier
 	// import put f and flushed it, and it need not be read. An error refuses
 	// the import before anything is put.
-	Has(ctx context.Context, f File, flushed bool) (bool, error)
+	Has(ctx context.Context, f format.File, flushed bool) (bool, error)
 	// Put stores f. It checks that r gives what f says, and stores nothing
 	// under that name if not; the error then wraps ErrRefused. It never
 	// follows a link and never writes outside the sink.
-	Put(ctx context.Context, f File, r io.Reader) error
+	Put(ctx context.Context, f format.File, r io.Reader) error
 	// Open returns the content of a file that Has was true for, or that was
 	// put. It may be damaged; whoever reads it checks.
-	Open(ctx context.Context, f File) (io.ReadCloser, error)
+	Open(ctx context.Context, f format.File) (io.ReadCloser, error)
 	// Flush brings what was put to the disk.
 	Flush(ctx context.Context) error
 }

@@ -15,7 +15,11 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // DirOptions say how a directory takes files in.
@@ -73,10 +77,10 @@ func (s *DirSink) ID() string { return "dir " + s.dir }
 func (s *DirSink) Dir() string { return s.dir }
 
 // Late is false: no file of a directory depends on others.
-func (s *DirSink) Late(f File) bool { return false }
+func (s *DirSink) Late(f format.File) bool { return false }
 
 // Has looks at the file; see Sink.
-func (s *DirSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
+func (s *DirSink) Has(ctx context.Context, f format.File, flushed bool) (bool, error) {
 	if err := s.check(f); err != nil {
 		return false, err
 	}
@@ -109,8 +113,8 @@ func (s *DirSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
 
 // check refuses what is no path of ours, and directories on the way that are
 // links or files.
-func (s *DirSink) check(f File) error {
-	if err := CheckPath(f.Path); err != nil {
+func (s *DirSink) check(f format.File) error {
+	if err := format.CheckPath(f.Path); err != nil {
 		return err
 	}
 	for i := 0; i < len(f.Path); i++ {
@@ -147,47 +151,47 @@ func (s *DirSink) setMade(dir string) {
 	s.made[dir] = true
 }
 
-func (s *DirSink) path(f File) string { return filepath.Join(s.dir, filepath.FromSlash(f.Path)) }
+func (s *DirSink) path(f format.File) string { return filepath.Join(s.dir, filepath.FromSlash(f.Path)) }
 
-func (s *DirSink) conflict(f File) error {
+func (s *DirSink) conflict(f format.File) error {
 	if !s.o.Strict {
 		return nil
 	}
 	return fmt.Errorf("%s is there already and is not what the bundle has: move it away, or choose another directory", s.path(f))
 }
 
-func (s *DirSink) modeFits(info fs.FileInfo, f File) bool {
+func (s *DirSink) modeFits(info fs.FileInfo, f format.File) bool {
 	return runtime.GOOS == "windows" || info.Mode()&0o100 != 0 == f.Executable && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) == 0
 }
 
 // holds hashes the file that is there.
-func (s *DirSink) holds(ctx context.Context, f File) (bool, error) {
+func (s *DirSink) holds(ctx context.Context, f format.File) (bool, error) {
 	r, err := s.Open(ctx, f)
 	if err != nil {
 		return false, err
 	}
 	defer r.Close()
-	err = copyExactly(io.Discard, &contextReader{ctx, r}, f.Digest)
-	if errors.Is(err, ErrRefused) {
+	err = contents.CopyVerified(io.Discard, ctxio.Reader(ctx, r), f.Digest)
+	if errors.Is(err, format.ErrRefused) {
 		return false, nil
 	}
 	return err == nil, err
 }
 
 // Open opens the file.
-func (s *DirSink) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+func (s *DirSink) Open(ctx context.Context, f format.File) (io.ReadCloser, error) {
 	info, err := s.root.Lstat(f.Path)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path(f), err)
 	}
-	r, err := openIfRegular(info, func() (*os.File, error) { return s.root.Open(f.Path) })
+	r, err := files.OpenIfRegular(info, func() (*os.File, error) { return s.root.Open(f.Path) })
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", s.path(f), err)
 	}
 	return r, nil
 }
 
-func (s *DirSink) merge(f File) func(old, new []byte) ([]byte, error) {
+func (s *DirSink) merge(f format.File) func(old, new []byte) ([]byte, error) {
 	if s.o.Merge == nil {
 		return nil
 	}
@@ -195,7 +199,7 @@ func (s *DirSink) merge(f File) func(old, new []byte) ([]byte, error) {
 }
 
 // Put stores a file; see Sink.
-func (s *DirSink) Put(ctx context.Context, f File, r io.Reader) error {
+func (s *DirSink) Put(ctx context.Context, f format.File, r io.Reader) error {
 	if err := s.check(f); err != nil {
 		return err
 	}
@@ -208,7 +212,7 @@ func (s *DirSink) Put(ctx context.Context, f File, r io.Reader) error {
 	if merge := s.merge(f); merge != nil {
 		err = s.putMerged(ctx, f, r, merge)
 	} else {
-		err = s.write(f, func(w io.Writer) error { return copyExactly(w, &contextReader{ctx, r}, f.Digest) })
+		err = s.write(f, func(w io.Writer) error { return contents.CopyVerified(w, ctxio.Reader(ctx, r), f.Digest) })
 	}
 	if err != nil {
 		return fmt.Errorf("put %s: %w", s.path(f), err)
@@ -220,12 +224,12 @@ func (s *DirSink) Put(ctx context.Context, f File, r io.Reader) error {
 func (s *DirSink) Merges(path string) bool { return s.o.Merge != nil && s.o.Merge(path) != nil }
 
 // putMerged puts what is made of the file that is there and the one that comes.
-func (s *DirSink) putMerged(ctx context.Context, f File, r io.Reader, merge func(old, new []byte) ([]byte, error)) error {
+func (s *DirSink) putMerged(ctx context.Context, f format.File, r io.Reader, merge func(old, new []byte) ([]byte, error)) error {
 	if f.Digest.Size > maxMerge {
-		return refusef("it has %d bytes where %d are allowed", f.Digest.Size, maxMerge)
+		return format.Refusef("it has %d bytes where %d are allowed", f.Digest.Size, maxMerge)
 	}
 	var b bytes.Buffer
-	if err := copyExactly(&b, &contextReader{ctx, r}, f.Digest); err != nil {
+	if err := contents.CopyVerified(&b, ctxio.Reader(ctx, r), f.Digest); err != nil {
 		return err
 	}
 	text := b.Bytes()
@@ -250,10 +254,10 @@ func (s *DirSink) putMerged(ctx context.Context, f File, r io.Reader, merge func
 }
 
 // old is the content of the file that is there, or nil.
-func (s *DirSink) old(ctx context.Context, f File) ([]byte, error) {
+func (s *DirSink) old(ctx context.Context, f format.File) ([]byte, error) {
 	r, err := s.Open(ctx, f)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errNotRegular):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, files.ErrNotRegular):
 		return nil, nil
 	case err != nil:
 		return nil, err
@@ -264,9 +268,9 @@ func (s *DirSink) old(ctx context.Context, f File) ([]byte, error) {
 
 // write writes a file beside its place and renames it. Its temporary name hangs
 // on the path alone, so that the next import removes what a crash left.
-func (s *DirSink) write(f File, fill func(io.Writer) error) error {
+func (s *DirSink) write(f format.File, fill func(io.Writer) error) error {
 	sum := sha256.Sum256([]byte(f.Path))
-	tmp := path.Join(path.Dir(f.Path), tempPrefix+hex.EncodeToString(sum[:8]))
+	tmp := path.Join(path.Dir(f.Path), files.TempPrefix+hex.EncodeToString(sum[:8]))
 	if err := s.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

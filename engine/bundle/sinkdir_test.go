@@ -8,9 +8,12 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
-func fileOf(path, text string) File { return File{Path: path, Digest: action.Of([]byte(text))} }
+func fileOf(path, text string) format.File {
+	return format.File{Path: path, Digest: action.Of([]byte(text))}
+}
 
 // TestDirSinkLinks holds that a directory with links in it is not left.
 func TestDirSinkLinks(t *testing.T) {
@@ -121,7 +124,7 @@ func TestDirSinkMerge(t *testing.T) {
 			f.Always = true
 		}
 	}
-	spec.Base = AssumeBundle(one)
+	spec.Base = BaseOfBundle(one)
 	for i, b := range []*Bundle{one, one, bundleOf(t, spec)} {
 		done, err := Import(context.Background(), b, ImportOptions{Cache: h.cache, Sink: sink})
 		if err != nil || done.Already != (i == 1) {

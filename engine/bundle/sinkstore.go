@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -49,29 +51,29 @@ func scopeOf(id string) (store.Scope, error) {
 func (s *StoreSink) Dir() string { return s.store.Dir() }
 
 // Late is true for results: a reader that sees one may open its blobs at once.
-func (s *StoreSink) Late(f File) bool { return strings.HasPrefix(f.Path, "ac/") }
+func (s *StoreSink) Late(f format.File) bool { return strings.HasPrefix(f.Path, "ac/") }
 
 // key returns the digest of the action that f is the result of. Its size is not
 // known, and not needed.
-func key(f File) (d action.Digest, ok bool, err error) {
+func key(f format.File) (d action.Digest, ok bool, err error) {
 	if h, found := strings.CutPrefix(f.Path, "ac/"); found {
 		d.Hash, err = action.ParseHash(h)
 		if err == nil && f.Digest.Size > action.MaxMessage {
 			err = errors.New("it is too large for a result")
 		}
 		if err != nil {
-			return d, false, refusef("result %q: %w", f.Path, err)
+			return d, false, format.Refusef("result %q: %w", f.Path, err)
 		}
 		return d, true, nil
 	}
 	if f.Path != "cas/"+f.Digest.Hex() || f.Executable {
-		return d, false, refusef("%q is neither a blob of a store with this content nor a result", f.Path)
+		return d, false, format.Refusef("%q is neither a blob of a store with this content nor a result", f.Path)
 	}
 	return d, false, nil
 }
 
 // Has asks the store. Blobs with a seal are not read.
-func (s *StoreSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
+func (s *StoreSink) Has(ctx context.Context, f format.File, flushed bool) (bool, error) {
 	k, result, err := key(f)
 	if err != nil {
 		return false, err
@@ -97,7 +99,7 @@ func (s *StoreSink) result(ctx context.Context, key action.Digest) ([]byte, erro
 }
 
 // Put stores a blob or a result; see Sink.
-func (s *StoreSink) Put(ctx context.Context, f File, r io.Reader) error {
+func (s *StoreSink) Put(ctx context.Context, f format.File, r io.Reader) error {
 	k, result, err := key(f)
 	if err != nil {
 		return err
@@ -117,25 +119,25 @@ func putContent(ctx context.Context, s *store.Disk, d action.Digest, r io.Reader
 		return fmt.Errorf("put content sha256:%s: %w", d.Hex(), err)
 	}
 	if got != d {
-		return refusef("content is not what its digest sha256:%s says: it is sha256:%s", d.Hex(), got.Hex())
+		return format.Refusef("content is not what its digest sha256:%s says: it is sha256:%s", d.Hex(), got.Hex())
 	}
 	return nil
 }
 
-func (s *StoreSink) putResult(ctx context.Context, key action.Digest, f File, r io.Reader) error {
+func (s *StoreSink) putResult(ctx context.Context, key action.Digest, f format.File, r io.Reader) error {
 	var b bytes.Buffer
-	if err := copyExactly(&b, r, f.Digest); err != nil {
+	if err := contents.CopyVerified(&b, r, f.Digest); err != nil {
 		return err
 	}
 	result, err := action.UnmarshalResult(b.Bytes())
 	if err != nil {
-		return refusef("result %s: %w", f.Path, err)
+		return format.Refusef("result %s: %w", f.Path, err)
 	}
 	if !bytes.Equal(result.Marshal(), b.Bytes()) {
-		return refusef("result %s is not in its canonical form", f.Path)
+		return format.Refusef("result %s is not in its canonical form", f.Path)
 	}
 	if result.ExitCode != 0 {
-		return refusef("result %s is of an action that failed", f.Path)
+		return format.Refusef("result %s is of an action that failed", f.Path)
 	}
 	if err := s.whole(ctx, result); err != nil {
 		return fmt.Errorf("put %s: %w", f.Path, err)
@@ -151,20 +153,20 @@ func (s *StoreSink) whole(ctx context.Context, r *action.Result) error {
 	refs, err := s.store.References(ctx, r)
 	var bad *action.Damaged
 	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
-		return refusef("it is a result of which a part is not carried: %w", err)
+		return format.Refusef("it is a result of which a part is not carried: %w", err)
 	}
 	if err != nil {
 		return err
 	}
 	missing, err := s.store.Missing(ctx, refs)
 	if err == nil && len(missing) > 0 {
-		return refusef("it is a result of which %d blobs are not carried, sha256:%s first", len(missing), missing[0].Hex())
+		return format.Refusef("it is a result of which %d blobs are not carried, sha256:%s first", len(missing), missing[0].Hex())
 	}
 	return err
 }
 
 // Open returns a blob or a result.
-func (s *StoreSink) Open(ctx context.Context, f File) (io.ReadCloser, error) {
+func (s *StoreSink) Open(ctx context.Context, f format.File) (io.ReadCloser, error) {
 	k, result, err := key(f)
 	if err != nil {
 		return nil, err
@@ -212,7 +214,7 @@ func NewKeepSink(d *DirSink, s *store.Disk) *KeepSink { return &KeepSink{d, s} }
 func (s *KeepSink) ID() string { return "keep " + s.store.Dir() + "\n" + s.DirSink.ID() }
 
 // Has reports whether both hold f.
-func (s *KeepSink) Has(ctx context.Context, f File, flushed bool) (bool, error) {
+func (s *KeepSink) Has(ctx context.Context, f format.File, flushed bool) (bool, error) {
 	inDir, err := s.DirSink.Has(ctx, f, flushed)
 	if err != nil || !inDir {
 		return false, err
@@ -221,7 +223,7 @@ func (s *KeepSink) Has(ctx context.Context, f File, flushed bool) (bool, error) 
 }
 
 // Put stores f in the store, and from there in the directory.
-func (s *KeepSink) Put(ctx context.Context, f File, r io.Reader) error {
+func (s *KeepSink) Put(ctx context.Context, f format.File, r io.Reader) error {
 	if err := putContent(ctx, s.store, f.Digest, r); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -33,7 +34,7 @@ func TestSkopeo(t *testing.T) {
 	if got := run("inspect", "--raw", "--config", "oci:"+from+":yq"); !bytes.Equal(got, b.RootBytes()) {
 		t.Errorf("skopeo inspect --raw --config: %.200s", got)
 	}
-	manifest, err := os.ReadFile(filepath.Join(from, filepath.FromSlash(blobPath(b.wrapper.manifest))))
+	manifest, err := os.ReadFile(filepath.Join(from, filepath.FromSlash(format.BlobPath(b.manifest.Digest))))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 )
 
 // A spool keeps packs of a bundle whose import is not at its end, below the
@@ -17,11 +20,11 @@ import (
 // there; with one drive they never are. So of a file that could not be stored
 // whole, the packs that were there are kept until the import is done.
 type spool struct {
-	Media
+	media.Media
 	dir string // of the bundle
 }
 
-func openSpool(m Media, cache, digest string) *spool {
+func openSpool(m media.Media, cache, digest string) *spool {
 	return &spool{m, filepath.Join(journalDir(cache), digest+".packs")}
 }
 
@@ -29,12 +32,12 @@ func (s *spool) path(d action.Digest) string { return filepath.Join(s.dir, d.Hex
 
 // Blob opens a blob of the media, or one that was kept. What was kept was
 // verified then, and is verified block by block when it is used.
-func (s *spool) Blob(ctx context.Context, d action.Digest) (Blob, error) {
+func (s *spool) Blob(ctx context.Context, d action.Digest) (media.Blob, error) {
 	b, err := s.Media.Blob(ctx, d)
-	if bad, _ := asDamage(err); bad == nil {
+	if bad, _ := format.AsDamage(err); bad == nil {
 		return b, err
 	}
-	f, openErr := openRegular(s.path(d))
+	f, openErr := files.OpenRegular(s.path(d))
 	if openErr != nil {
 		return nil, err
 	}
@@ -43,7 +46,7 @@ func (s *spool) Blob(ctx context.Context, d action.Digest) (Blob, error) {
 		f.Close()
 		return nil, err
 	}
-	return &fileBlob{f, s.path(d), 0, d.Size, f.Close}, nil
+	return media.NewBlob(f, s.path(d), 0, d.Size, f.Close), nil
 }
 
 // keep copies a pack, unless it is kept already or is not sound.
@@ -52,15 +55,15 @@ func (s *spool) keep(ctx context.Context, d action.Digest) error {
 		return nil
 	}
 	src, err := s.Media.Blob(ctx, d)
-	if bad, err := asDamage(err); bad != nil || err != nil {
+	if bad, err := format.AsDamage(err); bad != nil || err != nil {
 		return err
 	}
 	defer src.Close()
 	if err := os.MkdirAll(s.dir, 0o777); err != nil {
 		return err
 	}
-	err = writeFile(s.dir, d.Hex(), func(w io.Writer) error {
-		bad, err := hashBlob(ctx, src, d, func(b []byte) error {
+	err = files.Write(s.dir, d.Hex(), func(w io.Writer) error {
+		bad, err := media.Verify(ctx, src, d, func(b []byte) error {
 			_, err := w.Write(b)
 			return err
 		})
@@ -69,7 +72,7 @@ func (s *spool) keep(ctx context.Context, d action.Digest) error {
 		}
 		return err
 	})
-	if bad, _ := asDamage(err); bad != nil {
+	if bad, _ := format.AsDamage(err); bad != nil {
 		return nil // it was reported already
 	}
 	return err
@@ -79,48 +82,6 @@ func (s *spool) keep(ctx context.Context, d action.Digest) error {
 func (s *spool) clear() error {
 	if err := os.RemoveAll(s.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("clear kept packs: %w", err)
-	}
-	return nil
-}
-
-// keepCut keeps the packs of contents that go over several packs, of which some
-// were lost or damaged and others not.
-func (m *importer) keepCut(ctx context.Context, bad []*Damage) error {
-	lost := map[action.Digest]bool{}
-	for _, d := range bad {
-		lost[d.Blob] = true
-	}
-	x, keep := m.b.index, map[int]bool{}
-	for i, list := range m.targets {
-		c := &x.contents[x.carrier(i)]
-		if len(list) == 0 || c.kind != contentPacked || c.digest.Size == 0 {
-			continue
-		}
-		first := x.blocks[x.blockAt(c.start)].pack
-		last := x.blocks[x.blockAt(c.start+c.digest.Size-1)].pack
-		cut := false
-		for pack := first; pack <= last && first < last; pack++ {
-			d, err := m.b.pack(pack)
-			if err != nil {
-				return err
-			}
-			cut = cut || lost[d]
-		}
-		for pack := first; pack <= last && cut; pack++ {
-			keep[pack] = true
-		}
-	}
-	for pack := range x.packs {
-		d, err := m.b.pack(pack)
-		if err != nil {
-			return err
-		}
-		if !keep[pack] || lost[d] {
-			continue
-		}
-		if err := m.spool.keep(ctx, d); err != nil {
-			return fmt.Errorf("keep a pack for when the others are there: %w", err)
-		}
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // Discs are changed in one drive: a file that lies on all of them is stored when
@@ -31,7 +33,7 @@ func TestImportDiscByDisc(t *testing.T) {
 			break
 		}
 		err := importVolume(t, names[name], cache, sink)
-		if last := i == 3 && len(names) == 4; (err == nil) != last || err != nil && !errors.Is(err, ErrMissing) {
+		if last := i == 3 && len(names) == 4; (err == nil) != last || err != nil && !errors.Is(err, format.ErrMissing) {
 			t.Fatalf("disc %d of %d: %v", name+1, len(names), err)
 		}
 	}

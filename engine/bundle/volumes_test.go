@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -102,7 +103,7 @@ func TestVolumeMissing(t *testing.T) {
 	}
 	h := newHost(t)
 	_, err = h.tryImport(b)
-	if !errors.Is(err, ErrMissing) || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), names[1]) {
+	if !errors.Is(err, format.ErrMissing) || !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), names[1]) {
 		t.Errorf("import: %v", err)
 	}
 	if list, _ := ListCarried(h.cache); len(list) != 0 {
@@ -195,22 +196,10 @@ func TestVolumesOfTwoSets(t *testing.T) {
 	if err != nil || r.OK() || !strings.Contains(r.Damage[0].Error(), "belongs to another bundle") {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := newHost(t).tryImport(b); !errors.Is(err, ErrRefused) {
+	if _, err := newHost(t).tryImport(b); !errors.Is(err, format.ErrRefused) {
 		t.Errorf("import: %v", err)
 	}
-	if _, err := Open(t.Context(), anyone, filepath.Dir(filepath.Dir(first[0]))); !errors.Is(err, ErrRefused) {
+	if _, err := Open(t.Context(), anyone, filepath.Dir(filepath.Dir(first[0]))); !errors.Is(err, format.ErrRefused) {
 		t.Errorf("a directory without a bundle: %v", err)
-	}
-}
-
-func TestVolumeNumber(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]int{
-		"yq-001-of-003.tar": 1, "volume-012-of-120": 12, "a-of-b-9999-of-9999.tar": 9999, "-002-of-002": 2,
-		"yq.tar": 0, "yq-1-of-3.tar": 0, "yq-001-of-.tar": 0, "001-of-003.tar": 0, "yq-00x-of-003.tar": 0, "yq-00001-of-00002": 0, "": 0,
-	} {
-		if got := volumeNumber(name); got != want {
-			t.Errorf("%s: %d", name, got)
-		}
 	}
 }

@@ -10,12 +10,25 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle/internal/media"
+	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
+
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/airbuild/airbuild/engine/action"
 )
 
-func writeVolumes(ctx context.Context, b *Bundle, dir string, o VolumeOptions) ([]string, error) {
+// WriteVolumes writes a bundle as volumes, NAME-001-of-003.tar and so on, and
+// returns their paths. The same bundle and size give the same bytes. Each holds
+// the root manifest, the signatures and the table of all volumes, so that it
+// verifies by itself; unpacked into one directory they are the layout. Every
+// blob is verified while it is copied.
+//
+// On disk: a volume is written to a temporary file, flushed and renamed.
+// Volumes that are there whole, of an interrupted WriteVolumes, are kept.
+func WriteVolumes(ctx context.Context, b *Bundle, dir string, o VolumeOptions) ([]string, error) {
 	w, err := newVolumeWriter(ctx, b, dir, o)
 	if err != nil {
 		return nil, fmt.Errorf("write volumes: %w", err)
@@ -31,8 +44,8 @@ func writeVolumes(ctx context.Context, b *Bundle, dir string, o VolumeOptions) (
 		}
 		names = append(names, name)
 	}
-	w.meter.end()
-	return names, syncDir(dir)
+	w.meter.End()
+	return names, files.SyncDir(dir)
 }
 
 // A volumeWriter writes the volumes of a bundle.
@@ -43,8 +56,8 @@ type volumeWriter struct {
 	stem   string
 	small  []smallMember
 	memory map[action.Digest][]byte
-	table  *volumeTable
-	meter  *meter
+	table  *format.VolumeTable
+	meter  *progress.Meter
 }
 
 type smallMember struct {
@@ -54,24 +67,24 @@ type smallMember struct {
 
 func newVolumeWriter(ctx context.Context, b *Bundle, dir string, o VolumeOptions) (*volumeWriter, error) {
 	if o.Size == 0 {
-		o.Size = DefaultVolumeSize
+		o.Size = format.DefaultVolumeSize
 	}
 	w := &volumeWriter{ctx: ctx, b: b, dir: dir, stem: o.Name}
 	if w.stem == "" {
-		w.stem = b.root.Name
+		w.stem = b.src.Root.Name
 	}
-	if reason := badElement(w.stem); reason != "" {
+	if reason := format.BadElement(w.stem); reason != "" {
 		return nil, fmt.Errorf("name %q %s", w.stem, reason)
 	}
 	shared, index, err := w.wrap()
 	if err != nil {
 		return nil, err
 	}
-	if b.root.Custody != nil {
-		shared = append(shared, *b.root.Custody)
+	if b.src.Root.Custody != nil {
+		shared = append(shared, *b.src.Root.Custody)
 	}
-	shared = append(shared, b.root.Index.RootBlob)
-	own := append(append([]RootBlob{}, b.root.Files...), b.root.Packs...)
+	shared = append(shared, b.src.Root.Index.RootBlob)
+	own := append(append([]format.RootBlob{}, b.src.Root.Files...), b.src.Root.Packs...)
 	if err := w.assign(shared, own, index, o.Size); err != nil {
 		return nil, err
 	}
@@ -81,25 +94,25 @@ func newVolumeWriter(ctx context.Context, b *Bundle, dir string, o VolumeOptions
 			total += x.Size
 		}
 	}
-	w.meter = newMeter(o.Progress, PhaseVolumes, total, len(w.table.Volumes))
-	table, err := encodeCanonical(w.table)
-	w.small = []smallMember{{oci.ImageLayoutFile, []byte(layoutFile)}, {oci.ImageIndexFile, index}, {volumeTableName, table}}
+	w.meter = progress.NewMeter(o.Progress, progress.PhaseVolumes, total, len(w.table.Volumes))
+	table, err := format.EncodeCanonical(w.table)
+	w.small = []smallMember{{oci.ImageLayoutFile, []byte(format.LayoutFile)}, {oci.ImageIndexFile, index}, {format.VolumeTableName, table}}
 	return w, err
 }
 
 // wrap makes the OCI manifest anew, with all signatures in one envelope, and
 // returns the blobs that are in every volume, without those that the root
 // names, and index.json.
-func (w *volumeWriter) wrap() (shared []RootBlob, index []byte, err error) {
+func (w *volumeWriter) wrap() (shared []format.RootBlob, index []byte, err error) {
 	var seals []action.Digest
 	var envelope []byte
-	if w.b.sealed != nil {
-		if envelope, err = w.b.sealed.Encode(); err != nil {
+	if w.b.envelope != nil {
+		if envelope, err = w.b.envelope.Encode(); err != nil {
 			return nil, nil, err
 		}
 		seals = append(seals, action.Of(envelope))
 	}
-	manifest, index, err := encodeWrapper(w.b.root, action.Of(w.b.bytes), seals)
+	manifest, index, err := format.EncodeManifest(w.b.src.Root, action.Of(w.b.bytes), seals)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -107,44 +120,44 @@ func (w *volumeWriter) wrap() (shared []RootBlob, index []byte, err error) {
 	for _, text := range [][]byte{manifest, w.b.bytes, envelope} {
 		if text != nil {
 			w.memory[action.Of(text)] = text
-			shared = append(shared, rootBlob(action.Of(text)))
+			shared = append(shared, format.BlobOf(action.Of(text)))
 		}
 	}
 	return shared, index, nil
 }
 
 // open opens a blob of the media, or of those that wrap made.
-func (w *volumeWriter) open(d action.Digest) (Blob, error) {
+func (w *volumeWriter) open(d action.Digest) (media.Blob, error) {
 	if text, ok := w.memory[d]; ok {
-		return &fileBlob{bytes.NewReader(text), "memory", 0, d.Size, func() error { return nil }}, nil
+		return media.NewBlob(bytes.NewReader(text), "memory", 0, d.Size, func() error { return nil }), nil
 	}
-	return w.b.media.Blob(w.ctx, d)
+	return w.b.src.Media.Blob(w.ctx, d)
 }
 
 // assign spreads the blobs over volumes, in order. The table has no more bytes
 // than with one blob a volume, so that is what is set aside for it.
-func (w *volumeWriter) assign(shared, own []RootBlob, index []byte, size int64) error {
-	t := &volumeTable{Bundle: w.b.Digest(), Format: 1, Shared: shared, Volumes: [][]RootBlob{}}
+func (w *volumeWriter) assign(shared, own []format.RootBlob, index []byte, size int64) error {
+	t := &format.VolumeTable{Bundle: w.b.Digest(), Format: 1, Shared: shared, Volumes: [][]format.RootBlob{}}
 	for _, x := range own {
-		t.Volumes = append(t.Volumes, []RootBlob{x})
+		t.Volumes = append(t.Volumes, []format.RootBlob{x})
 	}
-	table, err := encodeCanonical(t)
+	table, err := format.EncodeCanonical(t)
 	if err != nil {
 		return err
 	}
-	fixed := tarSize(int64(len(volumeMagic))) + tarSize(int64(len(layoutFile))) + tarSize(int64(len(index))) + tarSize(int64(len(table))) + tarTrailer
+	fixed := format.TarSize(int64(len(format.VolumeMagic))) + format.TarSize(int64(len(format.LayoutFile))) + format.TarSize(int64(len(index))) + format.TarSize(int64(len(table))) + format.TarTrailer
 	for _, x := range shared {
-		fixed += tarSize(x.Size)
+		fixed += format.TarSize(x.Size)
 	}
-	t.Volumes = [][]RootBlob{{}}
+	t.Volumes = [][]format.RootBlob{{}}
 	used := fixed
 	for _, x := range own {
-		need := tarSize(x.Size)
+		need := format.TarSize(x.Size)
 		if fixed+need > size {
 			return fmt.Errorf("volumes of %d bytes are too small: blob %s needs one of %d. Make larger volumes, or the bundle with smaller packs", size, x.Digest, fixed+need)
 		}
 		if used+need > size {
-			t.Volumes = append(t.Volumes, []RootBlob{})
+			t.Volumes = append(t.Volumes, []format.RootBlob{})
 			used = fixed
 		}
 		last := len(t.Volumes) - 1
@@ -154,19 +167,19 @@ func (w *volumeWriter) assign(shared, own []RootBlob, index []byte, size int64) 
 	switch {
 	case fixed > size:
 		return fmt.Errorf("volumes of %d bytes are too small: %d are needed for what is in each", size, fixed)
-	case len(t.Volumes) > maxVolumes:
-		return fmt.Errorf("%d volumes of %d bytes would be needed; %d are allowed", len(t.Volumes), size, maxVolumes)
+	case len(t.Volumes) > format.MaxVolumes:
+		return fmt.Errorf("%d volumes of %d bytes would be needed; %d are allowed", len(t.Volumes), size, format.MaxVolumes)
 	}
 	w.table = t
 	return nil
 }
 
-func (w *volumeWriter) blobs(n int) []RootBlob {
-	return append(append([]RootBlob{}, w.table.Shared...), w.table.Volumes[n-1]...)
+func (w *volumeWriter) blobs(n int) []format.RootBlob {
+	return append(append([]format.RootBlob{}, w.table.Shared...), w.table.Volumes[n-1]...)
 }
 
 func (w *volumeWriter) path(n int) string {
-	return filepath.Join(w.dir, volumeFile(w.stem, n, len(w.table.Volumes)))
+	return filepath.Join(w.dir, format.VolumeFile(w.stem, n, len(w.table.Volumes)))
 }
 
 // checkOthers refuses to add to volumes of another set, which a reader could
@@ -175,7 +188,7 @@ func (w *volumeWriter) checkOthers() error {
 	if err := os.MkdirAll(w.dir, 0o777); err != nil {
 		return err
 	}
-	found, err := findVolumes(w.dir)
+	found, err := media.FindVolumes(w.dir)
 	if err != nil {
 		return err
 	}
@@ -196,12 +209,12 @@ func (w *volumeWriter) volume(n int) error {
 	if same, err := w.same(n); same || err != nil {
 		return err
 	}
-	return writeFile(w.dir, filepath.Base(w.path(n)), func(f io.Writer) error { return w.write(n, f, w.meter.add) })
+	return files.Write(w.dir, filepath.Base(w.path(n)), func(f io.Writer) error { return w.write(n, f, w.meter.Add) })
 }
 
 // same reports whether a volume is there with the bytes that it would have.
 func (w *volumeWriter) same(n int) (bool, error) {
-	f, err := openRegular(w.path(n))
+	f, err := files.OpenRegular(w.path(n))
 	if err != nil {
 		return false, nil // it is made, or making it says what is wrong
 	}
@@ -218,7 +231,7 @@ func (w *volumeWriter) same(n int) (bool, error) {
 		return false, nil
 	}
 	for _, x := range w.blobs(n) {
-		w.meter.add(x.Size)
+		w.meter.Add(x.Size)
 	}
 	return true, nil
 }
@@ -243,12 +256,12 @@ func (c *comparer) Write(b []byte) (int, error) {
 
 func (w *volumeWriter) write(n int, f io.Writer, add func(int64)) error {
 	t := &tarWriter{w: f}
-	t.bytes(volumeMark(n, len(w.table.Volumes)), []byte(volumeMagic))
+	t.bytes(format.VolumeMark(n, len(w.table.Volumes)), []byte(format.VolumeMagic))
 	for _, m := range w.small {
 		t.bytes(m.name, m.text)
 	}
 	for _, x := range w.blobs(n) {
-		d, err := x.blob()
+		d, err := x.Parse()
 		if err != nil {
 			return err
 		}
@@ -265,8 +278,8 @@ func (w *volumeWriter) copyBlob(t *tarWriter, d action.Digest, add func(int64)) 
 		return err
 	}
 	defer src.Close()
-	t.header(blobPath(d), d.Size)
-	bad, err := hashBlob(w.ctx, src, d, func(b []byte) error {
+	t.header(format.BlobPath(d), d.Size)
+	bad, err := media.Verify(w.ctx, src, d, func(b []byte) error {
 		add(int64(len(b)))
 		return t.data(b)
 	})
@@ -291,14 +304,14 @@ func (t *tarWriter) data(b []byte) error {
 }
 
 func (t *tarWriter) header(name string, size int64) {
-	h, err := tarHeader(name, size)
+	h, err := format.TarHeader(name, size)
 	if err != nil && t.err == nil {
 		t.err = err
 	}
 	t.data(h)
 }
 
-func (t *tarWriter) pad(size int64) { t.data(make([]byte, tarPadding(size))) }
+func (t *tarWriter) pad(size int64) { t.data(make([]byte, format.TarPadding(size))) }
 
 func (t *tarWriter) bytes(name string, b []byte) {
 	t.header(name, int64(len(b)))
@@ -307,5 +320,5 @@ func (t *tarWriter) bytes(name string, b []byte) {
 }
 
 func (t *tarWriter) end() error {
-	return t.data(make([]byte, tarTrailer))
+	return t.data(make([]byte, format.TarTrailer))
 }

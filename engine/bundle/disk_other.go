@@ -1,5 +1,0 @@
-//go:build !unix
-
-package bundle
-
-func isInvalid(error) bool { return false }

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package files
+
+func isInvalid(error) bool { return false }
