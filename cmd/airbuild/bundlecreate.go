@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
@@ -767,7 +768,7 @@ func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string
 		}
 	}
 	details := map[string]string{"to": to, "rehearsal": b.Root().Metadata["rehearsal"]}
-	return files, c.app.logCustody(ctx, c.Store.Dir(), bundle.EventWritten, b.Digest(), b.Root().Name, details, first(c.keys))
+	return files, c.app.logCustody(ctx, c.Store.Dir(), custody.Written, b.Digest(), b.Root().Name, details, first(c.keys))
 }
 
 // makeRoom removes the volumes of another bundle of the line, if that is wanted:

@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -50,7 +51,7 @@ func (a *app) custodyKey(ctx context.Context, flag string) (*sign.SecretKey, err
 
 // logCustody adds an event to a cache's custody log.
 func (a *app) logCustody(ctx context.Context, cache, kind, digest, name string, details map[string]string, key *sign.SecretKey) error {
-	return bundle.AppendCustody(ctx, bundle.CustodyFile(cache), bundle.Event{
+	return custody.Append(ctx, custody.File(cache), custody.Event{
 		Kind: kind, Subject: "sha256:" + digest, Name: name, Actor: actor(),
 		Time: time.Now().UTC().Format(time.RFC3339), Details: details,
 	}, key)
@@ -82,7 +83,7 @@ func (a *app) appendRebuilt(ctx context.Context, s *project.Session, sum *engine
 	if err != nil {
 		return err
 	}
-	return a.logCustody(ctx, s.Store.Dir(), bundle.EventRebuilt, s.Carried.Bundle, all[i].Root.Name, map[string]string{
+	return a.logCustody(ctx, s.Store.Dir(), custody.Rebuilt, s.Carried.Bundle, all[i].Root.Name, map[string]string{
 		"targets": stepNames(s.Plan.Graph, ids), "steps": strconv.Itoa(sum.Steps),
 		"hits": strconv.Itoa(sum.Hits), "ran": strconv.Itoa(sum.Ran),
 	}, key)
@@ -133,7 +134,7 @@ func (a *app) bundleCustody(ctx context.Context, t *trustFlags, signed bool, arg
 
 // limitCustody takes the signers away that are not trusted for what they signed,
 // and says why for each entry that has lost one.
-func (a *app) limitCustody(events []bundle.Event) (map[int]error, error) {
+func (a *app) limitCustody(events []custody.Event) (map[int]error, error) {
 	ring := a.knownKeys()
 	limits := map[int]error{}
 	for i := range events {
@@ -150,7 +151,7 @@ func (a *app) limitCustody(events []bundle.Event) (map[int]error, error) {
 }
 
 // readCustody reads the log that the arguments name.
-func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ []bundle.Event, err error) {
+func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ []custody.Event, err error) {
 	trust, err := a.trust(t)
 	if err != nil {
 		return nil, err
@@ -161,7 +162,7 @@ func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ 
 		if err != nil {
 			return nil, err
 		}
-		file = bundle.CustodyFile(cache)
+		file = custody.File(cache)
 	} else if len(args) == 1 && !isBundlePath(args[0]) {
 		file = args[0]
 	}
@@ -181,7 +182,7 @@ func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ 
 		return nil, exit.UsageError("%w", err)
 	}
 	defer f.Close()
-	events, err := bundle.ReadCustody(f, trust.Keys...)
+	events, err := custody.Read(f, trust.Keys...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -196,11 +197,11 @@ func isBundlePath(name string) bool {
 
 // A toldEvent is an event as JSON.
 type toldEvent struct {
-	bundle.Event
+	custody.Event
 	Signers []string `json:"signers"` // key ids
 }
 
-func (a *app) showCustody(events []bundle.Event) error {
+func (a *app) showCustody(events []custody.Event) error {
 	ring := a.knownKeys()
 	if a.json() {
 		enc := json.NewEncoder(a.out)

@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -283,7 +284,7 @@ func (a *app) logVerified(ctx context.Context, b *bundle.Bundle, deep bool, key 
 	}
 	if err == nil {
 		details := map[string]string{"media": b.Media().Name(), "deep": fmt.Sprint(deep)}
-		err = a.logCustody(ctx, cache, bundle.EventVerified, b.Digest(), b.Root().Name, details, key)
+		err = a.logCustody(ctx, cache, custody.Verified, b.Digest(), b.Root().Name, details, key)
 	}
 	if err != nil && !a.json() {
 		fmt.Fprintf(a.err, "note: the custody log has no entry of this: %v\n", err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
@@ -276,7 +277,7 @@ func TestRoundTrip(t *testing.T) {
 			makeBundle(t, dir, x.spec(1), CreateOptions{PackSize: pack}, k)
 			b := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, dir)
 			r, err := b.Verify(t.Context(), VerifyOptions{Deep: true})
-			if err != nil || !r.OK() || len(r.Custody) != 1 || r.Custody[0].Kind != EventCreated || len(r.Custody[0].Signers) != 1 {
+			if err != nil || !r.OK() || len(r.Custody) != 1 || r.Custody[0].Kind != custody.Created || len(r.Custody[0].Signers) != 1 {
 				t.Fatalf("%+v, %v", r, err)
 			}
 			for c, files := range x {
@@ -309,11 +310,11 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil || len(list) != 1 || list[0].Digest != b.Digest() {
 				t.Errorf("%+v, %v", list, err)
 			}
-			log, err := os.ReadFile(CustodyFile(h.cache))
+			log, err := os.ReadFile(custody.File(h.cache))
 			if err != nil {
 				t.Fatal(err)
 			}
-			events, err := ReadCustody(bytes.NewReader(log))
+			events, err := custody.Read(bytes.NewReader(log))
 			if err != nil || len(events) != 1 || events[0].Subject != "sha256:"+b.Digest() {
 				t.Errorf("%+v, %v", events, err)
 			}

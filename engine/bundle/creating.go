@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
@@ -427,11 +428,11 @@ func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*format.Root, e
 // root, which names the log, is not known yet; the index stands for all
 // contents.
 func (w *layoutWriter) beginCustody(r *format.Root, o SealOptions) error {
-	e := Event{Kind: EventCreated, Subject: r.Index.Digest, Name: r.Name, Time: r.Created, Actor: o.Actor}
+	e := custody.Event{Kind: custody.Created, Subject: r.Index.Digest, Name: r.Name, Time: r.Created, Actor: o.Actor}
 	if !o.Time.IsZero() {
 		e.Time = o.Time.UTC().Format(time.RFC3339)
 	}
-	line, err := encodeEvent(e, "", o.Keys[0])
+	line, err := custody.Encode(e, "", o.Keys[0])
 	if err != nil {
 		return err
 	}

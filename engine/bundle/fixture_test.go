@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 )
@@ -55,13 +56,13 @@ func writeFixture(t *testing.T, dir string) (key *sign.SecretKey) {
 	if _, err := WriteVolumes(t.Context(), full, at("-volumes"), VolumeOptions{Size: 22000}); err != nil {
 		t.Fatal(err)
 	}
-	for i, kind := range []string{EventVerified, EventImported, EventRebuilt} {
-		e := Event{Kind: kind, Subject: "sha256:" + full.Digest(), Name: "yq", Time: time.Unix(int64(1767225600+i), 0).UTC().Format(time.RFC3339), Actor: "größe"}
+	for i, kind := range []string{custody.Verified, custody.Imported, custody.Rebuilt} {
+		e := custody.Event{Kind: kind, Subject: "sha256:" + full.Digest(), Name: "yq", Time: time.Unix(int64(1767225600+i), 0).UTC().Format(time.RFC3339), Actor: "größe"}
 		signer := k
 		if i == 1 {
 			signer = nil
 		}
-		if err := AppendCustody(t.Context(), at("-custody"), e, signer); err != nil {
+		if err := custody.Append(t.Context(), at("-custody"), e, signer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -190,7 +191,7 @@ func TestCustody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	events, err := ReadCustody(bytes.NewReader(text), k.Public())
+	events, err := custody.Read(bytes.NewReader(text), k.Public())
 	if err != nil || len(events) != 3 || len(events[0].Signers) != 1 || len(events[1].Signers) != 0 || len(events[2].Signers) != 1 {
 		t.Fatalf("%+v, %v", events, err)
 	}
@@ -205,14 +206,14 @@ func TestCustody(t *testing.T) {
 		"space":          append([]byte(" "), text...),
 	}
 	for name, b := range bad {
-		if _, err := ReadCustody(bytes.NewReader(b)); !errorsIsRefused(err) {
+		if _, err := custody.Read(bytes.NewReader(b)); !errorsIsRefused(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for i := range text {
 		b := bytes.Clone(text)
 		b[i] ^= 1
-		got, err := ReadCustody(bytes.NewReader(b), k.Public())
+		got, err := custody.Read(bytes.NewReader(b), k.Public())
 		if err == nil && len(got) == 3 && len(got[0].Signers) == 1 && len(got[2].Signers) == 1 && i < len(lines[0])+len(lines[1]) {
 			t.Errorf("byte %d was changed and nobody noticed", i)
 		}
@@ -222,14 +223,14 @@ func TestCustody(t *testing.T) {
 	if err := os.WriteFile(file, text[:len(text)-5], 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if err := AppendCustody(t.Context(), file, Event{Kind: EventVerified, Time: "2026-01-01T00:00:00Z"}, k); err != nil {
+	if err := custody.Append(t.Context(), file, custody.Event{Kind: custody.Verified, Time: "2026-01-01T00:00:00Z"}, k); err != nil {
 		t.Fatal(err)
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if events, err := ReadCustody(bytes.NewReader(b), k.Public()); err != nil || len(events) != 3 || events[2].Kind != EventVerified {
+	if events, err := custody.Read(bytes.NewReader(b), k.Public()); err != nil || len(events) != 3 || events[2].Kind != custody.Verified {
 		t.Errorf("%+v, %v", events, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 )
@@ -130,7 +131,7 @@ func FuzzCustody(f *testing.F) {
 	}
 	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		events, err := ReadCustody(bytes.NewReader(b))
+		events, err := custody.Read(bytes.NewReader(b))
 		if err == nil && len(events) != bytes.Count(b, []byte("\n")) {
 			t.Errorf("%d events", len(events))
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
@@ -514,15 +515,15 @@ func (m *importer) count(t target, err error) error {
 // publish writes the event and then the reference. The event comes first: a
 // crash between the two makes it appear twice, but no import is without one.
 func (m *importer) publish(ctx context.Context) error {
-	e := Event{
-		Kind: EventImported, Subject: "sha256:" + m.done.Digest, Name: m.src.Root.Name,
+	e := custody.Event{
+		Kind: custody.Imported, Subject: "sha256:" + m.done.Digest, Name: m.src.Root.Name,
 		Time: m.o.Time.UTC().Format(time.RFC3339), Actor: m.o.Actor,
 		Details: map[string]string{"index": m.src.Root.Index.Digest},
 	}
 	if m.src.Root.Custody != nil {
 		e.Details["custody"] = m.src.Root.Custody.Digest
 	}
-	if err := AppendCustody(ctx, CustodyFile(m.o.Cache), e, m.o.Key); err != nil {
+	if err := custody.Append(ctx, custody.File(m.o.Cache), e, m.o.Key); err != nil {
 		return err
 	}
 	return m.refer()

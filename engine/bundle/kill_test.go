@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 )
@@ -202,12 +203,12 @@ func TestTwoImports(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.check(x)
-	log, err := os.Open(CustodyFile(h.cache))
+	log, err := os.Open(custody.File(h.cache))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	if events, err := ReadCustody(log); err != nil || len(events) != 1 {
+	if events, err := custody.Read(log); err != nil || len(events) != 1 {
 		t.Errorf("%d events, %v", len(events), err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
@@ -57,6 +58,6 @@ func (b *Bundle) OpenFile(ctx context.Context, f format.File) (io.ReadCloser, er
 
 // Custody reads the log that the bundle carries, with the events signed by the
 // keys that the bundle was opened with. It is nil if there is none.
-func (b *Bundle) Custody() ([]Event, error) {
-	return ReadCustody(bytes.NewReader(b.custody), b.signers...)
+func (b *Bundle) Custody() ([]custody.Event, error) {
+	return custody.Read(bytes.NewReader(b.custody), b.signers...)
 }

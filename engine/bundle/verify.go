@@ -9,6 +9,7 @@ import (
 	"runtime"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/media"
@@ -29,7 +30,7 @@ type Report struct {
 	Blobs   int
 	Bytes   int64 // of the blobs that were read
 	Damage  []*format.Damage
-	Custody []Event // that the bundle carries, verified with the bundle's trust
+	Custody []custody.Event // that the bundle carries, verified with the bundle's trust
 	Missing []action.Digest
 	// Unmade is how many contents, of how many bytes, are made of what the
 	// receiver has. What to do to it was verified like all else that is carried;

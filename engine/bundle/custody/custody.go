@@ -1,4 +1,6 @@
-package bundle
+// Package custody keeps the log of who had a bundle in hand: a chain of signed
+// events, one a line.
+package custody
 
 import (
 	"bufio"
@@ -22,11 +24,11 @@ import (
 
 // The kinds of an Event.
 const (
-	EventCreated  = "created"
-	EventVerified = "verified"
-	EventWritten  = "written" // to volumes or a directory
-	EventImported = "imported"
-	EventRebuilt  = "rebuilt"
+	Created  = "created"
+	Verified = "verified"
+	Written  = "written" // to volumes or a directory
+	Imported = "imported"
+	Rebuilt  = "rebuilt"
 )
 
 // An Event is one entry of a custody log.
@@ -41,7 +43,7 @@ type Event struct {
 	// event 64 zeros. Append sets it.
 	Previous string `json:"previous"`
 
-	Signers []sign.PublicKey `json:"-"` // set by ReadCustody: trusted keys that signed it
+	Signers []sign.PublicKey `json:"-"` // set by Read: trusted keys that signed it
 }
 
 // EventType is the payload type of the envelopes that events are in.
@@ -52,9 +54,10 @@ const maxEvent = 1 << 20
 
 var noPrevious = strings.Repeat("0", 64)
 
-// encodeEvent returns the line of an event: a DSSE envelope around its
-// canonical JSON, and a line feed.
-func encodeEvent(e Event, previous string, key *sign.SecretKey) ([]byte, error) {
+// Encode returns the line of an event: a DSSE envelope around its canonical
+// JSON, and a line feed. previous is linkTo of the line before, empty for the
+// first.
+func Encode(e Event, previous string, key *sign.SecretKey) ([]byte, error) {
 	e.Previous = previous
 	if previous == "" {
 		e.Previous = noPrevious
@@ -86,7 +89,7 @@ func encodeEvent(e Event, previous string, key *sign.SecretKey) ([]byte, error) 
 
 func (e *Event) check() error {
 	switch e.Kind {
-	case EventCreated, EventVerified, EventWritten, EventImported, EventRebuilt:
+	case Created, Verified, Written, Imported, Rebuilt:
 	default:
 		return format.Refusef("event has the unknown kind %.40q", e.Kind)
 	}
@@ -131,10 +134,10 @@ func decodeEvent(line []byte, trusted []sign.PublicKey) (Event, error) {
 	return e, nil
 }
 
-// ReadCustody reads a custody log and verifies its chain. Whether an event was
-// signed by a trusted key its Signers tell. That the end of a log was cut off
+// Read reads a custody log and verifies its chain. The Signers of an
+// event are the trusted keys that signed it. That the end of a log was cut off
 // cannot be seen from the log. Errors wrap ErrRefused and name the line.
-func ReadCustody(r io.Reader, trusted ...sign.PublicKey) ([]Event, error) {
+func Read(r io.Reader, trusted ...sign.PublicKey) ([]Event, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxEvent)
 	lines.Split(wholeLines)
@@ -175,11 +178,11 @@ func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
 	return 0, nil, nil
 }
 
-// AppendCustody adds an event to the log in a file, which is made if need be,
+// Append adds an event to the log in a file, which is made if need be,
 // and signs it unless key is nil. The log is locked, and was verified to be a
 // chain; one line is written and flushed. A line that a crash cut off is taken
 // away first.
-func AppendCustody(ctx context.Context, file string, e Event, key *sign.SecretKey) error {
+func Append(ctx context.Context, file string, e Event, key *sign.SecretKey) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return fmt.Errorf("custody log: %w", err)
 	}
@@ -200,7 +203,7 @@ func appendLocked(file string, e Event, key *sign.SecretKey) error {
 		return err
 	}
 	whole := old[:bytes.LastIndexByte(old, '\n')+1]
-	if _, err := ReadCustody(bytes.NewReader(whole)); err != nil {
+	if _, err := Read(bytes.NewReader(whole)); err != nil {
 		return fmt.Errorf("%w. Move it away, and keep it", err)
 	}
 	previous := ""
@@ -208,7 +211,7 @@ func appendLocked(file string, e Event, key *sign.SecretKey) error {
 		lines := whole[:len(whole)-1]
 		previous = linkTo(lines[bytes.LastIndexByte(lines, '\n')+1:])
 	}
-	line, err := encodeEvent(e, previous, key)
+	line, err := Encode(e, previous, key)
 	if err != nil {
 		return err
 	}
@@ -226,5 +229,5 @@ func appendLocked(file string, e Event, key *sign.SecretKey) error {
 	return errors.Join(err, f.Close())
 }
 
-// CustodyFile is the log of a cache directory.
-func CustodyFile(cache string) string { return filepath.Join(cache, "carried", "custody.log") }
+// File is the log of a cache directory.
+func File(cache string) string { return filepath.Join(cache, "carried", "custody.log") }
