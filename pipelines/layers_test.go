@@ -32,6 +32,8 @@ var rooms = []room{
 	{dir: "cmd/airbuild/internal/exit", stdlib: true, not: "os os/..."},
 	{dir: "cmd/airbuild/internal/human", stdlib: true, not: "os os/..."},
 	{dir: "cmd/airbuild/internal/project", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/human dsl pipelines tasks/... engine/...", not: "github.com/zclconf/go-cty/... " + network},
+	{dir: "cmd/airbuild/internal/hosts", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/project engine/...", not: hclAndCty + " " + network},
+	{dir: "cmd/airbuild/internal/doctor", ours: "cmd/airbuild/internal/human cmd/airbuild/internal/hosts cmd/airbuild/internal/project engine/... pipelines tasks tasks/golang", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/carry", ours: "...", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/langserver", ours: "dsl pipelines tasks", not: "os/exec net net/http"},
 	{dir: "cmd/airbuild/internal/...", ours: "cmd/airbuild/internal/... pipelines engine engine/pattern engine/action engine/source engine/diagnose", not: "github.com/hashicorp/hcl/v2/..."},

@@ -18,6 +18,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/hosts"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/action"
@@ -180,7 +181,7 @@ func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importF
 	if p.Plan.Host == nil || p.Plan.Host.Empty() {
 		return nil
 	}
-	fp, err := host.Take(ctx, a.wantedOptions(p.Root, p.Plan.Host))
+	fp, err := host.Take(ctx, hosts.WantedBy(&a.Options, p.Root, p.Plan.Host))
 	if err != nil {
 		return fmt.Errorf("check this host: %w", err)
 	}

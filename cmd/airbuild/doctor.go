@@ -10,7 +10,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/doctor"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/hosts"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host/binary"
 )
@@ -47,27 +49,20 @@ func (a *app) doctorCommand() *cobra.Command {
 
 type doctorFlags struct{ against, root string }
 
-// A binaryReport is a binary with what came of holding it against a host.
-type binaryReport struct {
-	*binary.Report
-	Fits     bool             `json:"fits"`
-	Findings []binary.Finding `json:"findings"`
-}
-
 func (a *app) doctorBinaries(ctx context.Context, names []string, f *doctorFlags) error {
 	target, err := a.target(ctx, f.against)
 	if err != nil {
 		return err
 	}
-	var all []binaryReport
+	var all []hosts.Binary
 	ok := true
 	for _, name := range names {
-		reports, err := openBinary(name)
+		reports, err := hosts.OpenBinary(name)
 		if err != nil {
 			return err
 		}
 		for _, r := range reports {
-			b := examine(r, target, f)
+			b := hosts.ExamineBinary(r, target, f.root, f.against != "")
 			ok = ok && b.Fits
 			all = append(all, b)
 		}
@@ -90,28 +85,7 @@ func (a *app) doctorBinaries(ctx context.Context, names []string, f *doctorFlags
 	return err
 }
 
-// examine looks for the binary's libraries where that can be answered: on this
-// host if the binary is for it, or in the root that was named. Without --against
-// nothing but a missing library counts as a misfit: looking at a binary for
-// another system is no mistake.
-func examine(r *binary.Report, target binary.Target, f *doctorFlags) binaryReport {
-	b := binaryReport{Report: r, Fits: true, Findings: []binary.Finding{}}
-	here := f.root != "" || f.against == "" && r.OS == target.OS && r.Arch == target.Arch
-	if here {
-		binary.Resolve(r, f.root)
-		b.Fits = len(r.Problems) == 0
-	}
-	if f.against == "" && (f.root != "" || !here) {
-		return b
-	}
-	b.Findings = binary.Fits(r, target)
-	for _, finding := range b.Findings {
-		b.Fits = b.Fits && finding.OK
-	}
-	return b
-}
-
-func (a *app) writeBinary(b binaryReport) error {
+func (a *app) writeBinary(b hosts.Binary) error {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s\n", human.OneLine(b.Path))
 	line := func(name, format string, args ...any) {
@@ -139,7 +113,7 @@ func (a *app) writeBinary(b binaryReport) error {
 		fmt.Fprintf(&s, "  problem: %s\n", human.OneLine(p))
 	}
 	if len(b.Problems) > 0 {
-		fmt.Fprintf(&s, "    fix: %s\n", librariesFix)
+		fmt.Fprintf(&s, "    fix: %s\n", hosts.LibrariesFix)
 	}
 	for _, f := range b.Findings {
 		if !f.OK {
@@ -263,4 +237,52 @@ func writeSizes(s *strings.Builder, r *binary.Report) {
 	for _, p := range r.Packages {
 		fmt.Fprintf(s, "    %10s  %s\n", human.Bytes(p.Size), human.OneLine(p.Name))
 	}
+}
+
+// doctorHere looks at this host.
+func (a *app) doctorHere(ctx context.Context) error {
+	findings, err := doctor.Run(ctx, doctor.Options{Project: a.quietly(), BuildTime: readVersion().Time})
+	if err != nil {
+		return err
+	}
+	bad, warned := 0, 0
+	for _, f := range findings {
+		switch f.Status {
+		case doctor.Error:
+			bad++
+		case doctor.Warning:
+			warned++
+		}
+	}
+	if a.json() {
+		if err := a.writeJSON(map[string]any{"version": 1, "ok": bad == 0, "findings": findings}); err != nil {
+			return err
+		}
+	} else if err := a.writeFindings(findings, bad, warned); err != nil {
+		return err
+	}
+	if bad > 0 {
+		return exit.Silent(exit.Failed)
+	}
+	return nil
+}
+
+func (a *app) writeFindings(findings []doctor.Finding, bad, warned int) error {
+	var s strings.Builder
+	for _, f := range findings {
+		fmt.Fprintf(&s, "%-8s %-12s %s\n", f.Status, f.Check, human.OneLine(f.Text))
+		if f.Fix != "" {
+			fmt.Fprintf(&s, "%-8s %-12s fix: %s\n", "", "", human.OneLine(f.Fix))
+		}
+	}
+	switch {
+	case bad > 0:
+		fmt.Fprintf(&s, "%s, %s\n", human.Count(bad, "error"), human.Count(warned, "warning"))
+	case warned > 0:
+		fmt.Fprintf(&s, "nothing is wrong; %s\n", human.Count(warned, "warning"))
+	default:
+		s.WriteString("nothing is wrong\n")
+	}
+	_, err := io.WriteString(a.out, s.String())
+	return err
 }

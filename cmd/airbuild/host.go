@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -14,10 +11,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/hosts"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/host/binary"
-	"github.com/airbuild/airbuild/engine/host/want"
 )
 
 func (a *app) hostCommand() *cobra.Command {
@@ -74,26 +71,12 @@ func (a *app) hostCheckCommand() *cobra.Command {
 	return c
 }
 
-// hostOptions are those of a fingerprint of this host and, if there is one, the
-// project.
-func (a *app) hostOptions(root string) host.Options {
-	o := host.Options{Airbuild: readVersion().Version, Disks: map[string]string{"tmp": os.TempDir()}}
-	if cache, err := a.CacheDir(); err == nil {
-		o.Disks["cache"] = cache
-	}
-	if root == "" {
-		root = "."
-	}
-	o.Disks["project"] = root
-	return o
-}
-
 func (a *app) hostFingerprint(ctx context.Context, f *hostFlags) error {
 	root, _, err := a.FindFile()
 	if err != nil {
 		root = "" // without a project the working directory stands for it
 	}
-	o := a.hostOptions(root)
+	o := hosts.Options(&a.Options, root)
 	o.Env = f.env
 	if f.tools != nil {
 		o.Tools = f.tools
@@ -180,29 +163,11 @@ func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, e
 		}
 		return host.Check(w, fp), nil
 	}
-	fp, err := host.Take(ctx, a.wantedOptions(p.Root, w))
+	fp, err := host.Take(ctx, hosts.WantedBy(&a.Options, p.Root, w))
 	if err != nil {
 		return nil, err
 	}
 	return host.Check(w, fp), nil
-}
-
-// wantedOptions are those of a fingerprint that holds what w asks about. Of an
-// environment variable the value is looked at only if one is wanted; a value
-// that has the name of a secret is compared here and shown nowhere.
-func (a *app) wantedOptions(root string, w *want.Host) host.Options {
-	o := a.hostOptions(root)
-	o.Tools = []string{}
-	for _, c := range w.Commands {
-		o.Tools = append(o.Tools, c.Name)
-	}
-	for _, v := range w.Env {
-		if v.Exact && !host.IsSecretName(v.Name) {
-			o.Env = append(o.Env, v.Name)
-		}
-	}
-	o.Environ = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasSuffix(v, "=") }) // empty is not set
-	return o
 }
 
 // compareHosts holds one host against another.
@@ -222,20 +187,7 @@ func (a *app) compareHosts(ctx context.Context, f *hostFlags) ([]host.Row, error
 	if err != nil {
 		root = ""
 	}
-	o := a.hostOptions(root)
-	o.Tools = []string{}
-	for name, t := range there.Tools {
-		if t.Found {
-			o.Tools = append(o.Tools, name)
-		}
-	}
-	slices.Sort(o.Tools)
-	for _, name := range slices.Sorted(maps.Keys(there.Env.Values)) {
-		if !host.IsSecretName(name) {
-			o.Env = append(o.Env, name)
-		}
-	}
-	here, err := host.Take(ctx, o)
+	here, err := host.Take(ctx, hosts.ComparedWith(&a.Options, root, there))
 	if err != nil {
 		return nil, err
 	}
@@ -258,6 +210,7 @@ func (a *app) target(ctx context.Context, against string) (binary.Target, error)
 	return fp.Target(), nil
 }
 
+// checkBinaries says whether each binary would run on the target.
 func (a *app) checkBinaries(ctx context.Context, names []string, f *hostFlags) ([]host.Row, error) {
 	target, err := a.target(ctx, f.against)
 	if err != nil {
@@ -265,68 +218,13 @@ func (a *app) checkBinaries(ctx context.Context, names []string, f *hostFlags) (
 	}
 	var rows []host.Row
 	for _, name := range names {
-		reports, err := openBinary(name)
+		reports, err := hosts.OpenBinary(name)
 		if err != nil {
 			return nil, err
 		}
-		report := fitting(reports, target)
-		var libraries []host.Row
-		if f.against == "" && report.OS == target.OS && report.Arch == target.Arch {
-			libraries = libraryRows(name, report)
-		}
-		for _, finding := range binary.Fits(report, target) {
-			r := host.Row{What: finding.What + " " + name, Expected: finding.Expected, Found: finding.Found, Status: host.OK}
-			if !finding.OK {
-				r.Status, r.Fix = host.Mismatch, finding.Fix
-			}
-			rows = append(rows, r)
-		}
-		rows = append(rows, libraries...)
+		rows = append(rows, hosts.CheckBinary(name, reports, target, f.against == "")...)
 	}
 	return rows, nil
-}
-
-// librariesFix is what to do where the dynamic loader does not find something.
-const librariesFix = "install the package that has it; or ship it beside the binary, linked with -Wl,-rpath,'$ORIGIN'; or link statically (Go: CGO_ENABLED=0)"
-
-// libraryRows say whether this host's dynamic loader finds all that a binary
-// needs. What libraries beside it need is the binary's need from then on.
-func libraryRows(name string, r *binary.Report) (rows []host.Row) {
-	binary.Resolve(r, "")
-	row := host.Row{What: "libraries " + name, Expected: "all found", Found: "all found", Status: host.OK}
-	switch {
-	case !r.Resolved || r.Static:
-		return nil
-	case len(r.Problems) == 0:
-		return []host.Row{row}
-	}
-	for _, p := range r.Problems {
-		row.Found, row.Status, row.Fix = p, host.Mismatch, librariesFix
-		rows = append(rows, row)
-	}
-	return rows
-}
-
-// fitting is the part of a universal file that the target would run, or the
-// first.
-func fitting(reports []*binary.Report, t binary.Target) *binary.Report {
-	for _, r := range reports {
-		if r.Arch == t.Arch {
-			return r
-		}
-	}
-	return reports[0]
-}
-
-// openBinary reads a binary; one that is not there or is none is a mistake on
-// the command line.
-func openBinary(name string) ([]*binary.Report, error) {
-	reports, err := binary.Open(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, binary.ErrFormat):
-		return nil, exit.UsageError("%w", err)
-	}
-	return reports, err
 }
 
 // showRows writes the table, and fails if something does not fit.

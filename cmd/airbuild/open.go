@@ -15,7 +15,6 @@ import (
 // text to err if that is nil.
 func (a *app) opening(js *ui.JSONSink) project.Options {
 	o := a.Options
-	o.Version = readVersion().Version
 	o.Password = func(ctx context.Context, name string) (string, error) { return a.keyPassword(ctx, name)() }
 	o.Show = func(diags hcl.Diagnostics, sources map[string][]byte) error {
 		return a.showDiagnostics(diags, sources, js)

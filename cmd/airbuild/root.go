@@ -41,9 +41,14 @@ type flags struct {
 	color  string
 }
 
+// newApp is a run with this process's environment.
+func newApp(s streams) *app {
+	return &app{streams: s, flags: flags{Options: project.Options{LookupEnv: os.LookupEnv, Version: readVersion().Version}}}
+}
+
 // run is the program without its process: it returns the exit code.
 func run(args []string, s streams) int {
-	return (&app{streams: s, flags: flags{Options: project.Options{LookupEnv: os.LookupEnv}}}).main(args)
+	return newApp(s).main(args)
 }
 
 // main runs a command and returns the exit code.

@@ -337,7 +337,8 @@ func rebuildElsewhere(s streams) int {
 		return exit.Failed
 	}
 	s.in = strings.NewReader("")
-	a := &app{streams: s, flags: flags{Options: project.Options{LookupEnv: os.LookupEnv, Vary: w.Vary, Source: w.Source}}}
+	a := newApp(s)
+	a.Vary, a.Source = w.Vary, w.Source
 	if w.Clock != 0 {
 		self, err := os.Executable()
 		if err != nil {
