@@ -28,6 +28,7 @@ type AttrDoc struct {
 	Name     string
 	Type     string // as a user would say it: "string", "list of stages"
 	Required bool
+	Default  string // as written in the docs
 	Doc      string // one sentence
 }
 
@@ -40,19 +41,19 @@ func TopLevelSchema() []BlockDoc {
 			Doc:  "Settings of the whole file; at most one.",
 			Attrs: []AttrDoc{
 				{Name: "required_version", Type: "string", Doc: "A version constraint that airbuild itself must meet, such as \">= 0.1.0\"."},
-				{Name: "dist", Type: "string", Doc: "The folder that outputs land in; \"dist\" if not given."},
+				{Name: "dist", Type: "string", Default: `"dist"`, Doc: "The directory for outputs."},
 			},
 		},
 		{
 			Type: "variable", Labels: []string{"name"},
-			Doc: "A value that the caller may set.",
+			Doc: "A value that the user can set.",
 			Attrs: []AttrDoc{
-				{Name: "type", Type: "type", Doc: "A type constraint, such as string, number, bool, list(string) or object({…}); any type if not given."},
-				{Name: "default", Type: "any", Doc: "The value if nothing else gives one; may use git, source, host and functions."},
-				{Name: "env", Type: "string", Doc: "An environment variable that gives the value when it is set and not empty."},
-				{Name: "description", Type: "string", Doc: "What the variable is for."},
-				{Name: "sensitive", Type: "bool", Doc: "Masks the value in everything that is shown or stored for reading."},
-				{Name: "nullable", Type: "bool", Doc: "Whether null is a value; true if not given. If false, null stands for the default."},
+				{Name: "type", Type: "type", Default: "any type", Doc: "A type constraint, such as string, number, bool, list(string) or object({…})."},
+				{Name: "default", Type: "any", Doc: "The value if no other source provides one; may use git, source, host and functions."},
+				{Name: "env", Type: "string", Doc: "An environment variable that provides the value if it is set and not empty."},
+				{Name: "description", Type: "string", Doc: "A description of the variable."},
+				{Name: "sensitive", Type: "bool", Default: "false", Doc: "Masks the value in all output and logs."},
+				{Name: "nullable", Type: "bool", Default: "true", Doc: "Whether null is a valid value. If false, null selects the default."},
 			},
 			Blocks: []BlockDoc{{
 				Type: "validation",
@@ -65,73 +66,73 @@ func TopLevelSchema() []BlockDoc {
 		},
 		{
 			Type: "locals", Open: true,
-			Doc: "Named expressions, used as local.name.",
+			Doc: "Named expressions, available as local.name.",
 		},
 		{
 			Type: "toolchain", Labels: []string{"name"},
 			Doc: "A toolchain that the stages need, checked before anything runs.",
 			Attrs: []AttrDoc{
-				{Name: "version", Type: "string", Required: true, Doc: "The exact version, such as \"1.26.8\"."},
+				{Name: "version", Type: "string", Required: true, Doc: "A version such as \"1.26.8\", a language version such as \"1.26\", or a constraint such as \">= 1.26\"."},
 			},
 		},
 		{
 			Type: "stage", Labels: []string{"type", "name"}, Open: true,
-			Doc: "One kind of work; its type says which attributes it has.",
+			Doc: "A unit of work. Its type defines its arguments.",
 		},
 		{
 			Type: "pipeline", Labels: []string{"name"}, Open: true,
-			Doc: "A named set of stages to run, or a ready-made pipeline that is taken with use.",
+			Doc: "A named set of stages to run, or a ready-made pipeline selected with `use`.",
 			Attrs: []AttrDoc{
-				{Name: "description", Type: "string", Doc: "What the pipeline is for, shown by list."},
-				{Name: "stages", Type: "list of stages", Doc: "The stages to run, with all that they need."},
-				{Name: "notice", Type: "string", Doc: "What a run of it says at its end, whatever came out of it; nothing if it is empty or null."},
+				{Name: "description", Type: "string", Doc: "A description, shown by `airbuild list`."},
+				{Name: "stages", Type: "list of stages", Doc: "The stages to run, with their dependencies."},
+				{Name: "notice", Type: "string", Doc: "Text printed at the end of every run, whether it succeeded or not; none if empty or null."},
 				{Name: "use", Type: "string", Doc: "The name of a ready-made pipeline; the other attributes are its parameters."},
 			},
 		},
 		{
 			Type: "bundle", Labels: []string{"name"},
-			Doc: "What `airbuild bundle create` carries to hosts without a network.",
+			Doc: "Defines the content of a bundle, which `airbuild bundle create` writes for hosts without a network.",
 			Attrs: []AttrDoc{
-				{Name: "description", Type: "string", Doc: "What the bundle is for; it is written into it."},
-				{Name: "stages", Type: "list of stages", Required: true, Doc: "The stages, cells and pipelines that the other side must be able to make again, with all that they need."},
-				{Name: "hosts", Type: "list of strings", Doc: "The systems that airbuild and Go will run on there, such as \"linux/amd64\"; this host's if not given."},
-				{Name: "airbuild", Type: "map of strings", Doc: "The airbuild program for a host, by its name, as a path; needed for hosts of another system than this one."},
-				{Name: "sign", Type: "list of strings", Doc: "The names of the keys that sign it."},
-				{Name: "volume_size", Type: "string", Doc: "The size of a volume, such as \"4GiB\" or \"650MB\"; \"none\" writes one directory."},
-				{Name: "history", Type: "bool", Doc: "Whether the whole history comes along as a git bundle; false if not given."},
-				{Name: "exclude", Type: "list of strings", Doc: "Patterns of source files that stay behind."},
+				{Name: "description", Type: "string", Doc: "A description, stored in the bundle."},
+				{Name: "stages", Type: "list of stages", Required: true, Doc: "The stages, cells and pipelines that the receiver must be able to rebuild, with their dependencies."},
+				{Name: "hosts", Type: "list of strings", Default: "this host's platform", Doc: "The receiver's platforms, such as \"linux/amd64\", for which airbuild and Go are included."},
+				{Name: "airbuild", Type: "map of strings", Doc: "The path of the airbuild program by platform; required for platforms other than this host's."},
+				{Name: "sign", Type: "list of strings", Doc: "The names of the keys that sign the bundle."},
+				{Name: "volume_size", Type: "string", Default: "4 GiB − 1, for FAT32", Doc: "The maximum size of a volume, such as \"4GiB\" or \"650MB\"; \"none\" writes one directory."},
+				{Name: "history", Type: "bool", Default: "false", Doc: "Whether to include the whole history as a git bundle."},
+				{Name: "exclude", Type: "list of strings", Doc: "Patterns of source files to exclude."},
 			},
 			Blocks: []BlockDoc{{
 				Type: "extra", Labels: []string{"name"},
-				Doc: "Further files, such as packages of other languages or a database of vulnerabilities.",
+				Doc: "Additional files, such as packages of other languages or a vulnerability database.",
 				Attrs: []AttrDoc{
 					{Name: "files", Type: "list of strings", Required: true, Doc: "Patterns of files below dir."},
-					{Name: "dir", Type: "string", Doc: "The folder that they lie in; the Airbuildfile's if not given. It may be outside the project."},
+					{Name: "dir", Type: "string", Default: "the Airbuildfile's directory", Doc: "The directory of the files. It may be outside the project."},
 				},
 			}},
 		},
 		{
 			Type: "host",
-			Doc:  "What a host must be and have for the work to run there, held against it by `airbuild host check`; at most one.",
+			Doc:  "Requirements on the host, checked by `airbuild host check`; at most one.",
 			Attrs: []AttrDoc{
-				{Name: "os", Type: "string or list of strings", Doc: "The operating system, or several of which one must be it: \"linux\"."},
-				{Name: "arch", Type: "string or list of strings", Doc: "The architecture, with the least level of it if that matters: \"amd64\", \"amd64/v3\", \"arm64/v8.2\"."},
-				{Name: "kernel", Type: "string", Doc: "A constraint on the kernel's version: \">= 4.18\"."},
-				{Name: "glibc", Type: "string", Doc: "A constraint on the version of the GNU C library, which must then be the host's: \">= 2.28\"."},
-				{Name: "commands", Type: "list of strings", Doc: "Programs that must be on PATH, with a constraint on their version if that matters: \"git\", \"gcc >= 10\"."},
-				{Name: "disk", Type: "string or map of strings", Doc: "The free space on the disk of the project, \"10GiB\"; or of several: { project = \"10GiB\", cache = \"20GiB\", tmp = \"1GiB\" }."},
-				{Name: "memory", Type: "string", Doc: "The memory that a program can use: \"4GiB\"."},
-				{Name: "syscalls", Type: "list of strings", Doc: "Services of the kernel that must work: \"io_uring\", \"user_namespaces\"."},
-				{Name: "env", Type: "list of strings", Doc: "Environment variables that must be set and not empty, \"SITE\", or set to a value: \"LANG=C.UTF-8\"."},
+				{Name: "os", Type: "string or list of strings", Doc: "The operating system, or a list of supported ones: \"linux\"."},
+				{Name: "arch", Type: "string or list of strings", Doc: "The architecture, or a list of supported ones, optionally with a minimum level: \"amd64\", \"amd64/v3\", \"arm64/v8.2\"."},
+				{Name: "kernel", Type: "string", Doc: "A constraint on the kernel version: \">= 4.18\"."},
+				{Name: "glibc", Type: "string", Doc: "A constraint on the version of glibc, which must be the host's C library: \">= 2.28\"."},
+				{Name: "commands", Type: "list of strings", Doc: "Programs that must be on PATH, optionally with a version constraint: \"git\", \"gcc >= 10\"."},
+				{Name: "disk", Type: "string or map of strings", Doc: "The free disk space for the project, \"10GiB\", or for several locations: { project = \"10GiB\", cache = \"20GiB\", tmp = \"1GiB\" }."},
+				{Name: "memory", Type: "string", Doc: "The memory available to a program: \"4GiB\"."},
+				{Name: "syscalls", Type: "list of strings", Doc: "Kernel features that must work: \"io_uring\", \"user_namespaces\"."},
+				{Name: "env", Type: "list of strings", Doc: "Environment variables that must be non-empty, \"SITE\", or have a value, \"LANG=C.UTF-8\"."},
 			},
 		},
 		{
 			Type: "environment", Labels: []string{"name"}, Open: true,
-			Doc: "Values for variables, chosen by --environment.",
+			Doc: "Values of variables, selected by --environment.",
 		},
 		{
 			Type: "include", Labels: []string{"path"},
-			Doc: "Takes in another file of the project; the path is relative to the file that holds the block.",
+			Doc: "Includes another file of the project. The path is relative to the including file.",
 		},
 	}
 }

@@ -7,16 +7,16 @@
 variable "test" {
   type        = bool
   default     = true
-  description = "Whether the tests are run"
+  description = "Whether to run the tests"
 }
 
 stage "go_tidy" "tidy" {
-  description = "go.mod and go.sum say what the sources import"
+  description = "Check that go.mod and go.sum match the imports"
   mode        = "check"
 }
 
 stage "go_vet" "vet" {
-  description = "What the compiler lets pass and is wrong all the same"
+  description = "go vet: mistakes that the compiler accepts"
 }
 
 stage "go_test" "test" {

@@ -9,7 +9,7 @@
 variable "name" {
   type        = string
   default     = "app"
-  description = "What the binary of the main package in the module's root is called; if not set, the last element of the module path"
+  description = "Name of the binary of the main package in the module root; by default the last element of the module path"
 }
 
 variable "version" {
@@ -25,67 +25,67 @@ variable "version" {
 variable "stamp" {
   type        = string
   default     = "main.version"
-  description = "The string variable of the binaries that gets the version; empty for none"
+  description = "The string variable of the binaries that is set to the version; empty for none"
 }
 
 variable "platforms" {
   type        = list(string)
   default     = ["linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"]
-  description = "What to build for"
+  description = "Platforms to build for"
 }
 
 variable "packages" {
   type        = list(string)
   default     = ["."]
-  description = "The main packages; if not set, all of the module that are not internal"
+  description = "The main packages; by default all of the module that are not internal"
 }
 
 variable "names" {
   type        = map(string)
   default     = {}
-  description = "What binaries are called, by package, where the folder's name will not do: two would be called alike"
+  description = "Names of binaries by package, for packages whose directory names collide"
 }
 
 variable "files" {
   type        = list(string)
   default     = ["LICENSE*", "README*"]
-  description = "What goes into the archives beside the binary; patterns may match nothing"
+  description = "Files to add to the archives; patterns may match nothing"
 }
 
 variable "vendor" {
   type        = bool
   default     = false
-  description = "Whether to build with a vendor folder made for it"
+  description = "Whether to vendor the modules first and build from the vendor directory"
 }
 
 variable "strip" {
   type        = bool
   default     = true
-  description = "Whether to leave out symbol tables and debug information"
+  description = "Whether to omit symbol tables and debug information"
 }
 
 variable "linux_packages" {
   type        = list(string)
   default     = []
-  description = "Kinds of Linux package to make of each binary for Linux: deb, rpm, apk, archlinux"
+  description = "Formats of Linux packages to build: deb, rpm, apk, archlinux"
 }
 
 variable "maintainer" {
   type        = string
   default     = ""
-  description = "Name and address of who looks after the packages; a deb needs it"
+  description = "Name and address of the package maintainer; required for deb"
 }
 
 variable "license" {
   type        = string
   default     = ""
-  description = "SPDX expression of the licence, for the packages; an rpm needs it"
+  description = "SPDX license expression of the packages; required for rpm"
 }
 
 variable "summary" {
   type        = string
   default     = "program written in Go"
-  description = "What the packages say of themselves, in one line"
+  description = "One-line summary of the packages"
 }
 
 include "go_check.hcl" {}

@@ -74,6 +74,7 @@ var rooms = []room{
 	{dir: "tasks/...", ours: "tasks engine engine/action engine/tree", not: network},
 	{dir: "internal/...", stdlib: true, not: "os os/... " + network},
 	{dir: "pipelines", ours: "dsl tasks/... engine engine/host/want engine/pattern", not: "os/exec " + network},
+	{dir: "docs/...", stdlib: true, not: "os os/... " + network},
 	{dir: "testdata/...", ours: "..."},
 	{dir: "examples/...", ours: "..."},
 }

@@ -21,31 +21,31 @@ import (
 // meta-arguments.
 func MetaSchema() *tasks.Schema {
 	return &tasks.Schema{
-		Doc: "What every stage has, whatever its type.",
+		Doc: "Arguments that every stage accepts.",
 		Attrs: []tasks.Attr{
 			{Name: "matrix", Kind: tasks.Any, Doc: "An object of axes, each a list of values: the stage has a cell for each combination. The axis `platform` also gives os, arch, variant and exe."},
-			{Name: "include", Kind: tasks.Any, Doc: "A list of objects: more values for the cells of the matrix that they match, or cells of their own."},
-			{Name: "exclude", Kind: tasks.Any, Doc: "A list of objects: cells that have all the values of one of them are left out."},
+			{Name: "include", Kind: tasks.Any, Doc: "A list of objects: additional values for matching cells of the matrix, or additional cells."},
+			{Name: "exclude", Kind: tasks.Any, Doc: "A list of objects: cells that have all values of one of them are removed."},
 			{Name: "for_each", Kind: tasks.Any, Doc: "A stage, a list of stages or cells, or a list, set or map of values: the stage has a cell for each."},
-			{Name: "after", Kind: tasks.Any, Doc: "A list of stages that must be done first; no data is taken from them."},
-			{Name: "when", Kind: tasks.Bool, Default: "true", Doc: "Whether the cell is there at all."},
-			{Name: "description", Kind: tasks.String, Doc: "What the stage is for, shown by list."},
-			{Name: "dir", Kind: tasks.String, Default: "the Airbuildfile's folder", Doc: "The folder that the stage works in and that its paths are relative to."},
-			{Name: "env", Kind: tasks.StringMap, Doc: "Environment variables of the stage's commands; they are in the key."},
-			{Name: "pass_env", Kind: tasks.Strings, Doc: "Names of environment variables that are taken over; their values are in the key."},
+			{Name: "after", Kind: tasks.Any, Doc: "A list of stages that must finish first, without using their outputs."},
+			{Name: "when", Kind: tasks.Bool, Default: "true", Doc: "Whether the cell exists."},
+			{Name: "description", Kind: tasks.String, Doc: "A description, shown by `airbuild list`."},
+			{Name: "dir", Kind: tasks.String, Default: "the Airbuildfile's directory", Doc: "The working directory of the stage, to which its paths are relative."},
+			{Name: "env", Kind: tasks.StringMap, Doc: "Environment variables of the stage's commands; part of the cache key."},
+			{Name: "pass_env", Kind: tasks.Strings, Doc: "Names of environment variables to pass through; their values are part of the cache key."},
 			{Name: "inputs", Kind: tasks.Paths, Doc: "Files, patterns (`!` excludes) and other stages' outputs that the stage reads."},
-			{Name: "timeout", Kind: tasks.Duration, Default: "none", Doc: "How long a step may take."},
-			{Name: "retries", Kind: tasks.Number, Default: "0", Doc: "How often a failed step is tried again."},
-			{Name: "cache", Kind: tasks.Bool, Default: "true", Doc: "Whether results are taken from the store and put there."},
+			{Name: "timeout", Kind: tasks.Duration, Default: "none", Doc: "Time limit for a step."},
+			{Name: "retries", Kind: tasks.Number, Default: "0", Doc: "How many times a failed step is retried."},
+			{Name: "cache", Kind: tasks.Bool, Default: "true", Doc: "Whether results are read from and written to the cache."},
 		},
 		Blocks: []tasks.Nested{
-			{Type: "sandbox", Doc: "What the stage's commands may reach.", Attrs: []tasks.Attr{
-				{Name: "network", Kind: tasks.Bool, Doc: "Whether they may use the network."},
-				{Name: "inputs", Kind: tasks.String, Enum: []string{"declared", "workspace"}, Doc: "Whether they see the declared inputs only, or the whole project."},
+			{Type: "sandbox", Doc: "Access of the stage's commands to the network and to files.", Attrs: []tasks.Attr{
+				{Name: "network", Kind: tasks.Bool, Doc: "Whether the commands may use the network."},
+				{Name: "inputs", Kind: tasks.String, Enum: []string{"declared", "workspace"}, Doc: "Whether the commands see only the declared inputs, or the whole project."},
 			}},
-			{Type: "resources", Doc: "What a step takes of the machine.", Attrs: []tasks.Attr{
+			{Type: "resources", Doc: "Resources that a step uses.", Attrs: []tasks.Attr{
 				{Name: "cpu", Kind: tasks.Number, Default: "1", Doc: "Job slots."},
-				{Name: "memory", Kind: tasks.String, Doc: "Memory that it needs, such as \"2GiB\"."},
+				{Name: "memory", Kind: tasks.String, Doc: "Memory that a step needs, such as \"2GiB\"."},
 			}},
 		},
 	}

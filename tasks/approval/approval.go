@@ -44,14 +44,14 @@ type task struct{ cfg *Config }
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: Type,
-		Doc:  "Lets pass what enough people have approved by their signatures.",
+		Doc:  "Holds the pipeline until enough people have signed off.",
 		Attrs: []tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "What is approved, by content; of a directory every file below it. A changed byte needs new approvals."},
-			{Name: "approvers", Kind: tasks.Strings, Required: true, Doc: "Whose approvals count: public keys (`RWQ…`), files of public keys in the project (`keys/alice.pub`), or names of the keyring (`airbuild key trust`)."},
-			{Name: "threshold", Kind: tasks.Number, Default: "1", Doc: "How many of them must approve."},
-			{Name: "file", Kind: tasks.String, Default: "approvals/NAME/", Doc: "Where the approvals are, relative to the stage's `dir`: a directory if it ends in `/`, otherwise a file with one approval a line. It need not be there."},
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to approve, by content; for a directory, every file below it. Any change requires new approvals."},
+			{Name: "approvers", Kind: tasks.Strings, Required: true, Doc: "Accepted keys: public keys (`RWQ…`), public key files in the project (`keys/alice.pub`), or names in the keyring (`airbuild key trust`)."},
+			{Name: "threshold", Kind: tasks.Number, Default: "1", Doc: "Number of approvals required."},
+			{Name: "file", Kind: tasks.String, Default: "approvals/NAME/", Doc: "Location of the approvals, relative to the stage's `dir`: a directory if it ends in `/`, otherwise a file with one approval per line. It may be missing."},
 			{Name: "project", Kind: tasks.String, Default: "the module path in go.mod", Doc: "Name of the project. Approvals of another project do not count."},
-			{Name: "output", Kind: tasks.Output, Default: "NAME.approval.json", Doc: "The record of who approved what. Without new approvals its bytes stay the same."},
+			{Name: "output", Kind: tasks.Output, Default: "NAME.approval.json", Doc: "The record of the approvals. Its content changes only with the approvals."},
 		},
 	}
 }

@@ -44,17 +44,17 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "archive",
-		Doc:  "Packs files into a tar or zip file with the same bytes every time.",
+		Doc:  "Creates a reproducible tar or zip archive.",
 		Attrs: []tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "What goes in: a stage's output lies under its base name, a file of the project under its path relative to the stage's `dir`; directories with all that is below them."},
-			{Name: "format", Kind: tasks.String, Enum: formatNames(), Default: "tar.gz", Doc: "Kind of archive; `binary` is none, but the one file as it is, under the output's name."},
-			{Name: "output", Kind: tasks.Output, Default: "the first file's base name where a cell packs another stage's output, else the stage's name with the cell; then the format", Doc: "File to write."},
-			{Name: "wrap_directory", Kind: tasks.String, Doc: "Directory inside the archive that holds everything."},
-			{Name: "strip_prefix", Kind: tasks.String, Doc: "Leading directory to take off the names of the project's files."},
-			{Name: "flat", Kind: tasks.Bool, Default: "false", Doc: "Puts every listed file or directory under its base name."},
-			{Name: "rename", Kind: tasks.StringMap, Doc: "Name inside the archive by path as listed; it takes the place of all other naming but `wrap_directory`."},
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to pack. Outputs of stages are stored under their base name, files of the project under their path relative to the stage's `dir`, directories with everything below them."},
+			{Name: "format", Kind: tasks.String, Enum: formatNames(), Default: "tar.gz", Doc: "Archive format; `binary` copies the one file unchanged to the output's name."},
+			{Name: "output", Kind: tasks.Output, Default: "the first file's base name if the cell packs another stage's output, else the stage's name with the cell; plus the format's extension", Doc: "File to write."},
+			{Name: "wrap_directory", Kind: tasks.String, Doc: "Top-level directory inside the archive."},
+			{Name: "strip_prefix", Kind: tasks.String, Doc: "Leading directory to remove from the paths of the project's files."},
+			{Name: "flat", Kind: tasks.Bool, Default: "false", Doc: "Stores every listed file or directory under its base name."},
+			{Name: "rename", Kind: tasks.StringMap, Doc: "Name inside the archive for each listed path; overrides all other naming except `wrap_directory`."},
 			{Name: "mode", Kind: tasks.String, Default: "0755 for executables, 0644 for the rest", Doc: "Octal permissions for every file."},
-			{Name: "mtime", Kind: tasks.String, Default: "source.time, or 1980-01-01T00:00:00Z where it is not known", Doc: "Modification time of every entry, RFC 3339; whole seconds."},
+			{Name: "mtime", Kind: tasks.String, Default: "source.time, or 1980-01-01T00:00:00Z if unknown", Doc: "Modification time of every entry, RFC 3339, whole seconds."},
 			{Name: "level", Kind: tasks.Number, Default: "6 for tar.gz, tar.xz and zip, 3 for tar.zst", Doc: "Compression level: 1 to 9 for tar.gz, 0 to 9 for tar.xz and zip (0 stores), 1 to 22 for tar.zst."},
 		},
 	}

@@ -51,25 +51,25 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "changelog",
-		Doc:  "Writes what changed between two tags, from the commits in git.",
+		Doc:  "Writes a changelog of the commits between two tags.",
 		Attrs: []tasks.Attr{
-			{Name: "since", Kind: tasks.String, Default: "every tag before until", Doc: "Tag or commit to begin behind: commits that it already has are left out."},
-			{Name: "until", Kind: tasks.String, Default: "HEAD", Doc: "Tag or commit to end with."},
-			{Name: "format", Kind: tasks.String, Enum: []string{markdown, plain, chglog}, Default: markdown, Doc: "`chglog` is the YAML that a `package` stage takes as its changelog."},
+			{Name: "since", Kind: tasks.String, Default: "all earlier tags", Doc: "Tag or commit to start after: its commits are omitted."},
+			{Name: "until", Kind: tasks.String, Default: "HEAD", Doc: "Tag or commit to end at."},
+			{Name: "format", Kind: tasks.String, Enum: []string{markdown, plain, chglog}, Default: markdown, Doc: "`chglog` is the YAML format that a `package` stage accepts as its changelog."},
 			{Name: "output", Kind: tasks.Output, Default: "CHANGELOG.md, changelog.txt or changelog.yml, by format", Doc: "File to write."},
-			{Name: "title", Kind: tasks.String, Default: "Changelog", Doc: "Heading of the whole; empty for none."},
-			{Name: "version", Kind: tasks.String, Default: "the tag that it ends with", Doc: "Version that the changes are of; `chglog` needs one."},
+			{Name: "title", Kind: tasks.String, Default: "Changelog", Doc: "Title; empty for none."},
+			{Name: "version", Kind: tasks.String, Default: "the tag of `until`", Doc: "Version of the changes; required for `chglog`."},
 			{Name: "only", Kind: tasks.Strings, Doc: "Regular expressions: only commits whose subject matches one are listed."},
-			{Name: "skip", Kind: tasks.Strings, Doc: "Regular expressions: commits whose subject matches one are left out."},
-			{Name: "merges", Kind: tasks.Bool, Default: "false", Doc: "Lists merge commits too."},
-			{Name: "groups", Kind: tasks.String, Enum: []string{"none", "conventional"}, Default: "none", Doc: "`conventional` sorts by the types of Conventional Commits: breaking changes, features, fixes, performance, others. Groups of one's own are `group` blocks."},
+			{Name: "skip", Kind: tasks.Strings, Doc: "Regular expressions: commits whose subject matches one are omitted."},
+			{Name: "merges", Kind: tasks.Bool, Default: "false", Doc: "Includes merge commits."},
+			{Name: "groups", Kind: tasks.String, Enum: []string{"none", "conventional"}, Default: "none", Doc: "`conventional` groups by the types of Conventional Commits: breaking changes, features, fixes, performance, others. Use `group` blocks for custom groups."},
 			{Name: "sort", Kind: tasks.String, Enum: []string{"newest", "oldest", "subject"}, Default: "newest", Doc: "Order within a group."},
-			{Name: "abbrev", Kind: tasks.Number, Default: "7", Doc: "Digits of the commit to show: 0 for none, 40 or more for all."},
-			{Name: "authors", Kind: tasks.Bool, Default: "false", Doc: "Shows who wrote each commit."},
-			{Name: "link", Kind: tasks.String, Doc: "URL of a commit, with `{commit}` where its hash goes; markdown."},
+			{Name: "abbrev", Kind: tasks.Number, Default: "7", Doc: "Number of digits of the commit hash: 0 for none, 40 or more for all."},
+			{Name: "authors", Kind: tasks.Bool, Default: "false", Doc: "Shows the author of each commit."},
+			{Name: "link", Kind: tasks.String, Doc: "URL of a commit, with `{commit}` as the placeholder for its hash; markdown."},
 		},
-		Blocks: []tasks.Nested{{Type: "group", Labels: []string{"title"}, Doc: "A group of commits. A commit is in the first that matches; the rest comes last.", Attrs: []tasks.Attr{
-			{Name: "match", Kind: tasks.String, Required: true, Doc: "Regular expression that subjects match."},
+		Blocks: []tasks.Nested{{Type: "group", Labels: []string{"title"}, Doc: "A group of commits. Each commit is listed in the first group that matches; the others come last.", Attrs: []tasks.Attr{
+			{Name: "match", Kind: tasks.String, Required: true, Doc: "Regular expression for commit subjects."},
 		}}},
 	}
 }

@@ -32,12 +32,12 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "checksum",
-		Doc:  "Writes the digests of files in the form that `sha256sum -c` reads.",
+		Doc:  "Writes checksums of files in the format of `sha256sum -c`.",
 		Attrs: []tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to list; of a directory every file below it. Names are relative to the checksum file's directory."},
-			{Name: "algorithm", Kind: tasks.Strings, Enum: slices.Clone(algorithms[:]), Default: "sha256", Doc: "Kind of digest; with several, each gets a file of its own, with the kind in its name (`checksums_sha512.txt`)."},
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to list; for a directory, every file below it. Names are relative to the checksum file's directory."},
+			{Name: "algorithm", Kind: tasks.Strings, Enum: slices.Clone(algorithms[:]), Default: "sha256", Doc: "Hash algorithm; with several, one file per algorithm, with the algorithm in its name (`checksums_sha512.txt`)."},
 			{Name: "output", Kind: tasks.Output, Default: "checksums.txt", Doc: "File to write."},
-			{Name: "split", Kind: tasks.Bool, Default: "false", Doc: "Writes one file beside each listed file instead, with the kind of digest as its extension (`yq.tar.gz.sha256`)."},
+			{Name: "split", Kind: tasks.Bool, Default: "false", Doc: "Writes one file next to each listed file instead, with the algorithm as its extension (`yq.tar.gz.sha256`)."},
 		},
 	}
 }

@@ -35,10 +35,10 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "compress_binary",
-		Doc:  "Makes a binary smaller with upx, which must be installed.",
+		Doc:  "Compresses a binary with upx, which must be installed.",
 		Attrs: []tasks.Attr{
 			{Name: "file", Kind: tasks.Path, Required: true, Doc: "Binary to compress; use `for_each` for several."},
-			{Name: "tool", Kind: tasks.String, Default: "upx", Doc: "Program to use: a name that is looked for on PATH, or an absolute path. It is called as `tool ARGS -o OUTPUT FILE`, and its content is in the key."},
+			{Name: "tool", Kind: tasks.String, Default: "upx", Doc: "Program to use: a name on PATH, or an absolute path. It is run as `tool ARGS -o OUTPUT FILE`; its content is part of the cache key."},
 			{Name: "args", Kind: tasks.Strings, Default: "[\"--best\", \"-q\"]", Doc: "Arguments before the file names."},
 			{Name: "output", Kind: tasks.Output, Default: "the file's base name with _ and the tool's name, before .exe", Doc: "File to write."},
 		},

@@ -21,29 +21,29 @@ type build struct{ cfg *Config }
 func (*build) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_build",
-		Doc:  "Builds Go programs for one platform a cell; the key is the exact closure of what is built.",
+		Doc:  "Builds Go programs, one platform per cell; the cache key covers exactly the files that are compiled.",
 		Attrs: []tasks.Attr{
-			{Name: "package", Kind: tasks.String, Default: "\".\"", Doc: "The main package to build into one file: a path relative to dir (\"./cmd/app\") or an import path."},
-			{Name: "packages", Kind: tasks.Strings, Doc: "Several main packages, patterns such as \"./cmd/...\" included, built by one command into a directory; use a matrix and package instead where each program is to be a cell of its own."},
-			{Name: "output", Kind: tasks.Output, Default: "the package's name, with _os_arch for a platform's cell, and .exe on Windows; with packages the directory bin, or bin_os_arch", Doc: "The file to write, or with a slash at its end the directory that holds it; with packages the directory."},
+			{Name: "package", Kind: tasks.String, Default: "\".\"", Doc: "The main package to build: a path relative to dir (\"./cmd/app\") or an import path."},
+			{Name: "packages", Kind: tasks.Strings, Doc: "Several main packages, or patterns such as \"./cmd/...\", built into a directory by one command; to build each program in its own cell, use a matrix with `package`."},
+			{Name: "output", Kind: tasks.Output, Default: "the package's name, with _os_arch if the cell has a platform, and .exe on Windows; with `packages`, the directory bin or bin_os_arch", Doc: "The file to write, or with a trailing slash its directory; with `packages`, the directory."},
 			tagsAttr(),
-			{Name: "ldflags", Kind: tasks.Strings, Doc: "Further flags of Go's linker, behind those that size and stamp give."},
-			{Name: "gcflags", Kind: tasks.Strings, Doc: "Flags of Go's compiler, as in -gcflags=[pattern=]flags; one element is one -gcflags."},
-			{Name: "asmflags", Kind: tasks.Strings, Doc: "Flags of Go's assembler, in the same form as gcflags."},
-			{Name: "stamp", Kind: tasks.StringMap, Doc: "Values of string variables, set when linking: { \"main.version\" = var.version }; a change links again and compiles nothing."},
-			{Name: "buildmode", Kind: tasks.String, Enum: []string{"default", "exe", "pie", "c-archive", "c-shared", "plugin"}, Default: "Go's for the platform", Doc: "What kind of binary to make; c-archive and c-shared write a header beside it."},
-			{Name: "race", Kind: tasks.Bool, Default: "false", Doc: "Builds with the race detector, which needs cgo everywhere but on macOS."},
-			{Name: "pgo", Kind: tasks.String, Default: "\"auto\"", Doc: "A CPU profile to optimize by: a path relative to dir, a stage's output, \"auto\" (default.pgo beside the main package) or \"off\"."},
+			{Name: "ldflags", Kind: tasks.Strings, Doc: "Additional flags for Go's linker, after those from `size` and `stamp`."},
+			{Name: "gcflags", Kind: tasks.Strings, Doc: "Flags for Go's compiler, as in -gcflags=[pattern=]flags; each element is one -gcflags."},
+			{Name: "asmflags", Kind: tasks.Strings, Doc: "Flags for Go's assembler, in the same format as gcflags."},
+			{Name: "stamp", Kind: tasks.StringMap, Doc: "Values of string variables, set by the linker: { \"main.version\" = var.version }; a change relinks and recompiles nothing."},
+			{Name: "buildmode", Kind: tasks.String, Enum: []string{"default", "exe", "pie", "c-archive", "c-shared", "plugin"}, Default: "Go's for the platform", Doc: "The kind of binary to build; c-archive and c-shared also write a header file."},
+			{Name: "race", Kind: tasks.Bool, Default: "false", Doc: "Enables the race detector, which requires cgo on all systems except macOS."},
+			{Name: "pgo", Kind: tasks.String, Default: "\"auto\"", Doc: "A CPU profile for profile-guided optimization: a path relative to dir, a stage's output, \"auto\" (default.pgo in the main package's directory) or \"off\"."},
 			cgoAttr(),
-			{Name: "universal", Kind: tasks.Bool, Default: "true for the platform darwin/universal", Doc: "Makes a macOS cell one file with both amd64 and arm64."},
+			{Name: "universal", Kind: tasks.Bool, Default: "true for the platform darwin/universal", Doc: "Builds one universal file for amd64 and arm64."},
 			modulesAttr(), modAttr(),
 		},
 		Blocks: []tasks.Nested{
-			{Type: "size", Doc: "How to make the binary small.", Attrs: []tasks.Attr{
-				{Name: "strip", Kind: tasks.Bool, Default: "false", Doc: "Leaves out the symbol table, debug information and the build id (-s -w -buildid=)."},
-				{Name: "trimpath", Kind: tasks.Bool, Default: "true", Doc: "Leaves out the builder's paths; without it the bytes hang on where they were built, so the stage is not cached."},
-				{Name: "lto", Kind: tasks.Bool, Default: "false", Doc: "Optimizes the C code of a cgo build for size when linking (-Os -flto, unused sections dropped); Go code is always linked so."},
-				{Name: "notes", Kind: tasks.Bool, Default: "false", Doc: "Links once more to say which functions keep methods alive by reflection and thereby limit dead-code elimination."},
+			{Type: "size", Doc: "Settings that reduce the size of the binary.", Attrs: []tasks.Attr{
+				{Name: "strip", Kind: tasks.Bool, Default: "false", Doc: "Omits the symbol table, debug information and build id (-s -w -buildid=)."},
+				{Name: "trimpath", Kind: tasks.Bool, Default: "true", Doc: "Removes local paths from the binary; without it the output depends on the build directory, so the stage is not cached."},
+				{Name: "lto", Kind: tasks.Bool, Default: "false", Doc: "Optimizes the C code of a cgo build for size at link time (-Os -flto, unused sections removed); Go's linker always removes unused code."},
+				{Name: "notes", Kind: tasks.Bool, Default: "false", Doc: "Links a second time to report which functions use reflection in a way that limits dead-code elimination."},
 			}},
 			cgoBlock(),
 		},
@@ -55,13 +55,13 @@ func tagsAttr() tasks.Attr {
 }
 
 func modulesAttr() tasks.Attr {
-	return tasks.Attr{Name: "modules", Kind: tasks.StageRef, Default: "vendor/ if it is there, else the module cache",
-		Doc: "Where modules come from: a go_vendor stage (builds with -mod=vendor) or a go_download stage (its tree is the only GOPROXY)."}
+	return tasks.Attr{Name: "modules", Kind: tasks.StageRef, Default: "vendor/ if it exists, else the module cache",
+		Doc: "The source of modules: a go_vendor stage (builds with -mod=vendor) or a go_download stage (its tree is the only GOPROXY)."}
 }
 
 func modAttr() tasks.Attr {
-	return tasks.Attr{Name: "mod", Kind: tasks.String, Enum: []string{"vendor", "readonly", "mod"}, Default: "what Go would do",
-		Doc: "The module mode, as -mod of the go command; always in the key."}
+	return tasks.Attr{Name: "mod", Kind: tasks.String, Enum: []string{"vendor", "readonly", "mod"}, Default: "as the go command",
+		Doc: "The module mode, as the go command's -mod; always part of the cache key."}
 }
 
 // A program is one run of go build: what both halves of a universal one share.

@@ -14,16 +14,16 @@ import (
 func cgoBlock() tasks.Nested {
 	return tasks.Nested{
 		Type: "cgo", Labels: []string{"platform"},
-		Doc: "Turns cgo on for a platform (\"linux/arm64\", or with a variant \"linux/arm/v7\") and says which C compiler builds for it.",
+		Doc: "Enables cgo for a platform (\"linux/arm64\", or with a variant \"linux/arm/v7\") and configures its C toolchain.",
 		Attrs: []tasks.Attr{
-			{Name: "cc", Kind: tasks.String, Default: "gcc, or clang on macOS and the BSDs", Doc: "The C compiler: a program on PATH, with its arguments (\"zig cc -target aarch64-linux-musl\"); its content is in the key."},
-			{Name: "cxx", Kind: tasks.String, Default: "the one that goes with cc", Doc: "The C++ compiler, in the same form."},
+			{Name: "cc", Kind: tasks.String, Default: "gcc, or clang on macOS and the BSDs", Doc: "The C compiler: a program on PATH, with arguments (\"zig cc -target aarch64-linux-musl\"); its content is part of the cache key."},
+			{Name: "cxx", Kind: tasks.String, Default: "the one that matches cc", Doc: "The C++ compiler, in the same format."},
 			{Name: "ar", Kind: tasks.String, Default: "ar", Doc: "The archiver."},
 			{Name: "pkg_config", Kind: tasks.String, Default: "pkg-config", Doc: "The pkg-config program that knows the platform's libraries."},
 			{Name: "cflags", Kind: tasks.Strings, Default: "[\"-O2\", \"-g\"]", Doc: "Flags of the C compiler."},
 			{Name: "cppflags", Kind: tasks.Strings, Doc: "Flags of the C preprocessor."},
 			{Name: "cxxflags", Kind: tasks.Strings, Default: "[\"-O2\", \"-g\"]", Doc: "Flags of the C++ compiler."},
-			{Name: "ldflags", Kind: tasks.Strings, Default: "[\"-O2\", \"-g\"]", Doc: "Flags of the C linker; -ldflags of Go are the stage's own ldflags."},
+			{Name: "ldflags", Kind: tasks.Strings, Default: "[\"-O2\", \"-g\"]", Doc: "Flags of the C linker; the stage's own `ldflags` are Go's -ldflags."},
 		},
 	}
 }
@@ -31,7 +31,7 @@ func cgoBlock() tasks.Nested {
 // cgoAttr is the schema of cgo = true.
 func cgoAttr() tasks.Attr {
 	return tasks.Attr{Name: "cgo", Kind: tasks.Bool, Default: "false; true where a cgo block names the platform",
-		Doc: "Whether C code is compiled in, with the host's compiler unless a cgo block names another; off means CGO_ENABLED=0 and a static binary."}
+		Doc: "Enables cgo, with the host's compiler unless a `cgo` block names another; false means CGO_ENABLED=0 and a static binary."}
 }
 
 // cgoWanted reports whether C is compiled for a platform, and the label of the

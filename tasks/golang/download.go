@@ -31,10 +31,10 @@ type download struct{ cfg *Config }
 func (*download) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_download",
-		Doc:  "Fetches every module that the module or workspace can need, those of tools and tests included, into a tree that serves as GOPROXY=file://….",
+		Doc:  "Downloads every module that the module or workspace may need, including those of tools and tests, to a directory that works as GOPROXY=file://….",
 		Attrs: []tasks.Attr{
-			{Name: "output", Kind: tasks.Output, Default: "modules", Doc: "The directory to fill."},
-			{Name: "proofs", Kind: tasks.Bool, Default: "true", Doc: "Keeps the checksum database's proofs beside the modules, where one can be asked, so that they can be verified without a network."},
+			{Name: "output", Kind: tasks.Output, Default: "modules", Doc: "The directory to write."},
+			{Name: "proofs", Kind: tasks.Bool, Default: "true", Doc: "Stores the checksum database's proofs with the modules, if a database is available, so that they can be verified without a network."},
 		},
 	}
 }

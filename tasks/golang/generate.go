@@ -17,14 +17,14 @@ type generate struct{ cfg *Config }
 func (*generate) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_generate",
-		Doc:  "Runs the go:generate lines of packages on a copy of the module and takes the outputs back.",
+		Doc:  "Runs the go:generate directives of packages in a copy of the module, and copies the declared outputs back.",
 		Attrs: []tasks.Attr{
-			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages whose go:generate lines are run."},
-			{Name: "outputs", Kind: tasks.Outputs, InDir: true, Required: true, Doc: "The files and directories (with a slash at the end) that are generated; they are not read by the next run unless inputs names them."},
-			{Name: "tools", Kind: tasks.Strings, Doc: "Programs that the lines run, beside go; their content is in the key."},
+			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages whose go:generate directives run."},
+			{Name: "outputs", Kind: tasks.Outputs, InDir: true, Required: true, Doc: "The generated files and directories (with a trailing slash); the next run does not read them unless `inputs` names them."},
+			{Name: "tools", Kind: tasks.Strings, Doc: "Programs that the directives run, in addition to go; their content is part of the cache key."},
 			{Name: "tags", Kind: tasks.Strings, Doc: "Build tags."},
-			{Name: "run", Kind: tasks.String, Doc: "A regular expression that chooses go:generate lines."},
-			{Name: "skip", Kind: tasks.String, Doc: "A regular expression that leaves lines out."},
+			{Name: "run", Kind: tasks.String, Doc: "A regular expression: only matching directives run."},
+			{Name: "skip", Kind: tasks.String, Doc: "A regular expression: matching directives are skipped."},
 		},
 	}
 }

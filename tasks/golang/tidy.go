@@ -18,10 +18,10 @@ type tidy struct{ cfg *Config }
 func (*tidy) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_tidy",
-		Doc:  "Checks that go.mod and go.sum say what the source imports, or makes them say it; a passed check needs no network while they and the imports stand.",
+		Doc:  "Checks that go.mod and go.sum match the source's imports, or updates them; a passed check needs no network until they or the imports change.",
 		Attrs: []tasks.Attr{
-			{Name: "mode", Kind: tasks.String, Enum: []string{"check", "fix"}, Default: "check", Doc: "\"check\" fails with the difference; \"fix\" rewrites go.mod and go.sum."},
-			{Name: "compat", Kind: tasks.String, Default: "the Go version before go.mod's", Doc: "The Go version whose module loading must keep working (-compat)."},
+			{Name: "mode", Kind: tasks.String, Enum: []string{"check", "fix"}, Default: "check", Doc: "\"check\" fails and prints the difference; \"fix\" rewrites go.mod and go.sum."},
+			{Name: "compat", Kind: tasks.String, Default: "the Go version before go.mod's", Doc: "The Go version whose module loading must continue to work (-compat)."},
 			modulesSource(),
 		},
 	}
@@ -29,7 +29,7 @@ func (*tidy) Schema() *tasks.Schema {
 
 // modulesSource is the modules attribute of stage types that only download.
 func modulesSource() tasks.Attr {
-	return tasks.Attr{Name: "modules", Kind: tasks.StageRef, Default: "the network, through GOPROXY", Doc: "A go_download stage whose tree is the only source of modules."}
+	return tasks.Attr{Name: "modules", Kind: tasks.StageRef, Default: "the network, through GOPROXY", Doc: "A go_download stage; its module tree is then the only source of modules."}
 }
 
 // Plan implements tasks.Task.

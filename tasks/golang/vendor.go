@@ -25,9 +25,9 @@ type vendor struct{ cfg *Config }
 func (*vendor) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_vendor",
-		Doc:  "Fills vendor/ in the module's directory, or in the workspace's, with the packages that the source imports; cached while go.mod, go.sum and the imports stand.",
+		Doc:  "Writes the packages that the source imports to vendor/ in the directory of the module or workspace; the result is cached until go.mod, go.sum or the imports change.",
 		Attrs: []tasks.Attr{
-			{Name: "output", Kind: tasks.Output, InDir: true, Default: "vendor", Doc: "The directory to fill; builds find it as vendor only."},
+			{Name: "output", Kind: tasks.Output, InDir: true, Default: "vendor", Doc: "The directory to write; builds use it only if it is called vendor."},
 			modulesSource(),
 		},
 	}

@@ -16,11 +16,11 @@ type vet struct{ cfg *Config }
 func (*vet) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "go_vet",
-		Doc:  "Looks for suspicious code with go vet, tests included.",
+		Doc:  "Runs go vet on packages and their tests.",
 		Attrs: []tasks.Attr{
 			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages to vet."},
 			tagsAttr(),
-			{Name: "flags", Kind: tasks.Strings, Doc: "Further flags of go vet, such as \"-copylocks=false\"."},
+			{Name: "flags", Kind: tasks.Strings, Doc: "Additional flags for go vet, such as \"-copylocks=false\"."},
 			cgoAttr(), modulesAttr(), modAttr(),
 		},
 		Blocks: []tasks.Nested{cgoBlock()},

@@ -39,15 +39,15 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "metadata",
-		Doc:  "Writes `metadata.json` and `artifacts.json`: what was made, for programs to read.",
+		Doc:  "Writes `metadata.json` and `artifacts.json`, which describe the release in machine-readable form.",
 		Attrs: []tasks.Attr{
 			{Name: "stages", Kind: tasks.StageRefs, Required: true, Doc: "The stages, or cells of them, whose outputs are listed."},
 			{Name: "name", Kind: tasks.String, Default: "the stage's name", Doc: "Name of the project."},
 			{Name: "version", Kind: tasks.String, Doc: "Version of the project."},
 			{Name: "tag", Kind: tasks.String, Doc: "Tag of the source, such as `git.tag`."},
 			{Name: "commit", Kind: tasks.String, Doc: "Commit of the source, such as `git.commit`."},
-			{Name: "extra", Kind: tasks.StringMap, Doc: "Further values, put into `metadata.json` below `extra`."},
-			{Name: "directory", Kind: tasks.Output, Default: ".", Doc: "Folder to write both files to."},
+			{Name: "extra", Kind: tasks.StringMap, Doc: "Further values, written to `extra` in `metadata.json`."},
+			{Name: "directory", Kind: tasks.Output, Default: ".", Doc: "Directory to write both files to."},
 		},
 	}
 }

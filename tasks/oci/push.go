@@ -34,14 +34,14 @@ type pushTask struct{}
 func (pushTask) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "oci_push",
-		Doc:  "Copies an image to registries. It runs every time, and sends only what is not there.",
+		Doc:  "Pushes an image to registries. It runs every time and uploads only missing blobs.",
 		Attrs: []tasks.Attr{
 			{Name: "image", Kind: tasks.Path, Required: true, Doc: "Image to push: an OCI layout, as a directory or tar file."},
-			{Name: "to", Kind: tasks.Strings, Required: true, Doc: "Names to push it to: `registry.example/app:v1.0`."},
-			{Name: "username", Kind: tasks.String, Default: "what `docker login` or `podman login` left", Doc: "User at the registry."},
-			{Name: "password_env", Kind: tasks.String, Doc: "Name of the environment variable with the user's password or token."},
-			{Name: "plain_http", Kind: tasks.Bool, Default: "false; true for localhost", Doc: "Speaks to the registry without TLS."},
-			{Name: "output", Kind: tasks.Output, Default: "the stage's name with the cell, then .digests", Doc: "File that lists what was pushed, a line each: `registry.example/app@sha256:…`."},
+			{Name: "to", Kind: tasks.Strings, Required: true, Doc: "References to push to: `registry.example/app:v1.0`."},
+			{Name: "username", Kind: tasks.String, Default: "credentials of `docker login` or `podman login`", Doc: "User name for the registry."},
+			{Name: "password_env", Kind: tasks.String, Doc: "Environment variable with the user's password or token."},
+			{Name: "plain_http", Kind: tasks.Bool, Default: "false; true for localhost", Doc: "Connects to the registry without TLS."},
+			{Name: "output", Kind: tasks.Output, Default: "the stage's name with the cell, then .digests", Doc: "File that lists the pushed references, one per line: `registry.example/app@sha256:…`."},
 		},
 	}
 }

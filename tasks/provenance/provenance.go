@@ -46,12 +46,12 @@ type task struct{ keys *sign.Config }
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "provenance",
-		Doc:  "States how files were made (in-toto, SLSA provenance v1), and signs that.",
+		Doc:  "Writes and signs a provenance statement for files (in-toto, SLSA provenance v1).",
 		Attrs: append([]tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files that the statement is about; of an image in OCI layout as a directory, its digests."},
-			{Name: "builder", Kind: tasks.String, Default: defaultBuilder, Doc: "URI of who builds, which those who check trust: one a site or CI."},
-			{Name: "source", Kind: tasks.String, Doc: "URI of the repository that the commit is of: `https://example.com/app.git`."},
-			{Name: "host", Kind: tasks.Path, Doc: "Fingerprint of the host (`airbuild host fingerprint`) whose SHA-256 stands in the statement. A statement with another host's is another one."},
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files that the statement covers; for an image in an OCI layout directory, its digests."},
+			{Name: "builder", Kind: tasks.String, Default: defaultBuilder, Doc: "URI of the builder that verifiers trust, one per site or CI system."},
+			{Name: "source", Kind: tasks.String, Doc: "URI of the source repository: `https://example.com/app.git`."},
+			{Name: "host", Kind: tasks.Path, Doc: "Fingerprint of the host (`airbuild host fingerprint`), recorded by its SHA-256. Another fingerprint gives another statement."},
 			{Name: "output", Kind: tasks.Output, Default: "the stage's name with the cell, then .intoto.jsonl, or .intoto.json if it is not signed", Doc: "File to write."},
 		}, sign.KeyAttrs()...),
 	}

@@ -45,26 +45,26 @@ type task struct{ cfg *Config }
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: Type,
-		Doc:  "Brings files to where others fetch them; what is there already is left alone.",
+		Doc:  "Publishes files to a directory, an HTTP server or a GOPROXY tree. Files that exist there with the same content are skipped.",
 		Attrs: []tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Doc: "What is published; of a directory every file below it. At the target a file has its path in `dist/`, and one of the project its name."},
-			{Name: "directory", Kind: tasks.String, Doc: "Directory of this host: absolute, or below the stage's `dir`. Directories of the system are refused."},
-			{Name: "url", Kind: tasks.String, Doc: "Folder of a server that takes files by HTTP PUT and gives them by GET. `{name}` in it stands for a file's name."},
-			{Name: "overwrite", Kind: tasks.Bool, Default: "false", Doc: "Replaces other content under the same name. Otherwise that is an error."},
-			{Name: "verify", Kind: tasks.Bool, Default: "true", Doc: "Reads back what was put to `url`, and compares it."},
-			{Name: "ca_file", Kind: tasks.Path, Doc: "File of the project with certificates (PEM) of further authorities for `url`."},
-			{Name: "plain_http", Kind: tasks.Bool, Default: "false", Doc: "Lets credentials go to a `url` without TLS that is not this host's."},
+			{Name: "files", Kind: tasks.Paths, Doc: "Files to publish; for a directory, every file below it. Outputs keep their path in `dist/`, files of the project their name."},
+			{Name: "directory", Kind: tasks.String, Doc: "Directory on this host: absolute, or relative to the stage's `dir`. System directories are rejected."},
+			{Name: "url", Kind: tasks.String, Doc: "Base URL of a server that accepts HTTP PUT and serves the files by GET. `{name}` is replaced by the file's name."},
+			{Name: "overwrite", Kind: tasks.Bool, Default: "false", Doc: "Overwrites files of the same name that have other content; otherwise they are an error."},
+			{Name: "verify", Kind: tasks.Bool, Default: "true", Doc: "Reads uploaded files back from `url` and compares them."},
+			{Name: "ca_file", Kind: tasks.Path, Doc: "File with additional CA certificates (PEM) for `url`."},
+			{Name: "plain_http", Kind: tasks.Bool, Default: "false", Doc: "Allows sending credentials to a `url` without TLS on another host."},
 		},
 		Blocks: []tasks.Nested{
-			{Type: "auth", Doc: "Credentials for `url`, from environment variables. Neither their values nor hashes of them are kept.", Attrs: []tasks.Attr{
-				{Name: "username", Kind: tasks.String, Doc: "User name, with `password_env`."},
+			{Type: "auth", Doc: "Credentials for `url`, read from environment variables. Neither their values nor hashes of them are stored.", Attrs: []tasks.Attr{
+				{Name: "username", Kind: tasks.String, Doc: "User name; used with `password_env`."},
 				{Name: "password_env", Kind: tasks.String, Doc: "Environment variable with the password."},
 				{Name: "token_env", Kind: tasks.String, Doc: "Environment variable with a token, instead of user and password."},
-				{Name: "header", Kind: tasks.String, Default: "Authorization", Doc: "Header that the token goes in: `PRIVATE-TOKEN`, `X-JFrog-Art-Api`. In `Authorization` it follows the word `Bearer`."},
+				{Name: "header", Kind: tasks.String, Default: "Authorization", Doc: "Header that carries the token: `PRIVATE-TOKEN`, `X-JFrog-Art-Api`. In `Authorization` the token is preceded by `Bearer`."},
 			}},
-			{Type: "goproxy", Doc: "Publishes the module in `dir` into a tree that serves as GOPROXY: zip, mod, info and list. In a git checkout the files of the commit, which must have no changes, as the go command takes them; elsewhere all files.", Attrs: []tasks.Attr{
-				{Name: "directory", Kind: tasks.String, Required: true, Doc: "Root of the tree, on this host."},
-				{Name: "version", Kind: tasks.String, Required: true, Doc: "The version: `v1.2.3`. Once published it never changes."},
+			{Type: "goproxy", Doc: "Publishes the module in `dir` to a directory that works as a GOPROXY: zip, mod, info and list. In a git checkout it publishes the files of the commit, as the go command does, and there must be no uncommitted changes; elsewhere all files.", Attrs: []tasks.Attr{
+				{Name: "directory", Kind: tasks.String, Required: true, Doc: "Root directory of the GOPROXY tree, on this host."},
+				{Name: "version", Kind: tasks.String, Required: true, Doc: "The version: `v1.2.3`. A published version cannot be changed."},
 			}},
 		},
 	}

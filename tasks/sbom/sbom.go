@@ -54,15 +54,15 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "sbom",
-		Doc:  "Writes bills of materials of programs, and of archives, packages and images with programs in them.",
+		Doc:  "Writes SBOMs of programs, and of archives, packages and images that contain programs.",
 		Attrs: []tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "What to describe: programs that Go built, archives, deb and apk packages, container images. A bill is put beside each."},
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to describe: Go programs, archives, deb and apk packages, container images. Each SBOM is written next to its file."},
 			{Name: "format", Kind: tasks.Strings, Enum: []string{cycloneDX, spdx}, Default: cycloneDX, Doc: "`cyclonedx` writes `FILE.cdx.json` (CycloneDX 1.6), `spdx` `FILE.spdx.json` (SPDX 2.3)."},
-			{Name: "modules", Kind: tasks.StageRef, Doc: "The `go_vendor` stage that the programs are built from: its `vendor` is there first."},
-			{Name: "version", Kind: tasks.String, Default: "that of the program's own module, if it has one", Doc: "Version of what is described."},
-			{Name: "supplier", Kind: tasks.String, Doc: "Organization that supplies it."},
-			{Name: "licenses", Kind: tasks.StringMap, Doc: "Licences by module, `path` or `path@version`, in the place of what its files say: SPDX expressions."},
-			{Name: "namespace", Kind: tasks.String, Default: "https://spdx.org/spdxdocs", Doc: "Address that the names of SPDX documents begin with."},
+			{Name: "modules", Kind: tasks.StageRef, Doc: "The `go_vendor` stage that the programs are built from; it runs first."},
+			{Name: "version", Kind: tasks.String, Default: "the version of the program's module, if known", Doc: "Version of the described files."},
+			{Name: "supplier", Kind: tasks.String, Doc: "Supplying organization."},
+			{Name: "licenses", Kind: tasks.StringMap, Doc: "SPDX license expressions by module, `path` or `path@version`; they override the detected licenses."},
+			{Name: "namespace", Kind: tasks.String, Default: "https://spdx.org/spdxdocs", Doc: "Prefix of SPDX document namespaces."},
 		},
 	}
 }

@@ -39,12 +39,12 @@ type task struct{ parsers sync.Pool }
 func (*task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "exec",
-		Doc:  "Runs a command or a shell script that sees its declared inputs only.",
+		Doc:  "Runs a command or a shell script with only its declared inputs.",
 		Attrs: []tasks.Attr{
-			{Name: "command", Kind: tasks.Strings, Doc: "Program and arguments, taken as they are, without a shell. A program with a slash in its name is a file of the project, relative to `dir`. Either this or `script`."},
-			{Name: "script", Kind: tasks.String, Doc: "Shell script (POSIX and most of Bash), run by airbuild itself and therefore the same on every system; it stops at the first command that fails, in pipes too, and at unset variables. `$1`, `$2` … are the outputs. A `${` meant for the shell is written `$${`."},
-			{Name: "outputs", Kind: tasks.Outputs, InDir: true, Doc: "Files that the command makes; one that ends in `/` is a directory. Without outputs the stage is a check: that it passed is what is cached."},
-			{Name: "tools", Kind: tasks.Strings, Doc: "Further programs that run, so that the step runs again when one changes. The program of `command` and those that a script calls by name are found without it."},
+			{Name: "command", Kind: tasks.Strings, Doc: "Program and arguments, run without a shell. A program name with a slash is a file of the project, relative to `dir`. Either this or `script`."},
+			{Name: "script", Kind: tasks.String, Doc: "Shell script (POSIX and most of Bash), interpreted by airbuild itself, so it behaves the same on every system. It stops at the first failing command, also in pipes, and at unset variables. `$1`, `$2` … are the outputs. Write `$${` for a `${` of the shell."},
+			{Name: "outputs", Kind: tasks.Outputs, InDir: true, Doc: "Files that the command writes; a path that ends in `/` is a directory. Without outputs the stage is a check, and its success is cached."},
+			{Name: "tools", Kind: tasks.Strings, Doc: "Additional programs that run, so that the step runs again when one changes. The program of `command` and those that a script calls by name are detected."},
 		},
 	}
 }

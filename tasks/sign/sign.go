@@ -50,12 +50,12 @@ type task struct{ cfg *Config }
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "sign",
-		Doc:  "Signs files with an ed25519 key.",
+		Doc:  "Signs files with an Ed25519 key.",
 		Attrs: slices.Insert([]tasks.Attr{
-			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to sign. The signature of each is put beside it, or into dist for a file of the project."},
-			{Name: "format", Kind: tasks.Strings, Enum: []string{minisign, dsse}, Default: minisign, Doc: "Forms of signatures: `minisign` writes `FILE.minisig`, `dsse` writes `FILE.dsse.json`."},
-			{Name: "comment", Kind: tasks.String, Default: "the file's name and source.time", Doc: "Comment that is signed too: one line."},
-			{Name: "payload_type", Kind: tasks.String, Default: "a statement of the file's SHA-256", Doc: "Puts the file itself into the DSSE envelope, as a payload of this media type."},
+			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to sign. Each signature is written next to the file it signs, or to dist for a file of the project."},
+			{Name: "format", Kind: tasks.Strings, Enum: []string{minisign, dsse}, Default: minisign, Doc: "Signature formats: `minisign` writes `FILE.minisig`, `dsse` writes `FILE.dsse.json`."},
+			{Name: "comment", Kind: tasks.String, Default: "the file's name and source.time", Doc: "Trusted comment, covered by the signature: one line."},
+			{Name: "payload_type", Kind: tasks.String, Default: "a statement of the file's SHA-256", Doc: "Embeds the file itself in the DSSE envelope, as a payload of this media type."},
 		}, 2, KeyAttrs()...),
 	}
 }

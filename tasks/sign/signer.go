@@ -14,10 +14,10 @@ import (
 // that signs.
 func KeyAttrs() []tasks.Attr {
 	return []tasks.Attr{
-		{Name: "key", Kind: tasks.String, Doc: "Name of a key of the keyring (`airbuild key new`)."},
-		{Name: "key_file", Kind: tasks.String, Doc: "File of a secret key; it may be outside the project. The public key is looked for beside it."},
-		{Name: "key_env", Kind: tasks.String, Doc: "Name of an environment variable that holds the text of a secret key. Neither its value nor a hash of it is kept."},
-		{Name: "public_key", Kind: tasks.String, Default: "that of the secret key", Doc: "The public key: its text (`RWQ…`) or a file of the project. Signatures by another key are refused, and hosts without the secret key take signatures from the cache."},
+		{Name: "key", Kind: tasks.String, Doc: "Name of a key in the keyring (`airbuild key new`)."},
+		{Name: "key_file", Kind: tasks.String, Doc: "Path of a secret key file; it may be outside the project. The public key is expected next to it."},
+		{Name: "key_env", Kind: tasks.String, Doc: "Name of an environment variable that holds the text of a secret key. Neither its value nor a hash of it is stored."},
+		{Name: "public_key", Kind: tasks.String, Default: "that of the secret key", Doc: "The public key: its text (`RWQ…`) or a file of the project. Signatures by other keys are rejected, and hosts without the secret key use signatures from the cache."},
 	}
 }
 

@@ -42,13 +42,13 @@ type task struct{}
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
 		Type: "template",
-		Doc:  "Renders a file, for example a site's configuration, from a template and values.",
+		Doc:  "Renders a file, such as a site's configuration, from a template.",
 		Attrs: []tasks.Attr{
 			{Name: "source", Kind: tasks.Path, Doc: "Template file of the project, in the syntax of quoted strings: `${name}`, `%{ if … }`, `%{ for … }`, with all functions. Either this or `text`."},
-			{Name: "text", Kind: tasks.String, Doc: "The file's text, written as it is: what the Airbuildfile put in by `${…}` is in it already."},
-			{Name: "vars", Kind: tasks.Any, Default: "{}", Doc: "Object with the values that the template sees; it sees nothing else. A value that the template does not use is an error."},
-			{Name: "allow_unused", Kind: tasks.Bool, Default: "false", Doc: "Lets `vars` hold values that the template does not use, for a set of values shared by several templates."},
-			{Name: "output", Kind: tasks.Output, InDir: true, Default: "source without its extension .tmpl, .tpl or .tftpl", Doc: "File to write."},
+			{Name: "text", Kind: tasks.String, Doc: "The text to write; `${…}` is evaluated in the Airbuildfile."},
+			{Name: "vars", Kind: tasks.Any, Default: "{}", Doc: "Object with the template's values; no other values are available in it. Unused values are an error."},
+			{Name: "allow_unused", Kind: tasks.Bool, Default: "false", Doc: "Allows unused values in `vars`, for values shared by several templates."},
+			{Name: "output", Kind: tasks.Output, InDir: true, Default: "`source` without the extension .tmpl, .tpl or .tftpl", Doc: "File to write."},
 			{Name: "executable", Kind: tasks.Bool, Default: "false", Doc: "Makes the file executable."},
 		},
 	}
