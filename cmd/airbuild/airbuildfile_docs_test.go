@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/airbuild/airbuild/dsl"
 	signing "github.com/airbuild/airbuild/engine/sign"
@@ -22,54 +23,199 @@ import (
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables of docs/airbuildfile.md from the schemas")
+var update = flag.Bool("update", false, "rewrite the parts of docs that are made from schemas and commands")
 
 func docsFile(name string) string { return filepath.Join("..", "..", filepath.FromSlash(name)) }
 
-// docTables are the tables that docs/airbuildfile.md must have, by the name in
-// their marker, which is also the heading that they stand under.
-func docTables() map[string]string {
-	tables := map[string]string{
-		"Meta-arguments": schemaTable(pipelines.MetaSchema().Attrs),
-		"Functions":      functionTable(),
+// A page of docs/reference: the parts of it that are made from schemas, by the
+// name in their marker, <!-- schema: NAME --> … <!-- end -->.
+type page map[string]string
+
+// referencePages are the pages that docs/reference must have, by their names.
+func referencePages() map[string]page {
+	pages := map[string]page{"functions": {"functions": functionTable()}}
+	index := page{}
+	add := func(kind, name, doc string, p page) {
+		p["summary"] = doc + "\n"
+		pages[name] = p
+		index[kind] += fmt.Sprintf("| [`%[1]s`](%[1]s.md) | %[2]s |\n", name, cellText(doc))
 	}
-	addNested := func(owner string, blocks []tasks.Nested) {
-		for _, b := range blocks {
-			tables[owner+": "+b.Type] = "*" + b.Doc + "*\n\n" + schemaTable(b.Attrs)
-		}
-	}
-	addNested("Meta-arguments", pipelines.MetaSchema().Blocks)
 	for _, b := range dsl.TopLevelSchema() {
-		tables[b.Type] = blockTable(b)
-		for _, inner := range b.Blocks {
-			tables[b.Type+": "+inner.Type] = blockTable(inner)
+		args := arguments{rows: rowsOfBlock(b.Attrs), blocks: nestedOfBlocks(b.Blocks)}
+		if b.Type == "stage" {
+			args = argumentsOf(pipelines.MetaSchema(), nil)
 		}
+		p := page{}
+		if text := args.text(""); text != "" {
+			p["arguments"] = text
+		}
+		add("blocks", b.Type, b.Doc, p)
 	}
-	for name, t := range pipelines.Tasks(&golang.Config{}, &sign.Config{}, &linuxpkg.Config{}, &pipelines.Outward{}) {
-		tables[name] = "*" + t.Schema().Doc + "*\n\n" + schemaTable(t.Schema().Attrs)
-		addNested(name, t.Schema().Blocks)
+	types := pipelines.Tasks(&golang.Config{}, &sign.Config{}, &linuxpkg.Config{}, &pipelines.Outward{})
+	shared := sharedBlocks(types)
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		schema := types[name].Schema()
+		add("stage types", name, schema.Doc, page{"arguments": argumentsOf(schema, shared).text(commonArguments)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(shared)) {
+		n := shared[name]
+		add("shared blocks", name, n.Doc, page{"arguments": arguments{rows: rowsOf(n.Attrs)}.text("")})
 	}
 	for _, e := range pipelines.Embedded() {
-		tables[e.Name] = parameterTable(e)
+		add("pipelines", e.Name, e.Description+".", page{"parameters": parameterTable(e)})
 	}
-	return tables
+	for kind, rows := range index {
+		index[kind] = "| | |\n|---|---|\n" + rows
+	}
+	pages["README"] = index
+	return pages
+}
+
+const commonArguments = "\nEvery stage also accepts the [common arguments](stage.md#optional-arguments).\n"
+
+// sharedBlocks are the blocks that several stage types have, by their types.
+// They have a page of their own.
+func sharedBlocks(types map[string]tasks.Task) map[string]tasks.Nested {
+	count, shared := map[string]int{}, map[string]tasks.Nested{}
+	for _, t := range types {
+		for _, b := range t.Schema().Blocks {
+			text := nested{b.Type, b.Labels, b.Doc, rowsOf(b.Attrs), ""}.text()
+			if count[text]++; count[text] > 1 {
+				shared[b.Type] = b
+			}
+		}
+	}
+	return shared
+}
+
+// A row is an argument of a stage or of a block.
+type row struct {
+	name, value, def, doc string
+	required              bool
+}
+
+func rowsOf(attrs []tasks.Attr) []row {
+	var rows []row
+	for _, a := range attrs {
+		rows = append(rows, row{a.Name, cellText(kindText(a)), cellText(a.Default), cellText(a.Doc), a.Required})
+	}
+	return rows
+}
+
+func rowsOfBlock(attrs []dsl.AttrDoc) []row {
+	var rows []row
+	for _, a := range attrs {
+		rows = append(rows, row{a.Name, cellText(a.Type), cellText(a.Default), cellText(a.Doc), a.Required})
+	}
+	return rows
+}
+
+// A nested is a block inside a stage or a block.
+type nested struct {
+	name   string
+	labels []string
+	doc    string
+	rows   []row
+	see    string // what stands in the place of rows
+}
+
+func nestedOfBlocks(blocks []dsl.BlockDoc) []nested {
+	var all []nested
+	for _, b := range blocks {
+		all = append(all, nested{b.Type, b.Labels, b.Doc, rowsOfBlock(b.Attrs), ""})
+	}
+	return all
+}
+
+// arguments are those of a stage type or a block.
+type arguments struct {
+	rows   []row
+	blocks []nested
+}
+
+func argumentsOf(schema *tasks.Schema, shared map[string]tasks.Nested) arguments {
+	args := arguments{rows: rowsOf(schema.Attrs)}
+	for _, b := range schema.Blocks {
+		n := nested{b.Type, b.Labels, b.Doc, rowsOf(b.Attrs), ""}
+		if _, ok := shared[b.Type]; ok {
+			n.see = fmt.Sprintf("See [`%[1]s`](%[1]s.md).", b.Type)
+		} else if names, ok := subset(n.rows, args.rows); ok {
+			n.see = "Any of the arguments " + names + "."
+		}
+		args.blocks = append(args.blocks, n)
+	}
+	return args
+}
+
+// subset reports whether all rows are rows of the owner too, with their names.
+func subset(rows, owner []row) (names string, ok bool) {
+	var list []string
+	for _, r := range rows {
+		if !slices.Contains(owner, r) {
+			return "", false
+		}
+		list = append(list, "`"+r.name+"`")
+	}
+	return strings.Join(list, ", "), len(rows) > 0
+}
+
+func (a arguments) text(common string) string {
+	if len(a.rows) == 0 && len(a.blocks) == 0 {
+		return ""
+	}
+	required, optional := tables(a.rows)
+	out := ""
+	if required != "" {
+		out += "## Required arguments\n\n" + required + "\n"
+	}
+	if optional != "" || common != "" {
+		out += strings.TrimSuffix("## Optional arguments\n\n"+optional+common, "\n") + "\n"
+	}
+	for _, n := range a.blocks {
+		out += "\n" + n.text()
+	}
+	return out
+}
+
+func (n nested) text() string {
+	header := n.name
+	for _, l := range n.labels {
+		header += fmt.Sprintf(" %q", strings.ToUpper(l))
+	}
+	out := fmt.Sprintf("### `%s` block\n\n%s\n\n", header, n.doc)
+	if n.see != "" {
+		return out + n.see + "\n"
+	}
+	required, optional := tables(n.rows)
+	switch {
+	case required != "" && optional != "":
+		return out + "Required:\n\n" + required + "\nOptional:\n\n" + optional
+	case required != "":
+		return out + "Required:\n\n" + required
+	}
+	return out + optional
+}
+
+// tables are those of the required and of the optional arguments.
+func tables(rows []row) (required, optional string) {
+	for _, r := range rows {
+		if r.required {
+			required += fmt.Sprintf("| `%s` | %s | %s |\n", r.name, r.value, r.doc)
+		} else {
+			optional += fmt.Sprintf("| `%s` | %s | %s | %s |\n", r.name, r.value, r.def, r.doc)
+		}
+	}
+	if required != "" {
+		required = "| argument | value | meaning |\n|---|---|---|\n" + required
+	}
+	if optional != "" {
+		optional = "| argument | value | default | meaning |\n|---|---|---|---|\n" + optional
+	}
+	return required, optional
 }
 
 func cellText(s string) string {
 	return strings.ReplaceAll(strings.Join(strings.Fields(s), " "), "|", `\|`)
-}
-
-func schemaTable(attrs []tasks.Attr) string {
-	var b strings.Builder
-	b.WriteString("| attribute | value | default | meaning |\n|---|---|---|---|\n")
-	for _, a := range attrs {
-		def := cellText(a.Default)
-		if a.Required {
-			def = "*required*"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", a.Name, cellText(kindText(a)), def, cellText(a.Doc))
-	}
-	return b.String()
 }
 
 // kindText is a Kind as a reader knows it.
@@ -114,22 +260,6 @@ func kindText(a tasks.Attr) string {
 	return "see the text"
 }
 
-func blockTable(b dsl.BlockDoc) string {
-	out := "*" + b.Doc + "*\n"
-	if len(b.Attrs) == 0 {
-		return out
-	}
-	out += "\n| attribute | value | meaning |\n|---|---|---|\n"
-	for _, a := range b.Attrs {
-		value := cellText(a.Type)
-		if a.Required {
-			value += ", *required*"
-		}
-		out += fmt.Sprintf("| `%s` | %s | %s |\n", a.Name, value, cellText(a.Doc))
-	}
-	return out
-}
-
 func functionTable() string {
 	out := "| function | result |\n|---|---|\n"
 	for _, f := range dsl.Functions() {
@@ -139,7 +269,7 @@ func functionTable() string {
 }
 
 func parameterTable(e pipelines.EmbeddedPipeline) string {
-	out := "*" + e.Description + "*\n\n| parameter | value | default | meaning |\n|---|---|---|---|\n"
+	out := "| parameter | value | default | meaning |\n|---|---|---|---|\n"
 	for _, p := range e.Parameters {
 		def := "*required*"
 		if p.Default != "" {
@@ -150,64 +280,89 @@ func parameterTable(e pipelines.EmbeddedPipeline) string {
 	return out
 }
 
-// A marked table: <!-- schema: NAME -->, the table, <!-- end -->.
+// A part of a page that is made: <!-- schema: NAME -->, the text, <!-- end -->.
 var marked = regexp.MustCompile(`(?s)<!-- schema: ([^\n]*?) -->\n(.*?)<!-- end -->`)
 
-// Everything that the schemas name is in docs/airbuildfile.md under its
-// heading, as the schemas describe it, and nothing else is.
-func TestAirbuildfileIsDocumented(t *testing.T) {
-	name := docsFile("docs/airbuildfile.md")
-	b, err := os.ReadFile(name)
+// Everything that the schemas name has a page in docs/reference that says of it
+// what the schema says, and there is no other page.
+func TestReferenceIsComplete(t *testing.T) {
+	pages := referencePages()
+	dir := docsFile("docs/reference")
+	for _, name := range slices.Sorted(maps.Keys(pages)) {
+		file := filepath.Join(dir, name+".md")
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Errorf("%q has no page: %v", name, err)
+			continue
+		}
+		rewriteMarked(t, file, string(b), pages[name])
+		if pages[name]["summary"] != "" || name == "functions" {
+			checkPage(t, name, string(b), pages[name])
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, tables, seen := string(b), docTables(), map[string]int{}
+	for _, file := range files {
+		if _, ok := pages[strings.TrimSuffix(filepath.Base(file), ".md")]; !ok {
+			t.Errorf("%s describes nothing that there is", file)
+		}
+	}
+}
+
+// rewriteMarked compares the marked parts of a file with what they should be,
+// and with -update writes them.
+func rewriteMarked(t *testing.T, file, text string, parts page) {
+	t.Helper()
+	seen := map[string]int{}
 	updated := marked.ReplaceAllStringFunc(text, func(found string) string {
-		m := marked.FindStringSubmatch(found)
-		seen[m[1]]++
-		return "<!-- schema: " + m[1] + " -->\n" + tables[m[1]] + "<!-- end -->"
+		name := marked.FindStringSubmatch(found)[1]
+		seen[name]++
+		return "<!-- schema: " + name + " -->\n" + parts[name] + "<!-- end -->"
 	})
 	for _, name := range slices.Sorted(maps.Keys(seen)) {
-		if _, ok := tables[name]; !ok {
-			t.Errorf("%q is documented, and there is no such thing", name)
+		if _, ok := parts[name]; !ok {
+			t.Errorf("%s has a part %q, which does not exist", file, name)
 		} else if seen[name] > 1 {
-			t.Errorf("%q is documented %d times", name, seen[name])
+			t.Errorf("%s has the part %q %d times", file, name, seen[name])
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(tables)) {
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		if seen[name] == 0 {
-			t.Errorf("%q is not documented: put <!-- schema: %s --> and <!-- end --> under a heading", name, name)
+			t.Errorf("%s lacks a part: put <!-- schema: %s --> and <!-- end --> into it", file, name)
 		}
 	}
-	checkHeadings(t, text)
 	if updated == text {
 		return
 	}
 	if !*update {
-		t.Fatal("the tables of docs/airbuildfile.md are not those of the schemas; go test ./cmd/airbuild -run Documented -update rewrites them")
+		t.Errorf("%s is not up to date; go test ./cmd/airbuild -run 'Reference|Commands' -update rewrites it", file)
+		return
 	}
-	if err := os.WriteFile(name, []byte(updated), 0o666); err != nil {
+	if err := os.WriteFile(file, []byte(updated), 0o666); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// checkHeadings expects each table under a heading that names it.
-func checkHeadings(t *testing.T, text string) {
+// checkPage expects the title, an example before the arguments, and for a stage
+// type what stage.x gives.
+func checkPage(t *testing.T, name, text string, parts page) {
 	t.Helper()
-	heading := ""
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "## ") || strings.HasPrefix(line, "### ") {
-			heading = strings.Trim(strings.TrimLeft(line, "# "), "`")
+	if title, _, _ := strings.Cut(text, "\n"); title != "# `"+name+"`" && name != "functions" {
+		t.Errorf("%s.md has the title %q", name, title)
+	}
+	first := strings.Index(text, "```hcl\n")
+	if first < 0 {
+		t.Errorf("%s.md has no example", name)
+	}
+	for _, part := range []string{"arguments", "parameters"} {
+		if at := strings.Index(text, "<!-- schema: "+part+" -->"); at >= 0 && at < first {
+			t.Errorf("%s.md has its %s before an example", name, part)
 		}
-		name, ok := strings.CutPrefix(line, "<!-- schema: ")
-		if !ok {
-			continue
-		}
-		owner, _, _ := strings.Cut(strings.TrimSuffix(name, " -->"), ":")
-		if strings.Fields(strings.ReplaceAll(heading, "`", " "))[0] != owner {
-			t.Errorf("%q stands under the heading %q", owner, heading)
-		}
+	}
+	if strings.Contains(parts["arguments"], commonArguments) && !strings.Contains(text, "\n## Exported attributes\n") {
+		t.Errorf("%s.md does not say what stage.x gives: it has no section \"Exported attributes\"", name)
 	}
 }
 
@@ -222,17 +377,14 @@ func TestExamplesOfTheDocsAreRight(t *testing.T) {
 		t.Skip("the program that an example runs is a stand-in in sh")
 	}
 	quick := []string{"exec", "template", "archive", "checksum", "sign"}
-	ran := 0
-	for _, name := range []string{"README.md", "docs/airbuildfile.md", "docs/deploy.md"} {
+	ran, examples := 0, 0
+	for _, name := range docsPages(t) {
 		b, err := os.ReadFile(docsFile(name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		examples := example.FindAllStringSubmatch(string(b), -1)
-		if len(examples) == 0 {
-			t.Errorf("%s has no example", name)
-		}
-		for _, m := range examples {
+		for _, m := range example.FindAllStringSubmatch(string(b), -1) {
+			examples++
 			s := docsProject(t)
 			if err := os.WriteFile(filepath.Join(s.root, "Airbuildfile"), []byte(m[1]), 0o666); err != nil {
 				t.Fatal(err)
@@ -258,9 +410,97 @@ func TestExamplesOfTheDocsAreRight(t *testing.T) {
 			}
 		}
 	}
-	if ran < 5 {
-		t.Errorf("only %d examples were run", ran)
+	if ran < 5 || examples < 50 {
+		t.Errorf("only %d examples were checked, and %d run", examples, ran)
 	}
+}
+
+// docsPages are README.md and all pages below docs.
+func docsPages(t *testing.T) []string {
+	t.Helper()
+	names := []string{"README.md"}
+	for _, pattern := range []string{"docs/*.md", "docs/*/*.md"} {
+		found, err := filepath.Glob(docsFile(pattern))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no pages match %s: %v", pattern, err)
+		}
+		for _, file := range found {
+			rel, err := filepath.Rel(docsFile("."), file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, filepath.ToSlash(rel))
+		}
+	}
+	return names
+}
+
+// A link to a place in the repository: [text](target).
+var (
+	docsLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	docsHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	docsCode    = regexp.MustCompile("(?ms)^ *```.*?^ *```$|`[^`\n]*`")
+)
+
+// Every link between pages leads to a file that exists and, with a fragment, to
+// one of its headings.
+func TestLinksOfTheDocsHold(t *testing.T) {
+	anchors := map[string]map[string]bool{}
+	of := func(file string) map[string]bool {
+		if anchors[file] == nil {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			anchors[file] = map[string]bool{}
+			fenced := regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+			for _, m := range docsHeading.FindAllStringSubmatch(fenced.ReplaceAllString(string(b), ""), -1) {
+				anchors[file][anchorOf(m[1])] = true
+			}
+		}
+		return anchors[file]
+	}
+	links := 0
+	for _, name := range append(docsPages(t), "CHANGELOG.md") {
+		b, err := os.ReadFile(docsFile(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range docsLink.FindAllStringSubmatch(docsCode.ReplaceAllString(string(b), "code"), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			links++
+			target, fragment, _ := strings.Cut(m[1], "#")
+			file := filepath.Join(filepath.Dir(docsFile(name)), filepath.FromSlash(target))
+			if target == "" {
+				file = docsFile(name)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", name, m[1])
+			} else if fragment != "" && !of(file)[fragment] {
+				t.Errorf("%s: the link %s leads to no heading", name, m[1])
+			}
+		}
+	}
+	if links < 100 {
+		t.Errorf("only %d links were checked", links)
+	}
+}
+
+// anchorOf is the fragment of a heading, as GitHub and GitLab make it.
+func anchorOf(heading string) string {
+	heading = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`).ReplaceAllString(heading, "$1")
+	heading = strings.ToLower(strings.ReplaceAll(heading, "`", ""))
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == ' ':
+			return '-'
+		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
+			return r
+		}
+		return -1
+	}, heading)
 }
 
 // docsProject is the project that the examples of the docs are about.
