@@ -34,6 +34,8 @@ var rooms = []room{
 	{dir: "cmd/airbuild/internal/project", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/human dsl pipelines tasks/... engine/...", not: "github.com/zclconf/go-cty/... " + network},
 	{dir: "cmd/airbuild/internal/hosts", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/project engine/...", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/doctor", ours: "cmd/airbuild/internal/human cmd/airbuild/internal/hosts cmd/airbuild/internal/project engine/... pipelines tasks tasks/golang", not: hclAndCty + " " + network},
+	{dir: "cmd/airbuild/internal/affected", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/project engine engine/... pipelines tasks/golang", not: "github.com/zclconf/go-cty/... " + network},
+	{dir: "cmd/airbuild/internal/watch", ours: "pipelines", not: hclAndCty + " os/exec " + network},
 	{dir: "cmd/airbuild/internal/carry", ours: "...", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/langserver", ours: "dsl pipelines tasks", not: "os/exec net net/http"},
 	{dir: "cmd/airbuild/internal/...", ours: "cmd/airbuild/internal/... pipelines engine engine/pattern engine/action engine/source engine/diagnose", not: "github.com/hashicorp/hcl/v2/..."},

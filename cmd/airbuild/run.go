@@ -172,15 +172,15 @@ func (a *app) runOpen(ctx context.Context, s *project.Session, ids []engine.Step
 	return outcome(sum)
 }
 
-// withNotices tells the notices before the end of the run, where they are read.
-func withNotices(notices []string, tell func(engine.Event)) func(engine.Event) {
+// withNotices shows the notices before the end of the run, where they are read.
+func withNotices(notices []string, show func(engine.Event)) func(engine.Event) {
 	return func(e engine.Event) {
 		if e.Kind == engine.RunFinished {
 			for _, text := range notices {
-				tell(engine.Event{Kind: engine.Notice, Time: e.Time, Reason: text})
+				show(engine.Event{Kind: engine.Notice, Time: e.Time, Reason: text})
 			}
 		}
-		tell(e)
+		show(e)
 	}
 }
 

@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/pattern"
-
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/source"
 )
 
