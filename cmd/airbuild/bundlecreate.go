@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -86,7 +87,7 @@ type creation struct {
 	targets []string          // as run takes them
 	ids     []engine.StepID
 	keys    []*sign.SecretKey
-	base    *bundle.Base
+	base    *create.Base
 	volumes int64 // bytes; pipelines.NoVolumes: a directory
 	line    string
 	made    map[engine.StepID]carry.Made
@@ -297,7 +298,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 		if err != nil {
 			return a.bundleError(fmt.Errorf("--since %s: %w", c.f.since, err))
 		}
-		c.base = bundle.BaseOfReceipt(r)
+		c.base = create.BaseOfReceipt(r)
 	}
 	if c.f.assume == "" {
 		return nil
@@ -306,7 +307,7 @@ func (a *app) readBase(ctx context.Context, c *creation) error {
 	if err != nil {
 		return err
 	}
-	c.base = bundle.BaseOfBundle(b)
+	c.base = create.BaseOfBundle(b)
 	c.heads, err = carry.HeadsOf(ctx, b)
 	return exit.First(err, b.Close())
 }
@@ -531,7 +532,7 @@ func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gat
 			return err
 		}
 	}
-	_, err := bundle.Create(ctx, dir, spec, bundle.CreateOptions{
+	_, err := create.Bundle(ctx, dir, spec, create.Options{
 		PackSize: packSize(c.volumes), Jobs: c.app.Jobs, Progress: m.tell, Replace: c.f.replace || ours,
 	})
 	m.end()
@@ -549,7 +550,7 @@ func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gat
 	}
 	// The time is the bundle's own, and not now: the same inputs give the same
 	// bytes. When it was written the log of this host tells.
-	_, err = bundle.Seal(ctx, dir, bundle.SealOptions{Metadata: meta, Keys: c.keys, Actor: actor()})
+	_, err = create.Seal(ctx, dir, create.SealOptions{Metadata: meta, Keys: c.keys, Actor: actor()})
 	if err != nil {
 		return c.app.bundleError(err)
 	}
@@ -564,8 +565,8 @@ func packSize(volume int64) int64 {
 	return max(volume/4, 256<<10)
 }
 
-// spec is what bundle.Create takes.
-func (c *creation) spec(g *carry.Gathered) bundle.Spec {
+// spec is what create.Bundle takes.
+func (c *creation) spec(g *carry.Gathered) create.Spec {
 	meta := map[string]string{"targets": strings.Join(c.targets, " "), "airbuild": readVersion().Version}
 	maps.Copy(meta, c.given.metadata(c.app.Environment))
 	if c.File != project.FileName {
@@ -590,7 +591,7 @@ func (c *creation) spec(g *carry.Gathered) bundle.Spec {
 	if len(c.f.without) > 0 {
 		meta["without"] = strings.Join(c.f.without, " ")
 	}
-	return bundle.Spec{
+	return create.Spec{
 		Name: c.line, Sequence: created.Unix(), Created: created, Metadata: meta,
 		Components: g.Components, Base: c.base,
 	}
@@ -736,7 +737,7 @@ func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string
 			return nil, err
 		}
 		m := c.app.newMeter()
-		files, err = bundle.WriteVolumes(ctx, b, to, bundle.VolumeOptions{Size: c.volumes, Progress: m.tell})
+		files, err = create.Volumes(ctx, b, to, create.VolumeOptions{Size: c.volumes, Progress: m.tell})
 		m.end()
 		if err != nil {
 			return nil, c.app.bundleError(err)

@@ -18,8 +18,8 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/custody"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -71,11 +71,11 @@ func (a *app) logRebuilt(ctx context.Context, s *project.Session, sum *engine.Su
 }
 
 func (a *app) appendRebuilt(ctx context.Context, s *project.Session, sum *engine.Summary, ids []engine.StepID) error {
-	all, err := bundle.ListCarried(s.Store.Dir())
+	all, err := install.List(s.Store.Dir())
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(all, func(c bundle.Carried) bool { return c.Digest == s.Carried.Bundle })
+	i := slices.IndexFunc(all, func(c install.Imported) bool { return c.Digest == s.Carried.Bundle })
 	if i < 0 {
 		return nil // imported into another cache
 	}

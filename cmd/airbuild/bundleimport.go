@@ -23,6 +23,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/relay"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -100,7 +101,7 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	if err != nil {
 		return err
 	}
-	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Scope: scope, Options: bundle.ImportOptions{
+	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Scope: scope, Options: install.Options{
 		AllowOlder: f.older, Jobs: a.Jobs, Progress: m.tell, Key: key, Actor: actor(),
 	}})
 	m.end()
@@ -220,7 +221,7 @@ func (a *app) tellNext(b *bundle.Bundle, f *importFlags, told *importedBundle) e
 }
 
 // reportImport says what came, and where its results count.
-func (a *app) reportImport(b *bundle.Bundle, got *bundle.Imported, scope store.Scope) error {
+func (a *app) reportImport(b *bundle.Bundle, got *install.Report, scope store.Scope) error {
 	if a.json() {
 		return nil
 	}

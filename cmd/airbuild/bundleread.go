@@ -18,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/custody"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -465,7 +466,7 @@ func (a *app) bundleList() error {
 	if err != nil {
 		return err
 	}
-	all, err := bundle.ListCarried(dir)
+	all, err := install.List(dir)
 	if err != nil {
 		return a.bundleError(err)
 	}

@@ -1,4 +1,4 @@
-package bundle
+package bundle_test
 
 import (
 	"context"
@@ -13,6 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/install"
+	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
@@ -56,20 +60,20 @@ func errorsJoin(a, b error) error {
 	return b
 }
 
-func dirSpec(b testing.TB, dir string, sequence int64) Spec {
-	c := Component{Name: "modules"}
+func dirSpec(b testing.TB, dir string, sequence int64) create.Spec {
+	c := create.Component{Name: "modules"}
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
 		rel, _ := filepath.Rel(dir, name)
-		c.Files = append(c.Files, FileInput(filepath.ToSlash(rel), name, false))
+		c.Files = append(c.Files, create.FileInput(filepath.ToSlash(rel), name, false))
 		return nil
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	return Spec{Name: "bench", Sequence: sequence, Created: time.Unix(0, 0), Components: []Component{c}}
+	return create.Spec{Name: "bench", Sequence: sequence, Created: time.Unix(0, 0), Components: []create.Component{c}}
 }
 
 // shell times a script with the same files: what a user would do by hand.
@@ -117,7 +121,7 @@ func BenchmarkCreate(b *testing.B) {
 	out := b.TempDir()
 	compare(b, size, func(n int) {
 		to := filepath.Join(out, fmt.Sprint(n))
-		if _, err := Create(context.Background(), to, dirSpec(b, dir, 1), CreateOptions{}); err != nil {
+		if _, err := create.Bundle(context.Background(), to, dirSpec(b, dir, 1), create.Options{}); err != nil {
 			b.Fatal(err)
 		}
 		remove(b, to)
@@ -131,7 +135,7 @@ func BenchmarkCreate(b *testing.B) {
 func made(b *testing.B) (dir, layout string, size int64) {
 	dir, size = workload(b)
 	layout = filepath.Join(b.TempDir(), "bundle")
-	r, err := Create(b.Context(), layout, dirSpec(b, dir, 1), CreateOptions{})
+	r, err := create.Bundle(b.Context(), layout, dirSpec(b, dir, 1), create.Options{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -149,12 +153,12 @@ func BenchmarkVerify(b *testing.B) {
 	dir, layout, size := made(b)
 	byHand := packedByHand(b, dir)
 	compare(b, size, func(int) {
-		x, err := Open(context.Background(), anyone, layout)
+		x, err := bundle.Open(context.Background(), bundletest.Anyone, layout)
 		if err != nil {
 			b.Fatal(err)
 		}
 		defer x.Close()
-		if r, err := x.Verify(context.Background(), VerifyOptions{}); err != nil || !r.OK() {
+		if r, err := x.Verify(context.Background(), bundle.VerifyOptions{}); err != nil || !r.OK() {
 			b.Fatal(r, err)
 		}
 	}, func(int) time.Duration { return shell(b, `sha256sum -c "$1.sum"`, byHand) })
@@ -166,16 +170,16 @@ func BenchmarkImport(b *testing.B) {
 	out := b.TempDir()
 	compare(b, size, func(n int) {
 		to := filepath.Join(out, fmt.Sprint(n))
-		x, err := Open(context.Background(), anyone, layout)
+		x, err := bundle.Open(context.Background(), bundletest.Anyone, layout)
 		if err != nil {
 			b.Fatal(err)
 		}
 		defer x.Close()
-		s, err := NewDirSink(filepath.Join(to, "files"), DirOptions{})
+		s, err := install.NewDirSink(filepath.Join(to, "files"), install.DirOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
-		_, err = Import(context.Background(), x, ImportOptions{Cache: to, Sink: func(string) (Sink, error) { return s, nil }})
+		_, err = install.Bundle(context.Background(), x, install.Options{Cache: to, Sink: func(string) (install.Sink, error) { return s, nil }})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -193,7 +197,7 @@ func BenchmarkImport(b *testing.B) {
 // the full bundle's (to be 3 or less) and a receipt's bytes a content.
 func BenchmarkDelta(b *testing.B) {
 	dir, layout, size := made(b)
-	full, err := Open(b.Context(), anyone, layout)
+	full, err := bundle.Open(b.Context(), bundletest.Anyone, layout)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -206,20 +210,20 @@ func BenchmarkDelta(b *testing.B) {
 		s := dirSpec(b, dir, 2)
 		text := "package main // changed\n"
 		s.Components[0].Files[0].Open = func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
-		s.Base = BaseOfBundle(full)
-		r, err := Create(b.Context(), out, s, CreateOptions{Replace: true})
+		s.Base = create.BaseOfBundle(full)
+		r, err := create.Bundle(b.Context(), out, s, create.Options{Replace: true})
 		if err != nil {
 			b.Fatal(err)
 		}
 		carried = r.Carried()
 	}
-	b.ReportMetric(100*float64(carried)/float64(full.src.Root.Carried()), "%full")
-	b.ReportMetric(float64(len(receiptOf(b, full)))/float64(len(full.src.Index.Contents)), "B/content")
+	b.ReportMetric(100*float64(carried)/float64(full.Root().Carried()), "%full")
+	b.ReportMetric(float64(len(receiptOf(b, full)))/float64(len(full.Contents().Index.Contents)), "B/content")
 }
 
-func receiptOf(b *testing.B, x *Bundle) []byte {
+func receiptOf(b *testing.B, x *bundle.Bundle) []byte {
 	have := map[[32]byte]bool{}
-	for _, c := range x.src.Index.Contents {
+	for _, c := range x.Contents().Index.Contents {
 		have[c.Digest.Hash] = true
 	}
 	var w strings.Builder

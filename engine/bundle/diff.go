@@ -3,8 +3,6 @@ package bundle
 import (
 	"maps"
 	"slices"
-
-	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // A Difference is what two bundles do not have in common.
@@ -22,7 +20,7 @@ type ComponentDifference struct {
 
 // A FileDifference is one file that differs: Old is nil where it was added, New
 // where it was removed.
-type FileDifference struct{ Old, New *format.File }
+type FileDifference struct{ Old, New *File }
 
 // Diff compares the files of two bundles, whether they carry their contents or
 // not.
@@ -46,7 +44,7 @@ func Diff(old, new *Bundle) *Difference {
 func diffComponent(name string, old, new *Bundle) *ComponentDifference {
 	a, b := old.src.Root.Component(name), new.src.Root.Component(name)
 	c := &ComponentDifference{Name: name, Added: a == nil, Removed: b == nil}
-	var before, after []format.File
+	var before, after []File
 	if a != nil {
 		before = old.src.Index.Component(name).Files
 	}
@@ -64,7 +62,7 @@ func diffComponent(name string, old, new *Bundle) *ComponentDifference {
 }
 
 // diffFiles merges two lists that are sorted by path.
-func diffFiles(old, new []format.File) []FileDifference {
+func diffFiles(old, new []File) []FileDifference {
 	var list []FileDifference
 	for len(old) > 0 || len(new) > 0 {
 		switch {

@@ -1,6 +1,7 @@
-// Package bundle carries files across an air gap: it creates, signs, reads,
-// verifies and imports bundles. docs/formats.md gives the bytes, the write
-// order and what an enemy can do.
+// Package bundle opens, verifies and compares bundles, which bring files across
+// an air gap. Package create makes them, install imports them, custody logs who
+// had them in hand. docs/formats.md gives the bytes, the write order and what an
+// enemy can do.
 //
 // A bundle is an OCI image layout with one image manifest:
 //
@@ -13,7 +14,7 @@
 // trust all. The OCI manifest around it is not trusted: it is transport.
 //
 // A component is a list of files. Contents that occur in several files are
-// carried once. They are cut into blocks, each hashed and compressed by itself,
+// stored once. They are cut into blocks, each hashed and compressed by itself,
 // and blocks are put into packs of some hundred megabytes.
 //
 // A bundle lies in a directory, or in volumes: tar files with a part of the

@@ -1,10 +1,11 @@
-package bundle
+package bundle_test
 
 import (
 	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/install"
+	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
@@ -32,7 +37,7 @@ type forgery struct {
 	packed   bool // pack was set by hand
 	indexRaw []byte
 	stored   []byte // index blob
-	root     *format.Root
+	root     *bundle.Root
 	rootRaw  []byte
 	payload  []byte // that is signed
 	typ      string
@@ -43,10 +48,10 @@ type forgery struct {
 
 // newForgery has one component "source" with the files a and b.
 func newForgery(t testing.TB) *forgery {
-	f := &forgery{t: t, dir: t.TempDir(), key: testKey(t, 7), raw: []byte("alphabeta")}
+	f := &forgery{t: t, dir: t.TempDir(), key: bundletest.Key(t, 7), raw: []byte("alphabeta")}
 	f.x = &format.Index{
 		Contents:   []format.Content{{Digest: action.Of([]byte("alpha"))}, {Digest: action.Of([]byte("beta"))}},
-		Components: []format.Component{{Name: "source", Files: []format.File{{Path: "a"}, {Path: "b", Content: 1}}}},
+		Components: []format.Component{{Name: "source", Files: []bundle.File{{Path: "a"}, {Path: "b", Content: 1}}}},
 	}
 	f.block(f.raw, format.BlockStored, len(f.raw))
 	return f
@@ -79,7 +84,7 @@ func (f *forgery) finish() {
 		f.root = f.newRoot()
 	}
 	if f.rootRaw == nil {
-		f.rootRaw = must(format.EncodeCanonical(f.root))
+		f.rootRaw = bundletest.Must(format.EncodeCanonical(f.root))
 	}
 	if f.payload == nil {
 		f.payload = f.rootRaw
@@ -89,21 +94,14 @@ func (f *forgery) finish() {
 	}
 }
 
-func must(b []byte, err error) []byte {
-	if err != nil {
-		panic(err)
-	}
-	return b
-}
-
 // newRoot is a root that fits what there is.
-func (f *forgery) newRoot() *format.Root {
-	r := &format.Root{Format: 1, Name: "forged", Sequence: 1, Created: "2026-01-01T00:00:00Z", Metadata: map[string]string{}, Parents: []string{}, Files: []format.RootBlob{}}
+func (f *forgery) newRoot() *bundle.Root {
+	r := &bundle.Root{Format: 1, Name: "forged", Sequence: 1, Created: "2026-01-01T00:00:00Z", Metadata: map[string]string{}, Parents: []string{}, Files: []bundle.RootBlob{}}
 	r.Features.Critical, r.Features.Optional = []string{}, map[string]string{}
-	r.Packs = []format.RootBlob{format.BlobOf(action.Of(f.pack))}
-	r.Index = format.RootIndex{RootBlob: format.BlobOf(action.Of(f.stored)), Raw: int64(len(f.indexRaw))}
+	r.Packs = []bundle.RootBlob{format.BlobOf(action.Of(f.pack))}
+	r.Index = bundle.RootIndex{RootBlob: format.BlobOf(action.Of(f.stored)), Raw: int64(len(f.indexRaw))}
 	for _, p := range f.x.Components {
-		c := format.RootComponent{Name: p.Name, Files: len(p.Files), Metadata: map[string]string{}}
+		c := bundle.RootComponent{Name: p.Name, Files: len(p.Files), Metadata: map[string]string{}}
 		for _, x := range p.Files {
 			if x.Content < len(f.x.Contents) {
 				c.Bytes += f.x.Contents[x.Content].Digest.Size
@@ -118,15 +116,15 @@ func (f *forgery) newRoot() *format.Root {
 func (f *forgery) write() {
 	f.t.Helper()
 	f.finish()
-	w := &layoutWriter{dir: f.dir}
-	if err := os.MkdirAll(w.blobDir(), 0o777); err != nil {
+	blobs := filepath.Join(f.dir, "blobs", "sha256")
+	if err := os.MkdirAll(blobs, 0o777); err != nil {
 		f.t.Fatal(err)
 	}
 	e, err := sign.Seal(f.typ, f.payload, f.key)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	envelope := must(e.Encode())
+	envelope := bundletest.Must(e.Encode())
 	manifest, listing, err := format.EncodeManifest(f.root, action.Of(f.rootRaw), []action.Digest{action.Of(envelope)})
 	if err != nil {
 		f.t.Fatal(err)
@@ -138,7 +136,7 @@ func (f *forgery) write() {
 		f.listing = listing
 	}
 	for _, b := range [][]byte{f.pack, f.stored, f.rootRaw, envelope, f.manifest} {
-		if _, err := w.blob(b); err != nil {
+		if err := files.WriteBytes(blobs, action.Of(b).Hex(), b); err != nil {
 			f.t.Fatal(err)
 		}
 	}
@@ -155,19 +153,19 @@ func (f *forgery) blobFile(b []byte) string {
 }
 
 // take opens, verifies and imports, and returns the first refusal.
-func (f *forgery) take(h *host) error {
-	b, err := Open(f.t.Context(), Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+func (f *forgery) take(h *bundletest.Host) error {
+	b, err := bundle.Open(f.t.Context(), bundle.Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
 	if err != nil {
 		return err
 	}
 	defer b.Close()
-	_, err = h.tryImport(b)
+	_, err = h.TryImport(b)
 	if err == nil {
 		return nil
 	}
 	// What import refuses a thorough verification notices as well, unless it
 	// hangs on where the files go.
-	r, verifyErr := b.Verify(f.t.Context(), VerifyOptions{Deep: true})
+	r, verifyErr := b.Verify(f.t.Context(), bundle.VerifyOptions{Deep: true})
 	if (verifyErr != nil || r.OK()) && !f.sinks {
 		f.t.Errorf("verify has nothing against it: %v", verifyErr)
 	}
@@ -176,26 +174,26 @@ func (f *forgery) take(h *host) error {
 
 func TestForgeryIsSoundBefore(t *testing.T) {
 	t.Parallel()
-	f, h := newForgery(t), newHost(t)
+	f, h := newForgery(t), bundletest.NewHost(t)
 	f.write()
 	if err := f.take(h); err != nil {
 		t.Fatal(err)
 	}
-	h.check(tree{"source": {"a": "alpha", "b": "beta"}})
+	h.Check(bundletest.Tree{"source": {"a": "alpha", "b": "beta"}})
 }
 
 // paths makes the first file's path.
 func withPaths(list ...string) func(*forgery) {
 	return func(f *forgery) {
-		files := make([]format.File, len(list))
+		files := make([]bundle.File, len(list))
 		for i, p := range list {
-			files[i] = format.File{Path: p, Content: i}
+			files[i] = bundle.File{Path: p, Content: i}
 		}
 		f.x.Components[0].Files = files
 	}
 }
 
-func withRoot(change func(*format.Root)) func(*forgery) {
+func withRoot(change func(*bundle.Root)) func(*forgery) {
 	return func(f *forgery) {
 		f.indexRaw = f.x.Encode()
 		f.stored = compress(f.indexRaw)
@@ -213,13 +211,13 @@ func withPatch(change func(*forgery)) func(*forgery) {
 		f.x.Contents = append(f.x.Contents,
 			format.Content{Kind: format.ContentBase, Digest: action.Of([]byte("base"))},
 			format.Content{Kind: format.ContentPatched, Digest: action.Of([]byte("made of the base")), Base: 2, Patch: 1})
-		f.x.Components[0].Files = append(f.x.Components[0].Files, format.File{Path: "c", Content: 3})
+		f.x.Components[0].Files = append(f.x.Components[0].Files, bundle.File{Path: "c", Content: 3})
 		change(f)
 		if f.root == nil {
-			withRoot(func(r *format.Root) { r.Features.Critical = []string{format.FeaturePatches} })(f)
+			withRoot(func(r *bundle.Root) { r.Features.Critical = []string{format.FeaturePatches} })(f)
 		}
 		c := &f.x.Contents[3]
-		f.root.Base = &format.RootBase{Bundles: []string{strings.Repeat("0", 64)}, Contents: 1, Bytes: f.x.Contents[2].Digest.Size}
+		f.root.Base = &bundle.RootBase{Bundles: []string{strings.Repeat("0", 64)}, Contents: 1, Bytes: f.x.Contents[2].Digest.Size}
 		if c.Patch < len(f.x.Contents) {
 			total := &f.root.Components[0]
 			total.Carried += f.x.Contents[c.Patch].Digest.Size - c.Digest.Size
@@ -271,20 +269,20 @@ var hostile = []struct {
 	{"a million directories", func(f *forgery) {
 		f.x.Components[0].Files = nil
 		for i := range 3000 {
-			f.x.Components[0].Files = append(f.x.Components[0].Files, format.File{Path: uintText(10000+i) + strings.Repeat("/a", 400), Content: i % 2})
+			f.x.Components[0].Files = append(f.x.Components[0].Files, bundle.File{Path: uintText(10000+i) + strings.Repeat("/a", 400), Content: i % 2})
 		}
 	}, "directories"},
 	{"two components, one path", func(f *forgery) {
 		f.sinks = true
-		f.x.Components = []format.Component{{Name: "modules", Files: []format.File{{Path: "a"}}}, {Name: "sumdb", Files: []format.File{{Path: "a", Content: 1}}}}
+		f.x.Components = []format.Component{{Name: "modules", Files: []bundle.File{{Path: "a"}}}, {Name: "sumdb", Files: []bundle.File{{Path: "a", Content: 1}}}}
 	}, "another component"},
 	{"result without its blobs", func(f *forgery) {
 		f.sinks = true
 		files := map[string]string{}
-		addResult(files, "out", "gone")
+		bundletest.AddResult(files, "out", "gone")
 		for p, text := range files {
 			if strings.HasPrefix(p, "ac/") {
-				f.x.Components = []format.Component{{Name: "actions", Files: []format.File{{Path: p}}}}
+				f.x.Components = []format.Component{{Name: "actions", Files: []bundle.File{{Path: p}}}}
 				f.x.Contents = []format.Content{{Digest: action.Of([]byte(text))}}
 				f.block([]byte(text), format.BlockStored, len(text))
 			}
@@ -292,7 +290,7 @@ var hostile = []struct {
 	}, "not carried"},
 	{"result under a blob's name", func(f *forgery) {
 		f.sinks = true
-		f.x.Components = []format.Component{{Name: "actions", Files: []format.File{{Path: "cas/" + strings.Repeat("a", 64)}, {Path: "cas/" + strings.Repeat("b", 64), Content: 1}}}}
+		f.x.Components = []format.Component{{Name: "actions", Files: []bundle.File{{Path: "cas/" + strings.Repeat("a", 64)}, {Path: "cas/" + strings.Repeat("b", 64), Content: 1}}}}
 	}, "neither a blob"},
 	{"order", withPaths("b", "a"), "out of order"},
 	{"setuid", func(f *forgery) {
@@ -360,13 +358,13 @@ var hostile = []struct {
 		f.indexRaw = f.x.Encode()
 		f.stored = compress(make([]byte, 64<<20))
 	}, "does not have the size"},
-	{"index of a terabyte", withRoot(func(r *format.Root) { r.Index.Raw = 1 << 40 }), "are allowed"},
+	{"index of a terabyte", withRoot(func(r *bundle.Root) { r.Index.Raw = 1 << 40 }), "are allowed"},
 	{"index cut off", func(f *forgery) { b := f.x.Encode(); f.indexRaw = b[:len(b)-1] }, "cut off"},
-	{"root of another format", withRoot(func(r *format.Root) { r.Format = 2 }), "format 2"},
-	{"critical feature", withRoot(func(r *format.Root) { r.Features.Critical = []string{"teleport"} }), "teleport"},
-	{"critical features in disorder", withRoot(func(r *format.Root) { r.Features.Critical = []string{format.FeaturePatches, format.FeaturePatches} }), "out of order or named twice"},
-	{"patches promised", withRoot(func(r *format.Root) { r.Features.Critical = []string{format.FeaturePatches} }), "disagree"},
-	{"patches not promised", withPatch(func(f *forgery) { withRoot(func(r *format.Root) { r.Features.Critical = []string{} })(f) }), "disagree"},
+	{"root of another format", withRoot(func(r *bundle.Root) { r.Format = 2 }), "format 2"},
+	{"critical feature", withRoot(func(r *bundle.Root) { r.Features.Critical = []string{"teleport"} }), "teleport"},
+	{"critical features in disorder", withRoot(func(r *bundle.Root) { r.Features.Critical = []string{format.FeaturePatches, format.FeaturePatches} }), "out of order or named twice"},
+	{"patches promised", withRoot(func(r *bundle.Root) { r.Features.Critical = []string{format.FeaturePatches} }), "disagree"},
+	{"patches not promised", withPatch(func(f *forgery) { withRoot(func(r *bundle.Root) { r.Features.Critical = []string{} })(f) }), "disagree"},
 	{"patch of a base that is not here", withPatch(func(f *forgery) { f.sinks = true }), "are not here"},
 	{"patch without a base", withPatch(func(f *forgery) { f.x.Contents[3].Base = 0 }), "not of the base"},
 	{"patch of itself", withPatch(func(f *forgery) { f.x.Contents[3].Base = 3 }), "not of the base"},
@@ -374,25 +372,25 @@ var hostile = []struct {
 	{"patch that is not there", withPatch(func(f *forgery) { f.x.Contents[3].Patch = 9 }), "not packed"},
 	{"patch of a huge base", withPatch(func(f *forgery) { f.x.Contents[2].Digest.Size = format.MaxPatchBase + 1 }), "are allowed"},
 	{"patch that is no smaller", withPatch(func(f *forgery) { f.x.Contents[3].Digest.Size = 4 }), "no smaller"},
-	{"root with a null list", withRoot(func(r *format.Root) { r.Parents = nil }), "null"},
-	{"root with a negative size", withRoot(func(r *format.Root) { r.Packs[0].Size = -1 }), "size of -1"},
-	{"root with a huge size", withRoot(func(r *format.Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
-	{"root with a blob twice", withRoot(func(r *format.Root) { r.Packs = append(r.Packs, r.Packs[0]) }), "twice"},
-	{"root with another hash", withRoot(func(r *format.Root) { r.Packs[0].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" }), "SHA-256"},
-	{"root with an upper-case digest", withRoot(func(r *format.Root) { r.Packs[0].Digest = "sha256:" + strings.Repeat("A", 64) }), "lower-case"},
-	{"root with a path in a digest", withRoot(func(r *format.Root) { r.Packs[0].Digest = "sha256:../../../../../etc/passwd" }), "hexadecimal"},
-	{"root with a bad name", withRoot(func(r *format.Root) { r.Name = "../x" }), "name"},
-	{"root with a bad time", withRoot(func(r *format.Root) { r.Created = "yesterday" }), "RFC 3339"},
-	{"root with a negative sequence", withRoot(func(r *format.Root) { r.Sequence = -1 }), "negative"},
-	{"root without components", withRoot(func(r *format.Root) { r.Components = []format.RootComponent{} }), "0 components"},
-	{"root with other counts", withRoot(func(r *format.Root) { r.Components[0].Files = 3 }), "not what the root manifest says"},
-	{"root with a base that is not there", withRoot(func(r *format.Root) { r.Base = &format.RootBase{Bundles: []string{}, Contents: 1} }), "leaves 0 contents"},
+	{"root with a null list", withRoot(func(r *bundle.Root) { r.Parents = nil }), "null"},
+	{"root with a negative size", withRoot(func(r *bundle.Root) { r.Packs[0].Size = -1 }), "size of -1"},
+	{"root with a huge size", withRoot(func(r *bundle.Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
+	{"root with a blob twice", withRoot(func(r *bundle.Root) { r.Packs = append(r.Packs, r.Packs[0]) }), "twice"},
+	{"root with another hash", withRoot(func(r *bundle.Root) { r.Packs[0].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" }), "SHA-256"},
+	{"root with an upper-case digest", withRoot(func(r *bundle.Root) { r.Packs[0].Digest = "sha256:" + strings.Repeat("A", 64) }), "lower-case"},
+	{"root with a path in a digest", withRoot(func(r *bundle.Root) { r.Packs[0].Digest = "sha256:../../../../../etc/passwd" }), "hexadecimal"},
+	{"root with a bad name", withRoot(func(r *bundle.Root) { r.Name = "../x" }), "name"},
+	{"root with a bad time", withRoot(func(r *bundle.Root) { r.Created = "yesterday" }), "RFC 3339"},
+	{"root with a negative sequence", withRoot(func(r *bundle.Root) { r.Sequence = -1 }), "negative"},
+	{"root without components", withRoot(func(r *bundle.Root) { r.Components = []bundle.RootComponent{} }), "0 components"},
+	{"root with other counts", withRoot(func(r *bundle.Root) { r.Components[0].Files = 3 }), "not what the root manifest says"},
+	{"root with a base that is not there", withRoot(func(r *bundle.Root) { r.Base = &bundle.RootBase{Bundles: []string{}, Contents: 1} }), "leaves 0 contents"},
 	{"content left out without a base", func(f *forgery) {
 		f.x.Contents[1].Kind = format.ContentBase
 		f.block([]byte("alpha"), format.BlockStored, 5)
 	}, "names no base"},
-	{"root with a pack of another size", withRoot(func(r *format.Root) { r.Packs[0].Size++ }), "by the root manifest"},
-	{"root with a file that the index has not", withRoot(func(r *format.Root) { r.Files = append(r.Files, format.BlobOf(action.Of([]byte("x")))) }), "blobs of their own"},
+	{"root with a pack of another size", withRoot(func(r *bundle.Root) { r.Packs[0].Size++ }), "by the root manifest"},
+	{"root with a file that the index has not", withRoot(func(r *bundle.Root) { r.Files = append(r.Files, format.BlobOf(action.Of([]byte("x")))) }), "blobs of their own"},
 	{"root with white space", func(f *forgery) { f.finish(); f.rootRaw = append(f.rootRaw, ' '); f.payload = nil }, "canonical"},
 	{"root with a key twice", func(f *forgery) {
 		f.finish()
@@ -436,31 +434,31 @@ func (f *forgery) list(manifest []byte) {
 	f.listing = []byte(`{"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"` + format.BlobOf(action.Of(manifest)).Digest + `","size":` + uintText(len(manifest)) + `}]}`)
 }
 
-func uintText(n int) string { return string(must(format.EncodeCanonical(n))) }
+func uintText(n int) string { return string(bundletest.Must(format.EncodeCanonical(n))) }
 
 func TestHostile(t *testing.T) {
 	for _, row := range hostile {
 		t.Run(row.name, func(t *testing.T) {
-			f, h := newForgery(t), newHost(t)
+			f, h := newForgery(t), bundletest.NewHost(t)
 			row.make(f)
 			f.write()
 			if row.name == "header of another version" {
 				// Import need not look at it: no file depends on it.
-				b := openBundle(t, Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
-				h.imports(b)
+				b := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+				h.Imports(b)
 				return
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			err := f.take(h)
 			runtime.ReadMemStats(&after)
-			if !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), row.want) {
+			if !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v", err)
 			}
 			if used := after.TotalAlloc - before.TotalAlloc; used > 256<<20 {
 				t.Errorf("it took %d MiB of memory", used>>20)
 			}
-			h.untouched()
+			h.Untouched()
 		})
 	}
 }
@@ -468,40 +466,23 @@ func TestHostile(t *testing.T) {
 // Patches by a trusted key that are none are refused where their base is here.
 func TestHostilePatchOfHeldBase(t *testing.T) {
 	t.Parallel()
-	h, x := newHost(t), tree{"actions": {}}
-	addResult(x["actions"], "held", heldText)
-	h.imports(bundleOf(t, x.spec(1)))
+	h, x := bundletest.NewHost(t), bundletest.Tree{"actions": {}}
+	bundletest.AddResult(x["actions"], "held", heldText)
+	h.Imports(bundletest.OfSpec(t, x.Spec(1)))
 	f := newForgery(t)
 	f.sinks = true // verify has no base to see what comes of it
 	withPatch(func(f *forgery) { f.x.Contents[2].Digest = action.Of([]byte(heldText)) })(f)
 	f.write()
-	if err := f.take(h); !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
+	if err := f.take(h); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
 		t.Errorf("%v", err)
 	}
-	for name := range readTree(t, filepath.Dir(h.cache)) {
+	for name := range bundletest.ReadTree(t, filepath.Dir(h.Cache)) {
 		if name == "work/source/c" {
 			t.Errorf("%s was written", name)
 		}
 	}
-	if list, err := ListCarried(h.cache); err != nil || len(list) != 1 {
+	if list, err := install.List(h.Cache); err != nil || len(list) != 1 {
 		t.Errorf("published: %v, %v", list, err)
-	}
-}
-
-// untouched holds that nothing was written but what an import that began leaves.
-func (h *host) untouched() {
-	h.t.Helper()
-	for name := range readTree(h.t, filepath.Dir(h.cache)) {
-		switch {
-		case name == "cache/VERSION", strings.HasPrefix(name, "cache/lock/"), name == "cache/carried/lock", strings.HasPrefix(name, "cache/carried/journal/"):
-		case strings.HasPrefix(name, "cache/cas/"), name == "work/source/a", name == "work/source/b":
-			// Good contents may be kept, under their own digests and names.
-		default:
-			h.t.Errorf("%s was written", name)
-		}
-	}
-	if list, err := ListCarried(h.cache); err != nil || len(list) > 0 {
-		h.t.Errorf("published: %v, %v", list, err)
 	}
 }
 
@@ -528,15 +509,15 @@ func TestHostileLayout(t *testing.T) {
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			f, h := newForgery(t), newHost(t)
+			f, h := newForgery(t), bundletest.NewHost(t)
 			f.write()
 			if err := row.make(f); err != nil {
 				t.Skipf("this system cannot make that: %v", err)
 			}
-			if err := f.take(h); !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), row.want) {
+			if err := f.take(h); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v", err)
 			}
-			h.untouched()
+			h.Untouched()
 		})
 	}
 }
@@ -549,9 +530,9 @@ func linkAway(name string) error {
 // TestSwapped changes a bundle between opening and importing it.
 func TestSwapped(t *testing.T) {
 	t.Parallel()
-	f, h := newForgery(t), newHost(t)
+	f, h := newForgery(t), bundletest.NewHost(t)
 	f.write()
-	b := openBundle(t, Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+	b := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
 	g := newForgery(t)
 	g.raw = []byte("ALPHABETA")
 	g.block(g.raw, format.BlockStored, 9)
@@ -561,42 +542,42 @@ func TestSwapped(t *testing.T) {
 	if err := os.WriteFile(f.blobFile(f.pack), g.pack, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.tryImport(b); !errors.Is(err, format.ErrRefused) {
+	if _, err := h.TryImport(b); !errors.Is(err, bundle.ErrRefused) {
 		t.Errorf("%v", err)
 	}
-	h.untouched()
+	h.Untouched()
 }
 
 func TestSignatures(t *testing.T) {
 	t.Parallel()
-	dir, a, b, c := t.TempDir(), testKey(t, 1), testKey(t, 2), testKey(t, 3)
-	r := makeBundle(t, dir, tree{"source": {"a": "a"}}.spec(1), CreateOptions{}, a)
-	trust := func(n int, keys ...*sign.SecretKey) Trust {
-		tr := Trust{Threshold: n}
+	dir, a, b, c := t.TempDir(), bundletest.Key(t, 1), bundletest.Key(t, 2), bundletest.Key(t, 3)
+	r := bundletest.Make(t, dir, bundletest.Tree{"source": {"a": "a"}}.Spec(1), create.Options{}, a)
+	trust := func(n int, keys ...*sign.SecretKey) bundle.Trust {
+		tr := bundle.Trust{Threshold: n}
 		for _, k := range keys {
 			tr.Keys = append(tr.Keys, k.Public())
 		}
 		return tr
 	}
-	for name, bad := range map[string]Trust{"nobody": trust(1), "a stranger": trust(1, b), "two": trust(2, a, b), "the same twice": trust(2, a, a)} {
-		if _, err := Open(t.Context(), bad, dir); !errors.Is(err, format.ErrUnsigned) || !errors.Is(err, format.ErrRefused) {
+	for name, bad := range map[string]bundle.Trust{"nobody": trust(1), "a stranger": trust(1, b), "two": trust(2, a, b), "the same twice": trust(2, a, a)} {
+		if _, err := bundle.Open(t.Context(), bad, dir); !errors.Is(err, bundle.ErrUnsigned) || !errors.Is(err, bundle.ErrRefused) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	before := openBundle(t, trust(1, a), dir).Digest()
-	if err := Sign(t.Context(), dir, b); err != nil {
+	before := bundletest.Open(t, trust(1, a), dir).Digest()
+	if err := create.Sign(t.Context(), dir, b); err != nil {
 		t.Fatal(err)
 	}
-	x := openBundle(t, trust(2, a, b, c), dir)
+	x := bundletest.Open(t, trust(2, a, b, c), dir)
 	if x.Digest() != before || len(x.Signers()) != 2 || x.Root().Sequence != r.Sequence {
 		t.Errorf("%s, %v", x.Digest(), x.Signers())
 	}
 	plain := t.TempDir()
-	makeBundle(t, plain, tree{"source": {"a": "a"}}.spec(1), CreateOptions{})
-	if _, err := Open(t.Context(), trust(1, a), plain); !errors.Is(err, format.ErrUnsigned) {
+	bundletest.Make(t, plain, bundletest.Tree{"source": {"a": "a"}}.Spec(1), create.Options{})
+	if _, err := bundle.Open(t.Context(), trust(1, a), plain); !errors.Is(err, bundle.ErrUnsigned) {
 		t.Errorf("unsigned: %v", err)
 	}
-	if x := openBundle(t, Trust{AllowUnsigned: true}, plain); len(x.Signers()) != 0 {
+	if x := bundletest.Open(t, bundle.Trust{AllowUnsigned: true}, plain); len(x.Signers()) != 0 {
 		t.Errorf("%v", x.Signers())
 	}
 }
@@ -606,8 +587,8 @@ func TestEveryByte(t *testing.T) {
 	t.Parallel()
 	f := newForgery(t)
 	f.write()
-	h := newHost(t)
-	for name, text := range readTree(t, f.dir) {
+	h := bundletest.NewHost(t)
+	for name, text := range bundletest.ReadTree(t, f.dir) {
 		file := filepath.Join(f.dir, filepath.FromSlash(name))
 		for i := range len(text) {
 			bad := []byte(text)
@@ -625,7 +606,7 @@ func TestEveryByte(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, text := range readTree(t, filepath.Join(h.work)) {
+	for name, text := range bundletest.ReadTree(t, filepath.Join(h.Work)) {
 		if want := map[string]string{"source/a": "alpha", "source/b": "beta"}[name]; text != want {
 			t.Errorf("%s holds %q", name, text)
 		}
@@ -633,23 +614,23 @@ func TestEveryByte(t *testing.T) {
 }
 
 // noticed opens and verifies, and imports what was not found wrong.
-func (f *forgery) noticed(h *host) bool {
-	b, err := Open(f.t.Context(), Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
+func (f *forgery) noticed(h *bundletest.Host) bool {
+	b, err := bundle.Open(f.t.Context(), bundle.Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
 	if err != nil {
-		if !errors.Is(err, format.ErrRefused) {
+		if !errors.Is(err, bundle.ErrRefused) {
 			f.t.Errorf("not a refusal: %v", err)
 		}
 		return true
 	}
 	defer b.Close()
-	r, err := b.Verify(f.t.Context(), VerifyOptions{})
+	r, err := b.Verify(f.t.Context(), bundle.VerifyOptions{})
 	if err != nil {
 		f.t.Error(err)
 	}
 	if !r.OK() {
 		return true
 	}
-	h.imports(b)
+	h.Imports(b)
 	return false
 }
 
@@ -657,9 +638,9 @@ func (f *forgery) noticed(h *host) bool {
 func TestHostileVolume(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	makeBundle(t, dir, tree{"source": {"a": "a"}}.spec(1), CreateOptions{})
+	bundletest.Make(t, dir, bundletest.Tree{"source": {"a": "a"}}.Spec(1), create.Options{})
 	out := t.TempDir()
-	names, err := WriteVolumes(t.Context(), openBundle(t, anyone, dir), out, VolumeOptions{})
+	names, err := create.Volumes(t.Context(), bundletest.Open(t, bundletest.Anyone, dir), out, create.VolumeOptions{})
 	if err != nil || len(names) != 1 {
 		t.Fatal(names, err)
 	}
@@ -690,7 +671,7 @@ func TestHostileVolume(t *testing.T) {
 			b.Write(good[:len(good)-format.TarTrailer])
 			w := tar.NewWriter(&b)
 			if err := w.WriteHeader(h); err != nil {
-				raw := must(format.TarHeader("x", 0))
+				raw := bundletest.Must(format.TarHeader("x", 0))
 				raw[156] = h.Typeflag
 				b.Write(raw)
 			}
@@ -699,8 +680,8 @@ func TestHostileVolume(t *testing.T) {
 			if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			x := openBundle(t, anyone, file)
-			r, err := x.Verify(t.Context(), VerifyOptions{})
+			x := bundletest.Open(t, bundletest.Anyone, file)
+			r, err := x.Verify(t.Context(), bundle.VerifyOptions{})
 			if err != nil || r.OK() || r.Damage[0].File != file || r.Damage[0].Offset < 0 {
 				t.Errorf("%+v, %v", r, err)
 			}
@@ -708,4 +689,48 @@ func TestHostileVolume(t *testing.T) {
 	}
 }
 
-func errorsIsRefused(err error) bool { return errors.Is(err, format.ErrRefused) }
+// FuzzImport imports bundles whose hashes and signature are right and whose
+// index and pack say anything, a delta's and a patch's among them. What is
+// imported is what the index says, and what is refused leaves nothing.
+func FuzzImport(f *testing.F) {
+	for _, change := range []func(*forgery){func(*forgery) {}, withPatch(func(*forgery) {})} {
+		s := newForgery(f)
+		change(s)
+		f.Add(s.x.Encode(), s.pack)
+	}
+	f.Fuzz(func(t *testing.T, indexRaw, pack []byte) {
+		x, err := format.DecodeIndex(indexRaw)
+		if err != nil {
+			return
+		}
+		s := newForgery(t)
+		s.x, s.indexRaw, s.pack, s.sinks = x, indexRaw, pack, true
+		s.root = s.newRoot()
+		for _, c := range x.Contents {
+			if c.Kind == format.ContentBase {
+				s.root.Base = &bundle.RootBase{Bundles: []string{hex.EncodeToString(make([]byte, 32))}, Contents: 1, Bytes: c.Digest.Size}
+			}
+			if c.Kind == format.ContentPatched {
+				s.root.Features.Critical = []string{format.FeaturePatches}
+			}
+		}
+		s.write()
+		h := bundletest.NewHost(t)
+		if s.take(h) != nil {
+			h.Untouched()
+			return
+		}
+		for _, p := range x.Components {
+			sink, err := h.Sink(p.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range p.Files {
+				file.Digest = x.Contents[file.Content].Digest
+				if ok, err := sink.Has(t.Context(), file, false); !ok || err != nil {
+					t.Errorf("%s %q was imported, and is not there: %v", p.Name, file.Path, err)
+				}
+			}
+		}
+	})
+}

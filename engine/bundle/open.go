@@ -35,7 +35,7 @@ type Bundle struct {
 	envelope  *sign.Envelope // nil: no signature at all
 	manifest  *format.Manifest
 	custody   []byte
-	indexBlob []byte // the index as it is carried
+	indexBlob []byte // the index as the bundle has it: compressed
 }
 
 // Open opens the bundle in paths: a directory with a layout, a directory with
@@ -66,7 +66,7 @@ func Open(ctx context.Context, trust Trust, paths ...string) (*Bundle, error) {
 
 // authenticate finds the root and verifies who signed it. Until that is done
 // the root is nothing but bytes.
-func authenticate(ctx context.Context, trust Trust, m media.Media) (*Bundle, error) {
+func authenticate(ctx context.Context, trust Trust, m Media) (*Bundle, error) {
 	w, err := findManifest(ctx, m)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func authenticate(ctx context.Context, trust Trust, m media.Media) (*Bundle, err
 
 // findManifest returns the only bundle of a layout. What several manifests with
 // one root say is put together: signatures may have come by different ways.
-func findManifest(ctx context.Context, m media.Media) (*format.Manifest, error) {
+func findManifest(ctx context.Context, m Media) (*format.Manifest, error) {
 	x, err := m.Index(ctx, format.MaxOCI)
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func (b *Bundle) checkSigners(t Trust, series string) error {
 		if t.AllowUnsigned {
 			return nil
 		}
-		return fmt.Errorf("%w: it has no signature", format.ErrUnsigned)
+		return fmt.Errorf("%w: it has no signature", ErrUnsigned)
 	}
 	signers, err := b.envelope.VerifyAs(max(t.Threshold, 1), t.Keys, func(key sign.PublicKey) error {
 		if t.Admit == nil {
@@ -159,7 +159,7 @@ func (b *Bundle) checkSigners(t Trust, series string) error {
 	if err == nil || t.AllowUnsigned && errors.Is(err, sign.ErrUnverified) {
 		return nil
 	}
-	return fmt.Errorf("%w: %w", format.ErrUnsigned, err)
+	return fmt.Errorf("%w: %w", ErrUnsigned, err)
 }
 
 // load reads what the root names, except packs and files.
@@ -195,7 +195,7 @@ func (b *Bundle) Close() error { return b.src.Media.Close() }
 func (b *Bundle) Digest() string { return format.Identity(b.bytes) }
 
 // Root is the root manifest. It must not be changed.
-func (b *Bundle) Root() *format.Root { return b.src.Root }
+func (b *Bundle) Root() *Root { return b.src.Root }
 
 // RootBytes are the bytes that are signed. They must not be changed.
 func (b *Bundle) RootBytes() []byte { return b.bytes }
@@ -205,10 +205,25 @@ func (b *Bundle) RootBytes() []byte { return b.bytes }
 func (b *Bundle) Signers() []sign.PublicKey { return b.signers }
 
 // Media is where the bundle is.
-func (b *Bundle) Media() media.Media { return b.src.Media }
+func (b *Bundle) Media() Media { return b.src.Media }
 
-// layoutBlobs are all blobs that belong to b and to nothing else.
-func (b *Bundle) layoutBlobs() []action.Digest {
+// Contents is where the contents of the files are read from. It must not be
+// changed.
+func (b *Bundle) Contents() *contents.Source { return &b.src }
+
+// Envelope has all signatures of the bundle, trusted or not; it is nil if there
+// is none.
+func (b *Bundle) Envelope() *sign.Envelope { return b.envelope }
+
+// IndexBlob is the index as the bundle has it: compressed.
+func (b *Bundle) IndexBlob() []byte { return b.indexBlob }
+
+// CustodyBytes are those of the custody log in the bundle, or nil.
+func (b *Bundle) CustodyBytes() []byte { return b.custody }
+
+// LayoutBlobs are all blobs that belong to b and to nothing else, the OCI
+// manifest first.
+func (b *Bundle) LayoutBlobs() []action.Digest {
 	list := []action.Digest{b.manifest.Digest, b.manifest.Root}
 	list = append(list, b.manifest.Envelopes...)
 	for _, x := range b.src.Root.Blobs() {

@@ -1,4 +1,4 @@
-package bundle
+package bundle_test
 
 import (
 	"io"
@@ -11,6 +11,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/registry"
 
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -22,7 +25,7 @@ func TestOras(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no oras here")
 	}
-	dir, k, x := t.TempDir(), testKey(t, 1), sample()
+	dir, k, x := t.TempDir(), bundletest.Key(t, 1), bundletest.Sample()
 	run := func(args ...string) {
 		t.Helper()
 		c := exec.Command(oras, args...)
@@ -32,8 +35,8 @@ func TestOras(t *testing.T) {
 			t.Fatalf("oras %v: %v\n%s", args, err, out)
 		}
 	}
-	makeBundle(t, filepath.Join(dir, "from"), x.spec(1), CreateOptions{PackSize: 500000}, k)
-	b := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, "from"))
+	bundletest.Make(t, filepath.Join(dir, "from"), x.Spec(1), create.Options{PackSize: 500000}, k)
+	b := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, "from"))
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	at := strings.TrimPrefix(server.URL, "http://") + "/bundles/yq:yq"
@@ -41,11 +44,11 @@ func TestOras(t *testing.T) {
 	run("copy", "--from-oci-layout", "--to-plain-http", "from:yq", at)
 	run("copy", "--from-plain-http", "--to-oci-layout", at, "again:yq")
 	for _, to := range []string{"to", "again"} {
-		c := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, to))
-		r, err := c.Verify(t.Context(), VerifyOptions{Deep: true})
+		c := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, to))
+		r, err := c.Verify(t.Context(), bundle.VerifyOptions{Deep: true})
 		if err != nil || !r.OK() || c.Digest() != b.Digest() || len(r.Custody) != 1 {
 			t.Errorf("%s: %+v, %v", to, r, err)
 		}
-		sameTree(t, filepath.Join(dir, "from", "blobs"), filepath.Join(dir, to, "blobs"))
+		bundletest.SameTree(t, filepath.Join(dir, "from", "blobs"), filepath.Join(dir, to, "blobs"))
 	}
 }

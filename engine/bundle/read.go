@@ -14,8 +14,8 @@ import (
 
 // Files are the files of a component, by path. None if there is no such
 // component.
-func (b *Bundle) Files(component string) iter.Seq[format.File] {
-	return func(yield func(format.File) bool) {
+func (b *Bundle) Files(component string) iter.Seq[File] {
+	return func(yield func(File) bool) {
 		p := b.src.Index.Component(component)
 		if p == nil {
 			return
@@ -29,21 +29,21 @@ func (b *Bundle) Files(component string) iter.Seq[format.File] {
 }
 
 // Find returns a file of a component.
-func (b *Bundle) Find(component, path string) (format.File, bool) {
+func (b *Bundle) Find(component, path string) (File, bool) {
 	p := b.src.Index.Component(component)
 	if p == nil {
-		return format.File{}, false
+		return File{}, false
 	}
-	i, ok := slices.BinarySearchFunc(p.Files, path, func(f format.File, path string) int { return cmp.Compare(f.Path, path) })
+	i, ok := slices.BinarySearchFunc(p.Files, path, func(f File, path string) int { return cmp.Compare(f.Path, path) })
 	if !ok {
-		return format.File{}, false
+		return File{}, false
 	}
 	return p.Files[i], true
 }
 
 // Carries reports whether the content of f is in the bundle, and nothing else is
 // needed to have it; in a delta it may be left out.
-func (b *Bundle) Carries(f format.File) bool {
+func (b *Bundle) Carries(f File) bool {
 	k := b.src.Index.Contents[f.Content].Kind
 	return k == format.ContentPacked || k == format.ContentPlain
 }
@@ -52,7 +52,7 @@ func (b *Bundle) Carries(f format.File) bool {
 // needs. Each block is verified before it is decompressed; the content is
 // hashed, and a wrong one ends in an error instead of io.EOF. For what is left
 // out the error is ErrBase.
-func (b *Bundle) OpenFile(ctx context.Context, f format.File) (io.ReadCloser, error) {
+func (b *Bundle) OpenFile(ctx context.Context, f File) (io.ReadCloser, error) {
 	return b.src.OpenFile(ctx, f)
 }
 

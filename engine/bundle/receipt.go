@@ -8,7 +8,7 @@ import (
 )
 
 // ReadReceipt reads what WriteTo wrote. Errors wrap ErrRefused.
-func ReadReceipt(r io.Reader) (*format.Receipt, error) {
+func ReadReceipt(r io.Reader) (*Receipt, error) {
 	b, err := io.ReadAll(io.LimitReader(r, format.MaxReceipt+1))
 	if err != nil {
 		return nil, fmt.Errorf("read receipt: %w", err)

@@ -1,4 +1,4 @@
-package bundle
+package bundle_test
 
 import (
 	"bytes"
@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/sign"
 )
@@ -27,14 +30,14 @@ func TestSkopeo(t *testing.T) {
 		}
 		return out
 	}
-	dir, k, x := t.TempDir(), testKey(t, 1), sample()
+	dir, k, x := t.TempDir(), bundletest.Key(t, 1), bundletest.Sample()
 	from, through := filepath.Join(dir, "from"), filepath.Join(dir, "through")
-	makeBundle(t, from, x.spec(1), CreateOptions{PackSize: 500000}, k)
-	b := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, from)
+	bundletest.Make(t, from, x.Spec(1), create.Options{PackSize: 500000}, k)
+	b := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, from)
 	if got := run("inspect", "--raw", "--config", "oci:"+from+":yq"); !bytes.Equal(got, b.RootBytes()) {
 		t.Errorf("skopeo inspect --raw --config: %.200s", got)
 	}
-	manifest, err := os.ReadFile(filepath.Join(from, filepath.FromSlash(format.BlobPath(b.manifest.Digest))))
+	manifest, err := os.ReadFile(filepath.Join(from, filepath.FromSlash(format.BlobPath(b.LayoutBlobs()[0]))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,11 +49,11 @@ func TestSkopeo(t *testing.T) {
 	run("copy", "oci:"+from+":yq", "oci-archive:"+filepath.Join(dir, "a.tar")+":yq")
 	run("copy", "oci-archive:"+filepath.Join(dir, "a.tar")+":yq", "oci:"+filepath.Join(dir, "again"))
 	for _, to := range []string{"to", "again"} {
-		c := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, to))
-		r, err := c.Verify(t.Context(), VerifyOptions{Deep: true})
+		c := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, filepath.Join(dir, to))
+		r, err := c.Verify(t.Context(), bundle.VerifyOptions{Deep: true})
 		if err != nil || !r.OK() || c.Digest() != b.Digest() || len(r.Custody) != 1 {
 			t.Errorf("%s: %+v, %v", to, r, err)
 		}
-		sameTree(t, filepath.Join(from, "blobs"), filepath.Join(dir, to, "blobs"))
+		bundletest.SameTree(t, filepath.Join(from, "blobs"), filepath.Join(dir, to, "blobs"))
 	}
 }

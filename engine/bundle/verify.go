@@ -22,14 +22,14 @@ type VerifyOptions struct {
 	// each blob is hashed: whoever trusts the signers needs no more.
 	Deep     bool
 	Jobs     int
-	Progress progress.Func
+	Progress ProgressFunc
 }
 
 // A Report is what Verify found.
 type Report struct {
 	Blobs   int
 	Bytes   int64 // of the blobs that were read
-	Damage  []*format.Damage
+	Damage  []*Damage
 	Custody []custody.Event // that the bundle carries, verified with the bundle's trust
 	Missing []action.Digest
 	// Unmade is how many contents, of how many bytes, are made of what the
@@ -66,7 +66,7 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 			v.damaged(d)
 		}
 	}
-	list := v.b.layoutBlobs()
+	list := v.b.LayoutBlobs()
 	var total int64
 	for _, d := range list {
 		total += d.Size
@@ -87,7 +87,7 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 	}
 	v.wrapping()
 	if err := v.custody(); err != nil {
-		v.damaged(&format.Damage{File: v.b.src.Media.Name(), Offset: -1, Reason: "custody log: " + err.Error()})
+		v.damaged(&Damage{File: v.b.src.Media.Name(), Offset: -1, Reason: "custody log: " + err.Error()})
 	}
 	if o.Deep && len(v.r.Damage) == 0 {
 		return v.deep(ctx, o)
@@ -95,14 +95,14 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 	return nil
 }
 
-func (v *verifier) damaged(d *format.Damage) { v.r.Damage = append(v.r.Damage, d) }
+func (v *verifier) damaged(d *Damage) { v.r.Damage = append(v.r.Damage, d) }
 
 // wrapping checks that the OCI manifest lists what the root names: programs
 // that copy images would leave the rest behind.
 func (v *verifier) wrapping() {
 	for _, x := range v.b.src.Root.Blobs() {
 		if !v.b.manifest.Listed[x.Digest] {
-			v.damaged(&format.Damage{File: v.b.src.Media.Name(), Offset: -1, Reason: "the OCI manifest does not list blob " + x.Digest})
+			v.damaged(&Damage{File: v.b.src.Media.Name(), Offset: -1, Reason: "the OCI manifest does not list blob " + x.Digest})
 			return
 		}
 	}
@@ -119,7 +119,7 @@ func (v *verifier) custody() error {
 
 // blob reads every copy of a blob.
 func (v *verifier) blob(ctx context.Context, d action.Digest) error {
-	var copies []media.Blob
+	var copies []Blob
 	if m, ok := v.b.src.Media.(*media.Volumes); ok {
 		copies = m.Copies(d)
 	}
@@ -149,7 +149,7 @@ func (v *verifier) blob(ctx context.Context, d action.Digest) error {
 }
 
 // locate reports which blocks of a damaged pack are damaged, or else the blob.
-func (v *verifier) locate(ctx context.Context, blob media.Blob, d action.Digest, bad *format.Damage) {
+func (v *verifier) locate(ctx context.Context, blob Blob, d action.Digest, bad *Damage) {
 	found := false
 	for i := range v.b.src.Root.Packs {
 		id, err := v.b.src.Pack(i)
@@ -167,7 +167,7 @@ func (v *verifier) locate(ctx context.Context, blob media.Blob, d action.Digest,
 				}
 			} else if sha256.Sum256(stored) != k.Sum {
 				file, off := blob.Place(k.Offset)
-				v.damaged(&format.Damage{File: file, Offset: off, Blob: d, Reason: fmt.Sprintf("block %d: its bytes are not those that were signed", n)})
+				v.damaged(&Damage{File: file, Offset: off, Blob: d, Reason: fmt.Sprintf("block %d: its bytes are not those that were signed", n)})
 				found = true
 			}
 		}
@@ -201,7 +201,7 @@ func (v *verifier) deep(ctx context.Context, o VerifyOptions) error {
 		v.damaged(d)
 	}
 	for _, err := range e.Errors {
-		v.damaged(&format.Damage{File: v.b.src.Media.Name(), Offset: -1, Reason: err.Error()})
+		v.damaged(&Damage{File: v.b.src.Media.Name(), Offset: -1, Reason: err.Error()})
 	}
 	return err
 }

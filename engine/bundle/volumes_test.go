@@ -1,4 +1,4 @@
-package bundle
+package bundle_test
 
 import (
 	"errors"
@@ -9,18 +9,21 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/install"
+	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
 // inVolumes makes a bundle of x and writes it as volumes, at least three.
-func inVolumes(t testing.TB, x tree, k *sign.SecretKey) (dir string, names []string) {
+func inVolumes(t testing.TB, x bundletest.Tree, k *sign.SecretKey) (dir string, names []string) {
 	t.Helper()
 	layout := t.TempDir()
-	makeBundle(t, layout, x.spec(1), CreateOptions{PackSize: 500000}, k)
-	b := openBundle(t, anyone, layout)
+	bundletest.Make(t, layout, x.Spec(1), create.Options{PackSize: 500000}, k)
+	b := bundletest.Open(t, bundletest.Anyone, layout)
 	dir = t.TempDir()
-	names, err := WriteVolumes(t.Context(), b, dir, VolumeOptions{Size: 600000})
+	names, err := create.Volumes(t.Context(), b, dir, create.VolumeOptions{Size: 600000})
 	if err != nil || len(names) < 3 {
 		t.Fatalf("%d volumes, %v", len(names), err)
 	}
@@ -34,35 +37,35 @@ func inVolumes(t testing.TB, x tree, k *sign.SecretKey) (dir string, names []str
 
 func TestVolumes(t *testing.T) {
 	t.Parallel()
-	k, x := testKey(t, 1), sample()
+	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	dir, names := inVolumes(t, x, k)
-	trust := Trust{Keys: []sign.PublicKey{k.Public()}}
+	trust := bundle.Trust{Keys: []sign.PublicKey{k.Public()}}
 	reversed := slices.Clone(names)
 	slices.Reverse(reversed)
 	for _, paths := range [][]string{{dir}, names, reversed} {
-		b := openBundle(t, trust, paths...)
-		if r, err := b.Verify(t.Context(), VerifyOptions{Deep: true}); err != nil || !r.OK() {
+		b := bundletest.Open(t, trust, paths...)
+		if r, err := b.Verify(t.Context(), bundle.VerifyOptions{Deep: true}); err != nil || !r.OK() {
 			t.Fatalf("%v: %+v, %v", paths, r, err)
 		}
-		h := newHost(t)
-		h.imports(b)
-		h.check(x)
+		h := bundletest.NewHost(t)
+		h.Imports(b)
+		h.Check(x)
 	}
-	b := openBundle(t, trust, dir)
-	before := readTree(t, dir)
-	again, err := WriteVolumes(t.Context(), b, dir, VolumeOptions{Size: 600000})
-	if err != nil || !slices.Equal(again, names) || !slices.Equal(sortedKeys(before), sortedKeys(readTree(t, dir))) {
+	b := bundletest.Open(t, trust, dir)
+	before := bundletest.ReadTree(t, dir)
+	again, err := create.Volumes(t.Context(), b, dir, create.VolumeOptions{Size: 600000})
+	if err != nil || !slices.Equal(again, names) || !slices.Equal(bundletest.SortedKeys(before), bundletest.SortedKeys(bundletest.ReadTree(t, dir))) {
 		t.Errorf("written again: %v, %v", again, err)
 	}
 	other := t.TempDir()
-	if _, err := WriteVolumes(t.Context(), b, other, VolumeOptions{Size: 600000}); err != nil {
+	if _, err := create.Volumes(t.Context(), b, other, create.VolumeOptions{Size: 600000}); err != nil {
 		t.Fatal(err)
 	}
-	sameTree(t, dir, other)
-	if _, err := WriteVolumes(t.Context(), b, dir, VolumeOptions{Size: 1 << 30}); err == nil || !strings.Contains(err.Error(), "another set") {
+	bundletest.SameTree(t, dir, other)
+	if _, err := create.Volumes(t.Context(), b, dir, create.VolumeOptions{Size: 1 << 30}); err == nil || !strings.Contains(err.Error(), "another set") {
 		t.Errorf("other volumes in the same directory: %v", err)
 	}
-	if _, err := WriteVolumes(t.Context(), b, t.TempDir(), VolumeOptions{Size: 100000}); err == nil || !strings.Contains(err.Error(), "too small") {
+	if _, err := create.Volumes(t.Context(), b, t.TempDir(), create.VolumeOptions{Size: 100000}); err == nil || !strings.Contains(err.Error(), "too small") {
 		t.Errorf("small volumes: %v", err)
 	}
 }
@@ -74,7 +77,7 @@ func TestVolumesUnpacked(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no tar here")
 	}
-	k, x := testKey(t, 1), sample()
+	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	_, names := inVolumes(t, x, k)
 	dir := t.TempDir()
 	for _, n := range names {
@@ -82,48 +85,48 @@ func TestVolumesUnpacked(t *testing.T) {
 			t.Fatalf("%s: %v\n%s", n, err, out)
 		}
 	}
-	b := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, dir)
-	if r, err := b.Verify(t.Context(), VerifyOptions{}); err != nil || !r.OK() {
+	b := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, dir)
+	if r, err := b.Verify(t.Context(), bundle.VerifyOptions{}); err != nil || !r.OK() {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
 
 func TestVolumeMissing(t *testing.T) {
 	t.Parallel()
-	k, x := testKey(t, 1), sample()
+	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	_, names := inVolumes(t, x, k)
 	rest := slices.Delete(slices.Clone(names), 1, 2)
-	b := openBundle(t, anyone, rest...)
-	r, err := b.Verify(t.Context(), VerifyOptions{})
+	b := bundletest.Open(t, bundletest.Anyone, rest...)
+	r, err := b.Verify(t.Context(), bundle.VerifyOptions{})
 	if err != nil || r.OK() {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if d := r.Damage[0]; d.File != names[1] || !d.Lost || !strings.Contains(d.Error(), "volume 2 of ") {
 		t.Errorf("%v", d)
 	}
-	h := newHost(t)
-	_, err = h.tryImport(b)
-	if !errors.Is(err, format.ErrMissing) || !errors.Is(err, format.ErrRefused) || !strings.Contains(err.Error(), names[1]) {
+	h := bundletest.NewHost(t)
+	_, err = h.TryImport(b)
+	if !errors.Is(err, bundle.ErrMissing) || !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), names[1]) {
 		t.Errorf("import: %v", err)
 	}
-	if list, _ := ListCarried(h.cache); len(list) != 0 {
+	if list, _ := install.List(h.Cache); len(list) != 0 {
 		t.Error("something was published")
 	}
 	// The rest was kept; with the volume only what it lacks is read.
-	done := h.imports(openBundle(t, anyone, names...))
+	done := h.Imports(bundletest.Open(t, bundletest.Anyone, names...))
 	if !done.Resumed || done.Kept == 0 {
 		t.Errorf("%+v", done)
 	}
-	h.check(x)
+	h.Check(x)
 }
 
 func TestVolumeAlone(t *testing.T) {
 	t.Parallel()
-	k, x := testKey(t, 1), sample()
+	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	_, names := inVolumes(t, x, k)
 	for i, n := range names {
-		b := openBundle(t, Trust{Keys: []sign.PublicKey{k.Public()}}, n)
-		r, err := b.Verify(t.Context(), VerifyOptions{})
+		b := bundletest.Open(t, bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, n)
+		r, err := b.Verify(t.Context(), bundle.VerifyOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -138,7 +141,7 @@ func TestVolumeAlone(t *testing.T) {
 // TestVolumeDamage flips bits all over a volume.
 func TestVolumeDamage(t *testing.T) {
 	t.Parallel()
-	k, x := testKey(t, 1), sample()
+	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	_, names := inVolumes(t, x, k)
 	name := names[1]
 	good, err := os.ReadFile(name)
@@ -151,12 +154,12 @@ func TestVolumeDamage(t *testing.T) {
 		if err := os.WriteFile(name, bad, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		b, err := Open(t.Context(), Trust{Keys: []sign.PublicKey{k.Public()}}, names...)
+		b, err := bundle.Open(t.Context(), bundle.Trust{Keys: []sign.PublicKey{k.Public()}}, names...)
 		if err != nil {
 			t.Errorf("offset %d: %v", off, err)
 			continue
 		}
-		r, err := b.Verify(t.Context(), VerifyOptions{})
+		r, err := b.Verify(t.Context(), bundle.VerifyOptions{})
 		if err != nil || r.OK() {
 			t.Errorf("offset %d was not noticed: %v", off, err)
 		}
@@ -173,12 +176,12 @@ func TestVolumeDamage(t *testing.T) {
 		if err := os.WriteFile(name, good[:n], 0o666); err != nil {
 			t.Fatal(err)
 		}
-		b, err := Open(t.Context(), anyone, names...)
+		b, err := bundle.Open(t.Context(), bundletest.Anyone, names...)
 		if err != nil {
 			t.Errorf("cut at %d: %v", n, err)
 			continue
 		}
-		if r, err := b.Verify(t.Context(), VerifyOptions{}); err != nil || r.OK() {
+		if r, err := b.Verify(t.Context(), bundle.VerifyOptions{}); err != nil || r.OK() {
 			t.Errorf("cut at %d was not noticed: %v", n, err)
 		}
 		b.Close()
@@ -187,19 +190,19 @@ func TestVolumeDamage(t *testing.T) {
 
 func TestVolumesOfTwoSets(t *testing.T) {
 	t.Parallel()
-	k, x := testKey(t, 1), sample()
+	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	_, first := inVolumes(t, x, k)
 	x["source"]["main.go"] = "another"
 	_, second := inVolumes(t, x, k)
-	b := openBundle(t, anyone, first[0], second[1], first[2])
-	r, err := b.Verify(t.Context(), VerifyOptions{})
+	b := bundletest.Open(t, bundletest.Anyone, first[0], second[1], first[2])
+	r, err := b.Verify(t.Context(), bundle.VerifyOptions{})
 	if err != nil || r.OK() || !strings.Contains(r.Damage[0].Error(), "belongs to another bundle") {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := newHost(t).tryImport(b); !errors.Is(err, format.ErrRefused) {
+	if _, err := bundletest.NewHost(t).TryImport(b); !errors.Is(err, bundle.ErrRefused) {
 		t.Errorf("import: %v", err)
 	}
-	if _, err := Open(t.Context(), anyone, filepath.Dir(filepath.Dir(first[0]))); !errors.Is(err, format.ErrRefused) {
+	if _, err := bundle.Open(t.Context(), bundletest.Anyone, filepath.Dir(filepath.Dir(first[0]))); !errors.Is(err, bundle.ErrRefused) {
 		t.Errorf("a directory without a bundle: %v", err)
 	}
 }

@@ -35,7 +35,7 @@ const (
 type Event struct {
 	Kind    string            `json:"kind"`
 	Subject string            `json:"subject"` // what it is about: the bundle, by digest; of "created", the index
-	Name    string            `json:"name"`    // of the line of bundles
+	Name    string            `json:"name"`    // of the series of bundles
 	Time    string            `json:"time"`    // RFC 3339, UTC, whole seconds
 	Actor   string            `json:"actor"`   // who says so
 	Details map[string]string `json:"details"`

@@ -16,7 +16,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 )
 
 // The names of components, or of their first parts.
@@ -65,12 +65,12 @@ type Made struct {
 }
 
 // sorted puts a component's files in order and takes repetitions out.
-func sorted(files []bundle.Input) []bundle.Input {
-	slices.SortFunc(files, func(a, b bundle.Input) int { return cmp.Compare(a.Path, b.Path) })
-	return slices.CompactFunc(files, func(a, b bundle.Input) bool { return a.Path == b.Path })
+func sorted(files []create.Input) []create.Input {
+	slices.SortFunc(files, func(a, b create.Input) int { return cmp.Compare(a.Path, b.Path) })
+	return slices.CompactFunc(files, func(a, b create.Input) bool { return a.Path == b.Path })
 }
 
-func sortedComponents(cs []bundle.Component) []bundle.Component {
-	slices.SortFunc(cs, func(a, b bundle.Component) int { return cmp.Compare(a.Name, b.Name) })
+func sortedComponents(cs []create.Component) []create.Component {
+	slices.SortFunc(cs, func(a, b create.Component) int { return cmp.Compare(a.Name, b.Name) })
 	return cs
 }

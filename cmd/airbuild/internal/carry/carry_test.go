@@ -12,7 +12,8 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/tasks"
 )
@@ -131,12 +132,12 @@ func TestBootstrap(t *testing.T) {
 	source := texts(Source, map[string]string{"a": "a"})
 	sum, winSum := action.Of([]byte("#!/bin/sh\n")).Hex(), action.Of([]byte("MZ")).Hex()
 	for _, test := range []struct {
-		components []bundle.Component
+		components []create.Component
 		scripts    []string
 		want       []string
 	}{
-		{[]bundle.Component{linux, source}, []string{"bootstrap.sh"}, []string{"linux-amd64 " + sum + " 10 blobs/sha256/" + sum}},
-		{[]bundle.Component{linux, windows, source}, []string{"bootstrap.sh", "bootstrap.ps1"}, []string{"linux-amd64 " + sum + " 10 blobs/sha256/" + sum, "windows-amd64 " + winSum + " 2 blobs/sha256/" + winSum}},
+		{[]create.Component{linux, source}, []string{"bootstrap.sh"}, []string{"linux-amd64 " + sum + " 10 blobs/sha256/" + sum}},
+		{[]create.Component{linux, windows, source}, []string{"bootstrap.sh", "bootstrap.ps1"}, []string{"linux-amd64 " + sum + " 10 blobs/sha256/" + sum, "windows-amd64 " + winSum + " 2 blobs/sha256/" + winSum}},
 	} {
 		b := made(t, 1, 0, test.components...)
 		dir := t.TempDir()
@@ -306,7 +307,7 @@ func TestReceiptAfterImport(t *testing.T) {
 	}
 	places := OpenPlaces(r.cache, r.store)
 	defer places.Close()
-	receipt, err := bundle.MakeReceipt(t.Context(), r.cache, places.Sink, nil)
+	receipt, err := install.MakeReceipt(t.Context(), r.cache, places.Sink, nil)
 	if err != nil || len(receipt.Bundles()) != 1 || receipt.Contents() < 8 {
 		t.Fatalf("%v contents of %v, %v", receipt.Contents(), receipt.Bundles(), err)
 	}
@@ -318,7 +319,7 @@ func TestReceiptAfterImport(t *testing.T) {
 func TestOtherVolumes(t *testing.T) {
 	dir := t.TempDir()
 	first, second := made(t, 1, 0, texts(Source, map[string]string{"a": "1"})), made(t, 2, 0, texts(Source, map[string]string{"a": "2"}))
-	if _, err := bundle.WriteVolumes(t.Context(), first, dir, bundle.VolumeOptions{}); err != nil {
+	if _, err := create.Volumes(t.Context(), first, dir, create.VolumeOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	write(t, dir, map[string]string{"other-001-of-001.tar": "x", "line-x.tar": "x"})

@@ -8,29 +8,29 @@ import (
 
 	"github.com/airbuild/airbuild/engine/pattern"
 
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 )
 
 // OutputFiles is the component of what the user takes away: the outputs below
 // dist, as they are in the project.
-func OutputFiles(root, dist string, outputs []string) (bundle.Component, error) {
-	var files []bundle.Input
+func OutputFiles(root, dist string, outputs []string) (create.Component, error) {
+	var files []create.Input
 	for _, out := range outputs {
 		if !within(out, dist) || out == dist {
 			continue
 		}
 		found, err := below(filepath.Join(root, filepath.FromSlash(dist)), filepath.Join(root, filepath.FromSlash(out)))
 		if err != nil {
-			return bundle.Component{}, fmt.Errorf("carry %s: %w", out, err)
+			return create.Component{}, fmt.Errorf("carry %s: %w", out, err)
 		}
 		files = append(files, found...)
 	}
-	return bundle.Component{Name: Artifacts, Files: sorted(files)}, nil
+	return create.Component{Name: Artifacts, Files: sorted(files)}, nil
 }
 
 // below lists a file, or all files of a directory, by their paths in base.
-func below(base, p string) ([]bundle.Input, error) {
-	var files []bundle.Input
+func below(base, p string) ([]create.Input, error) {
+	var files []create.Input
 	err := filepath.WalkDir(p, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return err
@@ -46,7 +46,7 @@ func below(base, p string) ([]bundle.Input, error) {
 		if err != nil {
 			return err
 		}
-		files = append(files, bundle.FileInput(filepath.ToSlash(rel), name, fi.Mode()&0o111 != 0))
+		files = append(files, create.FileInput(filepath.ToSlash(rel), name, fi.Mode()&0o111 != 0))
 		return nil
 	})
 	return files, err
@@ -55,38 +55,38 @@ func below(base, p string) ([]bundle.Input, error) {
 // ExtraFiles is a component of files below dir that the patterns name. A
 // pattern that names nothing is an error: something that was to be carried is
 // not there.
-func ExtraFiles(name, dir string, patterns []string) (bundle.Component, error) {
-	var files []bundle.Input
+func ExtraFiles(name, dir string, patterns []string) (create.Component, error) {
+	var files []create.Input
 	fsys := os.DirFS(dir)
 	for _, p := range patterns {
 		var found []string
 		err := pattern.Check(p)
 		if err != nil {
-			return bundle.Component{}, fmt.Errorf("extra %s: pattern %q: %w", name, p, err)
+			return create.Component{}, fmt.Errorf("extra %s: pattern %q: %w", name, p, err)
 		}
 		err = pattern.Walk(fsys, p, func(f string, _ bool) error { found = append(found, f); return nil })
 		if err != nil {
-			return bundle.Component{}, fmt.Errorf("extra %s: %w", name, err)
+			return create.Component{}, fmt.Errorf("extra %s: %w", name, err)
 		}
 		n := len(files)
 		for _, f := range found {
 			more, err := below(dir, filepath.Join(dir, filepath.FromSlash(f)))
 			if err != nil {
-				return bundle.Component{}, fmt.Errorf("extra %s: %w", name, err)
+				return create.Component{}, fmt.Errorf("extra %s: %w", name, err)
 			}
 			files = append(files, more...)
 		}
 		if n == len(files) {
-			return bundle.Component{}, fmt.Errorf("extra %s: %q names no file in %s", name, p, dir)
+			return create.Component{}, fmt.Errorf("extra %s: %q names no file in %s", name, p, dir)
 		}
 	}
-	return bundle.Component{Name: Extra + "/" + name, Files: sorted(files)}, nil
+	return create.Component{Name: Extra + "/" + name, Files: sorted(files)}, nil
 }
 
 // Programs are the components of airbuild itself, one a host. given names the
 // program of a host; for this host it is self where nothing is given. Hosts
 // without one are returned as missing.
-func Programs(hosts []string, given map[string]string, root, self string) (cs []bundle.Component, missing []string, err error) {
+func Programs(hosts []string, given map[string]string, root, self string) (cs []create.Component, missing []string, err error) {
 	for _, host := range hosts {
 		file, ok := given[host]
 		switch {
@@ -104,8 +104,8 @@ func Programs(hosts []string, given map[string]string, root, self string) (cs []
 			return nil, nil, fmt.Errorf("carry airbuild for %s: %s is no file", host, file)
 		}
 		goos, goarch := splitHost(host)
-		in := bundle.FileInput(programName(goos), file, true)
-		cs = append(cs, bundle.Component{Name: Airbuild + "/" + HostName(goos, goarch), Plain: true, Files: []bundle.Input{in}})
+		in := create.FileInput(programName(goos), file, true)
+		cs = append(cs, create.Component{Name: Airbuild + "/" + HostName(goos, goarch), Plain: true, Files: []create.Input{in}})
 	}
 	return sortedComponents(cs), missing, nil
 }

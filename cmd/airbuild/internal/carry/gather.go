@@ -13,7 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/tasks/golang"
@@ -52,7 +52,7 @@ type ExtraSpec struct {
 // A Gathered is all that goes into a bundle. Close removes what was made for
 // it, and is called when the bundle is made.
 type Gathered struct {
-	Components []bundle.Component
+	Components []create.Component
 	Source     *SourceTree  // nil if it is left out
 	Info       *source.Info // of the source, carried or not
 	// Heads are those of the carried databases, for the next bundle.

@@ -16,6 +16,8 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
@@ -36,7 +38,7 @@ type goTree struct {
 	bundle *bundle.Bundle
 
 	// incoming is nil for a receipt.
-	incoming, proxy *bundle.DirSink
+	incoming, proxy *install.DirSink
 	mu              sync.Mutex
 	merged          bool
 }
@@ -55,23 +57,23 @@ func (t *goTree) incomingDir() string {
 	return filepath.Join(t.incomingRoot(), t.bundle.Digest()[:16])
 }
 
-func (t *goTree) sink(string) (bundle.Sink, error) {
+func (t *goTree) sink(string) (install.Sink, error) {
 	if t.proxy != nil {
 		return t, nil
 	}
 	var err error
 	if t.bundle != nil {
-		if t.incoming, err = bundle.NewDirSink(t.incomingDir(), bundle.DirOptions{}); err != nil {
+		if t.incoming, err = install.NewDirSink(t.incomingDir(), install.DirOptions{}); err != nil {
 			return nil, err
 		}
 	}
-	t.proxy, err = bundle.NewDirSink(GoProxy(t.places.cache), bundle.DirOptions{})
+	t.proxy, err = install.NewDirSink(GoProxy(t.places.cache), install.DirOptions{})
 	return t, err
 }
 
 func (t *goTree) close() error {
 	var errs []error
-	for _, d := range []*bundle.DirSink{t.incoming, t.proxy} {
+	for _, d := range []*install.DirSink{t.incoming, t.proxy} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}
@@ -348,14 +350,14 @@ func (t *goTree) install(ctx context.Context, report *proxytree.Report) error {
 
 // goParts are the components of the files of a tree of modules: toolchains and
 // proofs apart from modules.
-func goParts(files []bundle.Input) []bundle.Component {
-	by := map[string]*bundle.Component{}
-	var out []bundle.Component
+func goParts(files []create.Input) []create.Component {
+	by := map[string]*create.Component{}
+	var out []create.Component
 	for _, f := range files {
 		name := goComponentOf(f.Path)
 		c := by[name]
 		if c == nil {
-			c = &bundle.Component{Name: name}
+			c = &create.Component{Name: name}
 			by[name] = c
 		}
 		c.Files = append(c.Files, f)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree/proxytest"
 )
@@ -117,7 +118,7 @@ func TestModulesRefused(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(GoProxy(r.cache), swapped)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("it is where Go would find it: %v", err)
 	}
-	if all, err := bundle.ListCarried(r.cache); err != nil || len(all) > 0 {
+	if all, err := install.List(r.cache); err != nil || len(all) > 0 {
 		t.Errorf("published: %v, %v", all, err)
 	}
 	// What it left does not stand in the way of a good one.

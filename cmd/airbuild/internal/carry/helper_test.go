@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -88,11 +90,11 @@ func newReceiver(t testing.TB) *receiver {
 }
 
 // made is a bundle of components, open.
-func made(t testing.TB, sequence int64, pack int64, components ...bundle.Component) *bundle.Bundle {
+func made(t testing.TB, sequence int64, pack int64, components ...create.Component) *bundle.Bundle {
 	t.Helper()
 	dir := t.TempDir()
-	spec := bundle.Spec{Name: "line", Sequence: sequence, Created: time.Unix(1767225600+sequence, 0), Components: components, Metadata: map[string]string{"go": "go1.26.8"}}
-	if _, err := bundle.Create(t.Context(), dir, spec, bundle.CreateOptions{PackSize: pack}); err != nil {
+	spec := create.Spec{Name: "line", Sequence: sequence, Created: time.Unix(1767225600+sequence, 0), Components: components, Metadata: map[string]string{"go": "go1.26.8"}}
+	if _, err := create.Bundle(t.Context(), dir, spec, create.Options{PackSize: pack}); err != nil {
 		t.Fatal(err)
 	}
 	b, err := bundle.Open(t.Context(), bundle.Trust{AllowUnsigned: true}, dir)
@@ -103,13 +105,13 @@ func made(t testing.TB, sequence int64, pack int64, components ...bundle.Compone
 	return b
 }
 
-func (r *receiver) take(b *bundle.Bundle) (*bundle.Imported, error) {
-	return Import(r.t.Context(), b, Importing{Cache: r.cache, Store: r.store, Options: bundle.ImportOptions{Actor: "test"}})
+func (r *receiver) take(b *bundle.Bundle) (*install.Report, error) {
+	return Import(r.t.Context(), b, Importing{Cache: r.cache, Store: r.store, Options: install.Options{Actor: "test"}})
 }
 
 // texts is a component of texts.
-func texts(name string, files map[string]string) bundle.Component {
-	c := bundle.Component{Name: name}
+func texts(name string, files map[string]string) create.Component {
+	c := create.Component{Name: name}
 	for p, text := range files {
 		p, executable := strings.CutSuffix(p, "*")
 		in := textInput(p, []byte(text))
@@ -120,7 +122,7 @@ func texts(name string, files map[string]string) bundle.Component {
 }
 
 // read is the content of an input.
-func read(t testing.TB, in bundle.Input) string {
+func read(t testing.TB, in create.Input) string {
 	t.Helper()
 	r, err := in.Open(context.Background())
 	if err != nil {

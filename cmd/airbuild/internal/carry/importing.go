@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -22,13 +23,13 @@ type Importing struct {
 	Store *store.Disk // of Cache
 	// Scope is where the results that the bundle brings count.
 	Scope   store.Scope
-	Options bundle.ImportOptions
+	Options install.Options
 }
 
 // Import takes a bundle in. What it brought is pinned, under the name of its
 // line: on a host without a network nothing brings it back. A newer bundle of
 // the line takes the pin over.
-func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *bundle.Imported, err error) {
+func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *install.Report, err error) {
 	places := OpenPlaces(i.Cache, i.Store)
 	defer func() { err = errors.Join(err, places.Close()) }()
 	places.scope = i.Scope
@@ -40,7 +41,7 @@ func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *bundle.Impor
 	if err := os.MkdirAll(GoProxy(i.Cache), 0o777); err != nil {
 		return nil, fmt.Errorf("make the tree of modules: %w", err)
 	}
-	done, err := bundle.Import(ctx, b, o)
+	done, err := install.Bundle(ctx, b, o)
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func MakeReceipt(ctx context.Context, cache string, s *store.Disk) (_ *bundle.Re
 	for _, p := range pins {
 		pinned[p.Name] = p.Project
 	}
-	return bundle.MakeReceipt(ctx, cache, places.Sink, func(c *bundle.Carried) bool {
+	return install.MakeReceipt(ctx, cache, places.Sink, func(c *install.Imported) bool {
 		return pinned[PinName(c.Root.Name)] == pinnedBundle(c.Digest)
 	})
 }

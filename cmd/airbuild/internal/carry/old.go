@@ -10,20 +10,20 @@ import (
 	"path/filepath"
 
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
 // Old are the contents of a store that the receiver of a delta has as well: what
 // was made here before, and carried then. A delta says of new contents how they
 // come of those.
-func Old(ctx context.Context, s *store.Disk, base *bundle.Base) ([]bundle.Input, error) {
+func Old(ctx context.Context, s *store.Disk, base *create.Base) ([]create.Input, error) {
 	root := filepath.Join(s.Dir(), "cas")
 	folders, err := os.ReadDir(root)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("look for older contents: %w", err)
 	}
-	var out []bundle.Input
+	var out []create.Input
 	for _, folder := range folders {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -44,7 +44,7 @@ func Old(ctx context.Context, s *store.Disk, base *bundle.Base) ([]bundle.Input,
 			if err != nil {
 				return nil, fmt.Errorf("look for older contents: %w", err)
 			}
-			out = append(out, bundle.Input{Path: blob(d), Digest: d,
+			out = append(out, create.Input{Path: blob(d), Digest: d,
 				Open: func(ctx context.Context) (io.ReadCloser, error) { return s.Open(ctx, d) }})
 		}
 	}

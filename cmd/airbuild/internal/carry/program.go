@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 )
 
 // maxProgram bounds what is read of a program, in bytes.
@@ -15,7 +15,7 @@ const maxProgram = 1 << 30
 
 // needsLibraries says what of the receiver a Linux program needs beside its
 // kernel, and nothing for a program that stands alone.
-func needsLibraries(f bundle.Input) (string, error) {
+func needsLibraries(f create.Input) (string, error) {
 	r, err := f.Open(context.Background())
 	if err != nil {
 		return "", fmt.Errorf("carry airbuild: %w", err)

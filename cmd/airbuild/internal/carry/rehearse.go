@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
@@ -205,7 +206,7 @@ func (p *rehearsing) unpack(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if _, err := Import(ctx, p.Bundle, Importing{Cache: cache, Store: s, Options: bundle.ImportOptions{Actor: "rehearsal"}}); err != nil {
+	if _, err := Import(ctx, p.Bundle, Importing{Cache: cache, Store: s, Options: install.Options{Actor: "rehearsal"}}); err != nil {
 		return err
 	}
 	_, err = CheckOut(ctx, p.Bundle, Checkout{Cache: cache, Store: s, Component: Source, Dir: p.at("work")})

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
@@ -49,7 +49,7 @@ type collectedTreeRecord struct {
 // A collectedModules is a tree of modules, proofs and toolchains, in the store.
 type collectedModules struct {
 	collectedTreeRecord
-	files []bundle.Input
+	files []create.Input
 }
 
 // collectedKey is the key under which a tree is remembered.
@@ -131,8 +131,8 @@ func (g *gathering) recall(ctx context.Context, key action.Digest) (*collectedMo
 }
 
 // storeInput is a file whose content is in the store.
-func (g *gathering) storeInput(p string, d action.Digest) bundle.Input {
-	return bundle.Input{Path: p, Digest: d, Open: func(ctx context.Context) (io.ReadCloser, error) { return g.Store.Open(ctx, d) }}
+func (g *gathering) storeInput(p string, d action.Digest) create.Input {
+	return create.Input{Path: p, Digest: d, Open: func(ctx context.Context) (io.ReadCloser, error) { return g.Store.Open(ctx, d) }}
 }
 
 // collectAnew collects, and remembers what came of it unless less is proven

@@ -11,7 +11,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/gocache"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -25,10 +25,10 @@ func blob(d action.Digest) string { return "cas/" + d.Hex() }
 // A shelf collects entries and blobs of a store for a component.
 type shelf struct {
 	store *store.Disk
-	files map[string]bundle.Input
+	files map[string]create.Input
 }
 
-func newShelf(s *store.Disk) *shelf { return &shelf{s, map[string]bundle.Input{}} }
+func newShelf(s *store.Disk) *shelf { return &shelf{s, map[string]create.Input{}} }
 
 // result adds an entry with every blob that a hit on it needs. A delta carries the
 // entry itself even where the receiver has it: every run there may write it again
@@ -62,25 +62,25 @@ func (s *shelf) result(ctx context.Context, key action.Digest) error {
 }
 
 func (s *shelf) blob(d action.Digest) {
-	s.files[blob(d)] = bundle.Input{Path: blob(d), Digest: d,
+	s.files[blob(d)] = create.Input{Path: blob(d), Digest: d,
 		Open: func(ctx context.Context) (io.ReadCloser, error) { return s.store.Open(ctx, d) }}
 }
 
 // textInput is a file with the given content.
-func textInput(path string, b []byte) bundle.Input {
-	return bundle.Input{Path: path, Digest: action.Of(b),
+func textInput(path string, b []byte) create.Input {
+	return create.Input{Path: path, Digest: action.Of(b),
 		Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b)), nil }}
 }
 
-func (s *shelf) component(name string, metadata map[string]string) bundle.Component {
-	return bundle.Component{Name: name, Metadata: metadata, Files: sorted(slices.Collect(maps.Values(s.files)))}
+func (s *shelf) component(name string, metadata map[string]string) create.Component {
+	return create.Component{Name: name, Metadata: metadata, Files: sorted(slices.Collect(maps.Values(s.files)))}
 }
 
 // Results is the component of what the steps made: their entries, with every
 // blob that a hit needs. Steps that are never stored are left out. The keys'
 // own bytes come along where the store has them, for explain. answers are the
 // entries that say what the steps' inputs came to.
-func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.Digest) (bundle.Component, error) {
+func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.Digest) (create.Component, error) {
 	sh := newShelf(s)
 	n := 0
 	for _, m := range made {
@@ -88,7 +88,7 @@ func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.D
 			continue
 		}
 		if err := sh.result(ctx, m.Key); err != nil {
-			return bundle.Component{}, fmt.Errorf("carry the result of %s: %w", m.Step.Name, err)
+			return create.Component{}, fmt.Errorf("carry the result of %s: %w", m.Step.Name, err)
 		}
 		n++
 		if missing, err := s.Missing(ctx, []action.Digest{m.Key}); err == nil && len(missing) == 0 {
@@ -97,7 +97,7 @@ func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.D
 	}
 	for _, key := range answers {
 		if err := sh.result(ctx, key); err != nil {
-			return bundle.Component{}, fmt.Errorf("carry what is known of inputs: %w", err)
+			return create.Component{}, fmt.Errorf("carry what is known of inputs: %w", err)
 		}
 	}
 	return sh.component(Actions, map[string]string{"steps": fmt.Sprint(n)}), nil
@@ -123,7 +123,7 @@ func Unrecorded(ctx context.Context, s *store.Disk, made []Made, compiles func(*
 }
 
 // Compiled are the components of compiled packages, one a target.
-func Compiled(ctx context.Context, s *store.Disk, made []Made, compiles func(*engine.Step) bool) ([]bundle.Component, error) {
+func Compiled(ctx context.Context, s *store.Disk, made []Made, compiles func(*engine.Step) bool) ([]create.Component, error) {
 	shelves := map[string]*shelf{}
 	counts := map[string]map[action.Digest]bool{}
 	for _, m := range made {
@@ -153,7 +153,7 @@ func Compiled(ctx context.Context, s *store.Disk, made []Made, compiles func(*en
 			}
 		}
 	}
-	var out []bundle.Component
+	var out []create.Component
 	for _, target := range slices.Sorted(maps.Keys(shelves)) {
 		out = append(out, shelves[target].component(GoCache+"/"+target, map[string]string{"entries": fmt.Sprint(len(counts[target]))}))
 	}

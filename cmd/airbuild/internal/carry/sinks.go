@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/store"
 )
 
@@ -23,14 +24,14 @@ type Places struct {
 	goTree *goTree
 
 	mu    sync.Mutex
-	sinks map[string]bundle.Sink
-	dirs  []*bundle.DirSink
+	sinks map[string]install.Sink
+	dirs  []*install.DirSink
 }
 
 // OpenPlaces returns the places of a cache directory, whose store the caller
 // has open.
 func OpenPlaces(cache string, s *store.Disk) *Places {
-	return &Places{cache: cache, store: s, sinks: map[string]bundle.Sink{}}
+	return &Places{cache: cache, store: s, sinks: map[string]install.Sink{}}
 }
 
 // Carried is a place below the cache directory that imports own.
@@ -40,7 +41,7 @@ func Carried(cache string, elem ...string) string {
 
 // Sink is where a component goes; the same component always goes to the same
 // place, so that a receipt can ask for it.
-func (p *Places) Sink(component string) (bundle.Sink, error) {
+func (p *Places) Sink(component string) (install.Sink, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if s, ok := p.sinks[component]; ok {
@@ -54,24 +55,24 @@ func (p *Places) Sink(component string) (bundle.Sink, error) {
 	return s, nil
 }
 
-func (p *Places) open(component string) (bundle.Sink, error) {
+func (p *Places) open(component string) (install.Sink, error) {
 	kind, rest, _ := strings.Cut(component, "/")
 	switch kind {
 	case Actions, GoCache:
-		return bundle.NewStoreSink(p.store, p.scope), nil
+		return install.NewStoreSink(p.store, p.scope), nil
 	case Modules, SumDB, Toolchain:
 		if p.goTree == nil {
 			p.goTree = &goTree{places: p}
 		}
 		return p.goTree.sink(component)
 	case Airbuild, Extra:
-		return p.dir(bundle.DirOptions{}, kind, rest)
+		return p.dir(install.DirOptions{}, kind, rest)
 	}
 	return &contentSink{p.store}, nil
 }
 
-func (p *Places) dir(o bundle.DirOptions, elem ...string) (*bundle.DirSink, error) {
-	s, err := bundle.NewDirSink(Carried(p.cache, elem...), o)
+func (p *Places) dir(o install.DirOptions, elem ...string) (*install.DirSink, error) {
+	s, err := install.NewDirSink(Carried(p.cache, elem...), o)
 	if err == nil {
 		p.dirs = append(p.dirs, s)
 	}

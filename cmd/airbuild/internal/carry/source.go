@@ -20,6 +20,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 )
@@ -42,7 +43,7 @@ type SourceSpec struct {
 
 // A SourceTree is what SourceFiles found.
 type SourceTree struct {
-	Component bundle.Component
+	Component create.Component
 	Info      *source.Info
 	// Untracked are files that git does not know and that stay behind, at most
 	// a few, for the message.
@@ -117,13 +118,13 @@ func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
 	if info.Dirty {
 		meta["dirty"] = "true"
 	}
-	t.Component = bundle.Component{Name: Source, Metadata: meta, Files: sorted(files)}
+	t.Component = create.Component{Name: Source, Metadata: meta, Files: sorted(files)}
 	return t, nil
 }
 
 // identityFiles are what takes the place of git: source.json and the manifest
 // that it names. The files get their digests for it.
-func identityFiles(ctx context.Context, info *source.Info, files []bundle.Input, links map[string]string) ([]bundle.Input, error) {
+func identityFiles(ctx context.Context, info *source.Info, files []create.Input, links map[string]string) ([]create.Input, error) {
 	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(runtime.GOMAXPROCS(0))
 	for i := range files {
 		work.Go(func(ctx context.Context) error { return digestInput(ctx, &files[i]) })
@@ -148,10 +149,10 @@ func identityFiles(ctx context.Context, info *source.Info, files []bundle.Input,
 	if err := source.WriteJSON(&text, info); err != nil {
 		return nil, err
 	}
-	return []bundle.Input{textInput(source.FileName, text.Bytes()), textInput(source.ManifestName, list)}, nil
+	return []create.Input{textInput(source.FileName, text.Bytes()), textInput(source.ManifestName, list)}, nil
 }
 
-func digestInput(ctx context.Context, f *bundle.Input) error {
+func digestInput(ctx context.Context, f *create.Input) error {
 	r, err := f.Open(ctx)
 	if err != nil {
 		return err
@@ -188,8 +189,8 @@ func (spec SourceSpec) resolve() (SourceSpec, error) {
 }
 
 // inputs sorts names into files and links.
-func (spec SourceSpec) inputs(names []string) ([]bundle.Input, map[string]string, error) {
-	var files []bundle.Input
+func (spec SourceSpec) inputs(names []string) ([]create.Input, map[string]string, error) {
+	var files []create.Input
 	links := map[string]string{}
 	for _, name := range names {
 		if spec.excluded(name) {
@@ -216,7 +217,7 @@ func (spec SourceSpec) inputs(names []string) ([]bundle.Input, map[string]string
 			}
 			links[name] = target
 		case fi.Mode().IsRegular():
-			files = append(files, bundle.FileInput(name, abs, fi.Mode()&0o111 != 0))
+			files = append(files, create.FileInput(name, abs, fi.Mode()&0o111 != 0))
 		case fi.IsDir(): // a submodule that is not there
 		default:
 			return nil, nil, fmt.Errorf("carry source: %s is neither file nor link; leave it behind with --exclude", name)
@@ -332,18 +333,18 @@ func everything(spec SourceSpec) ([]string, error) {
 }
 
 // history writes a git bundle of all refs.
-func (t *SourceTree) history(ctx context.Context, root string) (bundle.Input, error) {
+func (t *SourceTree) history(ctx context.Context, root string) (create.Input, error) {
 	dir, err := os.MkdirTemp("", "airbuild-history-")
 	if err != nil {
-		return bundle.Input{}, fmt.Errorf("carry the history: %w", err)
+		return create.Input{}, fmt.Errorf("carry the history: %w", err)
 	}
 	t.clean = func() { os.RemoveAll(dir) }
 	file := filepath.Join(dir, "history.bundle")
 	// One thread: with more of them the same history gives other bytes.
 	if _, err := git(ctx, root, "-c", "pack.threads=1", "bundle", "create", "--quiet", file, "--all", "HEAD"); err != nil {
-		return bundle.Input{}, fmt.Errorf("carry the history: %w", err)
+		return create.Input{}, fmt.Errorf("carry the history: %w", err)
 	}
-	return bundle.FileInput(historyFile, file, false), nil
+	return create.FileInput(historyFile, file, false), nil
 }
 
 // git runs git and returns what it prints; its error is what git said.

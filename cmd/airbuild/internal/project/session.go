@@ -12,7 +12,7 @@ import (
 	"slices"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/local"
 	"github.com/airbuild/airbuild/engine/store"
@@ -62,9 +62,9 @@ func (p *Project) Open(ahead *tree.Ahead) (_ *Session, err error) {
 	if s.Store, err = store.Open(cache); err != nil {
 		return nil, otherCache(err)
 	}
-	s.Store.Scopes = func() []store.Scope { return bundle.Scopes(cache) }
+	s.Store.Scopes = func() []store.Scope { return install.Scopes(cache) }
 	if p.Carried != nil {
-		if s.Store.Scope, err = bundle.ScopeOf(cache, p.Carried.Bundle); err != nil {
+		if s.Store.Scope, err = install.ScopeOf(cache, p.Carried.Bundle); err != nil {
 			return nil, err
 		}
 	}

@@ -107,7 +107,7 @@ func appendString(b []byte, s string) []byte {
 }
 
 // DecodeCanonical reads canonical JSON into v, a pointer to a struct. Whatever
-// is not exactly what encodeCanonical would write is refused: other white
+// is not exactly what EncodeCanonical would write is refused: other white
 // space, keys that are unknown or occur twice, text behind the end.
 func DecodeCanonical(b []byte, v any) error {
 	if !utf8.Valid(b) {

@@ -7,7 +7,7 @@ import (
 )
 
 // DecodeIndex reads an index. Every number, path and order is checked; what
-// the root says of it checkIndex compares. Errors wrap ErrRefused.
+// the root says of it LoadIndex compares. Errors wrap ErrRefused.
 func DecodeIndex(b []byte) (*Index, error) {
 	d := &decoder{rest: string(b)}
 	if !strings.HasPrefix(d.rest, IndexMagic) {

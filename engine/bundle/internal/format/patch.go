@@ -11,7 +11,7 @@ import (
 )
 
 // FeaturePatches is the critical feature of bundles in which some contents are
-// carried as what to do to contents that the receiver has.
+// patches of contents that the receiver has.
 const FeaturePatches = "patches"
 
 // A patch makes one content of another, its base:

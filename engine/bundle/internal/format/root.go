@@ -31,8 +31,8 @@ const FormatVersion = 1
 // hangs on it by digest.
 type Root struct {
 	Format   int    `json:"format"`   // FormatVersion
-	Name     string `json:"name"`     // of the line of bundles, such as the project and pipeline
-	Sequence int64  `json:"sequence"` // newer bundles of a line have no smaller one
+	Name     string `json:"name"`     // of the series of bundles, such as the project and pipeline
+	Sequence int64  `json:"sequence"` // newer bundles of a series have no smaller one
 	Created  string `json:"created"`  // RFC 3339, UTC, whole seconds
 	Features struct {
 		// Critical are features that a reader must know; Optional are those

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package bundle
-
-import "errors"
-
-func childFill([]string) error { return errors.New("only Linux fills disks") }
