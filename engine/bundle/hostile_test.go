@@ -565,7 +565,7 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 	before := bundletest.Open(t, trust(1, a), dir).Digest()
-	if err := create.Sign(t.Context(), dir, b); err != nil {
+	if _, err := create.Seal(t.Context(), dir, create.SealOptions{Keys: []*sign.SecretKey{a, b}, Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	x := bundletest.Open(t, trust(2, a, b, c), dir)

@@ -9,17 +9,16 @@ import (
 	"os"
 	"path/filepath"
 
+	oci "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/rogpeppe/go-internal/robustio"
+
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
-
-	oci "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/rogpeppe/go-internal/robustio"
-
-	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )

@@ -10,11 +10,10 @@ import (
 	"io"
 	"slices"
 
-	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 	"github.com/airbuild/airbuild/internal/ctxio"

@@ -8,9 +8,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"

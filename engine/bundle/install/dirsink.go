@@ -16,7 +16,6 @@ import (
 	"sync"
 
 	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"

@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/store"
 )

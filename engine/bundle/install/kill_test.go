@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"

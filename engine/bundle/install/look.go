@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 )
@@ -126,10 +125,6 @@ func (m *importer) checkSpace() error {
 		v := volumeOf(t.sink.Dir())
 		dir[v] = t.sink.Dir()
 		need[v] += t.file.Digest.Size + fileOverhead
-		if k, ok := t.sink.(*KeepSink); ok {
-			need[volumeOf(k.store.Dir())] += t.file.Digest.Size + fileOverhead
-			dir[volumeOf(k.store.Dir())] = k.store.Dir()
-		}
 	}
 	for _, list := range m.targets {
 		for _, t := range list {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 

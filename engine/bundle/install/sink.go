@@ -4,9 +4,8 @@ import (
 	"context"
 	"io"
 
-	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
 )
 
 // A Sink takes the files of components in. Its methods may be called by many

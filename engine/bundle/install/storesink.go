@@ -9,9 +9,8 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/bundle"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/store"
@@ -109,14 +108,14 @@ func (s *StoreSink) Put(ctx context.Context, f bundle.File, r io.Reader) error {
 	if result {
 		return s.putResult(ctx, k, f, r)
 	}
-	return putContent(ctx, s.store, f.Digest, r)
+	return s.putBlob(ctx, f.Digest, r)
 }
 
-// putContent stores what r gives under its own digest, whatever that is, and
-// fails if it is not d.
-func putContent(ctx context.Context, s *store.Disk, d action.Digest, r io.Reader) error {
+// putBlob stores what r gives under its own digest, whatever that is, and fails
+// if it is not d.
+func (s *StoreSink) putBlob(ctx context.Context, d action.Digest, r io.Reader) error {
 	// One byte more than there should be is enough to have another digest.
-	got, err := s.Put(ctx, io.LimitReader(r, d.Size+1))
+	got, err := s.store.Put(ctx, io.LimitReader(r, d.Size+1))
 	if err != nil {
 		return fmt.Errorf("put content sha256:%s: %w", d.Hex(), err)
 	}
@@ -189,11 +188,7 @@ func (s *StoreSink) Flush(ctx context.Context) error { return flushAll(s.store.D
 
 // Holds reports whether the store has a blob, and verifies one without a seal.
 func (s *StoreSink) Holds(ctx context.Context, d action.Digest) (bool, error) {
-	return storeHolds(ctx, s.store, d)
-}
-
-func storeHolds(ctx context.Context, s *store.Disk, d action.Digest) (bool, error) {
-	missing, err := s.Missing(ctx, []action.Digest{d})
+	missing, err := s.store.Missing(ctx, []action.Digest{d})
 	return err == nil && len(missing) == 0, err
 }
 

@@ -14,13 +14,12 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/pattern"
-
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 )

@@ -193,7 +193,7 @@ func (h *Host) Sink(component string) (install.Sink, error) {
 	case "source":
 		var d *install.DirSink
 		if d, err = install.NewDirSink(filepath.Join(h.Work, "source"), install.DirOptions{}); err == nil {
-			s = install.NewKeepSink(d, h.Store)
+			s = &keepSink{d, install.NewStoreSink(h.Store, store.Scope{})}
 		}
 	default:
 		s, err = install.NewDirSink(filepath.Join(h.Work, component), install.DirOptions{})

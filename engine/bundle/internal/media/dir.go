@@ -9,12 +9,11 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/airbuild/airbuild/engine/bundle/internal/files"
-	"github.com/airbuild/airbuild/engine/bundle/internal/format"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // A Directory is a layout in a directory.

@@ -11,11 +11,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/bundle/internal/format"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // A Media is where the blobs of a bundle are: a directory, volumes, or a

@@ -10,12 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/airbuild/airbuild/engine/bundle/internal/files"
-	"github.com/airbuild/airbuild/engine/bundle/internal/format"
-
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/bundle/internal/files"
+	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
 // looksLikeVolume reports whether a file begins like a volume.

@@ -87,37 +87,3 @@ func (w *layoutWriter) beginCustody(r *bundle.Root, o SealOptions) error {
 	r.Custody = &x
 	return err
 }
-
-// Sign adds signatures to a sealed bundle in a directory, by people who were
-// not there. The bundle's identity stays.
-func Sign(ctx context.Context, dir string, keys ...*sign.SecretKey) error {
-	w := &layoutWriter{dir: dir}
-	if err := w.addSignatures(ctx, keys); err != nil {
-		return fmt.Errorf("sign bundle in %s: %w", dir, err)
-	}
-	return nil
-}
-
-func (w *layoutWriter) addSignatures(ctx context.Context, keys []*sign.SecretKey) error {
-	b, err := bundle.Open(ctx, bundle.Trust{AllowUnsigned: true}, w.dir)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	w.old = b.LayoutBlobs()
-	e := b.Envelope()
-	if e == nil {
-		if e, err = sign.Seal(format.RootType, b.RootBytes()); err != nil {
-			return err
-		}
-	}
-	for _, k := range keys {
-		if err := e.Sign(k); err != nil {
-			return err
-		}
-	}
-	if err := w.publish(b.Root(), e); err != nil {
-		return err
-	}
-	return w.sweep(nil)
-}
