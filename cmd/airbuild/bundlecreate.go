@@ -550,7 +550,7 @@ func (c *creation) seal(ctx context.Context, dir string, ours bool, g *carry.Gat
 	}
 	// The time is the bundle's own, and not now: the same inputs give the same
 	// bytes. When it was written the log of this host tells.
-	_, err = create.Seal(ctx, dir, create.SealOptions{Metadata: meta, Keys: c.keys, Actor: actor()})
+	_, err = create.Finish(ctx, dir, create.FinishOptions{Metadata: meta, Keys: c.keys, Actor: actor()})
 	if err != nil {
 		return c.app.bundleError(err)
 	}

@@ -210,7 +210,7 @@ func (a *app) bundleReport(b *bundle.Bundle, r *bundle.Report) bundleReport {
 	v := bundleReport{
 		OK: r.OK(), Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
 		Blobs: r.Blobs, Bytes: r.Bytes, Damage: []toldDamage{}, Missing: []string{},
-		Unmade: r.Unmade, UnmadeBytes: r.UnmadeBytes,
+		Unmade: r.Patched, UnmadeBytes: r.PatchedBytes,
 	}
 	for _, d := range r.Damage {
 		told := toldDamage{File: d.File, Offset: d.Offset, Reason: d.Reason, Lost: d.Lost}
@@ -266,8 +266,8 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 	if a.json() {
 		return nil
 	}
-	if report.Unmade > 0 {
-		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Unmade, human.Bytes(report.UnmadeBytes))
+	if report.Patched > 0 {
+		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Patched, human.Bytes(report.PatchedBytes))
 	}
 	if ring, err := a.keyring(); err == nil {
 		a.warnUnlimited(ring, b.Signers(), sign.Need{Purpose: sign.Bundle, Series: b.Root().Name})

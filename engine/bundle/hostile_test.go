@@ -152,8 +152,8 @@ func (f *forgery) blobFile(b []byte) string {
 	return filepath.Join(f.dir, filepath.FromSlash(format.BlobPath(action.Of(b))))
 }
 
-// take opens, verifies and imports, and returns the first refusal.
-func (f *forgery) take(h *bundletest.Host) error {
+// try opens, verifies and imports, and returns the first refusal.
+func (f *forgery) try(h *bundletest.Host) error {
 	b, err := bundle.Open(f.t.Context(), bundle.Trust{Keys: []sign.PublicKey{f.key.Public()}}, f.dir)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func TestForgeryIsSoundBefore(t *testing.T) {
 	t.Parallel()
 	f, h := newForgery(t), bundletest.NewHost(t)
 	f.write()
-	if err := f.take(h); err != nil {
+	if err := f.try(h); err != nil {
 		t.Fatal(err)
 	}
 	h.Check(bundletest.Tree{"source": {"a": "alpha", "b": "beta"}})
@@ -450,7 +450,7 @@ func TestHostile(t *testing.T) {
 			}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			err := f.take(h)
+			err := f.try(h)
 			runtime.ReadMemStats(&after)
 			if !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v", err)
@@ -473,7 +473,7 @@ func TestHostilePatchOfHeldBase(t *testing.T) {
 	f.sinks = true // verify has no base to see what comes of it
 	withPatch(func(f *forgery) { f.x.Contents[2].Digest = action.Of([]byte(heldText)) })(f)
 	f.write()
-	if err := f.take(h); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
+	if err := f.try(h); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), "patch begins with") && !strings.Contains(err.Error(), "patch is cut off") {
 		t.Errorf("%v", err)
 	}
 	for name := range bundletest.ReadTree(t, filepath.Dir(h.Cache)) {
@@ -514,7 +514,7 @@ func TestHostileLayout(t *testing.T) {
 			if err := row.make(f); err != nil {
 				t.Skipf("this system cannot make that: %v", err)
 			}
-			if err := f.take(h); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), row.want) {
+			if err := f.try(h); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%v", err)
 			}
 			h.Untouched()
@@ -565,7 +565,7 @@ func TestSignatures(t *testing.T) {
 		}
 	}
 	before := bundletest.Open(t, trust(1, a), dir).Digest()
-	if _, err := create.Seal(t.Context(), dir, create.SealOptions{Keys: []*sign.SecretKey{a, b}, Actor: "test"}); err != nil {
+	if _, err := create.Finish(t.Context(), dir, create.FinishOptions{Keys: []*sign.SecretKey{a, b}, Actor: "test"}); err != nil {
 		t.Fatal(err)
 	}
 	x := bundletest.Open(t, trust(2, a, b, c), dir)
@@ -716,7 +716,7 @@ func FuzzImport(f *testing.F) {
 		}
 		s.write()
 		h := bundletest.NewHost(t)
-		if s.take(h) != nil {
+		if s.try(h) != nil {
 			h.Untouched()
 			return
 		}

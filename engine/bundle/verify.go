@@ -32,11 +32,11 @@ type Report struct {
 	Damage  []*Damage
 	Custody []custody.Event // that the bundle carries, verified with the bundle's trust
 	Missing []action.Digest
-	// Unmade is how many contents, of how many bytes, are made of what the
+	// Patched is how many contents, of how many bytes, are made of what the
 	// receiver has. What to do to it was verified like all else that is carried;
 	// what comes of it is verified by the import.
-	Unmade      int
-	UnmadeBytes int64
+	Patched      int
+	PatchedBytes int64
 }
 
 // OK reports whether all was as it should be.
@@ -81,8 +81,8 @@ func (v *verifier) run(ctx context.Context, o VerifyOptions) error {
 	v.meter.End()
 	for _, c := range v.b.src.Index.Contents {
 		if c.Kind == format.ContentPatched {
-			v.r.Unmade++
-			v.r.UnmadeBytes += c.Digest.Size
+			v.r.Patched++
+			v.r.PatchedBytes += c.Digest.Size
 		}
 	}
 	v.wrapping()

@@ -1,5 +1,5 @@
 // Package create makes bundles: from files to a directory with an OCI layout,
-// sealed and signed, and from there to volumes.
+// finished and signed, and from there to volumes.
 package create
 
 import (
@@ -29,7 +29,7 @@ type Spec struct {
 	Components []Component
 	Base       *Base // leaves out what the receiver has; nil: everything is in the bundle
 	// Old are contents, with their digests, that may be ones of the base: new
-	// contents that are like one of them are carried as what to do to it, if
+	// contents that are like one of them are included as patches, if
 	// the receiver can read that (see Base.ReadsPatches). Those that are not of
 	// the base count as not given. They are part of what the bytes hang on.
 	Old []Input
@@ -79,7 +79,7 @@ type Options struct {
 }
 
 // Bundle makes a bundle in a directory: an OCI image layout, not signed yet
-// (see Seal). Other files in the directory are left alone. The Spec
+// (see Finish). Other files in the directory are left alone. The Spec
 // is checked before anything is written.
 //
 // On disk: blobs are written to temporary files, flushed and renamed; then the
@@ -127,8 +127,8 @@ func newRoot(spec Spec, p *plan) *bundle.Root {
 	}
 	for i := range p.x.Components {
 		t := &p.x.Components[i]
-		total, carried := p.x.Size(t)
-		r.Components = append(r.Components, bundle.RootComponent{Name: t.Name, Files: len(t.Files), Bytes: total, Carried: carried, Metadata: orEmpty(p.comps[i].Metadata)})
+		total, included := p.x.Size(t)
+		r.Components = append(r.Components, bundle.RootComponent{Name: t.Name, Files: len(t.Files), Bytes: total, Carried: included, Metadata: orEmpty(p.comps[i].Metadata)})
 	}
 	for _, c := range p.x.Contents {
 		if c.Kind == format.ContentPlain {

@@ -21,10 +21,10 @@ func RecordLine(b *bundle.Bundle, pack int) ([]byte, error) {
 	}
 	x := b.Contents().Index
 	recipe := x.Recipe(pack)
-	m := madePack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
+	m := finishedPack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
 	first, end := x.BlocksOf(pack)
 	for _, k := range x.Blocks[first:end] {
-		m.Blocks = append(m.Blocks, madeBlock{k.Stored, k.Method == format.BlockZstd})
+		m.Blocks = append(m.Blocks, finishedBlock{k.Stored, k.Method == format.BlockZstd})
 	}
 	return json.Marshal(m)
 }
@@ -37,5 +37,5 @@ func MakePatch(w io.Writer, base, text []byte) error {
 // Nearest is nearest.
 var Nearest = nearest
 
-// MaxLooked is maxLooked.
-const MaxLooked = maxLooked
+// MaxSketched is maxSketched.
+const MaxSketched = maxSketched

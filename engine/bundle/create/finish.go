@@ -11,8 +11,8 @@ import (
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
-// SealOptions say how a bundle is sealed.
-type SealOptions struct {
+// FinishOptions say how a bundle is finished.
+type FinishOptions struct {
 	// Metadata is added to that of the bundle, in the place of values of the
 	// same name. It changes the bundle's identity.
 	Metadata map[string]string
@@ -24,20 +24,20 @@ type SealOptions struct {
 	Actor string
 }
 
-// Seal finishes the bundle in a directory: adds what became known after Bundle,
+// Finish completes the bundle in a directory: adds what became known after Bundle,
 // such as the rehearsal's outcome, begins the custody log, and signs the root's
 // exact bytes. Earlier signatures go, because they were over other bytes. It
 // reads no pack. index.json is replaced last, in one step.
-func Seal(ctx context.Context, dir string, o SealOptions) (*bundle.Root, error) {
+func Finish(ctx context.Context, dir string, o FinishOptions) (*bundle.Root, error) {
 	w := &layoutWriter{dir: dir}
-	r, err := w.seal(ctx, o)
+	r, err := w.finish(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("seal bundle in %s: %w", dir, err)
 	}
 	return r, nil
 }
 
-func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*bundle.Root, error) {
+func (w *layoutWriter) finish(ctx context.Context, o FinishOptions) (*bundle.Root, error) {
 	b, err := bundle.Open(ctx, bundle.Trust{AllowUnsigned: true}, w.dir)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func (w *layoutWriter) seal(ctx context.Context, o SealOptions) (*bundle.Root, e
 // beginCustody writes the log's first event. It is about the index, because the
 // root, which names the log, is not known yet; the index stands for all
 // contents.
-func (w *layoutWriter) beginCustody(r *bundle.Root, o SealOptions) error {
+func (w *layoutWriter) beginCustody(r *bundle.Root, o FinishOptions) error {
 	e := custody.Event{Kind: custody.Created, Subject: r.Index.Digest, Name: r.Name, Time: r.Created, Actor: o.Actor}
 	if !o.Time.IsZero() {
 		e.Time = o.Time.UTC().Format(time.RFC3339)

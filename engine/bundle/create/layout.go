@@ -89,7 +89,7 @@ func (w *layoutWriter) before(ctx context.Context, p *plan, rec *record, replace
 	case err == nil:
 		defer b.Close()
 		w.old = b.LayoutBlobs()
-		rec.know(p, b)
+		rec.addBundle(p, b)
 		return b.Root(), nil
 	case replace && errors.Is(err, bundle.ErrRefused):
 		return nil, nil
@@ -97,11 +97,11 @@ func (w *layoutWriter) before(ctx context.Context, p *plan, rec *record, replace
 	return nil, fmt.Errorf("what is there already is no sound bundle: %w. Choose another directory, or replace it", err)
 }
 
-// same reports whether r, which is not sealed, holds the same as sealed.
-func same(sealed, r *bundle.Root) bool {
-	a, b := *sealed, *r
+// same reports whether r, which is not finished, holds the same as one that is.
+func same(finished, r *bundle.Root) bool {
+	a, b := *finished, *r
 	a.Custody, b.Custody = nil, nil
-	// Sealing adds metadata; it does not take any away.
+	// Finishing adds metadata; it does not take any away.
 	for k, v := range b.Metadata {
 		if a.Metadata[k] != v {
 			return false
@@ -225,7 +225,7 @@ func (w *layoutWriter) publish(r *bundle.Root, envelope *sign.Envelope) error {
 	if _, err := w.blob(root); err != nil {
 		return err
 	}
-	var seals []action.Digest
+	var envelopes []action.Digest
 	if envelope != nil {
 		text, err := envelope.Encode()
 		if err != nil {
@@ -235,9 +235,9 @@ func (w *layoutWriter) publish(r *bundle.Root, envelope *sign.Envelope) error {
 		if err != nil {
 			return err
 		}
-		seals = append(seals, d)
+		envelopes = append(envelopes, d)
 	}
-	manifest, index, err := format.EncodeManifest(r, action.Of(root), seals)
+	manifest, index, err := format.EncodeManifest(r, action.Of(root), envelopes)
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (w *layoutWriter) sweep(rec *record) error {
 	}
 	gone := w.old
 	if rec != nil {
-		for _, m := range rec.made {
+		for _, m := range rec.finished {
 			if d, err := action.ParseDigest(m.Digest); err == nil {
 				gone = append(gone, d)
 			}

@@ -41,7 +41,7 @@ func TestPatchedDelta(t *testing.T) {
 		t.Errorf("the delta has %d bytes, %d without patches", n, of)
 	}
 	r, err := delta.Verify(t.Context(), bundle.VerifyOptions{Deep: true})
-	if err != nil || !r.OK() || r.Unmade != 1 || r.UnmadeBytes < 300<<10 {
+	if err != nil || !r.OK() || r.Patched != 1 || r.PatchedBytes < 300<<10 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	stranger := bundletest.NewHost(t)
@@ -284,7 +284,7 @@ func TestNearest(t *testing.T) {
 			t.Errorf("%d bytes are looked at", in.Digest.Size)
 		}
 	}
-	if small != 12 || total > create.MaxLooked || total < 1000<<20 {
+	if small != 12 || total > create.MaxSketched || total < 1000<<20 {
 		t.Errorf("%d small ones, %d bytes", small, total)
 	}
 	if got := create.Nearest(old, nil); len(got) > 0 {

@@ -47,12 +47,12 @@ type loaded struct {
 }
 
 // newPatcher looks at old contents that may be like ones of the given sizes,
-// which are those that are carried and could be patched. Contents that the
+// which are those that are in the bundle and could be patched. Contents that the
 // bundle carries itself are no bases. dir gets a file with the patches, which goes
 // with close.
-func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]byte]bool, dir string) (*patcher, error) {
+func newPatcher(ctx context.Context, spec Spec, sizes []int64, included map[[32]byte]bool, dir string) (*patcher, error) {
 	p := &patcher{table: gearTable(), by: map[uint64][]int{}, loaded: loaded{number: -1}}
-	for _, in := range nearest(candidates(spec, carried), sizes) {
+	for _, in := range nearest(candidates(spec, included), sizes) {
 		s, err := p.sketch(ctx, in)
 		if err != nil {
 			continue // it is not here any more, or damaged: there is no need for it
@@ -81,17 +81,17 @@ func newPatcher(ctx context.Context, spec Spec, sizes []int64, carried map[[32]b
 }
 
 // candidates are the old contents that can be bases, each once.
-func candidates(spec Spec, carried map[[32]byte]bool) []Input {
+func candidates(spec Spec, included map[[32]byte]bool) []Input {
 	old := slices.Clone(spec.Old)
 	slices.SortFunc(old, func(a, b Input) int { return bytes.Compare(a.Digest.Hash[:], b.Digest.Hash[:]) })
 	old = slices.CompactFunc(old, func(a, b Input) bool { return a.Digest == b.Digest })
 	return slices.DeleteFunc(old, func(in Input) bool {
-		return carried[in.Digest.Hash] || in.Digest.Size < leastPatched || in.Digest.Size > format.MaxPatchBase || !spec.Base.Has(in.Digest)
+		return included[in.Digest.Hash] || in.Digest.Size < leastPatched || in.Digest.Size > format.MaxPatchBase || !spec.Base.Has(in.Digest)
 	})
 }
 
 // nearest are the old contents whose sizes are nearest to one of the given
-// sizes, half or double at most, and at most maxLooked bytes of them: a host that had many releases has many
+// sizes, half or double at most, and at most maxSketched bytes of them: a host that had many releases has many
 // old versions of each content, and the last ones differ least.
 func nearest(old []Input, sizes []int64) []Input {
 	slices.Sort(sizes)
@@ -108,7 +108,7 @@ func nearest(old []Input, sizes []int64) []Input {
 	slices.SortStableFunc(old, func(a, b Input) int { return cmp.Compare(far[a.Digest.Hash], far[b.Digest.Hash]) })
 	var total int64
 	return slices.DeleteFunc(old, func(in Input) bool {
-		if total+in.Digest.Size > maxLooked {
+		if total+in.Digest.Size > maxSketched {
 			return true
 		}
 		total += in.Digest.Size
@@ -152,7 +152,7 @@ func (p *patcher) patch(ctx context.Context, in Input, d action.Digest) (*patche
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", in.Path, err)
 	}
-	number := p.like(s)
+	number := p.mostSimilar(s)
 	if number < 0 {
 		return nil, nil
 	}
@@ -162,8 +162,8 @@ func (p *patcher) patch(ctx context.Context, in Input, d action.Digest) (*patche
 	return p.try(ctx, in)
 }
 
-// like returns the old content that has most in common with a sketch, or -1.
-func (p *patcher) like(s []uint64) int {
+// mostSimilar returns the old content that has most in common with a sketch, or -1.
+func (p *patcher) mostSimilar(s []uint64) int {
 	votes := map[int]int{}
 	for _, h := range s {
 		for _, n := range p.by[h] {
@@ -172,7 +172,7 @@ func (p *patcher) like(s []uint64) int {
 	}
 	best := -1
 	for n, v := range votes {
-		if v*100 < alike*len(s) {
+		if v*100 < leastSimilar*len(s) {
 			continue
 		}
 		if best < 0 || v > votes[best] || v == votes[best] && n < best {

@@ -125,20 +125,20 @@ func isCompressed(head []byte) bool {
 	return false
 }
 
-// A look is what hashing found out about one input.
-type look struct {
+// An examined is what hashing found out about one input.
+type examined struct {
 	digest     action.Digest
 	compressed bool
 }
 
-// hash looks at every input, several at once. The result has one list a
+// hash reads every input, several at once. The result has one list a
 // component.
-func (p *plan) hash(ctx context.Context, o Options) ([][]look, error) {
-	looks := make([][]look, len(p.comps))
+func (p *plan) hash(ctx context.Context, o Options) ([][]examined, error) {
+	heads := make([][]examined, len(p.comps))
 	files := 0
 	var total int64
 	for i, c := range p.comps {
-		looks[i] = make([]look, len(c.Files))
+		heads[i] = make([]examined, len(c.Files))
 		files += len(c.Files)
 		for _, f := range c.Files {
 			total += f.Digest.Size
@@ -150,7 +150,7 @@ func (p *plan) hash(ctx context.Context, o Options) ([][]look, error) {
 		c := &p.comps[i]
 		for j := range c.Files {
 			work.Go(func(ctx context.Context) (err error) {
-				looks[i][j], err = lookAt(ctx, &c.Files[j])
+				heads[i][j], err = examine(ctx, &c.Files[j])
 				m.Add(c.Files[j].Digest.Size)
 				m.File()
 				if err != nil {
@@ -162,12 +162,12 @@ func (p *plan) hash(ctx context.Context, o Options) ([][]look, error) {
 	}
 	err := work.Wait()
 	m.End()
-	return looks, err
+	return heads, err
 }
 
-// lookAt hashes an input, or reads only its beginning if its digest is known.
-func lookAt(ctx context.Context, f *Input) (look, error) {
-	l := look{digest: f.Digest}
+// examine hashes an input, or reads only its beginning if its digest is known.
+func examine(ctx context.Context, f *Input) (examined, error) {
+	l := examined{digest: f.Digest}
 	if !f.Digest.IsZero() && f.Digest.Size < compressedFrom {
 		return l, nil
 	}
@@ -205,7 +205,7 @@ type found struct {
 
 // patch makes patches for contents that are carried, where that is worth while.
 // Of each, its base and its patch are added to the list.
-func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, at map[[32]byte]int, tell bundle.ProgressFunc) ([]found, error) {
+func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, at map[[32]byte]int, report bundle.ProgressFunc) ([]found, error) {
 	wanted := func(f *found) bool {
 		return f.Kind == format.ContentPacked && !f.compressed && !f.input.Always && f.Digest.Size >= leastPatched
 	}
@@ -217,17 +217,17 @@ func (p *plan) patch(ctx context.Context, dir string, spec Spec, list []found, a
 			sizes = append(sizes, list[i].Digest.Size)
 		}
 	}
-	carried := map[[32]byte]bool{} // those that the bundle itself leaves out can be bases
+	included := map[[32]byte]bool{} // those that the bundle itself leaves out can be bases
 	for i := range list {
 		if list[i].Kind != format.ContentBase {
-			carried[list[i].Digest.Hash] = true
+			included[list[i].Digest.Hash] = true
 		}
 	}
 	var err error
-	if p.patches, err = newPatcher(ctx, spec, sizes, carried, dir); err != nil {
+	if p.patches, err = newPatcher(ctx, spec, sizes, included, dir); err != nil {
 		return nil, err
 	}
-	m := progress.NewMeter(tell, progress.PhasePatch, total, 0)
+	m := progress.NewMeter(report, progress.PhasePatch, total, 0)
 	defer m.End()
 	add := func(in Input, kind byte) int {
 		n, ok := at[in.Digest.Hash]
@@ -327,12 +327,12 @@ func asInt(b bool) int {
 
 // distinct returns every content once, in the order in which files first have
 // it, and the number of each by hash.
-func (p *plan) distinct(base *Base, looks [][]look) (list []found, at map[[32]byte]int) {
+func (p *plan) distinct(base *Base, heads [][]examined) (list []found, at map[[32]byte]int) {
 	at = map[[32]byte]int{}
 	plain := map[int]bool{}
 	for i, c := range p.comps {
 		for j, f := range c.Files {
-			l := looks[i][j]
+			l := heads[i][j]
 			n, ok := at[l.digest.Hash]
 			if !ok {
 				n = len(list)
@@ -359,11 +359,11 @@ func (p *plan) distinct(base *Base, looks [][]look) (list []found, at map[[32]by
 }
 
 // list makes the components' files.
-func (p *plan) list(looks [][]look, at map[[32]byte]int, number []int) {
+func (p *plan) list(heads [][]examined, at map[[32]byte]int, number []int) {
 	for i, c := range p.comps {
 		t := format.Component{Name: c.Name}
 		for j, f := range c.Files {
-			d := looks[i][j].digest
+			d := heads[i][j].digest
 			t.Files = append(t.Files, bundle.File{Path: f.Path, Digest: d, Executable: f.Executable, Content: number[at[d.Hash]]})
 		}
 		p.x.Components = append(p.x.Components, t)

@@ -24,14 +24,14 @@ import (
 // costs time only.
 const recordName = files.TempPrefix + "create"
 
-// A madePack is one finished pack.
-type madePack struct {
-	Recipe string      `json:"recipe"`
-	Digest string      `json:"digest"` // "<hash>/<size>"
-	Blocks []madeBlock `json:"blocks"`
+// A finishedPack is one finished pack.
+type finishedPack struct {
+	Recipe string          `json:"recipe"`
+	Digest string          `json:"digest"` // "<hash>/<size>"
+	Blocks []finishedBlock `json:"blocks"`
 }
 
-type madeBlock struct {
+type finishedBlock struct {
 	Stored int  `json:"s"`
 	Zstd   bool `json:"z"`
 }
@@ -39,15 +39,15 @@ type madeBlock struct {
 // A record is the open file. While it is open no other Bundle may use the
 // directory.
 type record struct {
-	dir  string
-	lock *flock.Flock
-	f    *os.File
-	made map[string]madePack
+	dir      string
+	lock     *flock.Flock
+	f        *os.File
+	finished map[string]finishedPack
 }
 
 func openRecord(dir string) (*record, error) {
 	name := filepath.Join(dir, recordName)
-	r := &record{dir: dir, lock: flock.New(name + ".lock"), made: map[string]madePack{}}
+	r := &record{dir: dir, lock: flock.New(name + ".lock"), finished: map[string]finishedPack{}}
 	ok, err := r.lock.TryLock()
 	if err != nil {
 		return nil, err
@@ -61,9 +61,9 @@ func openRecord(dir string) (*record, error) {
 	lines := bufio.NewScanner(r.f)
 	lines.Buffer(nil, 64<<20)
 	for lines.Scan() {
-		var m madePack
+		var m finishedPack
 		if json.Unmarshal(lines.Bytes(), &m) == nil {
-			r.made[m.Recipe] = m
+			r.finished[m.Recipe] = m
 		}
 	}
 	return r, nil
@@ -72,10 +72,10 @@ func openRecord(dir string) (*record, error) {
 // add notes a pack that is in its place.
 func (r *record) add(p *plan, pack int, d action.Digest) error {
 	recipe := p.x.Recipe(pack)
-	m := madePack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
+	m := finishedPack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
 	first, end := p.x.BlocksOf(pack)
 	for _, b := range p.x.Blocks[first:end] {
-		m.Blocks = append(m.Blocks, madeBlock{b.Stored, b.Method == format.BlockZstd})
+		m.Blocks = append(m.Blocks, finishedBlock{b.Stored, b.Method == format.BlockZstd})
 	}
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -88,9 +88,9 @@ func (r *record) add(p *plan, pack int, d action.Digest) error {
 	return r.f.Sync()
 }
 
-// know notes the packs of a bundle that is there, where they are those of the
+// addBundle notes the packs of a bundle that is there, where they are those of the
 // plan.
-func (r *record) know(p *plan, b *bundle.Bundle) {
+func (r *record) addBundle(p *plan, b *bundle.Bundle) {
 	if len(p.x.Packs) != len(b.Root().Packs) {
 		return
 	}
@@ -100,13 +100,13 @@ func (r *record) know(p *plan, b *bundle.Bundle) {
 			return
 		}
 		recipe := p.x.Recipe(n)
-		m := madePack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
+		m := finishedPack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
 		first, end := b.Contents().Index.BlocksOf(n)
 		for _, k := range b.Contents().Index.Blocks[first:end] {
-			m.Blocks = append(m.Blocks, madeBlock{k.Stored, k.Method == format.BlockZstd})
+			m.Blocks = append(m.Blocks, finishedBlock{k.Stored, k.Method == format.BlockZstd})
 		}
 		if theirs := b.Contents().Index.Recipe(n); theirs == recipe {
-			r.made[m.Recipe] = m
+			r.finished[m.Recipe] = m
 		}
 	}
 }
@@ -115,7 +115,7 @@ func (r *record) know(p *plan, b *bundle.Bundle) {
 // what its blocks are.
 func (r *record) reuse(ctx context.Context, p *plan, pack int) (action.Digest, bool) {
 	recipe := p.x.Recipe(pack)
-	m, ok := r.made[hex.EncodeToString(recipe[:])]
+	m, ok := r.finished[hex.EncodeToString(recipe[:])]
 	first, end := p.x.BlocksOf(pack)
 	if !ok || len(m.Blocks) != end-first {
 		return action.Digest{}, false
@@ -133,7 +133,7 @@ func (r *record) reuse(ctx context.Context, p *plan, pack int) (action.Digest, b
 		return action.Digest{}, false
 	}
 	b := media.NewBlob(f, f.Name(), 0, d.Size, f.Close)
-	return d, bytesAreRight(ctx, b, d) && placeMade(p.x.Blocks[first:end], m.Blocks, b, d.Size)
+	return d, bytesAreRight(ctx, b, d) && placeBlocks(p.x.Blocks[first:end], m.Blocks, b, d.Size)
 }
 
 func bytesAreRight(ctx context.Context, b bundle.Blob, d action.Digest) bool {
@@ -141,11 +141,11 @@ func bytesAreRight(ctx context.Context, b bundle.Blob, d action.Digest) bool {
 	return bad == nil && err == nil
 }
 
-// placeMade computes the sums of the blocks of a pack from its bytes.
-func placeMade(blocks []format.Block, made []madeBlock, b bundle.Blob, size int64) bool {
+// placeBlocks computes the sums of the blocks of a pack from its bytes.
+func placeBlocks(blocks []format.Block, finished []finishedBlock, b bundle.Blob, size int64) bool {
 	off := int64(len(format.PackHeader))
 	buf := make([]byte, format.MaxBlock)
-	for i, m := range made {
+	for i, m := range finished {
 		k := &blocks[i]
 		if m.Stored <= 0 || m.Stored > k.Raw {
 			return false

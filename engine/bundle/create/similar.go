@@ -16,10 +16,10 @@ const (
 	patchWindow  = 2 << 20
 	patchEdge    = 128 << 10 // of a window, on both sides, beyond what was found
 	sketchSize   = 128
-	maxLooked    = 1 << 30 // bytes of old contents that are looked at
-	// alike is how much of the sketches two contents must have in common, in
+	maxSketched  = 1 << 30 // bytes of old contents that are looked at
+	// leastSimilar is how much of the sketches two contents must have in common, in
 	// percent, to be tried.
-	alike = 10
+	leastSimilar = 10
 	// patchWorth is the most that a patch may have of what the content itself
 	// would take, in percent.
 	patchWorth = 75

@@ -111,15 +111,15 @@ func newVolumeWriter(ctx context.Context, b *bundle.Bundle, dir string, o Volume
 // returns the blobs that are in every volume, without those that the root
 // names, and index.json.
 func (w *volumeWriter) wrap() (shared []bundle.RootBlob, index []byte, err error) {
-	var seals []action.Digest
+	var envelopes []action.Digest
 	var envelope []byte
 	if w.b.Envelope() != nil {
 		if envelope, err = w.b.Envelope().Encode(); err != nil {
 			return nil, nil, err
 		}
-		seals = append(seals, action.Of(envelope))
+		envelopes = append(envelopes, action.Of(envelope))
 	}
-	manifest, index, err := format.EncodeManifest(w.b.Root(), action.Of(w.b.RootBytes()), seals)
+	manifest, index, err := format.EncodeManifest(w.b.Root(), action.Of(w.b.RootBytes()), envelopes)
 	if err != nil {
 		return nil, nil, err
 	}

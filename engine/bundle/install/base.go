@@ -13,45 +13,17 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
-// held is a content that is here already.
-type held struct {
-	open func(context.Context) (io.ReadCloser, error)
-}
+// An opener opens a content.
+type opener func(context.Context) (io.ReadCloser, error)
 
-// findBase finds every content that the bundle leaves out and that is needed.
-func (m *importer) findBase(ctx context.Context) error {
-	m.holders = map[int]held{}
-	need := map[action.Digest]int{}
-	for i, list := range m.targets {
-		if len(list) > 0 {
-			m.needBase(need, i)
-		}
-	}
-	for _, t := range m.late {
-		m.needBase(need, t.file.Content)
-	}
-	if err := m.askHolders(ctx, need); err != nil {
-		return err
-	}
-	if err := m.askCarried(ctx, need); err != nil {
-		return err
-	}
-	if len(need) == 0 {
-		return nil
-	}
-	return m.wrongBase(need)
-}
-
-// needBase notes what of the base a content needs.
-func (m *importer) needBase(need map[action.Digest]int, content int) {
-	c := &m.src.Index.Contents[content]
-	if c.Kind == format.ContentPatched {
-		content = c.Base
-		c = &m.src.Index.Contents[content]
-	}
-	if c.Kind == format.ContentBase {
-		need[c.Digest] = content
-	}
+// A base finds and opens the contents that a delta leaves out.
+type base struct {
+	src      *contents.Source
+	cache    string
+	imported []Imported
+	sinks    *sinkSet
+	found    map[int]opener // by content
+	patched  patchBase      // the base of the last patch
 }
 
 // A patchBase is a content that patches are for, in memory: at most
@@ -61,35 +33,61 @@ type patchBase struct {
 	bytes  []byte
 }
 
+// find finds all that is left out of what some contents need.
+func (b *base) find(ctx context.Context, wanted []int) error {
+	b.found = map[int]opener{}
+	need := map[action.Digest]int{}
+	for _, content := range wanted {
+		c := &b.src.Index.Contents[content]
+		if c.Kind == format.ContentPatched {
+			content = c.Base
+			c = &b.src.Index.Contents[content]
+		}
+		if c.Kind == format.ContentBase {
+			need[c.Digest] = content
+		}
+	}
+	if err := b.findInStores(ctx, need); err != nil {
+		return err
+	}
+	if err := b.findInBundles(ctx, need); err != nil {
+		return err
+	}
+	if len(need) == 0 {
+		return nil
+	}
+	return b.missing(need)
+}
+
 // openPatched gives a content that is made of one of the base. All of the base
 // is read and verified before any of it is used.
-func (m *importer) openPatched(ctx context.Context, f bundle.File) (io.ReadCloser, error) {
-	c := &m.src.Index.Contents[f.Content]
-	base, patch := &m.src.Index.Contents[c.Base], &m.src.Index.Contents[c.Patch]
-	if m.patching.bytes == nil || m.patching.digest != base.Digest {
-		m.patching = patchBase{}
-		h, ok := m.holders[c.Base]
+func (b *base) openPatched(ctx context.Context, f bundle.File) (io.ReadCloser, error) {
+	c := &b.src.Index.Contents[f.Content]
+	base, patch := &b.src.Index.Contents[c.Base], &b.src.Index.Contents[c.Patch]
+	if b.patched.bytes == nil || b.patched.digest != base.Digest {
+		b.patched = patchBase{}
+		open, ok := b.found[c.Base]
 		if !ok {
 			return nil, fmt.Errorf("%w: sha256:%s is not here, which %s is made of", bundle.ErrBase, base.Digest.Hex(), f.Path)
 		}
-		b, err := contents.ReadVerified(ctx, h.open, base.Digest)
+		text, err := contents.ReadVerified(ctx, open, base.Digest)
 		if err != nil {
 			return nil, fmt.Errorf("read what %s is made of: %w", f.Path, err)
 		}
-		m.patching = patchBase{base.Digest, b}
+		b.patched = patchBase{base.Digest, text}
 	}
-	r, err := m.src.NewBlockReader(ctx)
+	r, err := b.src.NewBlockReader(ctx)
 	if err != nil {
 		return nil, err
 	}
 	r.Seek(patch)
-	out := format.NewPatchReader(contents.VerifyReader(r, patch.Digest), m.patching.bytes, c.Digest.Size)
+	out := format.NewPatchReader(contents.VerifyReader(r, patch.Digest), b.patched.bytes, c.Digest.Size)
 	return contents.WithClose(contents.VerifyReader(out, c.Digest), r.Close), nil
 }
 
-// askHolders looks in the stores.
-func (m *importer) askHolders(ctx context.Context, need map[action.Digest]int) error {
-	for _, s := range m.all {
+// findInStores looks in the stores.
+func (b *base) findInStores(ctx context.Context, need map[action.Digest]int) error {
+	for _, s := range b.sinks.all {
 		h, ok := s.(Holder)
 		if !ok {
 			continue
@@ -100,7 +98,7 @@ func (m *importer) askHolders(ctx context.Context, need map[action.Digest]int) e
 				return err
 			}
 			if has {
-				m.holders[i] = held{func(ctx context.Context) (io.ReadCloser, error) { return h.OpenContent(ctx, d) }}
+				b.found[i] = func(ctx context.Context) (io.ReadCloser, error) { return h.OpenContent(ctx, d) }
 				delete(need, d)
 			}
 		}
@@ -108,11 +106,11 @@ func (m *importer) askHolders(ctx context.Context, need map[action.Digest]int) e
 	return nil
 }
 
-// askCarried looks where earlier bundles were put. Each file that is to be used
+// findInBundles looks where earlier bundles were put. Each file that is to be used
 // is read and verified.
-func (m *importer) askCarried(ctx context.Context, need map[action.Digest]int) error {
-	for n := len(m.bundles) - 1; n >= 0 && len(need) > 0; n-- {
-		x, err := m.bundles[n].index(m.o.Cache)
+func (b *base) findInBundles(ctx context.Context, need map[action.Digest]int) error {
+	for n := len(b.imported) - 1; n >= 0 && len(need) > 0; n-- {
+		x, err := b.imported[n].index(b.cache)
 		if errors.Is(err, bundle.ErrRefused) || errors.Is(err, os.ErrNotExist) {
 			continue // what is not found is missed below
 		}
@@ -120,7 +118,7 @@ func (m *importer) askCarried(ctx context.Context, need map[action.Digest]int) e
 			return err
 		}
 		for i := range x.Components {
-			if err := m.askPart(ctx, &x.Components[i], need); err != nil {
+			if err := b.findInComponent(ctx, &x.Components[i], need); err != nil {
 				return err
 			}
 		}
@@ -128,7 +126,7 @@ func (m *importer) askCarried(ctx context.Context, need map[action.Digest]int) e
 	return nil
 }
 
-func (m *importer) askPart(ctx context.Context, p *format.Component, need map[action.Digest]int) error {
+func (b *base) findInComponent(ctx context.Context, p *format.Component, need map[action.Digest]int) error {
 	if !format.Kept(p.Name) {
 		return nil
 	}
@@ -140,38 +138,31 @@ func (m *importer) askPart(ctx context.Context, p *format.Component, need map[ac
 		}
 		if s == nil {
 			var err error
-			if s, err = m.sinkOf(p.Name); err != nil || s == nil {
+			if s, err = b.sinks.of(p.Name); err != nil || s == nil {
 				return err
 			}
 		}
 		if has, err := s.Has(ctx, f, false); err != nil || !has {
 			continue // it is no longer what it was
 		}
-		m.holders[i] = held{func(ctx context.Context) (io.ReadCloser, error) { return s.Open(ctx, f) }}
+		b.found[i] = func(ctx context.Context) (io.ReadCloser, error) { return s.Open(ctx, f) }
 		delete(need, f.Digest)
 	}
 	return nil
 }
 
-func (m *importer) sinkOf(component string) (Sink, error) {
-	if s, ok := m.sinks[component]; ok {
-		return s, nil
-	}
-	return m.o.Sink(component)
-}
-
-// wrongBase says what is missing, and which bundles would have brought it.
-func (m *importer) wrongBase(need map[action.Digest]int) error {
+// missing says what is missing, and which bundles would have brought it.
+func (b *base) missing(need map[action.Digest]int) error {
 	var bytes int64
 	for d := range need {
 		bytes += d.Size
 	}
 	here := map[string]bool{}
-	for _, c := range m.bundles {
+	for _, c := range b.imported {
 		here[c.Digest] = true
 	}
 	lacking := ""
-	for _, d := range m.src.Root.Base.Bundles {
+	for _, d := range b.src.Root.Base.Bundles {
 		if !here[d] {
 			lacking += " sha256:" + d
 		}

@@ -52,13 +52,13 @@ func (m *importer) copyContents(ctx context.Context) error {
 // oneOfEach leaves one mention of each volume that is not there.
 func oneOfEach(bad []*bundle.Damage) []*bundle.Damage {
 	var out []*bundle.Damage
-	told := map[string]bool{}
+	reported := map[string]bool{}
 	for _, d := range bad {
 		key := d.File + "\x00" + d.Reason
-		if d.Lost && told[key] {
+		if d.Lost && reported[key] {
 			continue
 		}
-		told[key] = d.Lost
+		reported[key] = d.Lost
 		out = append(out, d)
 	}
 	return out
@@ -78,7 +78,7 @@ func (m *importer) copyOthers(ctx context.Context, e *contents.Extractor) error 
 		}
 		e.Meter.Add(list[0].file.Digest.Size)
 	}
-	m.patching = patchBase{}
+	m.base.patched = patchBase{}
 	return nil
 }
 
@@ -102,10 +102,10 @@ func (m *importer) copyOther(ctx context.Context, content int, f bundle.File) er
 // open opens a content, of the bundle or of the base.
 func (m *importer) open(ctx context.Context, f bundle.File) (io.ReadCloser, error) {
 	if m.src.Index.Contents[f.Content].Kind == format.ContentPatched {
-		return m.openPatched(ctx, f)
+		return m.base.openPatched(ctx, f)
 	}
-	if h, ok := m.holders[f.Content]; ok {
-		return h.open(ctx)
+	if open, ok := m.base.found[f.Content]; ok {
+		return open(ctx)
 	}
 	return m.src.OpenFile(ctx, f)
 }
@@ -143,7 +143,7 @@ func copyFrom(ctx context.Context, from, to target) error {
 }
 
 func (m *importer) packDone(ctx context.Context, pack int) error {
-	if err := m.flush(ctx); err != nil {
+	if err := m.sinks.flush(ctx); err != nil {
 		return err
 	}
 	return m.journal.pack(pack)
@@ -169,7 +169,7 @@ func (m *importer) putLate(ctx context.Context) error {
 		progress.File()
 	}
 	progress.End()
-	return m.flush(ctx)
+	return m.sinks.flush(ctx)
 }
 
 func (m *importer) putOne(ctx context.Context, r *contents.BlockReader, t target) error {
@@ -208,7 +208,7 @@ func (m *importer) keepCut(ctx context.Context, bad []*bundle.Damage) error {
 	}
 	x, keep := m.src.Index, map[int]bool{}
 	for i, list := range m.targets {
-		c := &x.Contents[x.Carrier(i)]
+		c := &x.Contents[x.Stored(i)]
 		if len(list) == 0 || c.Kind != format.ContentPacked || c.Digest.Size == 0 {
 			continue
 		}

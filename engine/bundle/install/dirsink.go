@@ -269,7 +269,7 @@ func (s *DirSink) old(ctx context.Context, f bundle.File) ([]byte, error) {
 
 // write writes a file beside its place and renames it. Its temporary name hangs
 // on the path alone, so that the next import removes what a crash left.
-func (s *DirSink) write(f bundle.File, fill func(io.Writer) error) error {
+func (s *DirSink) write(f bundle.File, content func(io.Writer) error) error {
 	sum := sha256.Sum256([]byte(f.Path))
 	tmp := path.Join(path.Dir(f.Path), files.TempPrefix+hex.EncodeToString(sum[:8]))
 	if err := s.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -284,7 +284,7 @@ func (s *DirSink) write(f bundle.File, fill func(io.Writer) error) error {
 		return err
 	}
 	defer s.root.Remove(tmp) // fails after the rename, as it should
-	err = fill(w)
+	err = content(w)
 	if err == nil && !flushesAll {
 		err = w.Sync()
 	}

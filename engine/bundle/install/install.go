@@ -88,13 +88,10 @@ type importer struct {
 	spool      *spool
 	earlier    map[string]string // which sink took which component, if the bundle was imported before
 	isImported bool              // it was
-	names      []string          // of the components that are wanted
-	sinks      map[string]Sink   // by component
-	all        []Sink            // each once
-	targets    [][]target        // by content, not late
+	sinks      *sinkSet
+	targets    [][]target // by content, not late
 	late       []target
-	holders    map[int]held // by content: of those that the base has
-	patching   patchBase    // the base that was used last
+	base       base
 	done       *Report
 	mu         sync.Mutex // guards done while contents are put
 }
@@ -121,7 +118,7 @@ func (m *importer) run(ctx context.Context) (err error) {
 	if err := m.check(ctx); err != nil {
 		return err
 	}
-	if err := m.journal.begin(m.ids(), m.names); err != nil {
+	if err := m.journal.begin(m.sinks.ids(), m.sinks.names); err != nil {
 		return err
 	}
 	err = m.store(ctx)
@@ -150,10 +147,10 @@ func (m *importer) prepare(ctx context.Context) error {
 	if err := m.checkAge(); err != nil {
 		return err
 	}
-	if err := m.openSinks(); err != nil {
+	if m.sinks, err = openSinks(m.src.Root.Components, m.o.Sink); err != nil {
 		return err
 	}
-	return m.look(ctx)
+	return m.findMissing(ctx)
 }
 
 // checkAge refuses to go back behind a bundle of the same name.
@@ -167,54 +164,17 @@ func (m *importer) checkAge() error {
 	return nil
 }
 
-func (m *importer) openSinks() error {
-	m.sinks = map[string]Sink{}
-	seen := map[Sink]bool{}
-	for _, c := range m.src.Root.Components {
-		s, err := m.o.Sink(c.Name)
-		if err != nil {
-			return fmt.Errorf("component %s: %w", c.Name, err)
-		}
-		if s == nil {
-			continue
-		}
-		m.names = append(m.names, c.Name)
-		m.sinks[c.Name] = s
-		if !seen[s] {
-			seen[s] = true
-			m.all = append(m.all, s)
-		}
-	}
-	return nil
-}
-
-func (m *importer) ids() map[string]string {
-	ids := map[string]string{}
-	for name, s := range m.sinks {
-		ids[name] = s.ID()
-	}
-	return ids
-}
-
 // store copies, flushes and publishes.
 func (m *importer) store(ctx context.Context) error {
 	if err := m.copyContents(ctx); err != nil {
 		return err
 	}
 	progress.NewMeter(m.o.Progress, progress.PhaseFlush, 0, 0).End()
-	if err := m.flush(ctx); err != nil {
+	if err := m.sinks.flush(ctx); err != nil {
 		return err
 	}
 	if err := m.putLate(ctx); err != nil {
 		return err
 	}
 	return m.publish(ctx)
-}
-
-func (m *importer) flush(ctx context.Context) error {
-	var errs []error
-	for _, s := range m.all {
-		errs = append(errs, s.Flush(ctx))
-	}
-	return errors.Join(errs...)
 }

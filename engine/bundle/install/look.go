@@ -12,19 +12,19 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 )
 
-// look asks the sinks what they have.
-func (m *importer) look(ctx context.Context) error {
+// findMissing asks the sinks what they have.
+func (m *importer) findMissing(ctx context.Context) error {
 	m.targets = make([][]target, len(m.src.Index.Contents))
 	files := 0
-	for _, name := range m.names {
+	for _, name := range m.sinks.names {
 		files += len(m.src.Index.Component(name).Files)
 	}
 	if err := m.checkPaths(); err != nil {
 		return err
 	}
 	progress := progress.NewMeter(m.o.Progress, progress.PhaseCheck, 0, files)
-	for _, name := range m.names {
-		if err := m.lookAt(ctx, name, progress); err != nil {
+	for _, name := range m.sinks.names {
+		if err := m.findMissingIn(ctx, name, progress); err != nil {
 			return fmt.Errorf("component %s: %w", name, err)
 		}
 	}
@@ -35,8 +35,8 @@ func (m *importer) look(ctx context.Context) error {
 // checkPaths refuses components that would write over each other.
 func (m *importer) checkPaths() error {
 	seen := map[Sink]map[string]action.Digest{}
-	for _, name := range m.names {
-		s := m.sinks[name]
+	for _, name := range m.sinks.names {
+		s := m.sinks.byName[name]
 		merger, _ := s.(Merger)
 		if seen[s] == nil {
 			seen[s] = map[string]action.Digest{}
@@ -52,8 +52,8 @@ func (m *importer) checkPaths() error {
 	return nil
 }
 
-func (m *importer) lookAt(ctx context.Context, name string, progress *progress.Meter) error {
-	s, files := m.sinks[name], m.src.Index.Component(name).Files
+func (m *importer) findMissingIn(ctx context.Context, name string, progress *progress.Meter) error {
+	s, files := m.sinks.byName[name], m.src.Index.Component(name).Files
 	there := make([]bool, len(files))
 	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(m.o.Jobs)
 	const batch = 64
@@ -109,7 +109,17 @@ func (m *importer) missing() int {
 
 // check refuses what cannot come to a good end, before anything is copied.
 func (m *importer) check(ctx context.Context) error {
-	if err := m.findBase(ctx); err != nil {
+	var wanted []int
+	for i, list := range m.targets {
+		if len(list) > 0 {
+			wanted = append(wanted, i)
+		}
+	}
+	for _, t := range m.late {
+		wanted = append(wanted, t.file.Content)
+	}
+	m.base = base{src: &m.src, cache: m.o.Cache, imported: m.bundles, sinks: m.sinks}
+	if err := m.base.find(ctx, wanted); err != nil {
 		return err
 	}
 	return m.checkSpace()

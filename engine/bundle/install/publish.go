@@ -29,7 +29,7 @@ func (m *importer) publish(ctx context.Context) error {
 // referAgain is refer for a bundle that was imported before, if its components
 // now belong to other sinks that happen to have all of it.
 func (m *importer) referAgain() error {
-	for name, id := range m.ids() {
+	for name, id := range m.sinks.ids() {
 		if m.earlier[name] != id {
 			return m.refer()
 		}
@@ -44,7 +44,7 @@ func (m *importer) refer() error {
 	if ids == nil {
 		ids = map[string]string{}
 	}
-	for name, id := range m.ids() {
+	for name, id := range m.sinks.ids() {
 		ids[name] = id
 	}
 	sinks, err := format.EncodeCanonical(ids)

@@ -12,14 +12,14 @@ import (
 // there: it asks the sinks, which are those of an import. stays says of which
 // bundles the contents stay until the delta comes; nil: of all.
 func MakeReceipt(ctx context.Context, cache string, sink func(component string) (Sink, error), stays func(*Imported) bool) (*bundle.Receipt, error) {
-	carried, err := List(cache)
+	imported, err := List(cache)
 	if err != nil {
 		return nil, fmt.Errorf("make receipt: %w", err)
 	}
 	bundles := []string{}
 	have := map[[32]byte]bool{}
-	for i := range carried {
-		c := &carried[i]
+	for i := range imported {
+		c := &imported[i]
 		bundles = append(bundles, c.Digest)
 		if stays != nil && !stays(c) {
 			continue

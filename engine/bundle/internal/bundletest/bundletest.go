@@ -118,7 +118,7 @@ func Make(t testing.TB, dir string, s create.Spec, o create.Options, keys ...*si
 	if _, err := create.Bundle(t.Context(), dir, s, o); err != nil {
 		t.Fatal(err)
 	}
-	r, err := create.Seal(t.Context(), dir, create.SealOptions{Keys: keys, Actor: "test"})
+	r, err := create.Finish(t.Context(), dir, create.FinishOptions{Keys: keys, Actor: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const TempPrefix = ".airbuild-"
 // Write writes a file in a directory: to a temporary file beside it, which
 // is flushed and renamed. The directory is not flushed; see syncDir. On a
 // failure nothing is left behind.
-func Write(dir, name string, fill func(io.Writer) error) error {
+func Write(dir, name string, write func(io.Writer) error) error {
 	tmp := filepath.Join(dir, TempPrefix+name)
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -32,7 +32,7 @@ func Write(dir, name string, fill func(io.Writer) error) error {
 	}
 	defer os.Remove(tmp) // fails after the rename, as it should
 	w := bufio.NewWriterSize(f, BufferSize)
-	err = fill(w)
+	err = write(w)
 	if err == nil {
 		err = w.Flush()
 	}

@@ -183,8 +183,8 @@ func (x *Index) check(r *Root) error {
 	}
 	for i, c := range r.Components {
 		p := &x.Components[i]
-		total, carried := x.Size(p)
-		if c.Name != p.Name || c.Files != len(p.Files) || c.Bytes != total || c.Carried != carried {
+		total, included := x.Size(p)
+		if c.Name != p.Name || c.Files != len(p.Files) || c.Bytes != total || c.Carried != included {
 			return Refusef("component %q is not what the root manifest says it is", p.Name)
 		}
 	}
@@ -212,14 +212,14 @@ func (x *Index) checkBlobs(r *Root) error {
 	return nil
 }
 
-// Size sums the files of p, and those that are carried.
-func (x *Index) Size(p *Component) (total, carried int64) {
+// Size sums the files of p, and those that are in the bundle.
+func (x *Index) Size(p *Component) (total, included int64) {
 	for i := range p.Files {
 		f := &p.Files[i]
 		total += f.Digest.Size
-		carried += x.Contents[x.Carrier(f.Content)].carried()
+		included += x.Contents[x.Stored(f.Content)].included()
 	}
-	return total, carried
+	return total, included
 }
 
 func (x *Index) Component(component string) *Component {
@@ -230,17 +230,17 @@ func (x *Index) Component(component string) *Component {
 	return &x.Components[i]
 }
 
-// Carrier is the content that has to be read for another: the patch of one that
+// Stored is the content that has to be read for another: the patch of one that
 // is patched.
-func (x *Index) Carrier(content int) int {
+func (x *Index) Stored(content int) int {
 	if c := &x.Contents[content]; c.Kind == ContentPatched {
 		return c.Patch
 	}
 	return content
 }
 
-// carried is how many bytes of it the bundle has.
-func (c *Content) carried() int64 {
+// included is how many bytes of it the bundle has.
+func (c *Content) included() int64 {
 	if c.Kind == ContentBase {
 		return 0
 	}

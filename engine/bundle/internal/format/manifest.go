@@ -30,7 +30,7 @@ type Manifest struct {
 
 // EncodeManifest returns the OCI manifest of a bundle and the index.json of a
 // layout with nothing else.
-func EncodeManifest(r *Root, root action.Digest, seals []action.Digest) (manifest, index []byte, err error) {
+func EncodeManifest(r *Root, root action.Digest, envelopes []action.Digest) (manifest, index []byte, err error) {
 	m := oci.Manifest{
 		Versioned:    specs.Versioned{SchemaVersion: 2},
 		MediaType:    oci.MediaTypeImageManifest,
@@ -39,7 +39,7 @@ func EncodeManifest(r *Root, root action.Digest, seals []action.Digest) (manifes
 		Layers:       []oci.Descriptor{},
 		Annotations:  map[string]string{oci.AnnotationTitle: r.Name, oci.AnnotationCreated: r.Created},
 	}
-	for _, d := range seals {
+	for _, d := range envelopes {
 		m.Layers = append(m.Layers, descriptor(EnvelopeType, BlobOf(d)))
 	}
 	if r.Custody != nil {

@@ -142,7 +142,7 @@ func (v *volume) scanMember(off int64, n int) (next int64, bad *format.Damage) {
 	if _, err := v.file.ReadAt(padding, start+size); err != nil || !format.AllZero(padding) {
 		return fail("the padding behind member %.100q is damaged", name)
 	}
-	if err := v.take(name, start, size, n == 0); err != nil {
+	if err := v.addMember(name, start, size, n == 0); err != nil {
 		return fail("%v", err)
 	}
 	return off + format.TarSize(size), nil
@@ -160,8 +160,8 @@ func (v *volume) scanEnd(off int64) (int64, *format.Damage) {
 	return off, nil
 }
 
-// take notes one member.
-func (v *volume) take(name string, start, size int64, first bool) error {
+// addMember notes one member.
+func (v *volume) addMember(name string, start, size int64, first bool) error {
 	if first != strings.HasPrefix(name, "volume-") {
 		return errors.New("it does not begin like a volume of airbuild")
 	}

@@ -24,30 +24,30 @@ type Progress struct {
 	Files, TotalFiles int
 }
 
-// A Func is told now and then, by one goroutine at a time. It must
+// A Func is called now and then, by one goroutine at a time. It must
 // return soon. Nil is allowed.
 type Func func(Progress)
 
-// tellEvery is how many bytes go by between two reports.
-const tellEvery = 4 << 20
+// reportEvery is how many bytes go by between two reports.
+const reportEvery = 4 << 20
 
 // A Meter counts for a ProgressFunc.
 type Meter struct {
-	mu   sync.Mutex // held while f runs, so that it is told in order
-	f    Func
-	p    Progress
-	told int64
+	mu       sync.Mutex // held while f runs, so that reports come in order
+	f        Func
+	p        Progress
+	reported int64
 }
 
 func NewMeter(f Func, phase string, total int64, files int) *Meter {
 	m := &Meter{f: f, p: Progress{Phase: phase, Total: total, TotalFiles: files}}
-	m.tell()
+	m.report()
 	return m
 }
 
-func (m *Meter) tell() {
+func (m *Meter) report() {
 	if m.f != nil {
-		m.told = m.p.Bytes
+		m.reported = m.p.Bytes
 		m.f(m.p)
 	}
 }
@@ -57,8 +57,8 @@ func (m *Meter) Add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p.Bytes += n
-	if m.p.Bytes-m.told >= tellEvery {
-		m.tell()
+	if m.p.Bytes-m.reported >= reportEvery {
+		m.report()
 	}
 }
 
@@ -73,5 +73,5 @@ func (m *Meter) File() {
 func (m *Meter) End() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.tell()
+	m.report()
 }
