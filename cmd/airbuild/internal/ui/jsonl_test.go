@@ -45,7 +45,7 @@ func documented(t *testing.T) map[string]map[string]*field {
 		if strings.HasPrefix(line, "## ") {
 			break
 		}
-		if line == "Events that tell of a step have these too:" {
+		if line == "Events of a step also have these fields:" {
 			event = "step's"
 		}
 		if m := heading.FindStringSubmatch(line); m != nil {
