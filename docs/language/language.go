@@ -36,9 +36,9 @@ const start = `(?:^|\n[\t >]*|[.:;!?|] |[-*] )`
 // Phrases are the expressions to avoid. Their patterns are matched against text
 // whose line breaks are blanks, except between paragraphs.
 var Phrases = []Phrase{
-	{"is no X", regexp.MustCompile(`(?i)\b(?:there )?(?:is|are|was|were|be) no \w+`), `"is not a X"`, regexp.MustCompile(`(?i)^there|no (?:longer|more)$`)},
+	{"is no X", regexp.MustCompile(`(?i)\b(?:there (?:must |may |can |will )?)?(?:is|are|was|were|be) no \w+`), `"is not a X"`, regexp.MustCompile(`(?i)^there|no (?:longer|more)$`)},
 	{"tell", regexp.MustCompile(`(?i)\b(?:tell|tells|told|telling)\b`), "report, show, print, say", nil},
-	{"is there", regexp.MustCompile(`(?i)\b(?:is|are|was|were|be|not|already) (?:there|here)\b(?:[.,;:)]|$| (?:already|and|or|but|alone|to|in|for|with)\b)|\bwhat there is\b`), "exists, is present, is available", nil},
+	{"is there", regexp.MustCompile(`(?i)\b(?:is|are|was|were|be|already) (?:there|here)\b(?:[.,;:)]|$| (?:already|and|or|but|alone|to|in|for|with)\b)|\bwhat there is\b`), "exists, is present, is available", nil},
 	{"beside", regexp.MustCompile(`(?i)\bbesides?\b`), "next to, in addition to", nil},
 	{"hangs on", regexp.MustCompile(`(?i)\b(?:hang|hangs|hung) on\b`), "depends on", nil},
 	{"anew", regexp.MustCompile(`(?i)\banew\b|\bonce more\b`), "again, re-", nil},
@@ -51,7 +51,7 @@ var Phrases = []Phrase{
 	{"come to", regexp.MustCompile(`(?i)\b(?:comes?|came) (?:to|of|in)\b`), "results in, outcome, is imported", nil},
 	{"wants", regexp.MustCompile(`(?i)\bwants\b`), "requires, needs", nil},
 	{"but for", regexp.MustCompile(`(?i)\bbut for\b`), "except", nil},
-	{"go on", regexp.MustCompile(`(?i)\b(?:go|goes|went|going) on\b`), "continue", nil},
+	{"go on", regexp.MustCompile(`\b(?:go|[Gg]oes|[Ww]ent|[Gg]oing) on\b`), "continue", nil},
 	{"do without", regexp.MustCompile(`(?i)\b(?:do|does|did) without\b`), "run without, not need", nil},
 	{"take in", regexp.MustCompile(`(?i)\b(?:take|takes|took|taken|taking) in\b`), "import", nil},
 	{"all the same", regexp.MustCompile(`(?i)\ball the same\b`), "still, nevertheless", nil},
