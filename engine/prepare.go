@@ -47,7 +47,7 @@ func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Pr
 		return nil, err
 	}
 	p := r.keyed(id, &known{root: t.Root, facts: listing.Facts, notes: listing.Notes}, t)
-	p.listing, p.Unseen, p.Uncached = listing, listing.Unseen, listing.Uncached
+	p.listing, p.Unseen, p.Uncached, p.Private = listing, listing.Unseen, listing.Uncached, listing.Private
 	return p, nil
 }
 
@@ -59,7 +59,7 @@ func (r *run) keyed(id StepID, k *known, t *tree.Tree) *Prepared {
 	for _, v := range s.Secrets {
 		facts = append(facts, Fact{Name: "secret " + v.Name, Value: r.o.secretHash(v)})
 	}
-	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: k.notes}
+	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: k.notes, Facts: facts}
 	p.Action = action.Action{
 		Command:   action.Of(s.Command.Marshal()),
 		InputRoot: k.root,

@@ -27,6 +27,10 @@ type Prepared struct {
 	// them.
 	Unseen   []Unseen
 	Uncached string
+	// Private is the Lister's, for the Tool.
+	Private any
+	// Facts are those of the step and of its Lister: what Action.Salt was made of.
+	Facts []Fact
 	// Compiled is filled by an Executor that knows of it, and is told when the
 	// step has ended. It adds up over the tries of a step.
 	Compiled Compiled

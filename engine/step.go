@@ -40,7 +40,8 @@ type Step struct {
 	Name        string // "bin[linux/amd64,yq]", unique in the graph
 	Stage       string // "bin"
 	Cell        string // "linux/amd64,yq"; empty for a stage without cells
-	Type        string // the stage type, "go_build"
+	Type        string // the stage type, "go_build"; for texts only
+	Traits      Traits // of the stage type
 	Description string
 
 	// Command is the canonical command. Its WorkingDirectory is relative to
@@ -167,6 +168,11 @@ type Listing struct {
 	// Uncached says why the result of the step must not be kept: it depends on
 	// something that cannot be followed. Empty: it is kept.
 	Uncached string
+	// Private goes to the step's Tool, in memory: what must not be written
+	// anywhere, such as where a secret key is. It is in no key, so it must not
+	// change a result that Facts does not change too. A Lister that sets it is not
+	// an Asker.
+	Private any
 	// Reads reports whether a file at the project's path p would be among the
 	// inputs if it were there: one that another step makes may not be there
 	// yet. Nil: nothing more would be.
@@ -239,6 +245,8 @@ type ToolCall struct {
 	// WorkDir is Dir joined with the command's working directory; in a
 	// Workspace step it is the working directory in the project itself.
 	WorkDir string
+	// Private is what the step's Lister found for the Tool alone.
+	Private any
 	Log     io.Writer
 	// Place says where a file is that the step's processes know by an absolute
 	// path, and whether they may open it so. A tool that opens files whose

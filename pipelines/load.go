@@ -128,7 +128,7 @@ func (p *planner) evaluate() {
 	}
 	in := p.opts.Inputs
 	in.Git = remember(in.Git)
-	in.WantTime = in.WantTime || p.wantsTime()
+	in.WantTime = in.WantTime || p.anyStage(func(t tasks.Traits) bool { return t.Timed })
 	p.written = maps.Clone(module.Sources)
 	p.user = p.evalModule(module, &in, &scope{dir: path.Dir(module.Name)})
 	maps.Copy(p.plan.Sources, module.Sources) // the variable files
@@ -176,13 +176,15 @@ func hintParameters(module *dsl.Module, diags hcl.Diagnostics) {
 	}
 }
 
-// wantsTime reports whether a stage stamps the source's time into its output.
-func (p *planner) wantsTime() bool {
-	stamps := func(s *dsl.Stage) bool {
-		return slices.Contains([]string{"archive", "sign", "package", "oci_image", "sbom", "metadata", "publish"}, s.Type)
+// anyStage reports whether a stage of the file, or of a pipeline that it uses, is
+// of a type with certain traits.
+func (p *planner) anyStage(have func(tasks.Traits) bool) bool {
+	has := func(s *dsl.Stage) bool {
+		schema := p.schema(s.Type)
+		return schema != nil && have(schema.Traits)
 	}
-	return slices.ContainsFunc(p.plan.Module.Stages, stamps) ||
-		slices.ContainsFunc(p.uses, func(u *use) bool { return slices.ContainsFunc(u.module.Stages, stamps) })
+	return slices.ContainsFunc(p.plan.Module.Stages, has) ||
+		slices.ContainsFunc(p.uses, func(u *use) bool { return slices.ContainsFunc(u.module.Stages, has) })
 }
 
 // remember makes git answer from what it said before, where that is enough.
@@ -202,6 +204,16 @@ func remember(git func([]string) (*dsl.Git, error)) func([]string) (*dsl.Git, er
 		}
 		return found, err
 	}
+}
+
+// schema is that of a stage type; nil if there is none.
+func (p *planner) schema(stageType string) *tasks.Schema {
+	s := p.schemas[stageType]
+	if t := p.opts.Tasks[stageType]; s == nil && t != nil {
+		s = t.Schema()
+		p.schemas[stageType] = s
+	}
+	return s
 }
 
 // addStages takes declared stages into the namespace of the file.
@@ -373,11 +385,7 @@ func (p *planner) findType(s *stage) {
 		s.broken, s.schema = true, &tasks.Schema{}
 		return
 	}
-	s.task = task
-	if p.schemas[s.decl.Type] == nil {
-		p.schemas[s.decl.Type] = task.Schema()
-	}
-	s.schema = p.schemas[s.decl.Type]
+	s.task, s.schema = task, p.schema(s.decl.Type)
 }
 
 // checkToolchains resolves the programs that the stages need. That one is missing

@@ -14,9 +14,10 @@
 package pipelines
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
-	"slices"
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"

@@ -15,7 +15,6 @@ import (
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -479,7 +478,7 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestRegistry(t *testing.T) {
-	all := Tasks(nil, &sign.Config{}, &linuxpkg.Config{}, &Outward{})
+	all := Tasks(nil, &sign.Config{}, &Outward{})
 	for _, name := range []string{
 		"archive", "checksum", "compress_binary", "exec", "go_build", "go_download", "go_generate",
 		"go_test", "go_tidy", "go_vendor", "go_vet", "sign", "template",
@@ -501,7 +500,7 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
-	if len(Tools(nil, &sign.Config{}, &linuxpkg.Config{}, &Outward{})) == 0 {
+	if len(Tools(nil, &sign.Config{}, &Outward{})) == 0 {
 		t.Error("no tools")
 	}
 }

@@ -16,9 +16,7 @@ import (
 // recipe says what the plan came from, if a stage states it: files, the user's
 // variables but for sensitive ones, and the commit.
 func (p *planner) recipe(git func([]string) (*dsl.Git, error)) *tasks.Recipe {
-	states := func(s *dsl.Stage) bool { return s.Type == "provenance" }
-	if !slices.ContainsFunc(p.plan.Module.Stages, states) &&
-		!slices.ContainsFunc(p.uses, func(u *use) bool { return slices.ContainsFunc(u.module.Stages, states) }) {
+	if !p.anyStage(func(t tasks.Traits) bool { return t.Recipe }) {
 		return nil
 	}
 	r := &tasks.Recipe{}

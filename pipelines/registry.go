@@ -32,12 +32,12 @@ type Outward struct {
 }
 
 // Tasks returns every stage type by its name.
-func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out *Outward) map[string]tasks.Task {
+func Tasks(cfg *golang.Config, keys *sign.Config, out *Outward) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
-		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(packages),
-		oci.Tasks(), sbom.Tasks(), provenance.Tasks(keys), deploy.Tasks(&out.Deploy), approval.Tasks(&out.Approval), publish.Tasks(&out.Publish),
+		template.Tasks(), shell.Tasks(), compress.Tasks(), sign.Tasks(keys), linuxpkg.Tasks(),
+		oci.Tasks(), sbom.Tasks(), provenance.Tasks(keys), deploy.Tasks(), approval.Tasks(&out.Approval), publish.Tasks(),
 	) {
 		byType[t.Schema().Type] = t
 	}
@@ -46,11 +46,11 @@ func Tasks(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out
 
 // Tools returns every in-process tool that the stage types' steps name. The
 // Configs are those of Tasks.
-func Tools(cfg *golang.Config, keys *sign.Config, packages *linuxpkg.Config, out *Outward) map[string]engine.Tool {
+func Tools(cfg *golang.Config, keys *sign.Config, out *Outward) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),
-		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(packages),
+		template.Tools(), shell.Tools(), compress.Tools(), sign.Tools(keys), linuxpkg.Tools(),
 		oci.Tools(), sbom.Tools(), provenance.Tools(keys), deploy.Tools(&out.Deploy), approval.Tools(&out.Approval), publish.Tools(&out.Publish),
 	} {
 		maps.Copy(tools, leaf)

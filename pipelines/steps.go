@@ -210,6 +210,7 @@ func (b *bodyReader) takeSteps(r *readyCell, p *plannedCell) {
 		return
 	}
 	for i := range steps {
+		steps[i].Traits = b.stage.schema.Traits.Traits
 		steps[i].Mask = slices.Concat(steps[i].Mask, b.scope.Secrets())
 		steps[i].After = append(steps[i].After, after...)
 		steps[i].Inner = i < len(steps)-1

@@ -46,6 +46,15 @@ func ReadSpec(call *engine.ToolCall, spec any) error {
 	return nil
 }
 
+// Private is what the step's Lister found for its tool alone: Listing.Private.
+func Private[T any](call *engine.ToolCall) (T, error) {
+	v, ok := call.Private.(T)
+	if !ok { // the engine lists before it runs
+		return v, fmt.Errorf("the step was not prepared: %T is missing", v)
+	}
+	return v, nil
+}
+
 // AddRefs makes the step depend on every step output that an attribute's value
 // was computed from: outputs become inputs where they are in the project.
 func AddRefs(s *engine.Step, refs []Ref) {

@@ -69,8 +69,19 @@ type Nested struct {
 type Schema struct {
 	Type   string
 	Doc    string // one sentence
+	Traits Traits
 	Attrs  []Attr
 	Blocks []Nested
+}
+
+// Traits are what others need to know about a stage type: of its steps, and of
+// what its plan asks for.
+type Traits struct {
+	engine.Traits
+	// Timed: the outputs hold the source's time.
+	Timed bool
+	// Recipe: the plan states what it came from (Project.Recipe).
+	Recipe bool
 }
 
 // A Ref is a reference to outputs of one step: what a path that came from

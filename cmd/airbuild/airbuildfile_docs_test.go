@@ -19,7 +19,6 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
-	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -51,7 +50,7 @@ func referencePages() map[string]page {
 		}
 		add("blocks", b.Type, b.Doc, p)
 	}
-	types := pipelines.Tasks(&golang.Config{}, &sign.Config{}, &linuxpkg.Config{}, &pipelines.Outward{})
+	types := pipelines.Tasks(&golang.Config{}, &sign.Config{}, &pipelines.Outward{})
 	shared := sharedBlocks(types)
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		schema := types[name].Schema()

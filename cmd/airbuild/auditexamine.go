@@ -184,7 +184,7 @@ func (u *audit) files(v *auditVerdict, o *observed) {
 	if chosen > 0 {
 		v.Notes = append(v.Notes, fmt.Sprintf("the go command read %s to choose what belongs to the packages", human.Count(chosen, "further file")))
 	}
-	if n := v.Declared - v.Opened; n > 0 && strings.HasPrefix(v.Type, "go_") {
+	if n := v.Declared - v.Opened; n > 0 && v.step.Traits.Go {
 		v.Notes = append(v.Notes, fmt.Sprintf("%d of %s of the computed closure were not opened", n, human.Count(v.Declared, "file")))
 	}
 }
@@ -207,7 +207,7 @@ var goOwn = []string{"go.mod", "go.sum", "go.work", "go.work.sum", "vendor/modul
 // at every file of a package's folder to choose those that belong to it. The
 // closure is asked anew whenever such a file changes.
 func (u *audit) choosing(s *engine.Step, p string, a trace.Access) bool {
-	if !strings.HasPrefix(s.Type, "go_") {
+	if !s.Traits.Go {
 		return false
 	}
 	if slices.Contains(goOwn, path.Base(p)) || strings.HasSuffix(p, "vendor/modules.txt") {
@@ -253,7 +253,7 @@ func (u *audit) undeclaredOutput(v *auditVerdict, p string, a trace.Access) {
 	out := fromDir(v.step, p)
 	f := auditFinding{Kind: findOutput, Path: p, By: a.By,
 		Text: fmt.Sprintf("%s is made by %s and not declared: it is lost, or the step should remove it", p, byText(a.By))}
-	if v.Type == "exec" || v.Type == "go_generate" {
+	if v.step.Traits.Command {
 		f.attr, f.add, f.Edit = "outputs", out, fmt.Sprintf("outputs = [..., %q]", out)
 	}
 	v.Findings = append(v.Findings, f)
@@ -348,7 +348,7 @@ const auditLimits = "which variables of the environment programs read cannot be 
 
 // scriptVariables tells which variables a script reads that it was not given.
 func (u *audit) scriptVariables(v *auditVerdict) {
-	if v.step.Type != "exec" {
+	if !v.step.Traits.Script {
 		return
 	}
 	argv := v.step.Command.Arguments

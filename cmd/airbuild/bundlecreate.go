@@ -28,7 +28,6 @@ import (
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/pipelines"
-	"github.com/airbuild/airbuild/tasks/golang"
 )
 
 // createFlags are the flags of bundle create.
@@ -348,7 +347,7 @@ func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 		if len(o.ForceSteps) > 0 || slices.Contains(c.f.without, carry.GoCache) || !compiled {
 			return nil
 		}
-		again, err := carry.Unrecorded(ctx, c.Store, c.steps(), golang.Compiles)
+		again, err := carry.Unrecorded(ctx, c.Store, c.steps())
 		if err != nil || len(again) == 0 {
 			return err
 		}

@@ -177,8 +177,8 @@ func (v *verification) leaveOut() {
 		switch {
 		case v.only != nil && !v.only[id] && !s.Inner:
 			v.left[id] = notSampled
-		case s.Type == "deploy":
-			v.left[id] = "it changes the world"
+		case s.Traits.SideEffects:
+			v.left[id] = "it changes something outside the project"
 		case s.NoCache:
 			v.left[id] = "it is never cached (cache = false)"
 		case s.Network:
@@ -205,7 +205,7 @@ func (v *verification) taken(id engine.StepID) bool {
 	if v.only != nil && !v.only[id] {
 		return !s.NoCache
 	}
-	return (s.Network || tasks.LackingSecret(s) != "") && !s.NoCache && s.Type != "deploy"
+	return (s.Network || tasks.LackingSecret(s) != "") && !s.NoCache && !s.Traits.SideEffects
 }
 
 // reference makes sure that there is something to compare with: what is not

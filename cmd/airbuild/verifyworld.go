@@ -185,7 +185,7 @@ func (v *verification) environment(ctx context.Context, w *world) error {
 // though its home is another.
 func (v *verification) goSettings(ctx context.Context, set map[string]string) error {
 	usesGo := slices.ContainsFunc(v.ids, func(id engine.StepID) bool {
-		return strings.HasPrefix(v.Plan.Graph.Steps[id].Type, "go_")
+		return v.Plan.Graph.Steps[id].Traits.Go
 	})
 	if !usesGo {
 		return nil
@@ -370,7 +370,7 @@ func (t clockTracer) Trace(p *engine.Prepared, _, path string, argv []string) ([
 // follow each of its many looks at the clock takes three times the work, and its
 // outputs hold no time. With cgo a C compiler may write one (__DATE__).
 func compilesGoOnly(s *engine.Step) bool {
-	return (s.Type == "go_build" || s.Type == "go_vet") && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "0"})
+	return s.Traits.ToolchainOnly && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "0"})
 }
 
 // Touch implements local.Tracer.

@@ -1,7 +1,6 @@
 package local
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -156,15 +155,14 @@ func (j *job) programs() (names, trees []string) {
 	if name := j.p.Command.Arguments[0]; !strings.HasPrefix(name, ToolPrefix) && (filepath.IsAbs(name) || !strings.ContainsAny(name, `/\`)) {
 		names = append(names, name)
 	}
-	for line := range bytes.Lines(j.p.Action.Salt) {
-		name, value, _ := strings.Cut(strings.TrimSuffix(string(line), "\n"), "\t")
-		if tool, ok := strings.CutPrefix(name, toolFact); ok {
+	for _, f := range j.p.Facts {
+		if tool, ok := strings.CutPrefix(f.Name, toolFact); ok {
 			names = append(names, tool)
-			if strings.HasPrefix(value, "go1") {
+			if strings.HasPrefix(f.Value, "go1") {
 				trees = append(trees, tool)
 			}
 		}
-		if tool, ok := strings.CutPrefix(name, treeFact); ok {
+		if tool, ok := strings.CutPrefix(f.Name, treeFact); ok {
 			trees = append(trees, tool)
 		}
 	}

@@ -129,7 +129,8 @@ func TestDeclaredTools(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	r.Environ = os.Environ()
 	s := sh(engine.Staged, "mytool")
-	run := func(salt string, argv ...string) (*action.Result, error) {
+	tool, files := engine.Fact{Name: "tool mytool", Value: "sha256:0"}, engine.Fact{Name: "tree mytool", Value: "sha256:0"}
+	run := func(facts []engine.Fact, argv ...string) (*action.Result, error) {
 		if len(argv) > 0 {
 			s.Command.Arguments = argv
 		}
@@ -137,23 +138,23 @@ func TestDeclaredTools(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.Execute(context.Background(), &engine.Prepared{Step: &s, Command: s.Command, Inputs: tr, Log: &r.log, Action: action.Action{Salt: []byte(salt)}})
+		return r.Execute(context.Background(), &engine.Prepared{Step: &s, Command: s.Command, Inputs: tr, Log: &r.log, Facts: facts})
 	}
-	if res, err := run("go\tgo1.26\ntool mytool\tsha256:0\ntree mytool\tsha256:0\n"); err != nil || string(res.StdoutRaw) != "fine\n" {
+	if res, err := run([]engine.Fact{{Name: "go", Value: "go1.26"}, tool, files}); err != nil || string(res.StdoutRaw) != "fine\n" {
 		t.Errorf("declared: %v %+v", err, res)
 	}
-	if res, err := run(""); err != nil || res.ExitCode != 127 || !strings.Contains(string(res.StdoutRaw), `tools = ["mytool"]`) {
+	if res, err := run(nil); err != nil || res.ExitCode != 127 || !strings.Contains(string(res.StdoutRaw), `tools = ["mytool"]`) {
 		t.Errorf("not declared: %v %+v", err, res)
 	}
-	if res, err := run("tool mytool\tsha256:0\n"); err != nil || res.ExitCode == 0 || !strings.Contains(string(res.StdoutRaw), "share/text: No such file") {
+	if res, err := run([]engine.Fact{tool}); err != nil || res.ExitCode == 0 || !strings.Contains(string(res.StdoutRaw), "share/text: No such file") {
 		t.Errorf("a tree that is not in the key: %v %+v", err, res)
 	}
-	if res, err := run("tree mytool\tsha256:0\n", "mytool"); err != nil || string(res.StdoutRaw) != "fine\n" {
+	if res, err := run([]engine.Fact{files}, "mytool"); err != nil || string(res.StdoutRaw) != "fine\n" {
 		t.Errorf("the command: %v %+v", err, res)
 	}
 	s.Command.Arguments = []string{"airbuild:start", "1"}
 	r.Tools = map[string]engine.Tool{"start": starter(filepath.Join(bin, "other"))}
-	if _, err := run(""); err == nil || !strings.Contains(err.Error(), `tools = [`) {
+	if _, err := run(nil); err == nil || !strings.Contains(err.Error(), `tools = [`) {
 		t.Errorf("a program that a tool starts: %v", err)
 	}
 }

@@ -367,6 +367,7 @@ func (j *job) runTool(ctx context.Context, name string, args []string) error {
 		In:      tree.FS(j.p.Inputs, func(f tree.File) (io.ReadCloser, error) { return j.open(ctx, f) }),
 		Dir:     j.out,
 		WorkDir: j.runDir(),
+		Private: j.p.Private,
 		Log:     j.log,
 		Run:     j.process,
 		Place:   j.watched(j.place(ctx)),

@@ -91,7 +91,7 @@ func (j *job) mend(attempts []engine.Attempt) string {
 	switch {
 	case j.p.Step.LogFormat == testLog:
 		return withNetwork
-	case strings.HasPrefix(j.p.Step.Type, "go_") || slices.ContainsFunc(attempts, isGo):
+	case j.p.Step.Traits.Go || slices.ContainsFunc(attempts, isGo):
 		return "run it where the modules are in the module cache, give it a tree of them (modules = stage.<a go_download or go_vendor stage>), or allow it with " + allowNetwork
 	}
 	return "declare what it fetches as inputs, take it from a stage that may fetch, or allow it with " + allowNetwork

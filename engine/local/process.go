@@ -199,7 +199,7 @@ func (j *job) baseEnv() []string {
 			env = append(env, v)
 		}
 	}
-	if t := j.p.Step.Type; !j.p.Step.Network && (t == "exec" || t == "go_generate") {
+	if !j.p.Step.Network && j.p.Step.Traits.Command {
 		env = append(env, noUpdates[:]...)
 	}
 	return append(env, j.e.Vary...)

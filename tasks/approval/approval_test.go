@@ -93,10 +93,11 @@ func (d *desk) approve(who string, change func(*Gate, *Approval)) {
 // run runs the gate and returns the record.
 func (d *desk) run() (string, error) {
 	d.t.Helper()
-	if _, err := d.step.Lister.List(d.t.Context(), nil); err != nil {
+	l, err := d.step.Lister.List(d.t.Context(), nil)
+	if err != nil {
 		return "", err
 	}
-	call := &engine.ToolCall{Args: d.step.Command.Arguments[2:], In: d.files, Dir: d.t.TempDir(), Log: io.Discard}
+	call := &engine.ToolCall{Args: d.step.Command.Arguments[2:], In: d.files, Dir: d.t.TempDir(), Private: l.Private, Log: io.Discard}
 	if err := (tool{d.cfg}).Run(d.t.Context(), call); err != nil {
 		return "", err
 	}

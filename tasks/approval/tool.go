@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
@@ -16,14 +15,10 @@ import (
 	"github.com/airbuild/airbuild/tasks"
 )
 
-// A Config is what gates need beside their stages, and what their plans tell
-// their tool. One Config serves the Tasks and the Tools of one run.
+// A Config is what gates need in addition to their stages.
 type Config struct {
 	Environment string           // the chosen one: approvals are for it alone
 	Now         func() time.Time // nil: time.Now
-
-	mu    sync.Mutex
-	plans map[string][]Approver // by step
 }
 
 // An Approver is somebody whose approvals count.
@@ -37,7 +32,6 @@ type Approver struct {
 
 // A lister finds the keys of names.
 type lister struct {
-	cfg       *Config
 	gate      Gate
 	approvers []approver
 }
@@ -48,13 +42,7 @@ func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 	if err != nil {
 		return engine.Listing{}, err
 	}
-	l.cfg.mu.Lock()
-	defer l.cfg.mu.Unlock()
-	if l.cfg.plans == nil {
-		l.cfg.plans = map[string][]Approver{}
-	}
-	l.cfg.plans[l.gate.Step] = found
-	var listing engine.Listing
+	listing := engine.Listing{Private: found}
 	for _, a := range found {
 		listing.Facts = append(listing.Facts, engine.Fact{Name: "approver " + a.Name, Value: a.Key.String()})
 	}
@@ -118,11 +106,9 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := tasks.ReadSpec(call, &g); err != nil {
 		return err
 	}
-	t.cfg.mu.Lock()
-	approvers, ok := t.cfg.plans[g.Step]
-	t.cfg.mu.Unlock()
-	if !ok {
-		return errors.New("who may approve was not looked up before") // the engine lists before it runs
+	approvers, err := tasks.Private[[]Approver](call)
+	if err != nil {
+		return err
 	}
 	now := time.Now
 	if t.cfg.Now != nil {

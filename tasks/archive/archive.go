@@ -43,8 +43,9 @@ type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "archive",
-		Doc:  "Creates a reproducible tar or zip archive.",
+		Type:   "archive",
+		Traits: tasks.Traits{Timed: true, Traits: engine.Traits{Shipped: true}},
+		Doc:    "Creates a reproducible tar or zip archive.",
 		Attrs: []tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to pack. Outputs of stages are stored under their base name, files of the project under their path relative to the stage's `dir`, directories with everything below them."},
 			{Name: "format", Kind: tasks.String, Enum: formatNames(), Default: "tar.gz", Doc: "Archive format; `binary` copies the one file unchanged to the output's name."},

@@ -34,8 +34,9 @@ type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "compress_binary",
-		Doc:  "Compresses a binary with upx, which must be installed.",
+		Type:   "compress_binary",
+		Traits: tasks.Traits{Traits: engine.Traits{Shipped: true}},
+		Doc:    "Compresses a binary with upx, which must be installed.",
 		Attrs: []tasks.Attr{
 			{Name: "file", Kind: tasks.Path, Required: true, Doc: "Binary to compress; use `for_each` for several."},
 			{Name: "tool", Kind: tasks.String, Default: "upx", Doc: "Program to use: a name on PATH, or an absolute path. It is run as `tool ARGS -o OUTPUT FILE`; its content is part of the cache key."},

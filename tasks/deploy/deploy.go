@@ -35,18 +35,18 @@ const (
 const Type = "deploy"
 
 // Tasks returns the stage types of this package.
-func Tasks(cfg *Config) []tasks.Task { return []tasks.Task{task{cfg}} }
+func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-// The Config is that of Tasks.
 func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{cfg}} }
 
-type task struct{ cfg *Config }
+type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: Type,
-		Doc:  "Installs a version on this host, switches to it atomically, checks its health, and rolls back if the check fails.",
+		Type:   Type,
+		Traits: tasks.Traits{Traits: engine.Traits{SideEffects: true}},
+		Doc:    "Installs a version on this host, switches to it atomically, checks its health, and rolls back if the check fails.",
 		Attrs: []tasks.Attr{
 			{Name: "artifact", Kind: tasks.Path, Required: true, Doc: "The artifact to install: a directory, an archive (tar, tar.gz, tar.xz, tar.zst, zip), a package with `unpack`, or any other file, which is installed under its name."},
 			{Name: "root", Kind: tasks.String, Required: true, Doc: "Directory on this host that holds the versions: absolute, or relative to the stage's `dir`. System directories are rejected."},
@@ -138,7 +138,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	s.After = slices.Compact(slices.Sorted(slices.Values(s.After)))
 	s.Mask = slices.Compact(slices.Sorted(slices.Values(s.Mask)))
-	s.Lister = &lister{t.cfg, b.StepName, rendered{files, s.Mask}}
+	s.Lister = rendered{files, s.Mask}
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		p.fail("artifact", "Deploy cannot be described", "%v", err)
 	}

@@ -103,7 +103,7 @@ var blueGreen = attrs{
 }
 
 func TestPlan(t *testing.T) {
-	s := tasktest.Step(t, task{&Config{}}, block("/srv/site", blueGreen.with(attrs{
+	s := tasktest.Step(t, task{}, block("/srv/site", blueGreen.with(attrs{
 		"keep": 3, "unpack": []string{"dpkg-deb", "-x", "{artifact}", "{release}"}, "pointer": "file",
 		"hooks.before": []string{"check"}, "hooks.after": []string{"restart", "{slot}"}, "hooks.on_rollback": []string{"tell"},
 		"hooks.stop": []string{"stop"}, "hooks.switch": []string{"reload"}, "hooks.timeout": time.Minute,
@@ -134,7 +134,7 @@ func TestPlan(t *testing.T) {
 	}
 
 	// What is not said has its default, and a root below the project is one.
-	got := specOf(t, tasktest.Step(t, task{&Config{}}, block("srv", attrs{"health.command": []string{"true"}})))
+	got := specOf(t, tasktest.Step(t, task{}, block("srv", attrs{"health.command": []string{"true"}})))
 	want = spec{Step: "site", Root: filepath.FromSlash("/project/srv"), Version: "1.0", Artifact: "app", Keep: deploying.DefaultKeep, Plan: deploying.Plan{
 		Strategy: deploying.Symlink, Health: &deploying.Health{Command: []string{"true"}, Retries: 10, Interval: defaultInterval},
 	}}
@@ -152,7 +152,7 @@ func identity(s engine.Step) string {
 // put to work; not for what is told to people, or how long it may take.
 func TestIdentity(t *testing.T) {
 	base := blueGreen.with(attrs{"health.url": "http://127.0.0.1:{port}/"})
-	plan := func(b *tasks.Block) string { return identity(tasktest.Step(t, task{&Config{}}, b)) }
+	plan := func(b *tasks.Block) string { return identity(tasktest.Step(t, task{}, b)) }
 	same := plan(block("/srv/site", base))
 	for name, more := range map[string]attrs{
 		"version": {"version": "1.1"}, "artifact": {"artifact": tasktest.Made("app2")}, "root": {"root": "/srv/other"},
@@ -229,7 +229,7 @@ func TestMistakes(t *testing.T) {
 		{"template.etc/site.conf.mode", "Invalid mode", tmpl(attrs{"template.etc/site.conf.mode": "0111"})},
 		{"template.../x.source", "Invalid path", attrs{"template.../x.source": tasktest.Files("plain.tmpl")}},
 	} {
-		tasktest.WantErrorAt(t, task{&Config{}}, block("/srv/site", tt.set), tt.at, tt.want)
+		tasktest.WantErrorAt(t, task{}, block("/srv/site", tt.set), tt.at, tt.want)
 	}
 }
 
@@ -237,7 +237,7 @@ func TestMistakes(t *testing.T) {
 func TestTemplateMistakes(t *testing.T) {
 	for file, want := range map[string]string{"host.tmpl": "host.tmpl:1", "bad.tmpl": "bad.tmpl:1"} {
 		b := block("/srv/site", attrs{"template.a.source": tasktest.Files(file)})
-		_, diags := task{&Config{}}.Plan(b)
+		_, diags := task{}.Plan(b)
 		if !diags.HasErrors() || !strings.Contains(diags.Error(), want) {
 			t.Errorf("%s: %v", file, diags)
 		}
@@ -253,18 +253,19 @@ func TestSecretsStayOut(t *testing.T) {
 	b.Values["template.etc/site.conf.vars"] = v
 	b.Meta.Env, b.Meta.Secrets = map[string]string{"TOKEN": "hunter3"}, map[string]string{"TOKEN": "hunter3"}
 	cfg := &Config{}
-	s := tasktest.Step(t, task{cfg}, b)
+	s := tasktest.Step(t, task{}, b)
 	if text := identity(s); strings.Contains(text, "hunter") {
 		t.Errorf("the command has it: %s", text)
 	}
 	if !slices.Contains(s.Mask, "hunter2") || !slices.Equal(specOf(t, s).SecretEnv, []string{"TOKEN"}) {
 		t.Errorf("mask %q, variables %q", s.Mask, specOf(t, s).SecretEnv)
 	}
-	if _, err := s.Lister.List(t.Context(), nil); err != nil {
+	l, err := s.Lister.List(t.Context(), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	want := []deploying.File{{Path: "etc/site.conf", Mode: 0o600, Text: []byte("host = hunter2\n")}}
-	if got := cfg.plans["site"].files; !reflect.DeepEqual(got, want) {
+	if got := l.Private.(rendered).files; !reflect.DeepEqual(got, want) {
 		t.Errorf("for the tool: %+v", got)
 	}
 	target, err := cfg.TargetOf(&s)
@@ -276,7 +277,7 @@ func TestSecretsStayOut(t *testing.T) {
 	v = b.Values["hooks.after"]
 	v.Sensitive = true
 	b.Values["hooks.after"] = v
-	tasktest.WantError(t, task{cfg}, b, "Sensitive value")
+	tasktest.WantError(t, task{}, b, "Sensitive value")
 }
 
 func TestTargetOfAnotherStep(t *testing.T) {
@@ -293,11 +294,12 @@ func TestDeploys(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "site")
 	cfg := &Config{Environment: "prod"}
 	run := func(version string, set attrs) (deploying.Outcome, error) {
-		s := tasktest.Step(t, task{cfg}, block(root, attrs{"version": version, "template.etc/site.conf.source": tasktest.Files("host.tmpl"), "template.etc/site.conf.vars": object("host", version)}.with(set)))
-		if _, err := s.Lister.List(t.Context(), nil); err != nil {
+		s := tasktest.Step(t, task{}, block(root, attrs{"version": version, "template.etc/site.conf.source": tasktest.Files("host.tmpl"), "template.etc/site.conf.vars": object("host", version)}.with(set)))
+		l, err := s.Lister.List(t.Context(), nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		_, log, err := tasktest.Run(t, Tools(cfg), s, project)
+		_, log, err := tasktest.RunPrivate(t, Tools(cfg), s, project, l.Private)
 		if t.Failed() {
 			t.Log(log)
 		}
@@ -327,8 +329,8 @@ func TestDeploys(t *testing.T) {
 		t.Errorf("after it: %q, %v", b, err)
 	}
 	// A plan of another run was not listed for this one.
-	s := tasktest.Step(t, task{&Config{}}, block(root, nil))
-	if _, _, err := tasktest.Run(t, Tools(&Config{}), s, project); err == nil || !strings.Contains(err.Error(), "not looked up") {
+	s := tasktest.Step(t, task{}, block(root, nil))
+	if _, _, err := tasktest.Run(t, Tools(&Config{}), s, project); err == nil || !strings.Contains(err.Error(), "was not prepared") {
 		t.Errorf("without a look-up: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package deploy
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,15 +20,14 @@ import (
 
 const defaultInterval = time.Second
 
-// A Config is what deploys need beside their stages, and what their plans tell
-// their tool. One Config serves the Tasks and the Tools of one run.
+// A Config is what deploys need in addition to their stages, and what became of
+// them. One Config serves the Tasks and the Tools of one run.
 type Config struct {
 	Environment string // the chosen one, for records
 	DryRun      bool   // say what would be done at the root, and do nothing there
 
 	mu       sync.Mutex
-	plans    map[string]rendered // by step
-	outcomes map[string]deploying.Outcome
+	outcomes map[string]deploying.Outcome // by step
 }
 
 // rendered is what must not be written anywhere but to its place.
@@ -46,22 +44,9 @@ func (c *Config) Outcome(step string) (deploying.Outcome, bool) {
 	return o, ok
 }
 
-// A lister hands over what is not in the command.
-type lister struct {
-	cfg  *Config
-	step string
-	what rendered
-}
-
-// List implements engine.Lister.
-func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
-	l.cfg.mu.Lock()
-	defer l.cfg.mu.Unlock()
-	if l.cfg.plans == nil {
-		l.cfg.plans = map[string]rendered{}
-	}
-	l.cfg.plans[l.step] = l.what
-	return engine.Listing{}, nil
+// List implements engine.Lister: it hands over what is not in the command.
+func (r rendered) List(context.Context, engine.Files) (engine.Listing, error) {
+	return engine.Listing{Private: r}, nil
 }
 
 // TargetOf is the root that a step of this package deploys to.
@@ -124,11 +109,9 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := tasks.CheckHostDirectory(sp.Root); err != nil {
 		return err
 	}
-	t.cfg.mu.Lock()
-	what, ok := t.cfg.plans[sp.Step]
-	t.cfg.mu.Unlock()
-	if !ok {
-		return errors.New("what to render was not looked up before") // the engine lists before it runs
+	what, err := tasks.Private[rendered](call)
+	if err != nil {
+		return err
 	}
 	target := t.cfg.target(&sp, call.Env)
 	target.Mask, target.Log = append(target.Mask, what.mask...), call.Log

@@ -20,8 +20,9 @@ type build struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*build) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_build",
-		Doc:  "Builds Go programs, one platform per cell; the cache key covers exactly the files that are compiled.",
+		Type:   "go_build",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Compiles: true, ToolchainOnly: true, EmbedsOnly: true, Shipped: true, Rebuilt: true}},
+		Doc:    "Builds Go programs, one platform per cell; the cache key covers exactly the files that are compiled.",
 		Attrs: []tasks.Attr{
 			{Name: "package", Kind: tasks.String, Default: "\".\"", Doc: "The main package to build: a path relative to dir (\"./cmd/app\") or an import path."},
 			{Name: "packages", Kind: tasks.Strings, Doc: "Several main packages, or patterns such as \"./cmd/...\", built into a directory by one command; to build each program in its own cell, use a matrix with `package`."},

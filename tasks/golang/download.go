@@ -30,8 +30,9 @@ type download struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*download) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_download",
-		Doc:  "Downloads every module that the module or workspace may need, including those of tools and tests, to a directory that works as GOPROXY=file://….",
+		Type:   "go_download",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Rebuilt: true}},
+		Doc:    "Downloads every module that the module or workspace may need, including those of tools and tests, to a directory that works as GOPROXY=file://….",
 		Attrs: []tasks.Attr{
 			{Name: "output", Kind: tasks.Output, Default: "modules", Doc: "The directory to write."},
 			{Name: "proofs", Kind: tasks.Bool, Default: "true", Doc: "Stores the checksum database's proofs with the modules, if a database is available, so that they can be verified without a network."},

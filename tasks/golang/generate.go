@@ -16,8 +16,9 @@ type generate struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*generate) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_generate",
-		Doc:  "Runs the go:generate directives of packages in a copy of the module, and copies the declared outputs back.",
+		Type:   "go_generate",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Command: true}},
+		Doc:    "Runs the go:generate directives of packages in a copy of the module, and copies the declared outputs back.",
 		Attrs: []tasks.Attr{
 			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages whose go:generate directives run."},
 			{Name: "outputs", Kind: tasks.Outputs, InDir: true, Required: true, Doc: "The generated files and directories (with a trailing slash); the next run does not read them unless `inputs` names them."},

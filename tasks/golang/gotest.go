@@ -16,8 +16,9 @@ type test struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*test) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_test",
-		Doc:  "Runs the tests of packages; a passed run is cached until the tests' sources, the files in and below their package directories, go.mod or go.sum change.",
+		Type:   "go_test",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Compiles: true}},
+		Doc:    "Runs the tests of packages; a passed run is cached until the tests' sources, the files in and below their package directories, go.mod or go.sum change.",
 		Attrs: []tasks.Attr{
 			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages to test."},
 			tagsAttr(),

@@ -17,8 +17,9 @@ type tidy struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*tidy) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_tidy",
-		Doc:  "Checks that go.mod and go.sum match the source's imports, or updates them; a passed check needs no network until they or the imports change.",
+		Type:   "go_tidy",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Rebuilt: true}},
+		Doc:    "Checks that go.mod and go.sum match the source's imports, or updates them; a passed check needs no network until they or the imports change.",
 		Attrs: []tasks.Attr{
 			{Name: "mode", Kind: tasks.String, Enum: []string{"check", "fix"}, Default: "check", Doc: "\"check\" fails and prints the difference; \"fix\" rewrites go.mod and go.sum."},
 			{Name: "compat", Kind: tasks.String, Default: "the Go version before go.mod's", Doc: "The Go version whose module loading must continue to work (-compat)."},

@@ -24,8 +24,9 @@ type vendor struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*vendor) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_vendor",
-		Doc:  "Writes the packages that the source imports to vendor/ in the directory of the module or workspace; the result is cached until go.mod, go.sum or the imports change.",
+		Type:   "go_vendor",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Rebuilt: true}},
+		Doc:    "Writes the packages that the source imports to vendor/ in the directory of the module or workspace; the result is cached until go.mod, go.sum or the imports change.",
 		Attrs: []tasks.Attr{
 			{Name: "output", Kind: tasks.Output, InDir: true, Default: "vendor", Doc: "The directory to write; builds use it only if it is called vendor."},
 			modulesSource(),

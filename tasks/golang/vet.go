@@ -15,8 +15,9 @@ type vet struct{ cfg *Config }
 // Schema implements tasks.Task.
 func (*vet) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "go_vet",
-		Doc:  "Runs go vet on packages and their tests.",
+		Type:   "go_vet",
+		Traits: tasks.Traits{Traits: engine.Traits{Go: true, Compiles: true, ToolchainOnly: true}},
+		Doc:    "Runs go vet on packages and their tests.",
 		Attrs: []tasks.Attr{
 			{Name: "packages", Kind: tasks.Strings, Default: "[\"./...\"]", Doc: "The packages to vet."},
 			tagsAttr(),

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -17,13 +16,6 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
 )
-
-// A Config carries where the secret keys are from the plan of a step to its
-// tool, in memory. One Config serves the Tasks and the Tools of one run.
-type Config struct {
-	mu    sync.Mutex          // guards plans; held for a moment only
-	plans map[string][]signer // by the first output of a step
-}
 
 // A signer says which secret key signs one kind of package. Its texts stand
 // behind pointers, so that printing it shows addresses.
@@ -39,17 +31,17 @@ type signer struct {
 }
 
 // planKeys reads the signature blocks.
-func planKeys(b *tasks.Block, packages []pkg) (signers []signer, diags hcl.Diagnostics) {
+func planKeys(b *tasks.Block, packages []pkg) (all signers, diags hcl.Diagnostics) {
 	for i := range packages {
 		p := &packages[i]
 		if !slices.Contains(b.Labels["signature"], p.Format) {
 			continue
 		}
 		s, sig, more := planKey(b, p)
-		signers, p.Signature = append(signers, s), &sig
+		all, p.Signature = append(all, s), &sig
 		diags = append(diags, more...)
 	}
-	return signers, diags
+	return all, diags
 }
 
 func planKey(b *tasks.Block, p *pkg) (s signer, sig signature, diags hcl.Diagnostics) {
@@ -132,18 +124,14 @@ func hideKeys(s *engine.Step, signers []signer) {
 	}
 }
 
-// A lister makes the fingerprints facts of the step, and tells the tool where
-// the secret keys are.
-type lister struct {
-	cfg     *Config
-	signers []signer
-	output  string // the step's first, which is no other step's
-}
+// signers are those of a step. As a Lister they make the fingerprints facts of it,
+// and tell the tool where the secret keys are.
+type signers []signer
 
 // List implements engine.Lister.
-func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
+func (all signers) List(context.Context, engine.Files) (engine.Listing, error) {
 	var list engine.Listing
-	found := slices.Clone(l.signers)
+	found := slices.Clone(all)
 	for i, s := range found {
 		if s.fingerprint == "" {
 			k, err := s.open()
@@ -155,25 +143,18 @@ func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 		list.Facts = append(list.Facts, engine.Fact{Name: "signing key of " + s.format, Value: found[i].fingerprint})
 	}
 	slices.SortFunc(list.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
-	l.cfg.mu.Lock()
-	defer l.cfg.mu.Unlock()
-	if l.cfg.plans == nil {
-		l.cfg.plans = map[string][]signer{}
-	}
-	l.cfg.plans[l.output] = found
+	list.Private = found
 	return list, nil
 }
 
-// signer is what the step's look-up found for a format.
-func (c *Config) signer(output, format string) (signer, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.plans[output] {
+// of returns the one that signs a kind of package.
+func (all signers) of(format string) (signer, error) {
+	for _, s := range all {
 		if s.format == format {
 			return s, nil
 		}
 	}
-	return signer{}, errors.New("which key signs was not looked up before") // the engine lists before it runs
+	return signer{}, errors.New("no key was looked up for it")
 }
 
 // read returns the text of the secret key.

@@ -34,18 +34,18 @@ const (
 var formats = [...]string{deb, rpm, apk, archlinux}
 
 // Tasks returns the stage types of this package.
-func Tasks(cfg *Config) []tasks.Task { return []tasks.Task{task{cfg}} }
+func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-// The Config is that of Tasks.
-func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{cfg}} }
+func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
 
-type task struct{ cfg *Config }
+type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "package",
-		Doc:  "Builds deb, rpm, apk and Arch Linux packages.",
+		Type:   "package",
+		Traits: tasks.Traits{Timed: true, Traits: engine.Traits{Shipped: true}},
+		Doc:    "Builds deb, rpm, apk and Arch Linux packages.",
 		Attrs: slices.Concat([]tasks.Attr{
 			{Name: "format", Kind: tasks.Strings, Required: true, Enum: slices.Clone(formats[:]), Doc: "Package formats to build."},
 			{Name: "version", Kind: tasks.String, Required: true, Doc: "Version, in the format of a tag or of `git.describe`: `v1.2.3`, `1.2.3-rc.1`, `v1.2.3-4-gabcdef0`. It is converted to the notation of each format."},

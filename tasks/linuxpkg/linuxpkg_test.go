@@ -101,14 +101,15 @@ func full(formats ...string) *tasks.Block {
 
 func build(t *testing.T, b *tasks.Block) (dir string, s engine.Step) {
 	t.Helper()
-	cfg := &Config{}
-	s = tasktest.Step(t, task{cfg}, b)
+	s = tasktest.Step(t, task{}, b)
+	var l engine.Listing
 	if s.Lister != nil {
-		if _, err := s.Lister.List(t.Context(), nil); err != nil {
+		var err error
+		if l, err = s.Lister.List(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	dir, log, err := tasktest.Run(t, Tools(cfg), s, sample())
+	dir, log, err := tasktest.RunPrivate(t, Tools(), s, sample(), l.Private)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
@@ -293,8 +294,7 @@ func TestSecrets(t *testing.T) {
 	b := block(deb, rpm)
 	b.Meta.PassEnv, b.Meta.Secrets = env, env
 	set(b, "signature.rpm.key_env", "KEY", "signature.rpm.passphrase_env", "PASS")
-	cfg := &Config{}
-	s := tasktest.Step(t, task{cfg}, b)
+	s := tasktest.Step(t, task{}, b)
 	if len(s.Secrets) > 0 || !slices.Contains(s.Mask, "swordfish") || !slices.Contains(s.Mask, string(pgp)) {
 		t.Errorf("secrets %d, masked %d", len(s.Secrets), len(s.Mask))
 	}
@@ -302,7 +302,7 @@ func TestSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := fmt.Sprintf("%+v %+v %+v", s.Command, l, cfg.plans)
+	all := fmt.Sprintf("%+v %+v %+v", s.Command, l, l.Private)
 	for _, secret := range []string{"swordfish", "BEGIN PGP"} {
 		if strings.Contains(all, secret) {
 			t.Errorf("%q is in %s", secret, all)
@@ -311,7 +311,7 @@ func TestSecrets(t *testing.T) {
 	if want := fmt.Sprintf("%X", e.PrimaryKey.Fingerprint); l.Facts[0].Value != want {
 		t.Errorf("facts %v, want %s", l.Facts, want)
 	}
-	if _, log, err := tasktest.Run(t, Tools(cfg), s, sample()); err != nil || !strings.Contains(log, "signed with key "+l.Facts[0].Value) {
+	if _, log, err := tasktest.RunPrivate(t, Tools(), s, sample(), l.Private); err != nil || !strings.Contains(log, "signed with key "+l.Facts[0].Value) {
 		t.Errorf("%v, %s", err, log)
 	}
 	for want, change := range map[string]map[string]string{
@@ -323,10 +323,10 @@ func TestSecrets(t *testing.T) {
 		changed := maps.Clone(env)
 		maps.Copy(changed, change)
 		b.Meta.PassEnv = changed
-		s := tasktest.Step(t, task{cfg}, b)
-		_, err := s.Lister.List(t.Context(), nil)
+		s := tasktest.Step(t, task{}, b)
+		l, err := s.Lister.List(t.Context(), nil)
 		if err == nil {
-			_, _, err = tasktest.Run(t, Tools(cfg), s, sample())
+			_, _, err = tasktest.RunPrivate(t, Tools(), s, sample(), l.Private)
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "swordfish") {
 			t.Errorf("%v, want %s", err, want)
@@ -335,15 +335,15 @@ func TestSecrets(t *testing.T) {
 	// With a fingerprint nobody needs the key to know what it would sign.
 	b.Meta.PassEnv = nil
 	set(b, "signature.rpm.fingerprint", strings.Repeat("0", 40))
-	if again, err := tasktest.Step(t, task{cfg}, b).Lister.List(t.Context(), nil); err != nil || again.Facts[0].Value != strings.Repeat("0", 40) {
+	if again, err := tasktest.Step(t, task{}, b).Lister.List(t.Context(), nil); err != nil || again.Facts[0].Value != strings.Repeat("0", 40) {
 		t.Errorf("%v, %v", again, err)
 	}
 	b.Meta.PassEnv = env
-	s = tasktest.Step(t, task{cfg}, b)
-	if _, err := s.Lister.List(t.Context(), nil); err != nil {
+	s = tasktest.Step(t, task{}, b)
+	if l, err = s.Lister.List(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := tasktest.Run(t, Tools(cfg), s, sample()); err == nil || !strings.Contains(err.Error(), "is to sign") {
+	if _, _, err := tasktest.RunPrivate(t, Tools(), s, sample(), l.Private); err == nil || !strings.Contains(err.Error(), "is to sign") {
 		t.Errorf("another key: %v", err)
 	}
 }

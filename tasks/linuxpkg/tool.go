@@ -27,9 +27,9 @@ var packagers = map[string]nfpm.PackagerWithExtension{
 }
 
 // A tool writes the packages of a spec.
-type tool struct{ cfg *Config }
+type tool struct{}
 
-func (t tool) Run(ctx context.Context, call *engine.ToolCall) (err error) {
+func (tool) Run(ctx context.Context, call *engine.ToolCall) (err error) {
 	var sp spec
 	if err := tasks.ReadSpec(call, &sp); err != nil {
 		return err
@@ -42,20 +42,20 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(stage)) }()
 	for _, p := range sp.Packages {
 		l := &layout{ctx: ctx, in: call.In, dir: filepath.Join(stage, p.Format), mtime: time.Unix(sp.Time, 0).UTC(), p: &p}
-		if err := t.write(call, l, sp.Packages[0].Output); err != nil {
+		if err := write(call, l); err != nil {
 			return fmt.Errorf("make package %s: %w", p.Output, err)
 		}
 	}
 	return nil
 }
 
-func (t tool) write(call *engine.ToolCall, l *layout, first string) error {
+func write(call *engine.ToolCall, l *layout) error {
 	info, err := l.info()
 	if err != nil {
 		return err
 	}
 	if l.p.Signature != nil {
-		if err := t.sign(call, l, first, info); err != nil {
+		if err := sign(call, l, info); err != nil {
 			return err
 		}
 	}
@@ -88,8 +88,12 @@ func strip(err error, dir string) error {
 }
 
 // sign hands nfpm the function that signs.
-func (t tool) sign(call *engine.ToolCall, l *layout, first string, info *nfpm.Info) error {
-	s, err := t.cfg.signer(first, l.p.Format)
+func sign(call *engine.ToolCall, l *layout, info *nfpm.Info) error {
+	keys, err := tasks.Private[signers](call)
+	if err != nil {
+		return err
+	}
+	s, err := keys.of(l.p.Format)
 	if err != nil {
 		return err
 	}

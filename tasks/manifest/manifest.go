@@ -38,8 +38,9 @@ type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "metadata",
-		Doc:  "Writes `metadata.json` and `artifacts.json`, which describe the release in machine-readable form.",
+		Type:   "metadata",
+		Traits: tasks.Traits{Timed: true},
+		Doc:    "Writes `metadata.json` and `artifacts.json`, which describe the release in machine-readable form.",
 		Attrs: []tasks.Attr{
 			{Name: "stages", Kind: tasks.StageRefs, Required: true, Doc: "The stages, or cells of them, whose outputs are listed."},
 			{Name: "name", Kind: tasks.String, Default: "the stage's name", Doc: "Name of the project."},

@@ -61,8 +61,9 @@ type imageTask struct{}
 
 func (imageTask) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "oci_image",
-		Doc:  "Builds a container image for one or more platforms, without a daemon or a registry.",
+		Type:   "oci_image",
+		Traits: tasks.Traits{Timed: true, Traits: engine.Traits{Shipped: true}},
+		Doc:    "Builds a container image for one or more platforms, without a daemon or a registry.",
 		Attrs: []tasks.Attr{
 			{Name: "binaries", Kind: tasks.StageRef, Picks: true, Some: true, Doc: "Stage, or one of its cells, whose outputs are the image's programs. Each cell goes into the image of its platform; only Linux cells are used."},
 			{Name: "binary", Kind: tasks.String, Default: "`/usr/bin/` and the program's name", Doc: "Path of the program in the image; with a trailing slash, the directory of all programs."},

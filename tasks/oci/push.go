@@ -33,8 +33,9 @@ type pushTask struct{}
 
 func (pushTask) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "oci_push",
-		Doc:  "Pushes an image to registries. It runs every time and uploads only missing blobs.",
+		Type:   "oci_push",
+		Traits: tasks.Traits{Traits: engine.Traits{SideEffects: true}},
+		Doc:    "Pushes an image to registries. It runs every time and uploads only missing blobs.",
 		Attrs: []tasks.Attr{
 			{Name: "image", Kind: tasks.Path, Required: true, Doc: "Image to push: an OCI layout, as a directory or tar file."},
 			{Name: "to", Kind: tasks.Strings, Required: true, Doc: "References to push to: `registry.example/app:v1.0`."},

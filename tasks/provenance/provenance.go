@@ -45,8 +45,9 @@ type task struct{ keys *sign.Config }
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "provenance",
-		Doc:  "Writes and signs a provenance statement for files (in-toto, SLSA provenance v1).",
+		Type:   "provenance",
+		Traits: tasks.Traits{Recipe: true},
+		Doc:    "Writes and signs a provenance statement for files (in-toto, SLSA provenance v1).",
 		Attrs: append([]tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files that the statement covers; for an image in an OCI layout directory, its digests."},
 			{Name: "builder", Kind: tasks.String, Default: defaultBuilder, Doc: "URI of the builder that verifiers trust, one per site or CI system."},
@@ -120,7 +121,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	if sp.Signed {
 		var more hcl.Diagnostics
-		l.key, more = t.keys.PlanKey(b, &s, sp.Output)
+		l.key, more = t.keys.PlanKey(b, &s)
 		diags = append(diags, more...)
 	}
 	if diags.HasErrors() {

@@ -48,10 +48,11 @@ func block() *tasks.Block {
 func write(t *testing.T, b *tasks.Block, cfg *sign.Config) []byte {
 	t.Helper()
 	s := tasktest.Step(t, task{cfg}, b)
-	if _, err := s.Lister.List(t.Context(), nil); err != nil {
+	l, err := s.Lister.List(t.Context(), nil)
+	if err != nil {
 		t.Fatal(err)
 	}
-	dir, log, err := tasktest.Run(t, Tools(cfg), s, project(t))
+	dir, log, err := tasktest.RunPrivate(t, Tools(cfg), s, project(t), l.Private)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}

@@ -35,7 +35,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		return err
 	}
 	if sp.Signed {
-		if text, err = t.seal(ctx, call, sp.Output, text); err != nil {
+		if text, err = t.seal(ctx, call, text); err != nil {
 			return fmt.Errorf("sign %s: %w", sp.Output, err)
 		}
 	}
@@ -45,8 +45,8 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	return nil
 }
 
-func (t tool) seal(ctx context.Context, call *engine.ToolCall, output string, text []byte) ([]byte, error) {
-	key, err := t.keys.Key(ctx, output)
+func (t tool) seal(ctx context.Context, call *engine.ToolCall, text []byte) ([]byte, error) {
+	key, err := t.keys.Key(ctx, call)
 	if err != nil {
 		return nil, err
 	}

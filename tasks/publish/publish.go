@@ -34,18 +34,18 @@ const (
 const Type = "publish"
 
 // Tasks returns the stage types of this package.
-func Tasks(cfg *Config) []tasks.Task { return []tasks.Task{task{cfg}} }
+func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-// The Config is that of Tasks.
 func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{cfg}} }
 
-type task struct{ cfg *Config }
+type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: Type,
-		Doc:  "Publishes files to a directory, an HTTP server or a GOPROXY tree. Files that exist there with the same content are skipped.",
+		Type:   Type,
+		Traits: tasks.Traits{Timed: true, Traits: engine.Traits{SideEffects: true}},
+		Doc:    "Publishes files to a directory, an HTTP server or a GOPROXY tree. Files that exist there with the same content are skipped.",
 		Attrs: []tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Doc: "Files to publish; for a directory, every file below it. Outputs keep their path in `dist/`, files of the project their name."},
 			{Name: "directory", Kind: tasks.String, Doc: "Directory on this host: absolute, or relative to the stage's `dir`. System directories are rejected."},
@@ -133,7 +133,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, name := range []string{sp.PasswordEnv, sp.TokenEnv} {
 		p.credential(&s, name)
 	}
-	s.Lister = &lister{cfg: t.cfg, step: b.StepName, dist: b.Project.Dist, module: sp.Module}
+	s.Lister = &lister{dist: b.Project.Dist, module: sp.Module}
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		p.fail("files", "Publishing cannot be described", "%v", err)
 	}

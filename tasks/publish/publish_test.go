@@ -93,7 +93,7 @@ func TestPlan(t *testing.T) {
 		"password":          {with(server, attrs{"auth.username": "ann", "auth.password_env": "PW"}), spec{Files: []string{"dist/app.txt"}, URL: "https://registry.example/app", Username: "ann", PasswordEnv: "PW", Header: "Authorization"}, true},
 		"module":            {goproxy, spec{Module: &mod{Path: "example.org/app", Version: "v1.2.3", Dir: ".", Directory: "/srv/proxy"}}, false},
 	} {
-		s := tasktest.Step(t, task{&Config{}}, block(tt.set))
+		s := tasktest.Step(t, task{}, block(tt.set))
 		tt.want.Step, tt.want.Dist, tt.want.Confirmed = "mirror", "dist", true
 		if got := specOf(t, s); !reflect.DeepEqual(got, tt.want) {
 			t.Errorf("%s: got %+v\nwant %+v", name, got, tt.want)
@@ -112,7 +112,7 @@ func identity(s engine.Step) string {
 // else; above all not for the value of a credential.
 func TestIdentity(t *testing.T) {
 	base := with(directory, server, token, goproxy)
-	plan := func(b *tasks.Block) string { return identity(tasktest.Step(t, task{&Config{}}, b)) }
+	plan := func(b *tasks.Block) string { return identity(tasktest.Step(t, task{}, b)) }
 	same := plan(block(base))
 	for name, more := range map[string]attrs{
 		"files": {"files": tasktest.Made("dist/docs")}, "directory": {"directory": "/srv/other"}, "url": {"url": "https://other.example/app"},
@@ -150,7 +150,7 @@ func TestCredentials(t *testing.T) {
 		want string
 	}{{nil, "of the host"}, {map[string]string{"REGISTRY_TOKEN": "of the stage"}, "of the stage"}} {
 		b.Meta.Env = tt.env
-		s := tasktest.Step(t, task{&Config{}}, b)
+		s := tasktest.Step(t, task{}, b)
 		if !slices.Equal(s.Secrets, []action.EnvVar{{Name: "REGISTRY_TOKEN", Value: tt.want}}) || len(s.Command.Env) > 0 {
 			t.Errorf("%+v, %+v", s.Secrets, s.Command.Env)
 		}
@@ -201,20 +201,20 @@ func TestMistakes(t *testing.T) {
 		{"goproxy.version", "Not a version of the module", with(goproxy, attrs{"goproxy.version": "v2.0.0"})},
 		{"goproxy.directory", "Invalid directory", with(goproxy, attrs{"goproxy.directory": ""})},
 	} {
-		tasktest.WantErrorAt(t, task{&Config{}}, block(tt.set), tt.at, tt.want)
+		tasktest.WantErrorAt(t, task{}, block(tt.set), tt.at, tt.want)
 	}
 	// Loopback and names in the address need no more words.
 	for _, u := range []string{"http://127.0.0.1:8080/x", "http://localhost/{name}?a=b", "http://[::1]/"} {
-		tasktest.Step(t, task{&Config{}}, block(with(server, token, attrs{"url": u})))
+		tasktest.Step(t, task{}, block(with(server, token, attrs{"url": u})))
 	}
 	b := block(server)
 	v := b.Values["url"]
 	v.Sensitive = true
 	b.Values["url"] = v
-	tasktest.WantError(t, task{&Config{}}, b, "Sensitive value")
+	tasktest.WantError(t, task{}, b, "Sensitive value")
 	b = block(goproxy)
 	b.Meta.Dir = "dist"
-	tasktest.WantError(t, task{&Config{}}, b, "No module")
+	tasktest.WantError(t, task{}, b, "No module")
 }
 
 // state is a workspace with a private directory, and nothing else.
@@ -229,14 +229,15 @@ func (s state) State() string { return s.dir }
 // publish looks up and runs a stage.
 func publish(t *testing.T, cfg *Config, b *tasks.Block, ws state) (log string, err error) {
 	t.Helper()
-	s := tasktest.Step(t, task{cfg}, b)
-	if _, err := s.Lister.List(t.Context(), ws); err != nil {
+	s := tasktest.Step(t, task{}, b)
+	l, err := s.Lister.List(t.Context(), ws)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range s.Secrets {
 		s.Command.Env = append(s.Command.Env, v)
 	}
-	_, log, err = tasktest.Run(t, Tools(cfg), s, project)
+	_, log, err = tasktest.RunPrivate(t, Tools(cfg), s, project, l.Private)
 	return log, err
 }
 
@@ -269,8 +270,8 @@ func TestPublishes(t *testing.T) {
 	if want := []string{"LICENSE", "app.txt", "docs/a", "docs/b/c"}; err != nil || !slices.Equal(names, want) {
 		t.Errorf("%v: %q, want %q", err, names, want)
 	}
-	s := tasktest.Step(t, task{&Config{}}, block(set))
-	if _, _, err := tasktest.Run(t, Tools(&Config{}), s, project); err == nil || !strings.Contains(err.Error(), "not looked up") {
+	s := tasktest.Step(t, task{}, block(set))
+	if _, _, err := tasktest.Run(t, Tools(&Config{}), s, project); err == nil || !strings.Contains(err.Error(), "was not prepared") {
 		t.Errorf("without a look-up: %v", err)
 	}
 }

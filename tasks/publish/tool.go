@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
@@ -19,13 +18,9 @@ import (
 	"github.com/airbuild/airbuild/tasks"
 )
 
-// A Config is what publishing needs beside its stages, and what their plans
-// tell their tool. One Config serves the Tasks and the Tools of one run.
+// A Config is what publishing needs in addition to its stages.
 type Config struct {
 	DryRun bool // say what would be published, and publish nothing
-
-	mu     sync.Mutex
-	states map[string]found // by step
 }
 
 // found is what a step's look-up tells its tool.
@@ -36,8 +31,6 @@ type found struct {
 
 // A lister finds where the module comes from.
 type lister struct {
-	cfg    *Config
-	step   string
 	dist   string
 	module *mod
 }
@@ -56,12 +49,7 @@ func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, 
 			listing.Inputs = append(listing.Inputs, engine.FileInput(name))
 		}
 	}
-	l.cfg.mu.Lock()
-	defer l.cfg.mu.Unlock()
-	if l.cfg.states == nil {
-		l.cfg.states = map[string]found{}
-	}
-	l.cfg.states[l.step] = f
+	listing.Private = f
 	return listing, nil
 }
 
@@ -76,11 +64,9 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if !sp.Confirmed && !t.cfg.DryRun {
 		return fmt.Errorf("publish: this would send files to %s, and nobody said yes; run airbuild publish %s --yes (in CI that is not needed), or look first with --dry-run", strings.Join(sp.places(), ", "), sp.Step)
 	}
-	t.cfg.mu.Lock()
-	f, ok := t.cfg.states[sp.Step]
-	t.cfg.mu.Unlock()
-	if !ok {
-		return errors.New("what to publish was not looked up before") // the engine lists before it runs
+	f, err := tasks.Private[found](call)
+	if err != nil {
+		return err
 	}
 	ledger, err := publishing.OpenLedger(filepath.Join(f.state, "published.jsonl"))
 	if err != nil {

@@ -53,8 +53,9 @@ type task struct{}
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "sbom",
-		Doc:  "Writes SBOMs of programs, and of archives, packages and images that contain programs.",
+		Type:   "sbom",
+		Traits: tasks.Traits{Timed: true, Traits: engine.Traits{Bill: true}},
+		Doc:    "Writes SBOMs of programs, and of archives, packages and images that contain programs.",
 		Attrs: []tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to describe: Go programs, archives, deb and apk packages, container images. Each SBOM is written next to its file."},
 			{Name: "format", Kind: tasks.Strings, Enum: []string{cycloneDX, spdx}, Default: cycloneDX, Doc: "`cyclonedx` writes `FILE.cdx.json` (CycloneDX 1.6), `spdx` `FILE.spdx.json` (SPDX 2.3)."},

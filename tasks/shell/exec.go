@@ -38,8 +38,9 @@ type task struct{ parsers sync.Pool }
 
 func (*task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "exec",
-		Doc:  "Runs a command or a shell script with only its declared inputs.",
+		Type:   "exec",
+		Traits: tasks.Traits{Traits: engine.Traits{Command: true, Script: true}},
+		Doc:    "Runs a command or a shell script with only its declared inputs.",
 		Attrs: []tasks.Attr{
 			{Name: "command", Kind: tasks.Strings, Doc: "Program and arguments, run without a shell. A program name with a slash is a file of the project, relative to `dir`. Either this or `script`."},
 			{Name: "script", Kind: tasks.String, Doc: "Shell script (POSIX and most of Bash), interpreted by airbuild itself, so it behaves the same on every system. It stops at the first failing command, also in pipes, and at unset variables. `$1`, `$2` … are the outputs. Write `$${` for a `${` of the shell."},

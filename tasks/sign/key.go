@@ -15,16 +15,14 @@ import (
 	signing "github.com/airbuild/airbuild/engine/sign"
 )
 
-// A Config is what the stage type needs of its host, and what its plan tells
-// its tool. One Config serves the Tasks and the Tools of one run.
+// A Config is what the stage type needs of its host. One Config serves the Tasks
+// and the Tools of one run.
 type Config struct {
 	// Password asks for the password of a secret key, by the name of the key
 	// or its file. It is called by any goroutine, by one at a time; nil if
 	// nobody can be asked.
 	Password func(ctx context.Context, name string) (string, error)
 
-	mu      sync.Mutex           // guards plans; held for a moment only
-	plans   map[string]planned   // by the first output of a step
 	opening sync.Mutex           // guards opened; held while a password is asked for
 	opened  map[string]openedKey // by source.id, so that nothing is asked twice
 }
@@ -81,12 +79,10 @@ func (s source) Format(f fmt.State, _ rune) {
 // A lister makes the public key a fact of the step, and tells the tool where
 // the secret one is.
 type lister struct {
-	cfg     *Config
 	place   string // of the attribute: "Airbuildfile:12"
 	from    source
 	missing string            // why there is no keyring
 	public  signing.PublicKey // as the stage says, or zero
-	output  string            // the step's first, which is no other step's
 }
 
 // KeyNames implements tasks.KeyNamer. With public_key nothing is looked up.
@@ -130,13 +126,10 @@ func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 	if err != nil {
 		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
 	}
-	l.cfg.mu.Lock()
-	defer l.cfg.mu.Unlock()
-	if l.cfg.plans == nil {
-		l.cfg.plans = map[string]planned{}
-	}
-	l.cfg.plans[l.output] = planned{l.from, public}
-	return engine.Listing{Facts: []engine.Fact{{Name: "signing key", Value: public.String()}}}, nil
+	return engine.Listing{
+		Facts:   []engine.Fact{{Name: "signing key", Value: public.String()}},
+		Private: planned{l.from, public},
+	}, nil
 }
 
 // public finds the public key without asking for a password.
@@ -191,17 +184,6 @@ func (s source) publicOfFile() (signing.PublicKey, error) {
 		return signing.PublicKey{}, err
 	}
 	return k.Public(), nil
-}
-
-// plan is what the step's look-up found.
-func (c *Config) plan(output string) (planned, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	p, ok := c.plans[output]
-	if !ok {
-		return p, errors.New("which key signs was not looked up before") // the engine lists before it runs
-	}
-	return p, nil
 }
 
 // open returns a secret key. Several steps that sign with it ask once for its

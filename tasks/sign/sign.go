@@ -49,8 +49,9 @@ type task struct{ cfg *Config }
 
 func (task) Schema() *tasks.Schema {
 	return &tasks.Schema{
-		Type: "sign",
-		Doc:  "Signs files with an Ed25519 key.",
+		Type:   "sign",
+		Traits: tasks.Traits{Timed: true},
+		Doc:    "Signs files with an Ed25519 key.",
 		Attrs: slices.Insert([]tasks.Attr{
 			{Name: "files", Kind: tasks.Paths, Required: true, Doc: "Files to sign. Each signature is written next to the file it signs, or to dist for a file of the project."},
 			{Name: "format", Kind: tasks.Strings, Enum: []string{minisign, dsse}, Default: minisign, Doc: "Signature formats: `minisign` writes `FILE.minisig`, `dsse` writes `FILE.dsse.json`."},
@@ -85,7 +86,7 @@ func (f file) outputs() (names []string) {
 
 func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	files, diags := planFiles(b)
-	l, more := t.planKey(b)
+	l, more := planKey(b)
 	if diags = append(diags, more...); diags.HasErrors() {
 		return nil, diags
 	}
@@ -103,7 +104,6 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 			tasks.AddRefs(&s, b.Values[name].Refs)
 		}
 	}
-	l.output = outputs[0]
 	s.Lister = l
 	tasks.SetOutputs(&s, outputs, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, spec{files}); err != nil {
@@ -186,7 +186,7 @@ func checkText(b *tasks.Block, formats []string) (diags hcl.Diagnostics) {
 }
 
 // planKey reads which key signs.
-func (t task) planKey(b *tasks.Block) (*lister, hcl.Diagnostics) {
+func planKey(b *tasks.Block) (*lister, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	var given []string
 	for _, name := range []string{"key", "key_file", "key_env"} {
@@ -201,7 +201,7 @@ func (t task) planKey(b *tasks.Block) (*lister, hcl.Diagnostics) {
 	default:
 		return nil, hcl.Diagnostics{b.Error(given[1], "Two keys to sign with", fmt.Sprintf("%s says it already. Keep one of key, key_file and key_env; for signatures by several keys use several stages.", given[0]))}
 	}
-	l := &lister{cfg: t.cfg, place: place(b.RangeOf(given[0]))}
+	l := &lister{place: place(b.RangeOf(given[0]))}
 	switch value := b.String(given[0]); given[0] {
 	case "key":
 		l.from = source{kind: fromKeyring, name: value}

@@ -76,7 +76,7 @@ func run(t *testing.T, b *tasks.Block) (dir string, s engine.Step, fact string, 
 	if err != nil {
 		return "", s, "", err
 	}
-	dir, log, err := tasktest.Run(t, Tools(cfg), s, sample())
+	dir, log, err := tasktest.RunPrivate(t, Tools(cfg), s, sample(), l.Private)
 	if err == nil && !strings.HasPrefix(log, "signed with key ") {
 		t.Errorf("log %q", log)
 	}
@@ -271,10 +271,11 @@ func TestPassword(t *testing.T) {
 		b := block(ring)
 		set(b, map[string]any{"key": "site"})
 		s := tasktest.Step(t, task{cfg}, b)
-		if _, err := s.Lister.List(t.Context(), nil); err != nil {
+		l, err := s.Lister.List(t.Context(), nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := tasktest.Run(t, Tools(cfg), s, sample()); err != nil {
+		if _, _, err := tasktest.RunPrivate(t, Tools(cfg), s, sample(), l.Private); err != nil {
 			t.Fatal(err)
 		}
 	}

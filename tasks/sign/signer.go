@@ -22,22 +22,21 @@ func KeyAttrs() []tasks.Attr {
 }
 
 // PlanKey reads KeyAttrs for a step that signs. The secret is taken out of the
-// step, and the Lister makes the public key a fact of it. output is the step's
-// first output: Key asks for the key by it.
-func (c *Config) PlanKey(b *tasks.Block, s *engine.Step, output string) (engine.Lister, hcl.Diagnostics) {
-	l, diags := task{c}.planKey(b)
+// step, and the Lister makes the public key a fact of it and tells Key which key
+// it is.
+func (c *Config) PlanKey(b *tasks.Block, s *engine.Step) (engine.Lister, hcl.Diagnostics) {
+	l, diags := planKey(b)
 	if diags.HasErrors() {
 		return nil, diags
 	}
 	hideKey(s, b, l.from)
-	l.output = output
 	return l, diags
 }
 
 // Key is the secret key of the step that PlanKey planned, opened; a password
 // is asked for once a run.
-func (c *Config) Key(ctx context.Context, output string) (*signing.SecretKey, error) {
-	p, err := c.plan(output)
+func (c *Config) Key(ctx context.Context, call *engine.ToolCall) (*signing.SecretKey, error) {
+	p, err := tasks.Private[planned](call)
 	if err != nil {
 		return nil, err
 	}

@@ -30,11 +30,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if len(sp.Files) == 0 || len(sp.Files[0].outputs()) == 0 {
 		return errors.New("read spec: there is nothing to sign")
 	}
-	p, err := t.cfg.plan(sp.Files[0].outputs()[0])
-	if err != nil {
-		return err
-	}
-	key, err := t.cfg.open(ctx, p)
+	key, err := t.cfg.Key(ctx, call)
 	if err != nil {
 		return err
 	}

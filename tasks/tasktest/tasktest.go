@@ -185,6 +185,12 @@ func WantErrorAt(t *testing.T, task tasks.Task, b *tasks.Block, at, words string
 // returns the directory and the log. Processes run with PATH from the test.
 func Run(t *testing.T, tools map[string]engine.Tool, s engine.Step, in fs.FS) (dir, log string, err error) {
 	t.Helper()
+	return RunPrivate(t, tools, s, in, nil)
+}
+
+// RunPrivate is Run with what the step's Lister found for the tool alone.
+func RunPrivate(t *testing.T, tools map[string]engine.Tool, s engine.Step, in fs.FS, private any) (dir, log string, err error) {
+	t.Helper()
 	name, ok := strings.CutPrefix(s.Command.Arguments[0], "airbuild:")
 	if !ok || tools[name] == nil {
 		t.Fatalf("no tool %q", s.Command.Arguments[0])
@@ -203,7 +209,7 @@ func Run(t *testing.T, tools map[string]engine.Tool, s engine.Step, in fs.FS) (d
 		env = append(env, e.Name+"="+e.Value)
 	}
 	var out bytes.Buffer
-	call := &engine.ToolCall{Args: s.Command.Arguments[2:], Env: env, In: in, Dir: dir, WorkDir: work, Log: &out}
+	call := &engine.ToolCall{Args: s.Command.Arguments[2:], Env: env, In: in, Dir: dir, WorkDir: work, Private: private, Log: &out}
 	call.Run = func(ctx context.Context, p *engine.Process) error { return start(ctx, call, p) }
 	err = tools[name].Run(t.Context(), call)
 	return dir, out.String(), err

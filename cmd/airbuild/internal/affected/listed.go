@@ -88,7 +88,7 @@ func (l *listing) wide(p string) bool {
 // by a test, or by go:embed.
 func (l *listing) below(dir string) bool {
 	for ; ; dir = path.Dir(dir) {
-		if l.dirs[dir] && (l.s.Type != "go_build" || l.embedding(dir)) {
+		if l.dirs[dir] && (!l.s.Traits.EmbedsOnly || l.embedding(dir)) {
 			return true
 		}
 		if dir == "." || dir == path.Dir(dir) {
@@ -128,7 +128,7 @@ func goSource(name string) bool {
 // fits reports whether the step's platform takes files of this name, whatever
 // they say; a build takes no tests.
 func (l *listing) fits(name string) bool {
-	if l.s.Type == "go_build" && strings.HasSuffix(name, "_test.go") {
+	if l.s.Traits.EmbedsOnly && strings.HasSuffix(name, "_test.go") {
 		return false
 	}
 	c := build.Default

@@ -184,7 +184,7 @@ func (g *gathering) results(ctx context.Context) error {
 }
 
 func (g *gathering) compiled(ctx context.Context) error {
-	cs, err := Compiled(ctx, g.Store, g.Made, golang.Compiles)
+	cs, err := Compiled(ctx, g.Store, g.Made)
 	g.Components = append(g.Components, cs...)
 	return err
 }
@@ -284,7 +284,7 @@ func (g *gathering) artifacts(context.Context) error {
 func (g *gathering) bills(context.Context) error {
 	var outputs []string
 	for _, m := range g.Made {
-		if m.Step.Type != "sbom" {
+		if !m.Step.Traits.Bill {
 			continue
 		}
 		for _, o := range m.Step.Command.OutputPaths {
@@ -317,8 +317,7 @@ func Rebuildable(made []Made) []string {
 		if m.Step.Inner || m.Step.NoCache {
 			continue // a deploy, for one, must not run in a rehearsal
 		}
-		switch m.Step.Type {
-		case "go_build", "go_vendor", "go_tidy", "go_download":
+		if m.Step.Traits.Rebuilt {
 			names = append(names, m.Step.Name)
 		}
 	}
@@ -350,5 +349,5 @@ func Hits(g *engine.Graph, targets []string, ids []engine.StepID) (hits []string
 
 // UsesGo reports whether one of the steps runs the go command.
 func UsesGo(g *engine.Graph, ids []engine.StepID) bool {
-	return slices.ContainsFunc(ids, func(id engine.StepID) bool { return strings.HasPrefix(g.Steps[id].Type, "go_") })
+	return slices.ContainsFunc(ids, func(id engine.StepID) bool { return g.Steps[id].Traits.Go })
 }

@@ -105,10 +105,10 @@ func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.D
 
 // Unrecorded returns the steps that compile, and of which it is not known what
 // they used of the compile cache: they have to run again.
-func Unrecorded(ctx context.Context, s *store.Disk, made []Made, compiles func(*engine.Step) bool) ([]engine.StepID, error) {
+func Unrecorded(ctx context.Context, s *store.Disk, made []Made) ([]engine.StepID, error) {
 	var ids []engine.StepID
 	for _, m := range made {
-		if !compiles(m.Step) || m.Step.NoCache {
+		if !m.Step.Traits.Compiles || m.Step.NoCache {
 			continue
 		}
 		use, err := gocache.Touched(ctx, s, m.Key)
@@ -123,11 +123,11 @@ func Unrecorded(ctx context.Context, s *store.Disk, made []Made, compiles func(*
 }
 
 // Compiled are the components of compiled packages, one a target.
-func Compiled(ctx context.Context, s *store.Disk, made []Made, compiles func(*engine.Step) bool) ([]create.Component, error) {
+func Compiled(ctx context.Context, s *store.Disk, made []Made) ([]create.Component, error) {
 	shelves := map[string]*shelf{}
 	counts := map[string]map[action.Digest]bool{}
 	for _, m := range made {
-		if !compiles(m.Step) || m.Step.NoCache {
+		if !m.Step.Traits.Compiles || m.Step.NoCache {
 			continue
 		}
 		use, err := gocache.Touched(ctx, s, m.Key)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/gocache"
-	"github.com/airbuild/airbuild/tasks/golang"
 )
 
 // CompileCacheArg is the name under which the go command starts this program to
@@ -34,7 +33,7 @@ func (s *Session) compileCache() (*gocache.Cache, error) {
 	}
 	return &gocache.Cache{
 		Store: s.Store, Dir: s.Store.Dir(), Command: command,
-		TempDir: s.scratch.New, Wants: golang.Compiles, Off: !on,
+		TempDir: s.scratch.New, Wants: func(s *engine.Step) bool { return s.Traits.Compiles }, Off: !on,
 	}, nil
 }
 

@@ -17,21 +17,18 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang"
-	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 // A Project is an Airbuildfile that was found and planned.
 type Project struct {
 	// Options are those it was opened with; Offline is what was decided.
-	Options Options
-	Root    string // absolute: the folder of the Airbuildfile
-	File    string // its name in root
-	Plan    *pipelines.Plan
-	Go      *golang.Config
-	keys    *sign.Config
-	// packages tells the tools of package stages which keys sign.
-	packages   *linuxpkg.Config
+	Options    Options
+	Root       string // absolute: the folder of the Airbuildfile
+	File       string // its name in root
+	Plan       *pipelines.Plan
+	Go         *golang.Config
+	keys       *sign.Config
 	Outward    *pipelines.Outward
 	Toolchains *Toolchains
 	// Wanted are the versions of the toolchains that the file asked for.
@@ -121,7 +118,7 @@ func (p *Project) Preview(ctx context.Context, files fs.FS, toolchain func(name,
 
 // StageTypes are the stage types, by name.
 func (p *Project) StageTypes() map[string]tasks.Task {
-	return pipelines.Tasks(p.Go, p.keys, p.packages, p.Outward)
+	return pipelines.Tasks(p.Go, p.keys, p.Outward)
 }
 
 // staleRounds bounds how often a project is planned because of stale files.
@@ -165,7 +162,7 @@ func loadPlan(ctx context.Context, files fs.FS, name string, o pipelines.Options
 // configure sets what the stage types other than Go's take from outside.
 func (p *Project) configure() {
 	o := &p.Options
-	p.packages, p.Outward = &linuxpkg.Config{}, &pipelines.Outward{}
+	p.Outward = &pipelines.Outward{}
 	p.Outward.Deploy.Environment, p.Outward.Deploy.DryRun = o.Environment, o.DryDeploy
 	p.Outward.Approval.Environment = o.Environment
 	p.Outward.Publish.DryRun = o.DryPublish

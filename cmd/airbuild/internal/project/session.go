@@ -206,7 +206,7 @@ func (s *Session) Executor() (engine.Executor, error) {
 	reach := map[string]engine.Reacher{"go": golang.NewReacher(s.Go)}
 	e := engine.Executor(&local.Executor{
 		Store: s.Store, Workspace: s.Workspace, Scratch: scratch,
-		Tools:     pipelines.Tools(s.Go, s.keys, s.packages, s.Outward),
+		Tools:     pipelines.Tools(s.Go, s.keys, s.Outward),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 		Sandbox:   s.Options.Sandbox.Host(),

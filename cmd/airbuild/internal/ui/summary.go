@@ -40,7 +40,7 @@ func (t *tally) add(e engine.Event) {
 	}
 	for _, o := range e.Outputs {
 		t.place(o)
-		if shipped(e.Step.Type) && !o.Dir {
+		if e.Step.Traits.Shipped && !o.Dir {
 			t.sizes = append(t.sizes, sized{o.Path, o.Size, o.Before})
 		}
 	}
@@ -65,15 +65,6 @@ func (t *tally) place(o engine.Output) {
 		p.written++
 		t.written++
 	}
-}
-
-// shipped reports whether the outputs of a stage type are in the size table.
-func shipped(stageType string) bool {
-	switch stageType {
-	case "go_build", "archive", "compress_binary", "package", "oci_image":
-		return true
-	}
-	return false
 }
 
 // summaryText is the end of the report on a run, without the root cause.

@@ -21,7 +21,7 @@ import (
 // other hosts, and needs no limits raised.
 const (
 	minPause = 300 * time.Millisecond
-	share = 20
+	share    = 20
 	// settle is how long nothing must change before a run begins: an editor
 	// or git writes several files.
 	settle = 100 * time.Millisecond
