@@ -10,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // An Artifact is what a release is made of: a directory, an archive (tar,
@@ -81,7 +83,7 @@ func (r *room) unpackBy(ctx context.Context, in *installer, dir string, q *Reque
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(dst, ctxReader{ctx, src})
+	_, err = io.Copy(dst, ctxio.Reader(ctx, src))
 	if e := dst.Close(); err == nil {
 		err = e
 	}
@@ -224,7 +226,7 @@ func (in *installer) create(name string, content io.Reader, perm fs.FileMode, fl
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, ctxReader{in.ctx, content})
+	_, err = io.Copy(f, ctxio.Reader(in.ctx, content))
 	if err == nil {
 		err = f.Chmod(perm)
 	}
@@ -268,16 +270,4 @@ func local(name string) error {
 		return fmt.Errorf("the name %q leaves the release", name)
 	}
 	return nil
-}
-
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // maxWindow bounds the memory of a zstd decoder, in bytes.
@@ -117,7 +119,7 @@ func (in *installer) zip(r io.Reader, strip int) error {
 	}
 	defer os.Remove(tmp.Name())
 	defer tmp.Close()
-	size, err := io.Copy(tmp, ctxReader{in.ctx, r})
+	size, err := io.Copy(tmp, ctxio.Reader(in.ctx, r))
 	if err != nil {
 		return err
 	}

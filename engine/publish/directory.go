@@ -14,6 +14,7 @@ import (
 	"runtime"
 
 	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // A Directory is a directory of this host: a share, a mirror, media.
@@ -115,7 +116,7 @@ func fill(ctx context.Context, root *os.Root, name string, item Item) error {
 		return err
 	}
 	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, sum), ctxReader{ctx, src})
+	_, err = io.Copy(io.MultiWriter(f, sum), ctxio.Reader(ctx, src))
 	if err == nil {
 		err = f.Chmod(0o644) // whatever the umask is
 	}

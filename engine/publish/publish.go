@@ -17,6 +17,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // ErrDiffers is what errors wrap that say that a name is taken by other
@@ -63,7 +65,7 @@ func NewItem(ctx context.Context, name string, open func() (io.ReadCloser, error
 	}
 	defer f.Close()
 	sum := sha256.New()
-	n, err := io.Copy(sum, ctxReader{ctx, f})
+	n, err := io.Copy(sum, ctxio.Reader(ctx, f))
 	if err != nil {
 		return Item{}, fmt.Errorf("read %s: %w", name, err)
 	}
@@ -82,22 +84,10 @@ func differs(place, there, want string) error {
 	return fmt.Errorf("publish %s: %w: sha256 %.12s… is there, and %.12s… is to be; choose another version or name, or allow to overwrite", place, ErrDiffers, there, want)
 }
 
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
-}
-
 // sumOf is the SHA-256 of what r gives.
 func sumOf(ctx context.Context, r io.Reader) (string, error) {
 	sum := sha256.New()
-	if _, err := io.Copy(sum, ctxReader{ctx, r}); err != nil {
+	if _, err := io.Copy(sum, ctxio.Reader(ctx, r)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)), nil

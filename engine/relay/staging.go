@@ -20,6 +20,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // What a download adds to the files of the bundle, and takes away at its end.
@@ -221,7 +222,7 @@ func (s *staging) sum(ctx context.Context, name string) (string, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, &contextReader{ctx, f}); err != nil {
+	if _, err := io.Copy(h, ctxio.Reader(ctx, f)); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
@@ -253,7 +254,7 @@ func (s *staging) part(ctx context.Context, file File) (*part, error) {
 		return nil, err
 	}
 	p := &part{s: s, file: file, f: f, hash: sha256.New()}
-	if p.n, err = io.Copy(p.hash, &contextReader{ctx, io.LimitReader(f, file.Size+1)}); err == nil && p.n > file.Size {
+	if p.n, err = io.Copy(p.hash, ctxio.Reader(ctx, io.LimitReader(f, file.Size+1))); err == nil && p.n > file.Size {
 		err = p.reset()
 	}
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // maxSums bounds how many files' sums are remembered.
@@ -116,7 +118,7 @@ func hashFile(ctx context.Context, t tree, name string) (string, fs.FileInfo, er
 	}
 	defer f.Close()
 	h := sha256.New()
-	if _, err := io.Copy(h, &contextReader{ctx, f}); err != nil {
+	if _, err := io.Copy(h, ctxio.Reader(ctx, f)); err != nil {
 		return "", nil, fmt.Errorf("hash %s: %w", name, err)
 	}
 	after, err := f.Stat()
@@ -124,17 +126,4 @@ func hashFile(ctx context.Context, t tree, name string) (string, fs.FileInfo, er
 		err = fmt.Errorf("hash %s: it changed while it was read", name)
 	}
 	return hex.EncodeToString(h.Sum(nil)), after, err
-}
-
-// A contextReader ends with its context.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *contextReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
 }

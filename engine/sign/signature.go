@@ -11,6 +11,8 @@ import (
 
 	"aead.dev/minisign"
 	"golang.org/x/crypto/blake2b"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // Limits of a signature file, in bytes. Those of comments are minisign's.
@@ -139,7 +141,7 @@ func (s *Signature) signed(ctx context.Context, message io.Reader) ([]byte, erro
 	if !s.Legacy() {
 		return hash(ctx, message)
 	}
-	b, err := io.ReadAll(io.LimitReader(ctxReader{ctx, message}, maxLegacy+1))
+	b, err := io.ReadAll(io.LimitReader(ctxio.Reader(ctx, message), maxLegacy+1))
 	if err != nil {
 		return nil, err
 	}
@@ -154,21 +156,8 @@ func hash(ctx context.Context, r io.Reader) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.CopyBuffer(h, ctxReader{ctx, r}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(h, ctxio.Reader(ctx, r), make([]byte, 256<<10)); err != nil {
 		return nil, err
 	}
 	return h.Sum(nil), nil
-}
-
-// A ctxReader ends when its context does. It lives for one call.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r ctxReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(p)
 }

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // PayloadStatement is the payload type of in-toto statements.
@@ -96,7 +98,7 @@ func (e *Envelope) Comment() string {
 // The error wraps ErrUnverified if it is about something else.
 func (e *Envelope) Covers(ctx context.Context, content io.Reader) error {
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, ctxReader{ctx, content}, make([]byte, 256<<10)); err != nil {
+	if _, err := io.CopyBuffer(h, ctxio.Reader(ctx, content), make([]byte, 256<<10)); err != nil {
 		return err
 	}
 	sum := h.Sum(nil)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // smallBlob is how much of a blob Put looks at before it writes, in bytes. A
@@ -24,7 +25,7 @@ const smallBlob = 32 << 10
 // Put stores what r gives and returns its digest. On disk: a file in tmp that
 // is renamed into cas when it is whole; nothing is left behind on failure.
 func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
-	r = &contextReader{ctx, r}
+	r = ctxio.Reader(ctx, r)
 	head := s.head()
 	defer s.heads.Put(head)
 	n, err := io.ReadFull(r, head[:])
@@ -105,10 +106,10 @@ func copyHashed(ctx context.Context, dst, src *os.File, h hash.Hash) error {
 		if _, err := dst.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		_, err := io.Copy(h, &contextReader{ctx, dst})
+		_, err := io.Copy(h, ctxio.Reader(ctx, dst))
 		return err
 	}
-	_, err := io.Copy(io.MultiWriter(dst, h), &contextReader{ctx, src})
+	_, err := io.Copy(io.MultiWriter(dst, h), ctxio.Reader(ctx, src))
 	return err
 }
 

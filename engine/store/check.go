@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // Missing returns those of the digests that the store cannot serve, each once,
@@ -230,24 +231,11 @@ func hashFile(ctx context.Context, name string) (action.Digest, fs.FileInfo, err
 	}
 	defer f.Close()
 	h := sha256.New()
-	n, err := io.Copy(h, &contextReader{ctx, f})
+	n, err := io.Copy(h, ctxio.Reader(ctx, f))
 	if err != nil {
 		return action.Digest{}, info, err
 	}
 	d := action.Digest{Size: n}
 	h.Sum(d.Hash[:0])
 	return d, info, nil
-}
-
-// A contextReader stops reading when its context ends.
-type contextReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r *contextReader) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/ctxio"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -201,7 +202,7 @@ func copyBinary(ctx context.Context, call *engine.ToolCall, sp *spec, members []
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := io.Copy(out, &ctxReader{ctx: ctx, r: in}); err != nil {
+	if _, err := io.Copy(out, ctxio.Reader(ctx, in)); err != nil {
 		return err
 	}
 	return out.Chmod(m.mode.Perm())
@@ -223,19 +224,5 @@ func addMember(ctx context.Context, a archiver, in fs.FS, m member, mtime time.T
 		return err
 	}
 	defer file.Close()
-	return a.add(m, mtime, &ctxReader{ctx: ctx, r: file})
-}
-
-// A ctxReader ends when its context does, so that packing a large file can be
-// stopped.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
+	return a.add(m, mtime, ctxio.Reader(ctx, file))
 }

@@ -17,6 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // A made is a layer that was made: its bytes are in a file.
@@ -164,22 +166,8 @@ func (m *member) write(ctx context.Context, t *tar.Writer, in fs.FS, seconds int
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(t, &ctxReader{ctx, f})
+	_, err = io.Copy(t, ctxio.Reader(ctx, f))
 	return err
-}
-
-// A ctxReader ends when its context does, so that packing a large file can be
-// stopped.
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (c *ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.r.Read(p)
 }
 
 // A baseLayer is a layer of a base, under the media type that OCI has for it.

@@ -16,6 +16,8 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // refName is the annotation that names an image in a layout.
@@ -122,7 +124,7 @@ func copyPart(ctx context.Context, dir, name string, r io.Reader) error {
 		return err
 	}
 	h := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, h), &ctxReader{ctx, r})
+	_, err = io.Copy(io.MultiWriter(f, h), ctxio.Reader(ctx, r))
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("copy %s: %w", name, err)
 	}

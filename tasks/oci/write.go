@@ -18,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // fullName is the annotation that containerd and Docker take a name from.
@@ -147,7 +149,7 @@ func (w *work) addEntry(t *tar.Writer, name string, size int64, r io.Reader) err
 	if err := t.WriteHeader(h); err != nil {
 		return err
 	}
-	_, err := io.Copy(t, &ctxReader{w.ctx, r})
+	_, err := io.Copy(t, ctxio.Reader(w.ctx, r))
 	return err
 }
 
