@@ -1,7 +1,6 @@
 package tasks
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // SetTool makes s a run of the in-process tool of the given name. The version
@@ -19,13 +19,11 @@ import (
 // slices, no maps. Fields that are not set are best left out (omitempty), so
 // that a new one does not change old keys.
 func SetTool(s *engine.Step, name, version string, spec any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(spec); err != nil {
+	text, err := canonjson.Compact(spec)
+	if err != nil {
 		return fmt.Errorf("encode the spec of airbuild:%s: %w", name, err)
 	}
-	s.Command.Arguments = []string{"airbuild:" + name, version, strings.TrimSuffix(b.String(), "\n")}
+	s.Command.Arguments = []string{"airbuild:" + name, version, string(text)}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/host/binary"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // Version is the version of the format that Encode writes.
@@ -133,25 +134,11 @@ func (f *Fingerprint) Target() binary.Target {
 // every object sorted, no blanks, no escapes that are not needed, and a line
 // feed at the end.
 func (f *Fingerprint) Encode() ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(f); err != nil {
+	b, err := canonjson.Sorted(f)
+	if err != nil {
 		return nil, fmt.Errorf("encode fingerprint: %w", err)
 	}
-	dec := json.NewDecoder(&b)
-	dec.UseNumber()
-	var sorted any // objects become maps, whose names are written in order
-	if err := dec.Decode(&sorted); err != nil {
-		return nil, fmt.Errorf("encode fingerprint: %w", err)
-	}
-	var out bytes.Buffer
-	enc = json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(sorted); err != nil {
-		return nil, fmt.Errorf("encode fingerprint: %w", err)
-	}
-	return out.Bytes(), nil
+	return append(b, '\n'), nil
 }
 
 // Decode reads a fingerprint, canonical or laid out for people. It refuses a

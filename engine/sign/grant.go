@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // A Purpose is something that signatures of a key can be accepted for.
@@ -253,7 +255,7 @@ const (
 )
 
 func encodeGrant(key PublicKey, g Grant) ([]byte, error) {
-	b, err := compactJSON(grantFile{grantType, grantFormat, key.String(), g.Purposes, g.Series})
+	b, err := canonjson.Compact(grantFile{grantType, grantFormat, key.String(), g.Purposes, g.Series})
 	return append(b, '\n'), err
 }
 

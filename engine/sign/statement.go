@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/airbuild/airbuild/internal/canonjson"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
@@ -41,29 +42,18 @@ type Subject struct {
 // FileStatement is the statement that a file with this SHA-256 is signed, as
 // canonical JSON.
 func FileStatement(name string, sum [sha256.Size]byte, comment string) ([]byte, error) {
-	predicate, err := compactJSON(struct {
+	predicate, err := canonjson.Compact(struct {
 		Comment string `json:"comment"`
 	}{comment})
 	if err != nil {
 		return nil, err
 	}
-	return compactJSON(Statement{
+	return canonjson.Compact(Statement{
 		Type:          statementType,
 		Predicate:     predicate,
 		PredicateType: PredicateFile,
 		Subject:       []Subject{{Digest: map[string]string{"sha256": hex.EncodeToString(sum[:])}, Name: name}},
 	})
-}
-
-// compactJSON is JSON without white space and without escapes for HTML.
-func compactJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // Statement is the statement that the envelope holds, or nil if it holds

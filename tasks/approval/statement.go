@@ -14,6 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // Predicate is the type of the statements that approve.
@@ -87,11 +88,11 @@ func (g *Gate) Sign(subjects []sign.Subject, a Approval, key *sign.SecretKey) ([
 		e := a.Expires.UTC().Truncate(time.Second)
 		a.Expires = &e
 	}
-	predicate, err := compactJSON(a)
+	predicate, err := canonjson.Compact(a)
 	if err != nil {
 		return nil, err
 	}
-	payload, err := compactJSON(sign.Statement{Type: statementType, Predicate: predicate, PredicateType: Predicate, Subject: subjects})
+	payload, err := canonjson.Compact(sign.Statement{Type: statementType, Predicate: predicate, PredicateType: Predicate, Subject: subjects})
 	if err != nil {
 		return nil, err
 	}
@@ -101,16 +102,6 @@ func (g *Gate) Sign(subjects []sign.Subject, a Approval, key *sign.SecretKey) ([
 	}
 	b, err := e.Encode()
 	return append(b, '\n'), err
-}
-
-func compactJSON(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // A Voice is one file or line of approvals, and whether it counts.

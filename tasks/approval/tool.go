@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/canonjson"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -129,7 +130,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if len(counted) < g.Threshold {
 		return errors.New(g.refusal(approvers, subjects, voices, counted))
 	}
-	record, err := compactJSON(g.record(subjects, counted))
+	record, err := canonjson.Compact(g.record(subjects, counted))
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,13 @@
 package provenance
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/canonjson"
 	"github.com/airbuild/airbuild/tasks/inside"
 )
 
@@ -90,17 +90,9 @@ func dependency(m inside.Module) Dependency {
 
 // encode is a statement as JSON without white space.
 func encode(subjects []sign.Subject, p *Predicate) ([]byte, error) {
-	predicate, err := compact(p)
+	predicate, err := canonjson.Compact(p)
 	if err != nil {
 		return nil, err
 	}
-	return compact(sign.Statement{Type: statementType, Subject: subjects, PredicateType: predicateType, Predicate: predicate})
-}
-
-func compact(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+	return canonjson.Compact(sign.Statement{Type: statementType, Subject: subjects, PredicateType: predicateType, Predicate: predicate})
 }

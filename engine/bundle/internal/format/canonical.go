@@ -10,9 +10,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
-	"strconv"
 	"unicode/utf8"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // Canonical JSON, so that one value has one encoding and a digest names it:
@@ -27,83 +27,26 @@ const maxInteger = 1<<53 - 1
 // EncodeCanonical returns the canonical JSON of v, which encoding/json must be
 // able to marshal.
 func EncodeCanonical(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	b, err := canonjson.Sorted(v)
+	if err != nil {
 		return nil, err
 	}
-	d := json.NewDecoder(&b)
+	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
-	var tree any
-	if err := d.Decode(&tree); err != nil {
-		return nil, err
-	}
-	return appendCanonical(nil, tree)
-}
-
-func appendCanonical(b []byte, v any) ([]byte, error) {
-	switch v := v.(type) {
-	case nil:
-		return append(b, "null"...), nil
-	case bool:
-		return strconv.AppendBool(b, v), nil
-	case json.Number:
-		n, err := strconv.ParseInt(v.String(), 10, 64)
-		if err != nil || n > maxInteger || n < -maxInteger {
-			return nil, fmt.Errorf("number %s: want an integer of at most 53 bits", v)
+	for {
+		t, err := d.Token()
+		if err == io.EOF {
+			return b, nil
 		}
-		return strconv.AppendInt(b, n, 10), nil
-	case string:
-		return appendString(b, v), nil
-	case []any:
-		return appendList(b, v)
-	case map[string]any:
-		return appendObject(b, v)
-	}
-	return nil, fmt.Errorf("no JSON for %T", v)
-}
-
-func appendList(b []byte, list []any) ([]byte, error) {
-	b = append(b, '[')
-	for i, v := range list {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var err error
-		if b, err = appendCanonical(b, v); err != nil {
+		if err != nil {
 			return nil, err
 		}
-	}
-	return append(b, ']'), nil
-}
-
-func appendObject(b []byte, object map[string]any) ([]byte, error) {
-	keys := make([]string, 0, len(object))
-	for k := range object {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	b = append(b, '{')
-	for i, k := range keys {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(appendString(b, k), ':')
-		var err error
-		if b, err = appendCanonical(b, object[k]); err != nil {
-			return nil, err
+		if n, ok := t.(json.Number); ok {
+			if i, err := n.Int64(); err != nil || i > maxInteger || i < -maxInteger {
+				return nil, fmt.Errorf("number %s: want an integer of at most 53 bits", n)
+			}
 		}
 	}
-	return append(b, '}'), nil
-}
-
-func appendString(b []byte, s string) []byte {
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always encodes, into memory
-	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte("\n"))...)
 }
 
 // DecodeCanonical reads canonical JSON into v, a pointer to a struct. Whatever
