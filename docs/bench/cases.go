@@ -114,7 +114,7 @@ func (b *bench) cases(p map[string]*project) []benchCase {
 		},
 		{
 			name: "restore", title: "Restore on a fresh host: " + p["self"].title, share: 90 * time.Second,
-			text:       "dist and all that airbuild remembers of the workspace are removed; the store is there. Every input is new to the host, so it is read and hashed once: that is a physical limit too.",
+			text:       "dist and all that airbuild remembers of the workspace are removed; the store is kept. Every input is new to the host, so it is read and hashed once: that is a physical limit too.",
 			contenders: func() ([]contender, error) { return b.restore(p["self"]) },
 			targets:    []goal{restoreGoal},
 		},
