@@ -340,7 +340,7 @@ func (c *creation) make(ctx context.Context, sink ui.Sink) error {
 		if err != nil {
 			return err
 		}
-		if err := outcome(sum); err != nil {
+		if err := project.Outcome(sum); err != nil {
 			return err
 		}
 		c.answers = sum.Answers

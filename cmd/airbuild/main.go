@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/trace"
 )
@@ -17,7 +18,7 @@ func main() {
 	}
 	paceCollections(os.LookupEnv)
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
-	if len(os.Args) == 2 && os.Args[1] == rebuildArg {
+	if len(os.Args) == 2 && os.Args[1] == rebuild.Arg {
 		os.Exit(rebuildElsewhere(s))
 	}
 	os.Exit(run(os.Args[1:], s))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
 )
@@ -68,7 +69,7 @@ func (a *app) plan(ctx context.Context, args []string, since string) (err error)
 	if err := check.Err(); err != nil {
 		return err
 	}
-	return outcome(sum)
+	return project.Outcome(sum)
 }
 
 // A planTable gathers how a dry run ended each step.

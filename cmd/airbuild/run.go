@@ -10,6 +10,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/report"
@@ -100,9 +101,9 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 	if rate == 0 || f.dryRun {
 		return a.runOpen(ctx, s, ids, name, f, sink)
 	}
-	audit := &hitAudit{rate: rate, keys: map[engine.StepID]action.Digest{}}
+	audit := &rebuild.Hits{Rate: rate, Keys: map[engine.StepID]action.Digest{}}
 	observed := *f
-	observed.ended = audit.see
+	observed.ended = audit.See
 	if err := a.runOpen(ctx, s, ids, name, &observed, sink); err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (a *app) runOpen(ctx context.Context, s *project.Session, ids []engine.Step
 	if err != nil {
 		return err
 	}
-	return outcome(sum)
+	return project.Outcome(sum)
 }
 
 // withNotices shows the notices before the end of the run, where they are read.
@@ -182,22 +183,6 @@ func withNotices(notices []string, show func(engine.Event)) func(engine.Event) {
 		}
 		show(e)
 	}
-}
-
-// outcome is the exit code of a run whose failures have been shown.
-func outcome(s *engine.Summary) error {
-	switch {
-	case s.Interrupted:
-		return exit.Silent(exit.Interrupted)
-	case s.OK():
-		return nil
-	}
-	for _, f := range s.Failures {
-		if project.IsUnavailable(f.Err) {
-			return exit.Silent(exit.Offline)
-		}
-	}
-	return exit.Silent(exit.Failed)
 }
 
 func (f *runFlags) wantsFiles() bool {

@@ -1,28 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
-	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
-	"github.com/airbuild/airbuild/engine/store"
-	"github.com/airbuild/airbuild/tasks"
 )
 
 // verifyFlags are the flags of verify.
@@ -69,34 +62,6 @@ func (a *app) verifyCommand() *cobra.Command {
 	return c
 }
 
-// A verification is a verify at work.
-type verification struct {
-	*project.Session
-	app   *app
-	f     *verifyFlags
-	ids   []engine.StepID // all that the targets need, in graph order
-	left  map[engine.StepID]string
-	only  map[engine.StepID]bool          // nil: all of ids are made again
-	keys  map[engine.StepID]action.Digest // of the recorded results
-	place *elsewhere
-	again *store.Disk // of the second build
-	made  map[string]rebuilt
-	world *world
-
-	carried map[string]carriedFile // of --against; nil without
-	bundle  *bundle.Bundle         // of --against, if it is one
-	against string                 // the bundle, in words
-	report  verifyReport
-}
-
-// A rebuilt is what the second build told of a step.
-type rebuilt struct {
-	status string
-	key    action.Digest
-	err    string
-	log    string
-}
-
 func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err error) {
 	if f.attest != "" && len(f.sign) == 0 {
 		return exit.UsageError("--attest wants a key to sign with: --sign KEY. To make one: airbuild key new NAME")
@@ -115,29 +80,48 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 		return err
 	}
 	defer func() { err = exit.First(err, s.Close()) }()
-	v := &verification{Session: s, app: a, f: f, ids: s.Plan.Graph.Closure(ids), left: map[engine.StepID]string{}, keys: map[engine.StepID]action.Digest{}}
-	defer func() { err = exit.First(err, v.end()) }()
-	if err := v.openAgainst(ctx); err != nil {
+	v := rebuild.New(rebuild.Options{
+		Session: s, Targets: ids, Against: f.against, OnEvent: sink.OnEvent, Keyring: a.keyringDir(),
+		OpenBundle: func(ctx context.Context, path string) (*bundle.Bundle, error) {
+			return a.openBundle(ctx, &f.trust, path)
+		},
+		Started: func(steps int) {
+			sink.Close()
+			a.showRebuild(steps)
+		},
+	})
+	defer func() {
+		kept, cerr := v.Close(f.keep)
+		if kept != "" {
+			fmt.Fprintf(a.err, "the second build is in %s\n", kept)
+		}
+		err = exit.First(err, cerr)
+	}()
+	report, err := v.Run(ctx)
+	if err != nil {
 		return err
 	}
-	v.leaveOut()
-	if err := v.reference(ctx, sink); err != nil {
+	if err := a.attest(ctx, report, f.attest, keys); err != nil {
 		return err
 	}
-	sink.Close()
-	if err := v.rebuild(ctx); err != nil {
+	if err := a.writeVerifyReport(report); err != nil {
 		return err
 	}
-	if err := v.compare(ctx); err != nil {
-		return err
+	return verifyOutcome(report)
+}
+
+// showRebuild says that steps are made again.
+func (a *app) showRebuild(steps int) {
+	fmt.Fprintf(a.err, "building again elsewhere: %s\n", human.Count(steps, "step"))
+}
+
+// keyringDir is the keyring's directory, or "".
+func (a *app) keyringDir() string {
+	ring, err := a.keyring()
+	if err != nil {
+		return ""
 	}
-	if err := v.attest(ctx, keys); err != nil {
-		return err
-	}
-	if err := v.tell(); err != nil {
-		return err
-	}
-	return v.outcome()
+	return ring.Dir()
 }
 
 // sideSink shows a run beside the command's own output: on err. JSON output has
@@ -169,285 +153,147 @@ func (a *app) signingKeys(ctx context.Context, names []string) ([]*sign.SecretKe
 	return keys, nil
 }
 
-// leaveOut finds the steps that are not built again, and says why.
-func (v *verification) leaveOut() {
-	g := v.Plan.Graph
-	for _, id := range v.ids {
-		s := &g.Steps[id]
-		switch {
-		case v.only != nil && !v.only[id] && !s.Inner:
-			v.left[id] = notSampled
-		case s.Traits.SideEffects:
-			v.left[id] = "it changes something outside the project"
-		case s.NoCache:
-			v.left[id] = "it is never cached (cache = false)"
-		case s.Network:
-			v.left[id] = "it may use the network; its recorded result is taken"
-		default:
-			if secret := tasks.LackingSecret(s); secret != "" {
-				v.left[id] = "this host does not have the secret of " + secret + "; its recorded result is taken where what it signs is the same"
-			}
-		}
-		if v.taken(id) {
-			continue
-		}
-		for _, need := range g.Needs(id) {
-			if _, ok := v.left[need]; ok && !v.taken(need) && v.left[id] == "" {
-				v.left[id] = "it needs " + g.Steps[need].Name + ", which is left out"
-			}
-		}
-	}
-}
-
-// taken reports whether the second build takes a step's recorded result.
-func (v *verification) taken(id engine.StepID) bool {
-	s := &v.Plan.Graph.Steps[id]
-	if v.only != nil && !v.only[id] {
-		return !s.NoCache
-	}
-	return (s.Network || tasks.LackingSecret(s) != "") && !s.NoCache && !s.Traits.SideEffects
-}
-
-// reference makes sure that there is something to compare with: what is not
-// recorded is made first, as run would. With --against that is only what the
-// second build takes as recorded.
-func (v *verification) reference(ctx context.Context, sink ui.Sink) error {
-	var want []engine.StepID
-	for _, id := range v.ids {
-		_, left := v.left[id]
-		if v.taken(id) || !left && v.carried == nil {
-			want = append(want, id)
-		}
-	}
-	if v.Options.Offline {
-		if err := v.RefuseOffline(ctx, want); err != nil {
-			return err
-		}
-	}
-	if err := v.RefuseOpenHost(ctx); err != nil {
-		return err
-	}
-	o := v.RunOptions()
-	var err error
-	if o.Executor, err = v.Executor(); err != nil {
-		return err
-	}
-	o.OnEvent = func(e engine.Event) {
-		v.remember(e)
-		sink.OnEvent(e)
-	}
-	if len(want) > 0 {
-		sum, err := engine.Run(ctx, v.Plan.Graph, want, o)
-		if err != nil {
-			return err
-		}
-		if err := outcome(sum); err != nil {
-			return err
-		}
-	}
-	if v.carried == nil {
-		return nil
-	}
-	o.DryRun, o.OnEvent = true, v.remember
-	_, err = engine.Run(ctx, v.Plan.Graph, v.ids, o)
-	return err
-}
-
-// remember keeps the keys of recorded results.
-func (v *verification) remember(e engine.Event) {
-	if e.Kind == engine.StepFinished && (e.Status == engine.Hit || e.Status == engine.Done) && !e.Key.IsZero() {
-		v.keys[e.ID] = e.Key
-		if e.Status == engine.Done {
-			v.report.First = append(v.report.First, e.Step.Name)
-		}
-	}
-}
-
-// openAgain opens the store of the second build. What was carried is there too, so
-// that its results have the same scope as here.
-func (v *verification) openAgain() (*store.Disk, error) {
-	s, err := store.Open(v.place.cache)
-	if err == nil {
-		s.Scope = v.Store.Scope
-	}
-	return s, err
-}
-
-// seed puts the results that the second build takes as they are into its store.
-func (v *verification) seed(ctx context.Context) error {
-	for _, id := range v.ids {
-		key, ok := v.keys[id]
-		if !ok || !v.taken(id) {
-			continue
-		}
-		res, err := v.Store.Result(ctx, key)
-		if err != nil {
-			return err
-		}
-		if res == nil {
-			continue
-		}
-		if err := copyResult(ctx, v.Store, v.again, key, res); err != nil {
-			return fmt.Errorf("take the result of %s: %w", v.Plan.Graph.Steps[id].Name, err)
-		}
-	}
-	return nil
-}
-
-// copyResult copies a result with all blobs from one store to another.
-func copyResult(ctx context.Context, from, to *store.Disk, key action.Digest, res *action.Result) error {
-	refs, err := from.References(ctx, res)
-	if err != nil {
-		return err
-	}
-	for _, d := range append(refs, key) {
-		r, err := from.Open(ctx, d)
-		if errors.Is(err, os.ErrNotExist) && d == key {
-			continue // what explains the key is not needed for a hit
-		}
-		if err != nil {
-			return err
-		}
-		_, err = to.Put(ctx, r)
-		if err = errors.Join(err, r.Close()); err != nil {
-			return err
-		}
-	}
-	return to.PutResult(ctx, key, res)
-}
-
-// rebuild builds once more, elsewhere.
-func (v *verification) rebuild(ctx context.Context) (err error) {
-	if v.place, err = v.newPlace(ctx); err != nil {
-		return err
-	}
-	if v.again, err = v.openAgain(); err != nil {
-		return err
-	}
-	if err := v.seed(ctx); err != nil {
-		return err
-	}
-	// The second build has the store to itself, and its locks.
-	if err := v.again.Close(); err != nil {
-		return err
-	}
-	v.again = nil
-	if v.world, err = v.otherWorld(ctx); err != nil {
-		return err
-	}
-	fmt.Fprintf(v.app.err, "building again elsewhere: %s\n", human.Count(len(v.targets()), "step"))
-	if v.made, err = v.runElsewhere(ctx); err != nil {
-		return err
-	}
-	v.again, err = v.openAgain()
-	return err
-}
-
-// targets are the names of the steps to build again.
-func (v *verification) targets() []string {
-	var names []string
-	for _, id := range v.ids {
-		s := &v.Plan.Graph.Steps[id]
-		if _, left := v.left[id]; !left && !s.Inner {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}
-
-// end removes the place of the second build.
-func (v *verification) end() error {
-	var errs []error
-	if v.again != nil {
-		errs = append(errs, v.again.Close())
-		v.again = nil
-	}
-	if v.bundle != nil {
-		errs = append(errs, v.bundle.Close())
-		v.bundle = nil
-	}
-	if v.place == nil {
-		return errors.Join(errs...)
-	}
-	if v.f.keep {
-		fmt.Fprintf(v.app.err, "the second build is in %s\n", v.place.top)
-	} else {
-		errs = append(errs, v.place.remove())
-	}
-	v.place = nil
-	return errors.Join(errs...)
-}
-
-// outcome is the exit code.
-func (v *verification) outcome() error {
+// verifyOutcome is the exit code.
+func verifyOutcome(r *rebuild.Report) error {
 	switch {
-	case v.report.Failed > 0:
+	case r.Failed > 0:
 		return exit.Silent(exit.Failed)
-	case v.report.Differing > 0 || v.report.Missing > 0:
+	case r.Differing > 0 || r.Missing > 0:
 		return exit.Silent(exit.Unverified)
-	case v.report.Same == 0:
-		return exit.With(exit.Unverified, errors.New("nothing was compared, so nothing is verified: "+v.nothing()))
+	case r.Same == 0:
+		return exit.With(exit.Unverified, errors.New("nothing was compared, so nothing is verified: "+nothingCompared(r)))
 	}
 	return nil
 }
 
-func (v *verification) nothing() string {
-	if v.carried != nil {
-		return "none of the files in " + v.f.against + " is an output of these targets"
+func nothingCompared(r *rebuild.Report) string {
+	if r.Path != "" {
+		return "none of the files in " + r.Path + " is an output of these targets"
 	}
 	return "every step is left out, or has no outputs"
 }
 
-// An elsewhere is where the second build happens.
-type elsewhere struct {
-	top, project, cache, home, tmp, gocache string
+// writeVerifyReport writes the report: what was varied, what was left out, and what differs,
+// the steps that made it first.
+func (a *app) writeVerifyReport(r *rebuild.Report) error {
+	if a.json() {
+		return a.writeJSON(r)
+	}
+	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.LookupEnv}).Palette
+	var b strings.Builder
+	for _, x := range r.Varied {
+		fmt.Fprintf(&b, "varied      %s: %s; %s\n", x.What, human.OneLine(x.Was), human.OneLine(x.Is))
+	}
+	for _, x := range r.Constant {
+		fmt.Fprintf(&b, "not varied  %s: %s\n", x.What, human.OneLine(x.Why))
+	}
+	if len(r.First) > 0 {
+		fmt.Fprintf(&b, "made first  %s: there was no recorded result\n", strings.Join(r.First, ", "))
+	}
+	for _, s := range r.Steps {
+		if s.Status == rebuild.LeftOut || s.Status == rebuild.Absent && r.Path == "" {
+			fmt.Fprintf(&b, "left out    %s: %s\n", s.Step, human.OneLine(s.Reason))
+		}
+	}
+	for _, p := range r.Unknown {
+		fmt.Fprintf(&b, "not made    %s: no step of these targets makes it, so nothing is said of it\n", human.OneLine(p))
+	}
+	for _, status := range []string{rebuild.Same, rebuild.Follows, rebuild.Failed, rebuild.Differs} {
+		for _, s := range r.Steps {
+			if s.Status == status {
+				writeVerdict(&b, pal, s)
+			}
+		}
+	}
+	b.WriteString(verifySummary(r, pal))
+	_, err := io.WriteString(a.out, b.String())
+	return err
 }
 
-// newPlace makes a directory for the second build, in it a copy of the project
-// at another depth and with a path of another length.
-func (v *verification) newPlace(ctx context.Context) (_ *elsewhere, err error) {
-	top, err := os.MkdirTemp("", "airbuild-verify-")
-	if err != nil {
-		return nil, fmt.Errorf("make a place to build in: %w", err)
+func writeVerdict(b *strings.Builder, pal ui.Palette, s rebuild.StepReport) {
+	switch s.Status {
+	case rebuild.Same:
+		fmt.Fprintf(b, "%s        %s: %s\n", pal.Green("same"), s.Step, human.Count(len(s.Outputs), "file"))
+		return
+	case rebuild.Failed:
+		fmt.Fprintf(b, "%s      %s: the second build failed: %s\n", pal.Red("failed"), s.Step, human.OneLine(s.Reason))
+		return
+	case rebuild.Follows:
+		fmt.Fprintf(b, "%s     %s: %s\n", pal.Yellow("follows"), s.Step, human.OneLine(s.Reason))
+	default:
+		fmt.Fprintf(b, "%s     %s: %s\n", pal.Red("differs"), s.Step, human.OneLine(s.Reason))
 	}
-	if top, err = filepath.EvalSymlinks(top); err != nil {
-		return nil, fmt.Errorf("make a place to build in: %w", err)
-	}
-	p := &elsewhere{top: top, cache: filepath.Join(top, "store"), home: filepath.Join(top, "home-of-another"), tmp: filepath.Join(top, "t"), gocache: filepath.Join(top, "gocache")}
-	v.place = p
-	p.project = filepath.Join(top, "elsewhere")
-	depth := func(s string) int { return strings.Count(s, string(filepath.Separator)) }
-	for depth(p.project) == depth(v.Root) || len(p.project) == len(v.Root) {
-		p.project = filepath.Join(p.project, "deeper")
-	}
-	for _, d := range []string{p.project, p.cache, p.home, p.tmp, p.gocache} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return nil, errors.Join(fmt.Errorf("make a place to build in: %w", err), p.remove())
+	for _, o := range s.Outputs {
+		if o.Same {
+			continue
+		}
+		fmt.Fprintf(b, "  %s\n", human.OneLine(o.Path))
+		for _, d := range o.Differences {
+			if s.Status == rebuild.Follows && len(o.Differences) > 0 {
+				fmt.Fprintf(b, "    %s\n", human.OneLine(placeText(d)))
+				break // the cause is told where it was made
+			}
+			fmt.Fprintf(b, "    %s\n", human.OneLine(placeText(d)))
+			if d.Old != "" || d.New != "" {
+				fmt.Fprintf(b, "      first   %s\n      second  %s\n", cmp.Or(human.OneLine(d.Old), "(nothing)"), cmp.Or(human.OneLine(d.New), "(nothing)"))
+			}
+			if d.Cause != "" {
+				fmt.Fprintf(b, "      likely  %s\n", d.Cause)
+			}
 		}
 	}
-	if err := v.copyProject(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("copy the project: %w", err), p.remove())
-	}
-	if from := project.CarriedDir(v.Store.Dir()); project.Exists(from) {
-		if err := os.Symlink(from, project.CarriedDir(p.cache)); err != nil {
-			return nil, errors.Join(err, p.remove())
-		}
-	}
-	return p, nil
 }
 
-func (p *elsewhere) remove() error {
-	filepath.WalkDir(p.top, func(name string, e os.DirEntry, err error) error {
-		if err == nil && e.IsDir() {
-			os.Chmod(name, 0o700) // module caches are read-only
+func placeText(d rebuild.Difference) string {
+	text := strings.Join(append(append([]string{}, d.Where...), d.What), ": ")
+	if d.Offset != nil {
+		text += fmt.Sprintf(", from byte %d", *d.Offset)
+	}
+	return text
+}
+
+func verifySummary(r *rebuild.Report, pal ui.Palette) string {
+	var roots []string
+	for _, s := range r.Steps {
+		if s.Status == rebuild.Differs {
+			roots = append(roots, s.Step)
 		}
+	}
+	switch {
+	case r.OK:
+		return fmt.Sprintf("%s: %s built again, byte for byte\n", pal.Green("verified"), human.Count(r.Same, "file"))
+	case len(roots) > 0:
+		return fmt.Sprintf("%s: %d of %s; it begins with %s\n", pal.Red("not the same"), r.Differing, human.Count(r.Same+r.Differing, "file"), strings.Join(roots, ", "))
+	case r.Failed > 0:
+		return fmt.Sprintf("%s: %s\n", pal.Red("not built again"), human.Count(r.Failed, "step"))
+	}
+	return pal.Red("not verified") + "\n"
+}
+
+// attest writes the statement of what came out the same, signed. Without any
+// such file there is nothing to state, and no file is written.
+func (a *app) attest(ctx context.Context, r *rebuild.Report, file string, keys []*sign.SecretKey) error {
+	if file == "" {
 		return nil
-	})
-	if err := os.RemoveAll(p.top); err != nil {
-		return fmt.Errorf("remove the second build: %w", err)
 	}
-	return nil
+	payload, err := rebuild.Statement(ctx, r, a.Version, actor())
+	if err != nil {
+		return err
+	}
+	if payload == nil {
+		fmt.Fprintf(a.err, "nothing came out the same, so %s is not written\n", file)
+		return nil
+	}
+	envelope, err := sign.Seal(sign.PayloadStatement, payload, keys...)
+	if err != nil {
+		return fmt.Errorf("sign the statement: %w", err)
+	}
+	text, err := envelope.Encode()
+	if err != nil {
+		return fmt.Errorf("sign the statement: %w", err)
+	}
+	return ui.WriteFile(file, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }
-
-// sortedKeys are the keys of a map, sorted.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -209,14 +209,14 @@ func (c *offlineCheck) see(e engine.Event) {
 			}
 		}
 	case engine.Failed:
-		if IsUnavailable(e.Err) {
+		if isUnavailable(e.Err) {
 			c.refusals = append(c.refusals, refusal{e.ID, e.Step, e.Err})
 		}
 	}
 }
 
-// IsUnavailable reports whether a step failed for want of the network.
-func IsUnavailable(err error) bool {
+// isUnavailable reports whether a step failed for want of the network.
+func isUnavailable(err error) bool {
 	var u *golang.Unavailable
 	return errors.As(err, &u)
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
@@ -223,4 +224,20 @@ func (s *Session) Executor() (engine.Executor, error) {
 		e = offlineExecutor{e, s.Go}
 	}
 	return e, nil
+}
+
+// Outcome is the exit code of a run whose failures have been shown.
+func Outcome(s *engine.Summary) error {
+	switch {
+	case s.Interrupted:
+		return exit.Silent(exit.Interrupted)
+	case s.OK():
+		return nil
+	}
+	for _, f := range s.Failures {
+		if isUnavailable(f.Err) {
+			return exit.Silent(exit.Offline)
+		}
+	}
+	return exit.Silent(exit.Failed)
 }

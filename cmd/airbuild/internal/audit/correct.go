@@ -1,10 +1,11 @@
-package main
+package audit
 
 import (
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,25 +20,25 @@ import (
 	"github.com/airbuild/airbuild/engine"
 )
 
-// write mends what can be mended in the files of the project. Each is written
+// correctAll mends what can be mended in the files of the project. Each is written
 // whole or not at all; if the Airbuildfile does not validate afterwards, all are
 // put back.
-func (u *audit) write(ctx context.Context) error {
+func (u *auditor) correctAll(ctx context.Context) error {
 	before := map[string][]byte{}
 	restore := func() error {
 		var errs []error
 		for name, b := range before {
-			errs = append(errs, replaceFile(name, b))
+			errs = append(errs, u.o.Replace(name, b))
 		}
 		return errors.Join(errs...)
 	}
 	for i := range u.report.Steps {
 		v := &u.report.Steps[i]
-		if v.Status != auditFindings { // of a step that failed half is not known
+		if v.Status != Findings { // of a step that failed half is not known
 			continue
 		}
 		for j := range v.Findings {
-			if err := u.mend(v.step, &v.Findings[j], before); err != nil {
+			if err := u.correct(v.step, &v.Findings[j], before); err != nil {
 				return errors.Join(err, restore())
 			}
 		}
@@ -46,13 +47,13 @@ func (u *audit) write(ctx context.Context) error {
 		return nil
 	}
 	// The file is read anew, as validate would.
-	if _, err := project.Load(ctx, u.app.opening(nil)); err != nil {
+	if _, err := project.Load(ctx, u.o.Reload); err != nil {
 		if rerr := restore(); rerr != nil {
 			return errors.Join(err, rerr)
 		}
 		return fmt.Errorf("the changes did not validate, and were taken back: %w", err)
 	}
-	for _, name := range sortedKeys(before) {
+	for _, name := range slices.Sorted(maps.Keys(before)) {
 		rel, err := filepath.Rel(u.Root, name)
 		if err != nil {
 			rel = name
@@ -62,9 +63,9 @@ func (u *audit) write(ctx context.Context) error {
 	return nil
 }
 
-// mend changes one stage for one finding. Another finding, of another cell, may
+// correct changes one stage for one finding. Another finding, of another cell, may
 // have done it already. What has no place in a file of the project is left.
-func (u *audit) mend(s *engine.Step, f *auditFinding, before map[string][]byte) error {
+func (u *auditor) correct(s *engine.Step, f *Finding, before map[string][]byte) error {
 	if f.attr == "" {
 		return nil
 	}
@@ -87,14 +88,14 @@ func (u *audit) mend(s *engine.Step, f *auditFinding, before map[string][]byte) 
 	if err != nil {
 		return fmt.Errorf("mend %s: %w", s.Stage, err)
 	}
-	f.Mended = true
+	f.Corrected = true
 	if bytes.Equal(out, src) {
 		return nil
 	}
 	if _, ok := before[name]; !ok {
 		before[name] = src
 	}
-	return replaceFile(name, out)
+	return u.o.Replace(name, out)
 }
 
 var errNotLiteral = errors.New("the attribute is no list of texts")

@@ -1,4 +1,4 @@
-package main
+package audit
 
 import (
 	"io/fs"
@@ -13,7 +13,7 @@ import (
 
 // wholeProject is a step's inputs, and everything else that the project has,
 // apart from what the step itself makes.
-func (e *auditExecutor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
+func (e *executor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 	files, links := slices.Clone(p.Inputs.Files), slices.Clone(p.Inputs.Links)
 	taken := map[string]bool{}
 	for _, f := range files {

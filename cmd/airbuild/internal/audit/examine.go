@@ -1,7 +1,9 @@
-package main
+package audit
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,32 +20,32 @@ import (
 
 // What became of a step.
 const (
-	auditClean     = "clean"
-	auditFindings  = "findings"
-	auditUnaudited = "unaudited"
-	auditExact     = "in airbuild" // it runs no process
-	auditLeft      = "left out"
+	Clean      = "clean"
+	Findings   = "findings"
+	Unaudited  = "unaudited"
+	InAirbuild = "in airbuild" // it runs no process
+	LeftOut    = "left out"
 )
 
-// An auditReport is what audit found. Its JSON is described in docs/verify.md.
-type auditReport struct {
-	Version   int            `json:"version"` // 1
-	OK        bool           `json:"ok"`
-	Unaudited string         `json:"unaudited,omitempty"` // why nothing was
-	Steps     []auditVerdict `json:"steps"`
-	Written   []string       `json:"written,omitempty"` // files that were changed
-	Limits    string         `json:"limits"`            // what cannot be seen
+// An Report is what audit found. Its JSON is described in docs/verify.md.
+type Report struct {
+	Version   int          `json:"version"` // 1
+	OK        bool         `json:"ok"`
+	Unaudited string       `json:"unaudited,omitempty"` // why nothing was
+	Steps     []StepReport `json:"steps"`
+	Written   []string     `json:"written,omitempty"` // files that were changed
+	Limits    string       `json:"limits"`            // what cannot be seen
 }
 
-type auditVerdict struct {
-	Step     string         `json:"step"`
-	Type     string         `json:"type"`
-	Status   string         `json:"status"`
-	Reason   string         `json:"reason,omitempty"`
-	Declared int            `json:"declared"` // input files
-	Opened   int            `json:"opened"`   // of them
-	Findings []auditFinding `json:"findings"`
-	Notes    []string       `json:"notes,omitempty"`
+type StepReport struct {
+	Step     string    `json:"step"`
+	Type     string    `json:"type"`
+	Status   string    `json:"status"`
+	Reason   string    `json:"reason,omitempty"`
+	Declared int       `json:"declared"` // input files
+	Opened   int       `json:"opened"`   // of them
+	Findings []Finding `json:"findings"`
+	Notes    []string  `json:"notes,omitempty"`
 
 	step *engine.Step
 }
@@ -56,61 +58,61 @@ const (
 	findNetwork    = "network"
 )
 
-// An auditFinding is one thing that a stage should say otherwise.
-type auditFinding struct {
-	Kind   string   `json:"kind"`
-	Path   string   `json:"path,omitempty"` // in the project
-	By     []string `json:"by,omitempty"`   // programs
-	Text   string   `json:"text"`
-	Edit   string   `json:"edit,omitempty"`
-	Mended bool     `json:"mended"`
+// An Finding is one thing that a stage should say otherwise.
+type Finding struct {
+	Kind      string   `json:"kind"`
+	Path      string   `json:"path,omitempty"` // in the project
+	By        []string `json:"by,omitempty"`   // programs
+	Text      string   `json:"text"`
+	Edit      string   `json:"edit,omitempty"`
+	Corrected bool     `json:"mended"`
 
 	attr        string // of the stage
 	add, remove string // an element of it, relative to the stage's dir
 }
 
 // examine turns what was seen into findings.
-func (u *audit) examine() {
-	u.report.Version, u.report.Steps, u.report.Limits = 1, []auditVerdict{}, auditLimits
+func (u *auditor) examine() {
+	u.report.Version, u.report.Steps, u.report.Limits = 1, []StepReport{}, limits
 	g := u.Plan.Graph
-	for _, id := range u.ids {
+	for _, id := range u.Steps {
 		s := &g.Steps[id]
-		if s.Inner && u.left[id] == "" && u.executor.seen[s.Name] == nil {
+		if s.Inner && u.Left[id] == "" && u.executor.seen[s.Name] == nil {
 			continue
 		}
-		out := auditVerdict{Step: s.Name, Type: s.Type, Findings: []auditFinding{}, step: s}
-		if why, ok := u.left[id]; ok {
-			out.Status, out.Reason = auditLeft, why
+		out := StepReport{Step: s.Name, Type: s.Type, Findings: []Finding{}, step: s}
+		if why, ok := u.Left[id]; ok {
+			out.Status, out.Reason = LeftOut, why
 		} else {
 			u.examineStep(&out, u.executor.of(s.Name))
 		}
 		u.report.Steps = append(u.report.Steps, out)
 	}
 	u.unusedPatterns()
-	u.report.OK = u.outcomeOf() == nil
+	u.report.OK = u.report.clean()
 }
 
-func (u *audit) examineStep(v *auditVerdict, o *observed) {
+func (u *auditor) examineStep(v *StepReport, o *observed) {
 	v.Declared = len(o.declared)
 	switch {
 	case !runsProcess(v.step) || o.ran && o.record == nil && u.report.Unaudited == "" && o.failure == "" && v.step.Mode == engine.InProcess:
-		v.Status, v.Reason = auditExact, "it is done in airbuild's own process, which opens its declared inputs only"
+		v.Status, v.Reason = InAirbuild, "it is done in airbuild's own process, which opens its declared inputs only"
 		return
 	case u.report.Unaudited != "":
-		v.Status, v.Reason = auditUnaudited, u.report.Unaudited
+		v.Status, v.Reason = Unaudited, u.report.Unaudited
 		return
 	case o.failure != "":
-		v.Status, v.Reason = auditUnaudited, "it did not end well: "+o.failure
+		v.Status, v.Reason = Unaudited, "it did not end well: "+o.failure
 	case !o.ran:
-		v.Status, v.Reason = auditUnaudited, "it did not run"
+		v.Status, v.Reason = Unaudited, "it did not run"
 		return
 	case o.record == nil:
-		v.Status, v.Reason = auditUnaudited, "it started no process"
+		v.Status, v.Reason = Unaudited, "it started no process"
 		if strings.HasPrefix(v.step.Command.Arguments[0], "airbuild:") {
-			v.Status, v.Reason = auditExact, "it started no process"
+			v.Status, v.Reason = InAirbuild, "it started no process"
 		}
 	case o.record.Incomplete != "":
-		v.Status, v.Reason = auditUnaudited, o.record.Incomplete
+		v.Status, v.Reason = Unaudited, o.record.Incomplete
 	}
 	u.files(v, o)
 	u.network(v, o)
@@ -118,9 +120,9 @@ func (u *audit) examineStep(v *auditVerdict, o *observed) {
 	if v.Status != "" {
 		return
 	}
-	v.Status = auditClean
+	v.Status = Clean
 	if len(v.Findings) > 0 {
-		v.Status = auditFindings
+		v.Status = Findings
 	}
 }
 
@@ -154,14 +156,14 @@ func (o *observed) accesses() map[string]trace.Access {
 }
 
 // files finds undeclared inputs and outputs.
-func (u *audit) files(v *auditVerdict, o *observed) {
+func (u *auditor) files(v *StepReport, o *observed) {
 	declared := map[string]bool{}
 	for _, p := range o.declared {
 		declared[p] = true
 	}
 	all := o.accesses()
 	chosen := 0
-	for _, p := range sortedKeys(all) {
+	for _, p := range slices.Sorted(maps.Keys(all)) {
 		a := all[p]
 		used := a.Read || a.Exec
 		if declared[p] {
@@ -191,8 +193,8 @@ func (u *audit) files(v *auditVerdict, o *observed) {
 
 // projectFile looks a path up in the copy of the project: whether it is a
 // directory, and whether it is a file that was there before the step.
-func (u *audit) projectFile(p string) (dir, file bool) {
-	info, err := os.Lstat(filepath.Join(u.there.Root, filepath.FromSlash(p)))
+func (u *auditor) projectFile(p string) (dir, file bool) {
+	info, err := os.Lstat(filepath.Join(u.copied.Root, filepath.FromSlash(p)))
 	if err != nil {
 		return false, false
 	}
@@ -206,7 +208,7 @@ var goOwn = []string{"go.mod", "go.sum", "go.work", "go.work.sum", "vendor/modul
 // choosing reports whether a file was read by the go command alone, which looks
 // at every file of a package's folder to choose those that belong to it. The
 // closure is asked anew whenever such a file changes.
-func (u *audit) choosing(s *engine.Step, p string, a trace.Access) bool {
+func (u *auditor) choosing(s *engine.Step, p string, a trace.Access) bool {
 	if !s.Traits.Go {
 		return false
 	}
@@ -225,22 +227,22 @@ func fromDir(s *engine.Step, p string) string {
 	return filepath.ToSlash(rel)
 }
 
-func (u *audit) undeclared(v *auditVerdict, p string, a trace.Access) {
+func (u *auditor) undeclared(v *StepReport, p string, a trace.Access) {
 	if maker := u.maker(p); maker != "" {
 		ref := "stage." + maker + ".paths"
-		v.Findings = append(v.Findings, auditFinding{Kind: findUndeclared, Path: p, By: a.By,
+		v.Findings = append(v.Findings, Finding{Kind: findUndeclared, Path: p, By: a.By,
 			Text: fmt.Sprintf("%s is read and not declared; the stage %s makes it", p, maker),
 			Edit: fmt.Sprintf("inputs = [..., %s]", ref)})
 		return
 	}
 	in := pattern.Quote(fromDir(v.step, p))
-	v.Findings = append(v.Findings, auditFinding{Kind: findUndeclared, Path: p, By: a.By,
+	v.Findings = append(v.Findings, Finding{Kind: findUndeclared, Path: p, By: a.By,
 		Text: fmt.Sprintf("%s is read by %s and not declared", p, byText(a.By)), attr: "inputs", add: in,
 		Edit: fmt.Sprintf("inputs = [..., %q]", in)})
 }
 
 // maker is the stage that makes a file of the project, or "".
-func (u *audit) maker(p string) string {
+func (u *auditor) maker(p string) string {
 	for i := range u.Plan.Graph.Steps {
 		if s := &u.Plan.Graph.Steps[i]; makes(s, p) {
 			return s.Stage
@@ -249,9 +251,9 @@ func (u *audit) maker(p string) string {
 	return ""
 }
 
-func (u *audit) undeclaredOutput(v *auditVerdict, p string, a trace.Access) {
+func (u *auditor) undeclaredOutput(v *StepReport, p string, a trace.Access) {
 	out := fromDir(v.step, p)
-	f := auditFinding{Kind: findOutput, Path: p, By: a.By,
+	f := Finding{Kind: findOutput, Path: p, By: a.By,
 		Text: fmt.Sprintf("%s is made by %s and not declared: it is lost, or the step should remove it", p, byText(a.By))}
 	if v.step.Traits.Command {
 		f.attr, f.add, f.Edit = "outputs", out, fmt.Sprintf("outputs = [..., %q]", out)
@@ -266,18 +268,18 @@ func byText(by []string) string {
 	return strings.Join(by, ", ")
 }
 
-func (u *audit) network(v *auditVerdict, o *observed) {
+func (u *auditor) network(v *StepReport, o *observed) {
 	for _, a := range o.attempts {
 		to := strings.TrimSpace(a.Address + " " + a.Host)
-		v.Findings = append(v.Findings, auditFinding{Kind: findNetwork, By: []string{a.Program},
-			Text: fmt.Sprintf("%s tried to reach %s (%s)", firstOf(a.Program, "a program"), to, a.Op),
+		v.Findings = append(v.Findings, Finding{Kind: findNetwork, By: []string{a.Program},
+			Text: fmt.Sprintf("%s tried to reach %s (%s)", cmp.Or(a.Program, "a program"), to, a.Op),
 			Edit: "sandbox { network = true }   # or declare what it fetches as inputs: yours to decide, --write leaves it"})
 	}
 }
 
 // unusedPatterns finds elements of inputs that name only files which no cell of
 // the stage opened. Only what was watched to the end counts.
-func (u *audit) unusedPatterns() {
+func (u *auditor) unusedPatterns() {
 	type use struct {
 		at      int // the verdict to tell it in
 		used    map[string]bool
@@ -291,7 +293,7 @@ func (u *audit) unusedPatterns() {
 			s = &use{at: i, used: map[string]bool{}}
 			stages[v.step.Stage] = s
 		}
-		if v.Status != auditClean && v.Status != auditFindings {
+		if v.Status != Clean && v.Status != Findings {
 			s.unclear = true
 			continue
 		}
@@ -301,14 +303,14 @@ func (u *audit) unusedPatterns() {
 			}
 		}
 	}
-	for _, name := range sortedKeys(stages) {
+	for _, name := range slices.Sorted(maps.Keys(stages)) {
 		if s := stages[name]; !s.unclear && u.report.Steps[s.at].step.Mode == engine.Staged {
 			u.unusedOf(&u.report.Steps[s.at], s.used)
 		}
 	}
 }
 
-func (u *audit) unusedOf(v *auditVerdict, used map[string]bool) {
+func (u *auditor) unusedOf(v *StepReport, used map[string]bool) {
 	for _, in := range v.step.Inputs {
 		if in.Kind != engine.FromGlob {
 			continue
@@ -320,11 +322,11 @@ func (u *audit) unusedOf(v *auditVerdict, used map[string]bool) {
 			if !slices.ContainsFunc(u.executor.of(v.Step).declared, func(p string) bool {
 				return used[p] && matches(in.Path, pat, p)
 			}) {
-				v.Findings = append(v.Findings, auditFinding{Kind: findUnused, Path: path.Join(in.Path, pat),
+				v.Findings = append(v.Findings, Finding{Kind: findUnused, Path: path.Join(in.Path, pat),
 					Text: fmt.Sprintf("%q is declared, and nothing that it names is opened", pat),
 					attr: "inputs", remove: pat, Edit: fmt.Sprintf("inputs without %q", pat)})
-				if v.Status == auditClean {
-					v.Status = auditFindings
+				if v.Status == Clean {
+					v.Status = Findings
 				}
 			}
 		}
@@ -343,11 +345,11 @@ func matches(base, pat, file string) bool {
 	return false
 }
 
-// auditLimits is what audit cannot know.
-const auditLimits = "which variables of the environment programs read cannot be seen, only those of scripts; a step gets none that it does not declare but PATH, HOME, TMPDIR, LANG and TZ"
+// limits is what audit cannot know.
+const limits = "which variables of the environment programs read cannot be seen, only those of scripts; a step gets none that it does not declare but PATH, HOME, TMPDIR, LANG and TZ"
 
 // scriptVariables tells which variables a script reads that it was not given.
-func (u *audit) scriptVariables(v *auditVerdict) {
+func (u *auditor) scriptVariables(v *StepReport) {
 	if !v.step.Traits.Script {
 		return
 	}
@@ -388,7 +390,7 @@ func (u *audit) scriptVariables(v *auditVerdict) {
 		}
 		return true
 	})
-	for _, name := range sortedKeys(read) {
+	for _, name := range slices.Sorted(maps.Keys(read)) {
 		switch {
 		case given[name]:
 		case slices.Contains([]string{"HOME", "TMPDIR", "PATH", "PWD", "IFS", "OPTARG", "OPTIND", "RANDOM", "LINENO"}, name):

@@ -1,4 +1,4 @@
-package main
+package rebuild
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 )
 
 // confine decides whether the second build can be another user on another host.
-func (v *verification) confine(ctx context.Context, w *world) {
+func (v *Rebuild) confine(ctx context.Context, w *Conditions) {
 	was := syscall.Umask(0)
 	syscall.Umask(was)
 	w.Umask = otherUmask
@@ -52,14 +52,14 @@ func confinement() *syscall.SysProcAttr {
 }
 
 // attach has the process start in its world.
-func (w *world) attach(cmd *exec.Cmd) {
+func (w *Conditions) attach(cmd *exec.Cmd) {
 	if w.Confined {
 		cmd.SysProcAttr = confinement()
 	}
 }
 
 // enter makes the rest of the world, and gives up the right to.
-func (w *world) enter() error {
+func (w *Conditions) enter() error {
 	if w.Umask >= 0 {
 		syscall.Umask(w.Umask)
 	}

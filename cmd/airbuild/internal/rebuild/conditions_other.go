@@ -1,6 +1,6 @@
 //go:build !linux
 
-package main
+package rebuild
 
 import (
 	"context"
@@ -9,10 +9,10 @@ import (
 
 // confine decides whether the second build can be another user on another host:
 // not here.
-func (v *verification) confine(_ context.Context, w *world) {
+func (v *Rebuild) confine(_ context.Context, w *Conditions) {
 	w.same("host name, user number, umask", "this system has no namespaces")
 }
 
-func (w *world) attach(*exec.Cmd) {}
+func (w *Conditions) attach(*exec.Cmd) {}
 
-func (w *world) enter() error { return nil }
+func (w *Conditions) enter() error { return nil }

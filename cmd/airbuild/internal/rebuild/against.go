@@ -1,4 +1,4 @@
-package main
+package rebuild
 
 import (
 	"context"
@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
@@ -17,8 +19,8 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 )
 
-// A carriedFile is a file of --against.
-type carriedFile struct {
+// A expectedFile is a file of --against.
+type expectedFile struct {
 	digest     action.Digest
 	executable bool
 	mode       bool // whether it can be run is known
@@ -30,23 +32,23 @@ type carriedFile struct {
 const artifacts = "artifacts"
 
 // openAgainst reads what --against names: a bundle, or a directory of files.
-func (v *verification) openAgainst(ctx context.Context) error {
-	if v.f.against == "" {
+func (v *Rebuild) openAgainst(ctx context.Context) error {
+	if v.o.Against == "" {
 		return nil
 	}
-	info, err := os.Stat(v.f.against)
+	info, err := os.Stat(v.o.Against)
 	if err != nil {
 		return exit.UsageError("--against: %w", err)
 	}
-	v.carried = map[string]carriedFile{}
-	if !info.IsDir() || project.Exists(filepath.Join(v.f.against, "oci-layout")) || looksLikeMedia(v.f.against) {
+	v.expected = map[string]expectedFile{}
+	if !info.IsDir() || project.Exists(filepath.Join(v.o.Against, "oci-layout")) || looksLikeMedia(v.o.Against) {
 		return v.openBundleFiles(ctx)
 	}
-	return filepath.WalkDir(v.f.against, func(name string, e fs.DirEntry, err error) error {
+	return filepath.WalkDir(v.o.Against, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
-		return v.addCarried(name)
+		return v.addExpected(name)
 	})
 }
 
@@ -60,8 +62,8 @@ func looksLikeMedia(dir string) bool {
 	return false
 }
 
-func (v *verification) addCarried(name string) error {
-	rel, err := filepath.Rel(v.f.against, name)
+func (v *Rebuild) addExpected(name string) error {
+	rel, err := filepath.Rel(v.o.Against, name)
 	if err != nil {
 		return err
 	}
@@ -78,22 +80,22 @@ func (v *verification) addCarried(name string) error {
 	if err != nil {
 		return fmt.Errorf("read what was carried: %w", err)
 	}
-	c := carriedFile{digest: d, executable: info.Mode()&0o111 != 0,
+	c := expectedFile{digest: d, executable: info.Mode()&0o111 != 0,
 		read: func(context.Context) ([]byte, error) { return os.ReadFile(name) }}
-	v.carried[filepath.ToSlash(rel)] = c
+	v.expected[filepath.ToSlash(rel)] = c
 	return nil
 }
 
-func (v *verification) openBundleFiles(ctx context.Context) error {
-	b, err := v.app.openBundle(ctx, &v.f.trust, v.f.against)
+func (v *Rebuild) openBundleFiles(ctx context.Context) error {
+	b, err := v.o.OpenBundle(ctx, v.o.Against)
 	if err != nil {
 		return err
 	}
 	if b.Root().Component(artifacts) == nil {
-		return errors.Join(exit.UsageError("--against %s: the bundle carries no artifacts to compare with", v.f.against), b.Close())
+		return errors.Join(exit.UsageError("--against %s: the bundle carries no artifacts to compare with", v.o.Against), b.Close())
 	}
 	for f := range b.Files(artifacts) {
-		v.carried[f.Path] = carriedFile{digest: f.Digest, executable: f.Executable, mode: true, read: func(ctx context.Context) ([]byte, error) {
+		v.expected[f.Path] = expectedFile{digest: f.Digest, executable: f.Executable, mode: true, read: func(ctx context.Context) ([]byte, error) {
 			r, err := b.OpenFile(ctx, f)
 			if err != nil {
 				return nil, err
@@ -106,17 +108,17 @@ func (v *verification) openBundleFiles(ctx context.Context) error {
 	return nil
 }
 
-// compareCarried holds a step's outputs against the files that were carried. An
+// compareExpected holds a step's outputs against the files that were carried. An
 // output that was not carried is not compared.
-func (v *verification) compareCarried(ctx context.Context, step *engine.Step, is map[string]outputFile, follows string) (stepVerdict, error) {
-	out := stepVerdict{Status: stepAbsent, Reason: "none of its outputs was carried"}
-	for _, p := range sortedKeys(is) {
-		name, c, ok := v.findCarried(p, is[p])
+func (v *Rebuild) compareExpected(ctx context.Context, step *engine.Step, is map[string]outputFile, follows string) (StepReport, error) {
+	out := StepReport{Status: Absent, Reason: "none of its outputs was carried"}
+	for _, p := range slices.Sorted(maps.Keys(is)) {
+		name, c, ok := v.findExpected(p, is[p])
 		if !ok {
 			continue
 		}
 		c.used = true
-		v.carried[name] = c
+		v.expected[name] = c
 		file := outputFile{digest: c.digest, executable: c.executable, link: is[p].link}
 		if !c.mode {
 			file.executable = is[p].executable // media without modes are common
@@ -126,13 +128,13 @@ func (v *verification) compareCarried(ctx context.Context, step *engine.Step, is
 			return out, err
 		}
 		out.Outputs = append(out.Outputs, o)
-		if out.Status == stepAbsent {
-			out.Status, out.Reason = stepSame, ""
+		if out.Status == Absent {
+			out.Status, out.Reason = Same, ""
 		}
 		if !o.Same {
-			out.Status, out.Reason = stepDiffers, "its files are not those that were carried"
+			out.Status, out.Reason = Differs, "its files are not those that were carried"
 			if follows != "" {
-				out.Status, out.Reason = stepFollows, "it was given what "+follows+" made"
+				out.Status, out.Reason = Follows, "it was given what "+follows+" made"
 			}
 		}
 	}
@@ -141,9 +143,9 @@ func (v *verification) compareCarried(ctx context.Context, step *engine.Step, is
 
 // passOver marks what was carried of a step that is left out: it is not compared,
 // but neither is it unknown.
-func (v *verification) passOver(ctx context.Context, id engine.StepID) error {
-	key, ok := v.keys[id]
-	if v.carried == nil || !ok {
+func (v *Rebuild) passOver(ctx context.Context, id engine.StepID) error {
+	key, ok := v.Keys[id]
+	if v.expected == nil || !ok {
 		return nil
 	}
 	was, err := outputsOf(ctx, v.Store, key)
@@ -151,24 +153,24 @@ func (v *verification) passOver(ctx context.Context, id engine.StepID) error {
 		return err
 	}
 	for p, f := range was {
-		if name, c, ok := v.findCarried(p, f); ok {
+		if name, c, ok := v.findExpected(p, f); ok {
 			c.used = true
-			v.carried[name] = c
+			v.expected[name] = c
 		}
 	}
 	return nil
 }
 
-// findCarried finds the file that an output was carried as: by its path in the
+// findExpected finds the file that an output was carried as: by its path in the
 // project, or below the output directory.
-func (v *verification) findCarried(p string, is outputFile) (string, carriedFile, bool) {
+func (v *Rebuild) findExpected(p string, is outputFile) (string, expectedFile, bool) {
 	if is.link != "" {
-		return "", carriedFile{}, false
+		return "", expectedFile{}, false
 	}
 	for _, name := range []string{p, strings.TrimPrefix(p, v.Plan.Dist+"/"), path.Join(path.Base(v.Plan.Dist), strings.TrimPrefix(p, v.Plan.Dist+"/"))} {
-		if c, ok := v.carried[name]; ok {
+		if c, ok := v.expected[name]; ok {
 			return name, c, true
 		}
 	}
-	return "", carriedFile{}, false
+	return "", expectedFile{}, false
 }

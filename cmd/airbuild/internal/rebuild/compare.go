@@ -1,16 +1,19 @@
-package main
+package rebuild
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bytediff"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/tasks"
@@ -18,50 +21,55 @@ import (
 
 // What became of a step.
 const (
-	stepSame    = "same"
-	stepDiffers = "differs"  // it made the difference
-	stepFollows = "follows"  // what it needs differs
-	stepLeft    = "left out" // not built again
-	stepFailed  = "failed"   // the second build of it
-	stepAbsent  = "absent"   // nothing to compare it with
+	Same    = "same"
+	Differs = "differs"  // it made the difference
+	Follows = "follows"  // what it needs differs
+	LeftOut = "left out" // not built again
+	Failed  = "failed"   // the second build of it
+	Absent  = "absent"   // nothing to compare it with
 )
 
-// A verifyReport is what verify found. Its JSON is described in docs/verify.md.
-type verifyReport struct {
-	Version   int           `json:"version"` // 1
-	OK        bool          `json:"ok"`
-	Against   string        `json:"against"` // "recorded results", a directory, or a bundle's digest
-	First     []string      `json:"made_first"`
-	Steps     []stepVerdict `json:"steps"`
-	Varied    []variation   `json:"varied"`
-	Constant  []variation   `json:"not_varied"`
-	Same      int           `json:"same"` // files
-	Differing int           `json:"differing"`
-	Missing   int           `json:"missing"` // carried files that no step makes
-	Failed    int           `json:"failed"`  // steps
-	Unknown   []string      `json:"unknown_files,omitempty"`
+// A Report is what verify found. Its JSON is described in docs/verify.md.
+type Report struct {
+	Version   int          `json:"version"` // 1
+	OK        bool         `json:"ok"`
+	Against   string       `json:"against"` // "recorded results", a directory, or a bundle's digest
+	First     []string     `json:"made_first"`
+	Steps     []StepReport `json:"steps"`
+	Varied    []Condition  `json:"varied"`
+	Constant  []Condition  `json:"not_varied"`
+	Same      int          `json:"same"` // files
+	Differing int          `json:"differing"`
+	Missing   int          `json:"missing"` // carried files that no step makes
+	Failed    int          `json:"failed"`  // steps
+	Unknown   []string     `json:"unknown_files,omitempty"`
+
+	// Path is what was named to compare with; "": recorded results.
+	Path string `json:"-"`
+	// Source is what git says of the project; nil: nothing.
+	Source *source.Info `json:"-"`
 }
 
-// A stepVerdict is what became of one step.
-type stepVerdict struct {
-	Step    string          `json:"step"`
-	Status  string          `json:"status"`
-	Reason  string          `json:"reason,omitempty"`
-	Outputs []outputVerdict `json:"outputs,omitempty"`
+// A StepReport is what became of one step.
+type StepReport struct {
+	Step    string         `json:"step"`
+	Status  string         `json:"status"`
+	Reason  string         `json:"reason,omitempty"`
+	Outputs []OutputReport `json:"outputs,omitempty"`
 
 	id engine.StepID
 }
 
-// An outputVerdict is a file that was compared.
-type outputVerdict struct {
-	Path        string             `json:"path"`
-	Same        bool               `json:"same"`
-	Old         string             `json:"old,omitempty"` // SHA-256
-	New         string             `json:"new,omitempty"`
-	Differences []outputDifference `json:"differences,omitempty"`
+// An OutputReport is a file that was compared.
+type OutputReport struct {
+	Path        string       `json:"path"`
+	Same        bool         `json:"same"`
+	Old         string       `json:"old,omitempty"` // SHA-256
+	New         string       `json:"new,omitempty"`
+	Differences []Difference `json:"differences,omitempty"`
 }
 
-type outputDifference struct {
+type Difference struct {
 	Where  []string `json:"where"`
 	What   string   `json:"what"`
 	Old    string   `json:"old,omitempty"`
@@ -71,22 +79,23 @@ type outputDifference struct {
 }
 
 // compare holds every step's outputs against what is to be the same.
-func (v *verification) compare(ctx context.Context) error {
+func (v *Rebuild) compare(ctx context.Context) error {
 	r := &v.report
-	r.Version, r.Varied, r.Constant, r.First = 1, v.world.varied, v.world.constant, orEmpty(r.First)
+	r.Version, r.Varied, r.Constant, r.First = 1, v.conditions.varied, v.conditions.constant, append([]string{}, v.Made...)
+	r.Path, r.Source = v.o.Against, v.conditions.Source
 	r.Against = "recorded results"
-	if v.carried != nil {
-		r.Against = firstOf(v.against, v.f.against)
+	if v.expected != nil {
+		r.Against = cmp.Or(v.against, v.o.Against)
 	}
 	bad := map[engine.StepID]bool{}
-	for _, id := range v.ids {
+	for _, id := range v.Steps {
 		s, err := v.compareStep(ctx, id, bad)
 		if err != nil {
 			return fmt.Errorf("compare %s: %w", v.Plan.Graph.Steps[id].Name, err)
 		}
 		s.id, s.Step = id, v.Plan.Graph.Steps[id].Name
-		bad[id] = s.Status == stepDiffers || s.Status == stepFollows || s.Status == stepFailed
-		if s.Status == stepFailed {
+		bad[id] = s.Status == Differs || s.Status == Follows || s.Status == Failed
+		if s.Status == Failed {
 			r.Failed++
 		}
 		for _, o := range s.Outputs {
@@ -98,8 +107,8 @@ func (v *verification) compare(ctx context.Context) error {
 		}
 		r.Steps = append(r.Steps, s)
 	}
-	for _, p := range sortedKeys(v.carried) {
-		if !v.carried[p].used {
+	for _, p := range slices.Sorted(maps.Keys(v.expected)) {
+		if !v.expected[p].used {
 			r.Unknown = append(r.Unknown, p)
 		}
 	}
@@ -107,19 +116,19 @@ func (v *verification) compare(ctx context.Context) error {
 	return nil
 }
 
-func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad map[engine.StepID]bool) (stepVerdict, error) {
+func (v *Rebuild) compareStep(ctx context.Context, id engine.StepID, bad map[engine.StepID]bool) (StepReport, error) {
 	step := &v.Plan.Graph.Steps[id]
-	if why, ok := v.left[id]; ok {
-		return stepVerdict{Status: stepLeft, Reason: why}, v.passOver(ctx, id)
+	if why, ok := v.Left[id]; ok {
+		return StepReport{Status: LeftOut, Reason: why}, v.passOver(ctx, id)
 	}
-	made, ok := v.made[step.Name]
+	made, ok := v.results[step.Name]
 	follows := v.follows(id, bad)
 	switch {
 	case !ok || made.key.Hash == [32]byte{} || made.status != engine.Done.String() && made.status != engine.Hit.String():
 		if unsigned := v.unsigned(id); follows != "" && unsigned != "" {
-			return stepVerdict{Status: stepFollows, Reason: "it needs " + unsigned + ", which cannot sign here what " + follows + " made"}, nil
+			return StepReport{Status: Follows, Reason: "it needs " + unsigned + ", which cannot sign here what " + follows + " made"}, nil
 		}
-		out := stepVerdict{Status: stepFailed, Reason: v.masked(step, firstOf(made.err, made.status, "it was not run"))}
+		out := StepReport{Status: Failed, Reason: engine.Masked(cmp.Or(made.err, made.status, "it was not run"), step)}
 		if follows != "" {
 			out.Reason += " (after " + follows + ")"
 		}
@@ -127,20 +136,20 @@ func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad ma
 	}
 	key, err := v.again.Find(ctx, made.key.Hash)
 	if err != nil {
-		return stepVerdict{}, err
+		return StepReport{}, err
 	}
 	is, err := outputsOf(ctx, v.again, key)
 	if err != nil {
-		return stepVerdict{}, err
+		return StepReport{}, err
 	}
-	if v.carried != nil {
-		return v.compareCarried(ctx, step, is, follows)
+	if v.expected != nil {
+		return v.compareExpected(ctx, step, is, follows)
 	}
-	was, err := outputsOf(ctx, v.Store, v.keys[id])
+	was, err := outputsOf(ctx, v.Store, v.Keys[id])
 	if err != nil {
-		return stepVerdict{}, err
+		return StepReport{}, err
 	}
-	out := stepVerdict{Status: stepSame}
+	out := StepReport{Status: Same}
 	same := true
 	for _, p := range union(was, is) {
 		o, err := v.compareOutput(ctx, step, p, v.fromStore(was, p), is)
@@ -157,19 +166,19 @@ func (v *verification) compareStep(ctx context.Context, id engine.StepID, bad ma
 }
 
 // blame says whether the step made the difference or follows another.
-func (v *verification) blame(ctx context.Context, out *stepVerdict, id engine.StepID, key action.Digest, follows string) {
+func (v *Rebuild) blame(ctx context.Context, out *StepReport, id engine.StepID, key action.Digest, follows string) {
 	switch {
-	case v.keys[id].Hash == key.Hash:
-		out.Status, out.Reason = stepDiffers, "its inputs are the same, and its outputs are not"
+	case v.Keys[id].Hash == key.Hash:
+		out.Status, out.Reason = Differs, "its inputs are the same, and its outputs are not"
 	case follows != "":
-		out.Status, out.Reason = stepFollows, "it was given what "+follows+" made"
+		out.Status, out.Reason = Follows, "it was given what "+follows+" made"
 	default:
-		out.Status, out.Reason = stepDiffers, "its key differs: "+v.keyChange(ctx, v.keys[id], key)
+		out.Status, out.Reason = Differs, "its key differs: "+v.keyChange(ctx, v.Keys[id], key)
 	}
 }
 
 // keyChange says what differs in two keys.
-func (v *verification) keyChange(ctx context.Context, was, is action.Digest) string {
+func (v *Rebuild) keyChange(ctx context.Context, was, is action.Digest) string {
 	old, err := keyLines(ctx, v.Store, was)
 	if err != nil {
 		return "its parts are not recorded"
@@ -214,7 +223,7 @@ func keyLines(ctx context.Context, s *store.Disk, key action.Digest) ([]action.L
 }
 
 // follows names the first step that differs, of those that a step needs.
-func (v *verification) follows(id engine.StepID, bad map[engine.StepID]bool) string {
+func (v *Rebuild) follows(id engine.StepID, bad map[engine.StepID]bool) string {
 	for _, need := range v.Plan.Graph.Closure([]engine.StepID{id}) {
 		if need != id && bad[need] {
 			return v.Plan.Graph.Steps[need].Name
@@ -224,7 +233,7 @@ func (v *verification) follows(id engine.StepID, bad map[engine.StepID]bool) str
 }
 
 // unsigned names a step that another needs and whose secret is not here.
-func (v *verification) unsigned(id engine.StepID) string {
+func (v *Rebuild) unsigned(id engine.StepID) string {
 	g := v.Plan.Graph
 	for _, need := range g.Closure([]engine.StepID{id}) {
 		if tasks.LackingSecret(&g.Steps[need]) != "" {
@@ -281,7 +290,7 @@ func outputsOf(ctx context.Context, s *store.Disk, key action.Digest) (map[strin
 }
 
 func union(a, b map[string]outputFile) []string {
-	names := sortedKeys(a)
+	names := slices.Sorted(maps.Keys(a))
 	for p := range b {
 		if _, ok := a[p]; !ok {
 			names = append(names, p)
@@ -299,7 +308,7 @@ type original struct {
 	read func(context.Context) ([]byte, error)
 }
 
-func (v *verification) fromStore(was map[string]outputFile, p string) original {
+func (v *Rebuild) fromStore(was map[string]outputFile, p string) original {
 	f, ok := was[p]
 	return original{f, ok, func(ctx context.Context) ([]byte, error) { return blob(ctx, v.Store, f.digest) }}
 }
@@ -307,11 +316,11 @@ func (v *verification) fromStore(was map[string]outputFile, p string) original {
 // maxLocalised is the size, in bytes, up to which it is told where files differ.
 const maxLocalised = 512 << 20
 
-func (v *verification) compareOutput(ctx context.Context, step *engine.Step, p string, was original, is map[string]outputFile) (outputVerdict, error) {
-	o := outputVerdict{Path: p}
+func (v *Rebuild) compareOutput(ctx context.Context, step *engine.Step, p string, was original, is map[string]outputFile) (OutputReport, error) {
+	o := OutputReport{Path: p}
 	now, ok := is[p]
 	differ := func(what, old, new string) {
-		o.Differences = append(o.Differences, outputDifference{Where: []string{}, What: what, Old: v.masked(step, old), New: v.masked(step, new)})
+		o.Differences = append(o.Differences, Difference{Where: []string{}, What: what, Old: engine.Masked(old, step), New: engine.Masked(new, step)})
 	}
 	switch {
 	case !was.ok:
@@ -345,9 +354,9 @@ func hexOf(d action.Digest) string {
 }
 
 // localise says where two files differ.
-func (v *verification) localise(ctx context.Context, step *engine.Step, o *outputVerdict, was original, now outputFile) error {
+func (v *Rebuild) localise(ctx context.Context, step *engine.Step, o *OutputReport, was original, now outputFile) error {
 	if was.file.digest.Size > maxLocalised || now.digest.Size > maxLocalised {
-		o.Differences = append(o.Differences, outputDifference{Where: []string{}, What: "content; the files are too large to look into"})
+		o.Differences = append(o.Differences, Difference{Where: []string{}, What: "content; the files are too large to look into"})
 		return nil
 	}
 	a, err := was.read(ctx)
@@ -359,18 +368,13 @@ func (v *verification) localise(ctx context.Context, step *engine.Step, o *outpu
 		return err
 	}
 	for _, d := range bytediff.Compare(a, b, v.known()) {
-		x := outputDifference{Where: orEmpty(d.Where), What: d.What, Old: v.masked(step, d.Old), New: v.masked(step, d.New), Cause: d.Cause}
+		x := Difference{Where: append([]string{}, d.Where...), What: d.What, Old: engine.Masked(d.Old, step), New: engine.Masked(d.New, step), Cause: d.Cause}
 		if d.Offset >= 0 {
 			x.Offset = &d.Offset
 		}
 		o.Differences = append(o.Differences, x)
 	}
 	return nil
-}
-
-// masked is a text without the step's secrets.
-func (v *verification) masked(step *engine.Step, text string) string {
-	return engine.Masked(text, step)
 }
 
 // blob reads a whole blob.
@@ -381,14 +385,4 @@ func blob(ctx context.Context, s *store.Disk, d action.Digest) ([]byte, error) {
 	}
 	defer r.Close()
 	return io.ReadAll(r)
-}
-
-// firstOf is the first text that is not empty.
-func firstOf(texts ...string) string {
-	for _, t := range texts {
-		if t != "" {
-			return t
-		}
-	}
-	return ""
 }
