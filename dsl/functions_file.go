@@ -13,13 +13,14 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/airbuild/airbuild/engine/pattern"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/airbuild/airbuild/engine/pattern"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // fileFunctions read Module.Files; paths are relative to its root, and none
@@ -161,7 +162,7 @@ func (m *Module) glob(a []string) (cty.Value, error) {
 	}
 	carried := m.carried()
 	found = slices.DeleteFunc(found, func(name string) bool {
-		return within(".git", name) || within(m.Settings.Dist, name) || strings.HasPrefix(path.Base(name), ownPrefix) || carried && name == "source.json"
+		return paths.Below(".git", name) || paths.Below(m.Settings.Dist, name) || strings.HasPrefix(path.Base(name), ownPrefix) || carried && name == "source.json"
 	})
 	return stringList(found), nil
 }
@@ -177,10 +178,6 @@ func (m *Module) carried() bool {
 		return err == nil
 	}
 	return there(ownPrefix+"source.json") && !there(".git")
-}
-
-func within(dir, name string) bool {
-	return name == dir || strings.HasPrefix(name, dir+"/")
 }
 
 func (m *Module) templateFileFunc(hidden *secrets) function.Function {

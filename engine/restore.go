@@ -18,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // A Copier is a Store that can put a blob into a directory by itself, by
@@ -85,7 +86,7 @@ func (r *run) restore(ctx context.Context, s *Step, m *made, before map[string]b
 }
 
 func underDist(w *tree.Workspace, p string) bool {
-	return p == w.Dist() || strings.HasPrefix(p, w.Dist()+"/")
+	return paths.Below(w.Dist(), p)
 }
 
 // restoreFiles writes the files that differ, one directory at a time, and

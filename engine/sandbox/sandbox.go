@@ -236,11 +236,3 @@ func (s Support) Worker(spec Spec) string {
 	}
 	return "network=" + network + " inputs=" + inputs
 }
-
-// within reports whether p is dir or below it.
-func within(dir, p string) bool {
-	if dir == "/" || dir == p {
-		return true
-	}
-	return strings.HasPrefix(p, dir+"/")
-}

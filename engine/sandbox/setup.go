@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // A setup is what an init process makes of itself: a Spec, worked out against
@@ -84,7 +86,7 @@ func newSetup(m Method, s Spec) *setup {
 	u.Read, u.Tools = u.Read[:system:system], u.Read[system:]
 	slices.SortStableFunc(u.Tools, func(a, b []byte) int { return len(a) - len(b) })
 	for _, h := range r.hide {
-		if slices.ContainsFunc(u.Read, func(d []byte) bool { return within(string(d), h) && string(d) != h }) {
+		if slices.ContainsFunc(u.Read, func(d []byte) bool { return paths.Below(string(d), h) && string(d) != h }) {
 			u.Hide = append(u.Hide, []byte(h))
 		}
 	}
@@ -102,18 +104,18 @@ func (s Spec) Shows(p string, write bool) bool {
 	}
 	p = resolved(p)
 	u := newSetup(Namespaces, s)
-	in := func(d []byte) bool { return within(string(d), p) }
+	in := func(d []byte) bool { return paths.Below(string(d), p) }
 	switch {
-	case slices.ContainsFunc(u.Write, func(b bind) bool { return within(string(b.Src), p) }):
+	case slices.ContainsFunc(u.Write, func(b bind) bool { return paths.Below(string(b.Src), p) }):
 		return true
 	case write:
-		return within("/dev", p)
+		return paths.Below("/dev", p)
 	case slices.ContainsFunc(u.Tools, in):
 		return true
 	case slices.ContainsFunc(u.Hide, in):
 		return false
 	}
-	return slices.ContainsFunc(u.Read, in) || within("/proc", p) || within("/dev", p)
+	return slices.ContainsFunc(u.Read, in) || paths.Below("/proc", p) || paths.Below("/dev", p)
 }
 
 // A reader collects what may be read.
@@ -124,8 +126,8 @@ type reader struct {
 
 // shown reports whether something that was added shows p already.
 func (r *reader) shown(p string) bool {
-	return slices.ContainsFunc(r.setup.Read, func(d []byte) bool { return within(string(d), p) }) &&
-		!slices.ContainsFunc(r.hide, func(h string) bool { return within(h, p) })
+	return slices.ContainsFunc(r.setup.Read, func(d []byte) bool { return paths.Below(string(d), p) }) &&
+		!slices.ContainsFunc(r.hide, func(h string) bool { return paths.Below(h, p) })
 }
 
 // add shows p: the links on the way to it as links, and what is at their end.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/paths"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -256,11 +257,11 @@ func (g *gatherer) inside(dir string) (string, bool) {
 // relativeInside returns an absolute path as seen from root, with slashes; the
 // error says that it is not below root.
 func relativeInside(root, p string) (string, error) {
-	rel, err := filepath.Rel(root, p)
-	if err == nil && (rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator))) {
-		err = fmt.Errorf("%s is not below %s", p, root)
+	rel, ok := paths.Rel(root, p)
+	if !ok {
+		return "", fmt.Errorf("%s is not below %s", p, root)
 	}
-	return filepath.ToSlash(rel), err
+	return rel, nil
 }
 
 // add takes one package in.

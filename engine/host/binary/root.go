@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // A root is a directory that stands for "/": symbolic links in it, absolute
@@ -76,11 +78,11 @@ func (r root) inside(host string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	rel, err := filepath.Rel(base, host)
-	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+	rel, ok := paths.Rel(base, host)
+	if !ok {
 		return "", false
 	}
-	return "/" + filepath.ToSlash(rel), true
+	return "/" + rel, true
 }
 
 // read reads a regular file of at most limit bytes.

@@ -1,0 +1,23 @@
+// Package paths says whether one path is below another, by their text alone.
+package paths
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// Below reports whether p is dir or below it. Both are clean, slash-separated,
+// and either absolute or relative to the same directory.
+func Below(dir, p string) bool {
+	return p == dir || dir == "/" && strings.HasPrefix(p, "/") || strings.HasPrefix(p, dir+"/")
+}
+
+// Rel returns a path of this system as seen from dir, with slashes, if it is dir
+// or below it.
+func Rel(dir, p string) (rel string, ok bool) {
+	rel, err := filepath.Rel(dir, p)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return "", false
+	}
+	return filepath.ToSlash(rel), true
+}
