@@ -31,7 +31,7 @@ type Spec struct {
 	// Old are contents, with their digests, that may be ones of the base: new
 	// contents that are like one of them are included as patches, if
 	// the receiver can read that (see Base.ReadsPatches). Those that are not of
-	// the base count as not given. They are part of what the bytes hang on.
+	// the base count as not given. The bytes of the bundle depend on them.
 	Old []Input
 }
 

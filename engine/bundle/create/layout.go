@@ -70,7 +70,7 @@ func errOther(r *bundle.Root) error {
 	return fmt.Errorf("another bundle is there already (%s of %s): choose another directory, or replace it", r.Name, r.Created)
 }
 
-// unpacked is r without what only packing tells.
+// unpacked is r without what is known only after packing.
 func unpacked(r *bundle.Root) *bundle.Root {
 	u := *r
 	u.Packs, u.Index = []bundle.RootBlob{}, bundle.RootIndex{}

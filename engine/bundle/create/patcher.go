@@ -48,8 +48,8 @@ type loaded struct {
 
 // newPatcher looks at old contents that may be like ones of the given sizes,
 // which are those that are in the bundle and could be patched. Contents that the
-// bundle carries itself are no bases. dir gets a file with the patches, which goes
-// with close.
+// bundle has itself are not bases. dir gets a file with the patches, which close
+// removes.
 func newPatcher(ctx context.Context, spec Spec, sizes []int64, included map[[32]byte]bool, dir string) (*patcher, error) {
 	p := &patcher{table: gearTable(), by: map[uint64][]int{}, loaded: loaded{number: -1}}
 	for _, in := range nearest(candidates(spec, included), sizes) {

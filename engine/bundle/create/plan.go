@@ -20,7 +20,7 @@ import (
 )
 
 // A plan says where every byte of a bundle comes from and into which block it
-// goes, before any of it is read. It hangs on the Spec and the pack size alone,
+// goes, before any of it is read. It depends on the Spec and the pack size alone,
 // so that creation is deterministic whatever runs at the same time, and can go
 // on where it was interrupted: a pack whose recipe is known is known.
 type plan struct {

@@ -25,7 +25,7 @@ const (
 	patchWorth = 75
 )
 
-// The bytes around a position hash to a number that does not hang on where the
+// The bytes around a position hash to a number that does not depend on where the
 // position is; those with enough zero bits in front are anchors. One in 256
 // bytes is one, wherever bytes were put in or taken out before it.
 const (

@@ -107,7 +107,7 @@ func newVolumeWriter(ctx context.Context, b *bundle.Bundle, dir string, o Volume
 	return w, err
 }
 
-// wrap makes the OCI manifest anew, with all signatures in one envelope, and
+// wrap makes a new OCI manifest, with all signatures in one envelope, and
 // returns the blobs that are in every volume, without those that the root
 // names, and index.json.
 func (w *volumeWriter) wrap() (shared []bundle.RootBlob, index []byte, err error) {

@@ -129,7 +129,7 @@ func decodeEvent(line []byte, trusted []sign.PublicKey) (Event, error) {
 	if err := e.check(); err != nil {
 		return e, err
 	}
-	// Too few signatures are no error: the caller decides.
+	// Too few signatures are not an error: the caller decides.
 	e.Signers, _ = envelope.Verify(1, trusted...)
 	return e, nil
 }

@@ -30,7 +30,7 @@ type DirOptions struct {
 	Strict bool
 	// Merge returns, for paths whose files grow with every bundle, the content
 	// made of what is there and what comes; nil for paths that are replaced. A
-	// merge must be idempotent: merging the same once more changes nothing.
+	// merge must be idempotent: merging the same again changes nothing.
 	// Such files have at most 16 MiB.
 	Merge func(path string) func(old, new []byte) ([]byte, error)
 }
@@ -112,7 +112,7 @@ func (s *DirSink) Has(ctx context.Context, f bundle.File, flushed bool) (bool, e
 	return same, err
 }
 
-// check refuses what is no path of ours, and directories on the way that are
+// check refuses paths that a bundle cannot have, and directories on the way that are
 // links or files.
 func (s *DirSink) check(f bundle.File) error {
 	if err := format.CheckPath(f.Path); err != nil {
@@ -267,7 +267,7 @@ func (s *DirSink) old(ctx context.Context, f bundle.File) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, 2*maxMerge))
 }
 
-// write writes a file beside its place and renames it. Its temporary name hangs
+// write writes a file next to its place and renames it. Its temporary name depends
 // on the path alone, so that the next import removes what a crash left.
 func (s *DirSink) write(f bundle.File, content func(io.Writer) error) error {
 	sum := sha256.Sum256([]byte(f.Path))

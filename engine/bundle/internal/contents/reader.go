@@ -78,6 +78,7 @@ type BlockReader struct {
 	blob    media.Blob
 }
 
+// NewBlockReader returns a reader, which must be closed. Seek says what it reads.
 func (s *Source) NewBlockReader(ctx context.Context) (*BlockReader, error) {
 	d, err := format.NewDecoder(format.MaxBlock, 1)
 	if err != nil {
@@ -86,6 +87,7 @@ func (s *Source) NewBlockReader(ctx context.Context) (*BlockReader, error) {
 	return &BlockReader{ctx: ctx, s: s, d: d, current: -1, pack: -1}, nil
 }
 
+// Seek goes to the beginning of a packed content; Read then gives that content.
 func (r *BlockReader) Seek(c *format.Content) { r.off, r.left = c.Start, c.Digest.Size }
 
 func (r *BlockReader) Read(p []byte) (int, error) {

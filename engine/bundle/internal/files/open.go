@@ -20,8 +20,11 @@ func OpenRegular(name string) (*os.File, error) {
 	return f, nil
 }
 
+// ErrNotRegular says that a file is not a regular one.
 var ErrNotRegular = errors.New("it is a link, a device or something else that is no regular file")
 
+// OpenIfRegular opens a file of which info is the Lstat, if it is a regular one
+// and nothing else took its place meanwhile.
 func OpenIfRegular(info fs.FileInfo, open func() (*os.File, error)) (*os.File, error) {
 	if !info.Mode().IsRegular() {
 		return nil, ErrNotRegular

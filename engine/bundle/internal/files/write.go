@@ -18,8 +18,8 @@ const BufferSize = 1 << 20
 // TempPrefix begins the names of files that are being written.
 const TempPrefix = ".airbuild-"
 
-// Write writes a file in a directory: to a temporary file beside it, which
-// is flushed and renamed. The directory is not flushed; see syncDir. On a
+// Write writes a file in a directory: to a temporary file next to it, which
+// is flushed and renamed. The directory is not flushed; see SyncDir. On a
 // failure nothing is left behind.
 func Write(dir, name string, write func(io.Writer) error) error {
 	tmp := filepath.Join(dir, TempPrefix+name)
@@ -45,6 +45,7 @@ func Write(dir, name string, write func(io.Writer) error) error {
 	return robustio.Rename(tmp, filepath.Join(dir, name))
 }
 
+// WriteBytes is Write of b.
 func WriteBytes(dir, name string, b []byte) error {
 	return Write(dir, name, func(w io.Writer) error {
 		_, err := w.Write(b)

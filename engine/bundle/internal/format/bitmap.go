@@ -5,6 +5,7 @@ import "math/bits"
 // A Bitmap is a set of small numbers.
 type Bitmap []uint64
 
+// NewBitmap returns a set of numbers below n.
 func NewBitmap(n int) Bitmap { return make(Bitmap, (n+63)/64) }
 
 func (b Bitmap) Set(i int)      { b[i/64] |= 1 << (i % 64) }

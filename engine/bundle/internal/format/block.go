@@ -23,7 +23,7 @@ const BlockSize = 1 << 20
 const worthIt = 3
 
 // NewEncoder returns the encoder of blocks and of the index. The bytes that it
-// makes are part of what a bundle's identity hangs on.
+// makes are part of what a bundle's identity depends on.
 func NewEncoder(level zstd.EncoderLevel) (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithSingleSegment(true), zstd.WithWindowSize(BlockSize*2))

@@ -19,7 +19,7 @@ import (
 // objects with their keys sorted as byte strings, no space, no fractions or
 // exponents, integers of at most 53 bits, strings as they are in UTF-8 (nothing
 // is normalised) with \" \\ \b \f \n \r \t and otherwise \u00xx for what is
-// below U+0020, and \u2028 and \u2029, which are no line ends in JSON.
+// below U+0020, and \u2028 and \u2029, which are not line ends in JSON.
 
 // maxInteger is what a double holds exactly.
 const maxInteger = 1<<53 - 1

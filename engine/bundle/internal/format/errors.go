@@ -33,7 +33,7 @@ var ErrSpace = errors.New("not enough space")
 type Damage struct {
 	File   string        // the volume, or the file of the layout
 	Offset int64         // in bytes, within File; -1 where the whole file is meant
-	Blob   action.Digest // whose content it would be; zero if it is no blob
+	Blob   action.Digest // whose content it would be; zero if it is not a blob
 	Reason string
 	Lost   bool // it is not there at all
 }

@@ -222,6 +222,7 @@ func (x *Index) Size(p *Component) (total, included int64) {
 	return total, included
 }
 
+// Component returns the component of that name, or nil.
 func (x *Index) Component(component string) *Component {
 	i, ok := slices.BinarySearchFunc(x.Components, component, func(p Component, name string) int { return cmp.Compare(p.Name, name) })
 	if !ok {

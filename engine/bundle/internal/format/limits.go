@@ -1,6 +1,6 @@
 package format
 
-// What a reader takes. Anything larger is no bundle of ours, or a hostile one.
+// What a reader takes. Anything larger was not made by this package, or is hostile.
 // All of it is small enough to be held in memory at once.
 const (
 	MaxOCI         = 4 << 20   // bytes of index.json and of the OCI manifest

@@ -16,7 +16,7 @@ const FeaturePatches = "patches"
 
 // A patch makes one content of another, its base:
 //
-//	patchMagic
+//	PatchMagic
 //	pieces, until the content is whole, each:
 //	    offset and length of a window of the base, raw size, stored size
 //	    one zstd frame that states its size, with that window as raw dictionary

@@ -85,6 +85,7 @@ type PathSet struct {
 	file map[string]string
 }
 
+// NewPathSet returns an empty set of paths with at most room directories.
 func NewPathSet(room int) *PathSet {
 	return &PathSet{fold: cases.Fold(), room: room, dirs: map[string]string{}, file: map[string]string{}}
 }

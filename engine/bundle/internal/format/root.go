@@ -28,7 +28,7 @@ const FormatVersion = 1
 
 // A Root is the root manifest. Its canonical JSON is what is signed, and the
 // digest of that is the identity of the bundle. Everything else in the bundle
-// hangs on it by digest.
+// depends on it by digest.
 type Root struct {
 	Format   int    `json:"format"`   // FormatVersion
 	Name     string `json:"name"`     // of the series of bundles, such as the project and pipeline
@@ -94,6 +94,7 @@ func (b RootBlob) Parse() (action.Digest, error) {
 	return action.Digest{Hash: hash, Size: b.Size}, nil
 }
 
+// BlobOf names a blob.
 func BlobOf(d action.Digest) RootBlob {
 	return RootBlob{Digest: "sha256:" + d.Hex(), Size: d.Size}
 }

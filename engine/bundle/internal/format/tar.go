@@ -56,4 +56,5 @@ func TarPadding(size int64) int64 { return -size & (TarBlock - 1) }
 // TarSize is what a member takes in a volume.
 func TarSize(size int64) int64 { return TarBlock + size + TarPadding(size) }
 
+// AllZero reports whether b is zeros alone.
 func AllZero(b []byte) bool { return len(bytes.Trim(b, "\x00")) == 0 }

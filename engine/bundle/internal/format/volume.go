@@ -32,6 +32,7 @@ func (t *VolumeTable) index() {
 	}
 }
 
+// DecodeVolumeTable reads a table. Errors wrap ErrRefused.
 func DecodeVolumeTable(b []byte) (*VolumeTable, error) {
 	t := &VolumeTable{}
 	if err := DecodeCanonical(b, t); err != nil {
@@ -47,6 +48,7 @@ func DecodeVolumeTable(b []byte) (*VolumeTable, error) {
 	return t, nil
 }
 
+// VolumeMark is the name of the first member of volume n, which says what it is.
 func VolumeMark(n, of int) string { return fmt.Sprintf("volume-%03d-of-%03d", n, of) }
 
 // VolumeNumber returns the number in a name such as "x-001-of-003.tar", or zero.
@@ -72,6 +74,7 @@ func isVolumeNumber(s string) bool {
 	return (len(s) == 3 || len(s) == 4) && strings.Trim(s, "0123456789") == ""
 }
 
+// VolumeFile is the name of the file of volume n.
 func VolumeFile(stem string, n, of int) string {
 	return fmt.Sprintf("%s-%03d-of-%03d.tar", stem, n, of)
 }

@@ -22,6 +22,7 @@ type Directory struct {
 	root *os.Root
 }
 
+// OpenDirectory opens the layout in a directory.
 func OpenDirectory(dir string) (*Directory, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

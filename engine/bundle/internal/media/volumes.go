@@ -36,9 +36,9 @@ func looksLikeVolume(name string) bool {
 type volume struct {
 	file   *os.File
 	name   string // its path
-	number int    // from 1; zero if it could not be told
+	number int    // from 1; zero if it is not known
 	size   int64
-	small  map[string][]byte // members that are no blobs
+	small  map[string][]byte // members that are not blobs
 	blobs  []member
 }
 
@@ -48,7 +48,7 @@ type member struct {
 	off    int64
 }
 
-// A place is where a volumeMedia has a blob.
+// A place is where Volumes has a blob.
 type place struct {
 	volume *volume
 	off    int64

@@ -31,7 +31,7 @@ type Func func(Progress)
 // reportEvery is how many bytes go by between two reports.
 const reportEvery = 4 << 20
 
-// A Meter counts for a ProgressFunc.
+// A Meter counts for a Func.
 type Meter struct {
 	mu       sync.Mutex // held while f runs, so that reports come in order
 	f        Func
@@ -39,6 +39,7 @@ type Meter struct {
 	reported int64
 }
 
+// NewMeter begins a phase. files is how many files it has, if that is known.
 func NewMeter(f Func, phase string, total int64, files int) *Meter {
 	m := &Meter{f: f, p: Progress{Phase: phase, Total: total, TotalFiles: files}}
 	m.report()
@@ -69,7 +70,7 @@ func (m *Meter) File() {
 	m.p.Files++
 }
 
-// End tells the last state.
+// End reports the last state.
 func (m *Meter) End() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
