@@ -88,6 +88,7 @@ var rooms = []room{
 	{dir: "tasks/...", ours: "tasks engine engine/action engine/tree", not: network},
 	{dir: "internal/...", stdlib: true, not: "os os/... " + network},
 	{dir: "pipelines", ours: "dsl tasks/... engine engine/host/want engine/pattern", not: "os/exec " + network},
+	{dir: "docs/site", ours: "docs docs/internal/anchor", not: network},
 	{dir: "docs/...", stdlib: true, not: "os os/... " + network},
 	{dir: "testdata/...", ours: "..."},
 	{dir: "examples/...", ours: "..."},
@@ -105,6 +106,7 @@ var onlyIn = map[string]string{
 	"google.golang.org/protobuf/...":   "engine/remote",
 	"github.com/bazelbuild/remote-...": "engine/remote",
 	"github.com/spf13/...":             "cmd/airbuild",
+	"github.com/yuin/goldmark/...":     "docs/site",
 }
 
 // TestLayers holds the import rules against every file of the module that is

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/airbuild/airbuild/dsl"
 	signing "github.com/airbuild/airbuild/engine/sign"
@@ -432,74 +431,6 @@ func docsPages(t *testing.T) []string {
 		}
 	}
 	return names
-}
-
-// A link to a place in the repository: [text](target).
-var (
-	docsLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	docsHeading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
-	docsCode    = regexp.MustCompile("(?ms)^ *```.*?^ *```$|`[^`\n]*`")
-)
-
-// Every link between pages leads to a file that exists and, with a fragment, to
-// one of its headings.
-func TestLinksOfTheDocsHold(t *testing.T) {
-	anchors := map[string]map[string]bool{}
-	of := func(file string) map[string]bool {
-		if anchors[file] == nil {
-			b, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			anchors[file] = map[string]bool{}
-			fenced := regexp.MustCompile("(?ms)^ *```.*?^ *```$")
-			for _, m := range docsHeading.FindAllStringSubmatch(fenced.ReplaceAllString(string(b), ""), -1) {
-				anchors[file][anchorOf(m[1])] = true
-			}
-		}
-		return anchors[file]
-	}
-	links := 0
-	for _, name := range append(docsPages(t), "CHANGELOG.md") {
-		b, err := os.ReadFile(docsFile(name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range docsLink.FindAllStringSubmatch(docsCode.ReplaceAllString(string(b), "code"), -1) {
-			if strings.Contains(m[1], "://") {
-				continue
-			}
-			links++
-			target, fragment, _ := strings.Cut(m[1], "#")
-			file := filepath.Join(filepath.Dir(docsFile(name)), filepath.FromSlash(target))
-			if target == "" {
-				file = docsFile(name)
-			}
-			if _, err := os.Stat(file); err != nil {
-				t.Errorf("%s: the link %s leads nowhere", name, m[1])
-			} else if fragment != "" && !of(file)[fragment] {
-				t.Errorf("%s: the link %s leads to no heading", name, m[1])
-			}
-		}
-	}
-	if links < 100 {
-		t.Errorf("only %d links were checked", links)
-	}
-}
-
-// anchorOf is the fragment of a heading, as GitHub and GitLab make it.
-func anchorOf(heading string) string {
-	heading = regexp.MustCompile(`\[([^]]*)\]\([^)]*\)`).ReplaceAllString(heading, "$1")
-	heading = strings.ToLower(strings.ReplaceAll(heading, "`", ""))
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == ' ':
-			return '-'
-		case r == '-' || r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r):
-			return r
-		}
-		return -1
-	}, heading)
 }
 
 // docsProject is the project that the examples of the docs are about.
