@@ -27,7 +27,7 @@ type approveFlags struct {
 	dryRun                     bool
 }
 
-func (a *app) approveCommand() *cobra.Command {
+func approveCommand(a *app) *cobra.Command {
 	f := &approveFlags{}
 	c := &cobra.Command{
 		Use:   "approve STAGE",
@@ -38,7 +38,7 @@ func (a *app) approveCommand() *cobra.Command {
 		Example:           "  airbuild approve gate --environment prod --dry-run\n  airbuild approve gate --environment prod --sign alice --comment 'change 4711'",
 		Args:              exactArgs(1, "the name of an approval stage"),
 		ValidArgsFunction: a.completeStages(approval.Type),
-		RunE:              func(c *cobra.Command, args []string) error { return a.approve(c.Context(), args[0], f) },
+		RunE:              func(c *cobra.Command, args []string) error { return runApprove(c.Context(), a, args[0], f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -51,7 +51,7 @@ func (a *app) approveCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err error) {
+func runApprove(ctx context.Context, a *app, name string, f *approveFlags) (err error) {
 	if f.sign == "" && !f.dryRun {
 		return exit.UsageError("approve wants a key: --sign KEY. To look first: --dry-run")
 	}
@@ -81,7 +81,7 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	defer func() { err = exit.First(err, s.Close()) }()
 	id, _ := p.Plan.Graph.Lookup(step.Name)
 	if needs := p.Plan.Graph.Needs(id); len(needs) > 0 {
-		if err := a.runOpen(ctx, s, needs, "", &runFlags{}, sink); err != nil {
+		if err := runSession(ctx, a, s, needs, "", &runFlags{}, sink); err != nil {
 			return err
 		}
 	}
@@ -93,9 +93,9 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 		fmt.Fprintf(a.out, "%s  %s\n", sub.Digest["sha256"], human.OneLine(sub.Name))
 	}
 	if f.dryRun {
-		return a.showVoices(p.Root, &gate, approvers, subjects, now)
+		return showApprovals(a, p.Root, &gate, approvers, subjects, now)
 	}
-	key, err := a.approvingKey(ctx, f.sign)
+	key, err := approvingKey(ctx, a, f.sign)
 	if err != nil {
 		return err
 	}
@@ -113,11 +113,11 @@ func (a *app) approve(ctx context.Context, name string, f *approveFlags) (err er
 	if err != nil {
 		return err
 	}
-	return a.keepApproval(p.Root, &gate, key.Public(), envelope)
+	return keepApproval(a, p.Root, &gate, key.Public(), envelope)
 }
 
 // keepApproval writes an approval in whole or not at all.
-func (a *app) keepApproval(root string, gate *approval.Gate, key sign.PublicKey, envelope []byte) error {
+func keepApproval(a *app, root string, gate *approval.Gate, key sign.PublicKey, envelope []byte) error {
 	file, content, err := gate.Keep(key, envelope, func(name string) ([]byte, error) {
 		return os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
 	})
@@ -139,8 +139,8 @@ func (a *app) keepApproval(root string, gate *approval.Gate, key sign.PublicKey,
 	return err
 }
 
-// showVoices shows who has approved, and why an approval does not count.
-func (a *app) showVoices(root string, gate *approval.Gate, approvers []approval.Approver, subjects []sign.Subject, now time.Time) error {
+// showApprovals shows who has approved, and why an approval does not count.
+func showApprovals(a *app, root string, gate *approval.Gate, approvers []approval.Approver, subjects []sign.Subject, now time.Time) error {
 	voices, err := gate.Voices(tasks.ProjectFiles(root), approvers, subjects, now)
 	if err != nil {
 		return fmt.Errorf("read approvals: %w", err)
@@ -159,7 +159,7 @@ func (a *app) showVoices(root string, gate *approval.Gate, approvers []approval.
 }
 
 // approvingKey is a secret key of the keyring or of a file.
-func (a *app) approvingKey(ctx context.Context, name string) (*sign.SecretKey, error) {
+func approvingKey(ctx context.Context, a *app, name string) (*sign.SecretKey, error) {
 	if strings.ContainsAny(name, `/\`) {
 		k, err := sign.ReadSecretKey(name, a.keyPassword(ctx, filepath.Base(name)))
 		if err != nil {

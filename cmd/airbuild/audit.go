@@ -15,7 +15,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
 
-func (a *app) auditCommand() *cobra.Command {
+func auditCommand(a *app) *cobra.Command {
 	write := false
 	c := &cobra.Command{
 		Use:   "audit [TARGET…]",
@@ -28,14 +28,14 @@ func (a *app) auditCommand() *cobra.Command {
 			"watched and nothing was found, or all of it was mended with --write.",
 		Example:           "  airbuild audit release\n  airbuild audit generate --write",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.audit(c.Context(), args, write) },
+		RunE:              func(c *cobra.Command, args []string) error { return runAudit(c.Context(), a, args, write) },
 	}
 	c.Flags().BoolVar(&write, "write", false, "change inputs and outputs in the Airbuildfile as they should be")
 	declareSandbox(&a.Sandbox, c.Flags())
 	return c
 }
 
-func (a *app) audit(ctx context.Context, args []string, write bool) (err error) {
+func runAudit(ctx context.Context, a *app, args []string, write bool) (err error) {
 	sink, js := a.sideSink()
 	defer func() { err = endOutput(sink, err) }()
 	s, ids, _, err := a.openTargets(ctx, js, args)
@@ -54,11 +54,11 @@ func (a *app) audit(ctx context.Context, args []string, write bool) (err error) 
 	if report == nil {
 		return err
 	}
-	return exit.First(a.writeAuditReport(report), err)
+	return exit.First(writeAuditReport(a, report), err)
 }
 
 // writeAuditReport writes the report, and ends as it says.
-func (a *app) writeAuditReport(r *audit.Report) error {
+func writeAuditReport(a *app, r *audit.Report) error {
 	if a.json() {
 		if err := a.writeJSON(r); err != nil {
 			return err

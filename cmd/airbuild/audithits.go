@@ -18,7 +18,7 @@ import (
 const auditHitsVariable = "AIRBUILD_AUDIT_HITS"
 
 // auditRate is the share of hits to check: 0 to 1, or a percentage ("5%").
-func (a *app) auditRate(flag string) (float64, error) {
+func auditRate(a *app, flag string) (float64, error) {
 	text, name := flag, "--audit-hits"
 	if text == "" {
 		text, _ = a.LookupEnv(auditHitsVariable)
@@ -39,8 +39,8 @@ func (a *app) auditRate(flag string) (float64, error) {
 }
 
 // auditHits makes sampled hits of a run again. A difference ends with exit code 3.
-func (a *app) auditHits(ctx context.Context, s *project.Session, h *rebuild.Hits) (err error) {
-	v := h.Rebuild(rebuild.Options{Session: s, Started: a.showRebuild, Keyring: a.keyringDir()})
+func auditHits(ctx context.Context, a *app, s *project.Session, h *rebuild.Hits) (err error) {
+	v := h.Rebuild(rebuild.Options{Session: s, Started: func(steps int) { showRebuild(a, steps) }, Keyring: a.keyringDir()})
 	if v == nil {
 		fmt.Fprintln(a.err, "audit of hits: none of the hits can be made again")
 		return nil
@@ -53,11 +53,11 @@ func (a *app) auditHits(ctx context.Context, s *project.Session, h *rebuild.Hits
 	if err != nil {
 		return err
 	}
-	return a.writeHitAudit(report)
+	return writeHitAudit(a, report)
 }
 
 // writeHitAudit reports hits that came out differently.
-func (a *app) writeHitAudit(r *rebuild.Report) error {
+func writeHitAudit(a *app, r *rebuild.Report) error {
 	var b strings.Builder
 	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.err, LookupEnv: a.LookupEnv}).Palette
 	checked, bad := 0, 0

@@ -25,15 +25,15 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 )
 
-func (a *app) bundleCommand() *cobra.Command {
+func bundleCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bundle",
 		Short: "Carry a project to hosts without a network",
 		Long: "Carry a project to hosts without a network: its source, modules, Go, airbuild, compiled\n" +
 			"packages and results, on media, signed and verified.",
 	}
-	c.AddCommand(a.bundleCreateCommand(), a.bundleInspectCommand(), a.bundleVerifyCommand(),
-		a.bundleImportCommand(), a.bundleDiffCommand(), a.bundleReceiptCommand(), a.bundleListCommand(), a.bundleCustodyCommand())
+	c.AddCommand(bundleCreateCommand(a), bundleInspectCommand(a), bundleVerifyCommand(a),
+		bundleImportCommand(a), bundleDiffCommand(a), bundleReceiptCommand(a), bundleListCommand(a), bundleCustodyCommand(a))
 	return group(c)
 }
 
@@ -125,7 +125,7 @@ func (a *app) bundleError(err error) error {
 
 // resultScope is where the results of a bundle count: everywhere if enough of
 // those who signed it are trusted for that, else only for source of its series.
-func (a *app) resultScope(b *bundle.Bundle, t *trustFlags) (store.Scope, error) {
+func resultScope(a *app, b *bundle.Bundle, t *trustFlags) (store.Scope, error) {
 	ring := a.knownKeys()
 	n := 0
 	for _, key := range b.Signers() {

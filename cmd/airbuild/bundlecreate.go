@@ -42,7 +42,7 @@ type createFlags struct {
 	trust                       trustFlags
 }
 
-func (a *app) bundleCreateCommand() *cobra.Command {
+func bundleCreateCommand(a *app) *cobra.Command {
 	f := &createFlags{}
 	c := &cobra.Command{
 		Use:   "create [BUNDLE|TARGET…] --to DIR",
@@ -54,7 +54,7 @@ func (a *app) bundleCreateCommand() *cobra.Command {
 		Example: "  airbuild bundle create release --to /media/usb --sign site\n" +
 			"  airbuild bundle create release --to /media/usb --sign site --since receipt.json",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.bundleCreate(c.Context(), args, f) },
+		RunE:              func(c *cobra.Command, args []string) error { return bundleCreate(c.Context(), a, args, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -121,7 +121,7 @@ type createdBundle struct {
 	Notes                  []string `json:"notes"`
 }
 
-func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (err error) {
+func bundleCreate(ctx context.Context, a *app, args []string, f *createFlags) (err error) {
 	if f.to == "" {
 		return exit.UsageError("where to? Name a directory with --to DIR.")
 	}
@@ -146,13 +146,13 @@ func (a *app) bundleCreate(ctx context.Context, args []string, f *createFlags) (
 		return err
 	}
 	// What can be wrong is found before the long work.
-	if err := a.prepareCreation(ctx, c); err != nil {
+	if err := prepareCreation(ctx, a, c); err != nil {
 		return err
 	}
 	if err := c.contents(p.Root); err != nil {
 		return err
 	}
-	if c.given, err = a.givenVariables(p, c.ids); err != nil {
+	if c.given, err = givenVariablesOf(a, p, c.ids); err != nil {
 		return err
 	}
 	if err := p.RefuseLacking(c.ids, a.opening(nil).Show); err != nil {
@@ -240,7 +240,7 @@ func lineName(s string) string {
 }
 
 // prepareCreation reads keys, receipts and sizes.
-func (a *app) prepareCreation(ctx context.Context, c *creation) error {
+func prepareCreation(ctx context.Context, a *app, c *creation) error {
 	names := c.f.sign
 	if len(names) == 0 && c.block != nil {
 		names = c.block.Sign
@@ -263,7 +263,7 @@ func (a *app) prepareCreation(ctx context.Context, c *creation) error {
 	if c.f.since != "" && c.f.assume != "" {
 		return exit.UsageError("--since and --assume say the same in two ways: use one.")
 	}
-	return a.readBase(ctx, c)
+	return readBase(ctx, a, c)
 }
 
 func (c *creation) volumeSize() (int64, error) {
@@ -286,7 +286,7 @@ func (c *creation) volumeSize() (int64, error) {
 }
 
 // readBase reads what the receiver has.
-func (a *app) readBase(ctx context.Context, c *creation) error {
+func readBase(ctx context.Context, a *app, c *creation) error {
 	if c.f.since != "" {
 		file, err := os.Open(c.f.since)
 		if err != nil {
@@ -746,7 +746,7 @@ func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string
 	if err != nil {
 		return nil, err
 	}
-	c.told.Event, c.told.inspection = "bundle", c.app.inspect(b, false)
+	c.told.Event, c.told.inspection = "bundle", inspectionOf(c.app, b, false)
 	c.told.To, c.told.Bytes, c.told.Volumes = to, b.Root().Carried(), []string{}
 	for _, f := range files {
 		c.told.Volumes = append(c.told.Volumes, filepath.Base(f))
@@ -763,12 +763,12 @@ func (c *creation) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string
 		}
 	}
 	if !c.app.json() {
-		if err := c.app.writeInspection(b, false); err != nil {
+		if err := writeInspection(c.app, b, false); err != nil {
 			return nil, err
 		}
 	}
 	details := map[string]string{"to": to, "rehearsal": b.Root().Metadata["rehearsal"]}
-	return files, c.app.logCustody(ctx, c.Store.Dir(), custody.Written, b.Digest(), b.Root().Name, details, first(c.keys))
+	return files, logCustody(ctx, c.app, c.Store.Dir(), custody.Written, b.Digest(), b.Root().Name, details, first(c.keys))
 }
 
 // makeRoom removes the volumes of another bundle of the line, if that is wanted:

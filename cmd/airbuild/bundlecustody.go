@@ -50,7 +50,7 @@ func (a *app) custodyKey(ctx context.Context, flag string) (*sign.SecretKey, err
 }
 
 // logCustody adds an event to a cache's custody log.
-func (a *app) logCustody(ctx context.Context, cache, kind, digest, name string, details map[string]string, key *sign.SecretKey) error {
+func logCustody(ctx context.Context, a *app, cache, kind, digest, name string, details map[string]string, key *sign.SecretKey) error {
 	return custody.Append(ctx, custody.File(cache), custody.Event{
 		Kind: kind, Subject: "sha256:" + digest, Name: name, Actor: actor(),
 		Time: time.Now().UTC().Format(time.RFC3339), Details: details,
@@ -60,17 +60,17 @@ func (a *app) logCustody(ctx context.Context, cache, kind, digest, name string, 
 // logRebuilt records that steps of source that came with a bundle were made
 // here. A run of hits made nothing, and is not recorded. That it cannot be
 // recorded does not fail the run, which is done.
-func (a *app) logRebuilt(ctx context.Context, s *project.Session, sum *engine.Summary, ids []engine.StepID) {
+func logRebuilt(ctx context.Context, a *app, s *project.Session, sum *engine.Summary, ids []engine.StepID) {
 	if s.Carried == nil || sum.Ran == 0 || !sum.OK() {
 		return
 	}
-	err := a.appendRebuilt(ctx, s, sum, ids)
+	err := appendRebuilt(ctx, a, s, sum, ids)
 	if err != nil && !a.json() {
 		fmt.Fprintf(a.err, "note: the custody log has no entry of this run: %v\n", err)
 	}
 }
 
-func (a *app) appendRebuilt(ctx context.Context, s *project.Session, sum *engine.Summary, ids []engine.StepID) error {
+func appendRebuilt(ctx context.Context, a *app, s *project.Session, sum *engine.Summary, ids []engine.StepID) error {
 	all, err := install.List(s.Store.Dir())
 	if err != nil {
 		return err
@@ -83,13 +83,13 @@ func (a *app) appendRebuilt(ctx context.Context, s *project.Session, sum *engine
 	if err != nil {
 		return err
 	}
-	return a.logCustody(ctx, s.Store.Dir(), custody.Rebuilt, s.Carried.Bundle, all[i].Root.Name, map[string]string{
+	return logCustody(ctx, a, s.Store.Dir(), custody.Rebuilt, s.Carried.Bundle, all[i].Root.Name, map[string]string{
 		"targets": stepNames(s.Plan.Graph, ids), "steps": strconv.Itoa(sum.Steps),
 		"hits": strconv.Itoa(sum.Hits), "ran": strconv.Itoa(sum.Ran),
 	}, key)
 }
 
-func (a *app) bundleCustodyCommand() *cobra.Command {
+func bundleCustodyCommand(a *app) *cobra.Command {
 	trust, signed := &trustFlags{}, false
 	c := &cobra.Command{
 		Use:   "custody [FILE|PATH…]",
@@ -98,23 +98,23 @@ func (a *app) bundleCustodyCommand() *cobra.Command {
 			"that the bundle in PATH carries. Each entry holds the hash of the one before: none can be\n" +
 			"changed, put in or taken out but at the end. Ends with exit code 3 if the chain is broken.",
 		Example: "  airbuild bundle custody\n  airbuild bundle custody /media/usb\n  airbuild bundle custody site.log --all-signed",
-		RunE:    func(c *cobra.Command, args []string) error { return a.bundleCustody(c.Context(), trust, signed, args) },
+		RunE:    func(c *cobra.Command, args []string) error { return bundleCustody(c.Context(), a, trust, signed, args) },
 	}
 	c.Flags().BoolVar(&signed, "all-signed", false, "end with exit code 3 if no trusted key signed an entry")
 	trust.declare(c.Flags())
 	return c
 }
 
-func (a *app) bundleCustody(ctx context.Context, t *trustFlags, signed bool, args []string) error {
-	events, err := a.readCustody(ctx, t, args)
+func bundleCustody(ctx context.Context, a *app, t *trustFlags, signed bool, args []string) error {
+	events, err := readCustody(ctx, a, t, args)
 	if err != nil {
 		return a.bundleError(err)
 	}
-	limits, err := a.limitCustody(events)
+	limits, err := limitCustody(a, events)
 	if err != nil {
 		return err
 	}
-	if err := a.showCustody(events); err != nil {
+	if err := showCustody(a, events); err != nil {
 		return err
 	}
 	if !signed {
@@ -134,7 +134,7 @@ func (a *app) bundleCustody(ctx context.Context, t *trustFlags, signed bool, arg
 
 // limitCustody takes the signers away that are not trusted for what they signed,
 // and says why for each entry that has lost one.
-func (a *app) limitCustody(events []custody.Event) (map[int]error, error) {
+func limitCustody(a *app, events []custody.Event) (map[int]error, error) {
 	ring := a.knownKeys()
 	limits := map[int]error{}
 	for i := range events {
@@ -151,7 +151,7 @@ func (a *app) limitCustody(events []custody.Event) (map[int]error, error) {
 }
 
 // readCustody reads the log that the arguments name.
-func (a *app) readCustody(ctx context.Context, t *trustFlags, args []string) (_ []custody.Event, err error) {
+func readCustody(ctx context.Context, a *app, t *trustFlags, args []string) (_ []custody.Event, err error) {
 	trust, err := a.trust(t)
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ type toldEvent struct {
 	Signers []string `json:"signers"` // key ids
 }
 
-func (a *app) showCustody(events []custody.Event) error {
+func showCustody(a *app, events []custody.Event) error {
 	ring := a.knownKeys()
 	if a.json() {
 		enc := json.NewEncoder(a.out)

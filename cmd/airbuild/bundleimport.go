@@ -39,7 +39,7 @@ type importFlags struct {
 	trust                         trustFlags
 }
 
-func (a *app) bundleImportCommand() *cobra.Command {
+func bundleImportCommand(a *app) *cobra.Command {
 	f := &importFlags{}
 	c := &cobra.Command{
 		Use:   "import PATH|URL…",
@@ -51,7 +51,7 @@ func (a *app) bundleImportCommand() *cobra.Command {
 		Example: "  airbuild bundle import /media/usb --source-to ~/work\n" +
 			"  airbuild bundle import http://relay:8099/bundles/site/",
 		Args: atLeastOne("the bundle"),
-		RunE: func(c *cobra.Command, args []string) error { return a.bundleImport(c.Context(), args, f) },
+		RunE: func(c *cobra.Command, args []string) error { return bundleImport(c.Context(), a, args, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -68,7 +68,7 @@ func (a *app) bundleImportCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (err error) {
+func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (err error) {
 	if f.strictHost && f.sourceTo == "" {
 		return exit.UsageError("--strict-host looks into the Airbuildfile: name a directory for the source with --source-to DIR.")
 	}
@@ -82,7 +82,7 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	}
 	m := a.newMeter()
 	defer m.end()
-	paths, done, unlock, err := a.fetchBundle(ctx, cache, args, f, m)
+	paths, done, unlock, err := fetchBundle(ctx, a, cache, args, f, m)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	scope, err := a.resultScope(b, &f.trust)
+	scope, err := resultScope(a, b, &f.trust)
 	if err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	if err != nil {
 		return a.bundleError(err)
 	}
-	if err := a.reportImport(b, got, scope); err != nil {
+	if err := reportImport(a, b, got, scope); err != nil {
 		return err
 	}
 	if err := done(); err != nil {
@@ -122,13 +122,13 @@ func (a *app) bundleImport(ctx context.Context, args []string, f *importFlags) (
 	if !scope.IsZero() {
 		told.Results = "series"
 	}
-	if err := a.checkOut(ctx, b, s, cache, f, &told); err != nil {
+	if err := checkOut(ctx, a, b, s, cache, f, &told); err != nil {
 		return err
 	}
-	if err := a.checkCarriedHost(ctx, b, f, &told); err != nil {
+	if err := checkCarriedHost(ctx, a, b, f, &told); err != nil {
 		return err
 	}
-	return a.tellNext(b, f, &told)
+	return writeNext(a, b, f, &told)
 }
 
 // An importedBundle is what bundle import tells as JSON.
@@ -160,7 +160,7 @@ type unpackedComponent struct {
 
 // checkCarriedHost holds this host against the host block of the Airbuildfile
 // that came. What does not fit is a warning, or with --strict-host a refusal.
-func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
+func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
 	if f.sourceTo == "" {
 		return nil
 	}
@@ -201,8 +201,8 @@ func (a *app) checkCarriedHost(ctx context.Context, b *bundle.Bundle, f *importF
 	return nil
 }
 
-// tellNext says what can be done now.
-func (a *app) tellNext(b *bundle.Bundle, f *importFlags, told *importedBundle) error {
+// writeNext says what can be done now.
+func writeNext(a *app, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
 	told.Run, told.Needs = runLine(b.Root().Metadata)
 	if ring, err := a.keyring(); err == nil {
 		told.Needs = append(told.Needs, lackingKeys(ring, b.Root().Metadata["keys"])...)
@@ -221,7 +221,7 @@ func (a *app) tellNext(b *bundle.Bundle, f *importFlags, told *importedBundle) e
 }
 
 // reportImport says what came, and where its results count.
-func (a *app) reportImport(b *bundle.Bundle, got *install.Report, scope store.Scope) error {
+func reportImport(a *app, b *bundle.Bundle, got *install.Report, scope store.Scope) error {
 	if a.json() {
 		return nil
 	}
@@ -239,14 +239,14 @@ func (a *app) reportImport(b *bundle.Bundle, got *install.Report, scope store.Sc
 	ring := a.knownKeys()
 	a.warnUnlimited(ring, b.Signers(), sign.Need{Purpose: sign.Bundle, Series: b.Root().Name})
 	if !scope.IsZero() && !got.Already && carry.HasResults(b) {
-		a.noteScope(ring, b)
+		noteScope(a, ring, b)
 	}
 	return nil
 }
 
 // noteScope says where the results of a bundle count, and what makes them count
 // in every project.
-func (a *app) noteScope(ring *sign.Keyring, b *bundle.Bundle) {
+func noteScope(a *app, ring *sign.Keyring, b *bundle.Bundle) {
 	who, how := "that nobody signed", "have it signed"
 	if len(b.Signers()) > 0 {
 		who, how = "signed by "+a.signedBy(b), "airbuild key trust FILE --for bundle"
@@ -262,7 +262,7 @@ func (a *app) noteScope(ring *sign.Keyring, b *bundle.Bundle) {
 }
 
 // checkOut unpacks what was asked for.
-func (a *app) checkOut(ctx context.Context, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, told *importedBundle) error {
+func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, told *importedBundle) error {
 	for _, part := range []struct{ component, dir string }{{carry.Source, f.sourceTo}, {carry.Artifacts, f.artifactsTo}} {
 		if part.dir == "" {
 			continue
@@ -292,7 +292,7 @@ func isURL(arg string) bool {
 
 // fetchBundle downloads a bundle if it is a URL. done removes what was
 // downloaded, when it is imported; unlock lets others at it.
-func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *importFlags, m *meter) (paths []string, done, unlock func() error, err error) {
+func fetchBundle(ctx context.Context, a *app, cache string, args []string, f *importFlags, m *meter) (paths []string, done, unlock func() error, err error) {
 	none := func() error { return nil }
 	if !slices.ContainsFunc(args, isURL) {
 		return args, none, none, nil
@@ -303,7 +303,7 @@ func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *i
 	if a.Offline {
 		return nil, none, none, exit.With(exit.Offline, errors.New("import: a URL needs the network, and --offline forbids it"))
 	}
-	o, err := a.fetchOptions(f, m)
+	o, err := fetchOptions(a, f, m)
 	if err != nil {
 		return nil, none, none, err
 	}
@@ -324,7 +324,7 @@ func (a *app) fetchBundle(ctx context.Context, cache string, args []string, f *i
 }
 
 // fetchOptions are the flags' and the host's.
-func (a *app) fetchOptions(f *importFlags, m *meter) (o relay.FetchOptions, err error) {
+func fetchOptions(a *app, f *importFlags, m *meter) (o relay.FetchOptions, err error) {
 	o.Fingerprint = f.fingerprint
 	if f.tokenFile != "" {
 		b, err := os.ReadFile(f.tokenFile)

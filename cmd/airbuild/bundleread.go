@@ -23,7 +23,7 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 )
 
-func (a *app) bundleInspectCommand() *cobra.Command {
+func bundleInspectCommand(a *app) *cobra.Command {
 	trust, files := &trustFlags{}, false
 	c := &cobra.Command{
 		Use:   "inspect PATH…",
@@ -32,7 +32,7 @@ func (a *app) bundleInspectCommand() *cobra.Command {
 			"are not read: for that, airbuild bundle verify.",
 		Example: "  airbuild bundle inspect /media/usb\n  airbuild bundle inspect /media/usb --files",
 		Args:    atLeastOne("the bundle"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.bundleInspect(c.Context(), trust, files, args) },
+		RunE:    func(c *cobra.Command, args []string) error { return bundleInspect(c.Context(), a, trust, files, args) },
 	}
 	c.Flags().BoolVar(&files, "files", false, "list every file")
 	trust.declare(c.Flags())
@@ -72,19 +72,19 @@ type inspectedFile struct {
 	Size   int64  `json:"size"`
 }
 
-func (a *app) bundleInspect(ctx context.Context, t *trustFlags, files bool, paths []string) (err error) {
+func bundleInspect(ctx context.Context, a *app, t *trustFlags, files bool, paths []string) (err error) {
 	b, err := a.openBundle(ctx, t, paths...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = exit.First(err, b.Close()) }()
 	if a.json() {
-		return json.NewEncoder(a.out).Encode(a.inspect(b, files))
+		return json.NewEncoder(a.out).Encode(inspectionOf(a, b, files))
 	}
-	return a.writeInspection(b, files)
+	return writeInspection(a, b, files)
 }
 
-func (a *app) inspect(b *bundle.Bundle, files bool) inspection {
+func inspectionOf(a *app, b *bundle.Bundle, files bool) inspection {
 	in := inspection{Digest: b.Digest(), Root: b.Root(), Signers: signerIDs(b), Components: []inspectedComponent{}}
 	for _, c := range b.Root().Components {
 		ic := inspectedComponent{Name: c.Name, Files: c.Files, Bytes: c.Bytes, Carried: c.Carried, Metadata: c.Metadata}
@@ -98,9 +98,9 @@ func (a *app) inspect(b *bundle.Bundle, files bool) inspection {
 	return in
 }
 
-func (a *app) writeInspection(b *bundle.Bundle, files bool) error {
+func writeInspection(a *app, b *bundle.Bundle, files bool) error {
 	root := b.Root()
-	err := a.writeTable(func(w io.Writer) { a.inspectionHead(w, b) })
+	err := a.writeTable(func(w io.Writer) { inspectionHead(a, w, b) })
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (a *app) writeInspection(b *bundle.Bundle, files bool) error {
 }
 
 // inspectionHead writes what is true of the bundle as a whole.
-func (a *app) inspectionHead(w io.Writer, b *bundle.Bundle) {
+func inspectionHead(a *app, w io.Writer, b *bundle.Bundle) {
 	root := b.Root()
 	row := func(name, value string) {
 		if value != "" {
@@ -163,7 +163,7 @@ func metadataText(m map[string]string) string {
 	return strings.Join(parts, " ")
 }
 
-func (a *app) bundleVerifyCommand() *cobra.Command {
+func bundleVerifyCommand(a *app) *cobra.Command {
 	trust, deep, signer := &trustFlags{}, false, ""
 	c := &cobra.Command{
 		Use:   "verify PATH…",
@@ -173,7 +173,7 @@ func (a *app) bundleVerifyCommand() *cobra.Command {
 		Example: "  airbuild bundle verify /media/usb\n  airbuild bundle verify site-002-of-003.tar",
 		Args:    atLeastOne("the bundle"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.bundleVerify(c.Context(), trust, deep, signer, args)
+			return bundleVerify(c.Context(), a, trust, deep, signer, args)
 		},
 	}
 	c.Flags().StringVar(&signer, "sign", "", "sign the entry in the custody log with this `KEY` of the keyring")
@@ -206,7 +206,7 @@ type toldDamage struct {
 	Lost   bool   `json:"lost"`
 }
 
-func (a *app) bundleReport(b *bundle.Bundle, r *bundle.Report) bundleReport {
+func bundleReportOf(a *app, b *bundle.Bundle, r *bundle.Report) bundleReport {
 	v := bundleReport{
 		OK: r.OK(), Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
 		Blobs: r.Blobs, Bytes: r.Bytes, Damage: []toldDamage{}, Missing: []string{},
@@ -233,7 +233,7 @@ func signerIDs(b *bundle.Bundle) []string {
 	return ids
 }
 
-func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer string, paths []string) (err error) {
+func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer string, paths []string) (err error) {
 	key, err := a.custodyKey(ctx, signer)
 	if err != nil {
 		return err
@@ -250,7 +250,7 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 		return a.bundleError(err)
 	}
 	if a.json() {
-		if err := json.NewEncoder(a.out).Encode(a.bundleReport(b, report)); err != nil {
+		if err := json.NewEncoder(a.out).Encode(bundleReportOf(a, b, report)); err != nil {
 			return err
 		}
 	} else {
@@ -259,7 +259,7 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 		}
 	}
 	if report.OK() {
-		a.logVerified(ctx, b, deep, key)
+		logVerified(ctx, a, b, deep, key)
 	} else {
 		return exit.With(exit.Unverified, fmt.Errorf("bundle %s: %d parts are damaged or missing", b.Root().Name, len(report.Damage)+len(report.Missing)))
 	}
@@ -278,21 +278,21 @@ func (a *app) bundleVerify(ctx context.Context, t *trustFlags, deep bool, signer
 
 // logVerified records that a bundle was verified here. That it cannot be
 // recorded makes the bundle no worse.
-func (a *app) logVerified(ctx context.Context, b *bundle.Bundle, deep bool, key *sign.SecretKey) {
+func logVerified(ctx context.Context, a *app, b *bundle.Bundle, deep bool, key *sign.SecretKey) {
 	cache, err := a.CacheDir()
 	if err == nil {
 		err = os.MkdirAll(project.CarriedDir(cache), 0o777)
 	}
 	if err == nil {
 		details := map[string]string{"media": b.Media().Name(), "deep": fmt.Sprint(deep)}
-		err = a.logCustody(ctx, cache, custody.Verified, b.Digest(), b.Root().Name, details, key)
+		err = logCustody(ctx, a, cache, custody.Verified, b.Digest(), b.Root().Name, details, key)
 	}
 	if err != nil && !a.json() {
 		fmt.Fprintf(a.err, "note: the custody log has no entry of this: %v\n", err)
 	}
 }
 
-func (a *app) bundleDiffCommand() *cobra.Command {
+func bundleDiffCommand(a *app) *cobra.Command {
 	trust, files := &trustFlags{}, false
 	c := &cobra.Command{
 		Use:     "diff OLD NEW",
@@ -300,14 +300,14 @@ func (a *app) bundleDiffCommand() *cobra.Command {
 		Long:    "Say what two bundles do not have in common, by component and file. Ends with exit code 3\nif there is something.",
 		Example: "  airbuild bundle diff /media/last /media/usb",
 		Args:    exactArgs(2, "two bundles"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.bundleDiff(c.Context(), trust, files, args) },
+		RunE:    func(c *cobra.Command, args []string) error { return bundleDiff(c.Context(), a, trust, files, args) },
 	}
 	c.Flags().BoolVar(&files, "files", false, "list every file, those of the store too")
 	trust.declare(c.Flags())
 	return c
 }
 
-func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths []string) (err error) {
+func bundleDiff(ctx context.Context, a *app, t *trustFlags, files bool, paths []string) (err error) {
 	before, err := a.openBundle(ctx, t, paths[0])
 	if err != nil {
 		return err
@@ -330,7 +330,7 @@ func (a *app) bundleDiff(ctx context.Context, t *trustFlags, files bool, paths [
 		return err
 	}
 	for _, c := range d.Components {
-		if err := a.writeDifference(c, files); err != nil {
+		if err := writeDifference(a, c, files); err != nil {
 			return err
 		}
 	}
@@ -383,7 +383,7 @@ func inspected(f *bundle.File) *inspectedFile {
 
 // writeDifference lists the files of a component that differ. Those of the
 // store have hashes for names, and are counted unless asked for.
-func (a *app) writeDifference(c bundle.ComponentDifference, files bool) error {
+func writeDifference(a *app, c bundle.ComponentDifference, files bool) error {
 	what := "differs"
 	switch {
 	case c.Added:
@@ -426,7 +426,7 @@ func (a *app) writeDifference(c bundle.ComponentDifference, files bool) error {
 	return nil
 }
 
-func (a *app) bundleReceiptCommand() *cobra.Command {
+func bundleReceiptCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "receipt",
 		Short: "Say what this host has, for the next delta",
@@ -435,12 +435,12 @@ func (a *app) bundleReceiptCommand() *cobra.Command {
 		Example: "  airbuild bundle receipt > receipt.json",
 		Args:    noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withStore(func(s *store.Disk) error { return a.bundleReceipt(c.Context(), s) })
+			return a.withStore(func(s *store.Disk) error { return bundleReceipt(c.Context(), a, s) })
 		},
 	}
 }
 
-func (a *app) bundleReceipt(ctx context.Context, s *store.Disk) error {
+func bundleReceipt(ctx context.Context, a *app, s *store.Disk) error {
 	r, err := carry.MakeReceipt(ctx, s.Dir(), s)
 	if err != nil {
 		return a.bundleError(err)
@@ -452,16 +452,16 @@ func (a *app) bundleReceipt(ctx context.Context, s *store.Disk) error {
 	return err
 }
 
-func (a *app) bundleListCommand() *cobra.Command {
+func bundleListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the bundles that were imported here",
 		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.bundleList() },
+		RunE:  func(*cobra.Command, []string) error { return bundleList(a) },
 	}
 }
 
-func (a *app) bundleList() error {
+func bundleList(a *app) error {
 	dir, err := a.CacheDir()
 	if err != nil {
 		return err

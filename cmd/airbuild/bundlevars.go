@@ -32,9 +32,9 @@ type givenVariables struct {
 	pass  []string             // environment variables that steps take
 }
 
-// givenVariables finds out who gave which variable its value. Nothing of it
+// givenVariablesOf finds out who gave which variable its value. Nothing of it
 // goes into an argument list, which everybody on the host can read.
-func (a *app) givenVariables(p *project.Project, ids []engine.StepID) (*givenVariables, error) {
+func givenVariablesOf(a *app, p *project.Project, ids []engine.StepID) (*givenVariables, error) {
 	g := &givenVariables{told: map[string]string{}}
 	vars, err := a.Variables()
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *app) givenVariables(p *project.Project, ids []engine.StepID) (*givenVar
 	var last strings.Builder
 	for _, v := range sortedVariables(p) {
 		text, flag := vars[v.Name]
-		env, value := a.variableEnv(v)
+		env, value := variableEnv(a, v)
 		switch {
 		case flag:
 			setText(&last, v, text)
@@ -73,7 +73,7 @@ func (a *app) givenVariables(p *project.Project, ids []engine.StepID) (*givenVar
 	if len(vars) > 0 {
 		g.files = append(g.files, carry.RehearsalVar{Ext: ".hcl", Text: []byte(last.String())})
 	}
-	a.passedEnv(p, ids, g)
+	passedEnv(a, p, ids, g)
 	return g, nil
 }
 
@@ -88,7 +88,7 @@ func sortedVariables(p *project.Project) []*dsl.Variable {
 
 // variableEnv is the environment variable that gives v its value, unless flags
 // and files do; "" for none.
-func (a *app) variableEnv(v *dsl.Variable) (name, value string) {
+func variableEnv(a *app, v *dsl.Variable) (name, value string) {
 	if value, ok := a.LookupEnv(dsl.EnvPrefix + v.Name); ok {
 		return dsl.EnvPrefix + v.Name, value
 	}
@@ -131,7 +131,7 @@ func assigned(name string, text []byte) []string {
 
 // passedEnv adds what steps take of the environment (pass_env): the variables
 // of their processes that have the value that they have here.
-func (a *app) passedEnv(p *project.Project, ids []engine.StepID, g *givenVariables) {
+func passedEnv(a *app, p *project.Project, ids []engine.StepID, g *givenVariables) {
 	seen := map[string]bool{}
 	for _, id := range p.Plan.Graph.Closure(ids) {
 		step := &p.Plan.Graph.Steps[id]

@@ -16,17 +16,17 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 )
 
-func (a *app) cacheCommand() *cobra.Command {
+func cacheCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cache",
 		Short: "Look at the cache, check it, make it smaller",
 	}
-	c.AddCommand(a.cachePathCommand(), a.cacheInfoCommand(), a.cacheVerifyCommand(), a.cachePruneCommand(),
-		a.cachePinCommand(), a.cacheUnpinCommand(), a.cachePinsCommand())
+	c.AddCommand(cachePathCommand(a), cacheInfoCommand(a), cacheVerifyCommand(a), cachePruneCommand(a),
+		cachePinCommand(a), cacheUnpinCommand(a), cachePinsCommand(a))
 	return group(c)
 }
 
-func (a *app) cachePathCommand() *cobra.Command {
+func cachePathCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "path",
 		Short: "Say where the cache is",
@@ -42,30 +42,30 @@ func (a *app) cachePathCommand() *cobra.Command {
 	}
 }
 
-func (a *app) cacheInfoCommand() *cobra.Command {
+func cacheInfoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "info",
 		Short: "Say what is in the cache",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withStore(func(s *store.Disk) error { return a.cacheInfo(c.Context(), s) })
+			return a.withStore(func(s *store.Disk) error { return cacheInfo(c.Context(), a, s) })
 		},
 	}
 }
 
-func (a *app) cacheVerifyCommand() *cobra.Command {
+func cacheVerifyCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
 		Short: "Check every byte in the cache and throw away what is damaged",
 		Long:  "Check every byte in the cache and throw away what is damaged: it is made anew when\nit is needed. Ends with exit code 3 if something was.",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return a.withStore(func(s *store.Disk) error { return a.cacheVerify(c.Context(), s) })
+			return a.withStore(func(s *store.Disk) error { return cacheVerify(c.Context(), a, s) })
 		},
 	}
 }
 
-func (a *app) cachePruneCommand() *cobra.Command {
+func cachePruneCommand(a *app) *cobra.Command {
 	size, age, dry := "", time.Duration(0), false
 	c := &cobra.Command{
 		Use:   "prune",
@@ -83,7 +83,7 @@ func (a *app) cachePruneCommand() *cobra.Command {
 				return exit.UsageError("--max-age %v: want a duration such as 720h", age)
 			}
 			o := store.PruneOptions{MaxBytes: limit, MaxAge: age, DryRun: dry}
-			return a.withStore(func(s *store.Disk) error { return a.cachePrune(c.Context(), s, o) })
+			return a.withStore(func(s *store.Disk) error { return cachePrune(c.Context(), a, s, o) })
 		},
 	}
 	c.Flags().StringVar(&size, "max-size", "", "keep at most `SIZE`, such as 10GiB")
@@ -105,7 +105,7 @@ func (a *app) withStore(f func(*store.Disk) error) (err error) {
 	return f(s)
 }
 
-func (a *app) cacheInfo(ctx context.Context, s *store.Disk) error {
+func cacheInfo(ctx context.Context, a *app, s *store.Disk) error {
 	n, err := s.Info(ctx)
 	if err != nil {
 		return err
@@ -138,7 +138,7 @@ func timeText(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
+func cacheVerify(ctx context.Context, a *app, s *store.Disk) error {
 	r, err := s.Verify(ctx, nil)
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (a *app) cacheVerify(ctx context.Context, s *store.Disk) error {
 	return err
 }
 
-func (a *app) cachePrune(ctx context.Context, s *store.Disk, o store.PruneOptions) error {
+func cachePrune(ctx context.Context, a *app, s *store.Disk, o store.PruneOptions) error {
 	r, err := s.Prune(ctx, o)
 	var pin *store.DamagedPin
 	if errors.Is(err, store.ErrInUse) {

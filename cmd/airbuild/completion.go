@@ -12,7 +12,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 )
 
-func (a *app) completionCommand() *cobra.Command {
+func completionCommand(a *app) *cobra.Command {
 	shells := []string{"bash", "zsh", "fish", "powershell"}
 	return &cobra.Command{
 		Use:       "completion bash|zsh|fish|powershell",

@@ -18,7 +18,7 @@ import (
 	deploytask "github.com/airbuild/airbuild/tasks/deploy"
 )
 
-func (a *app) deployCommand() *cobra.Command {
+func deployCommand(a *app) *cobra.Command {
 	dryRun := false
 	c := &cobra.Command{
 		Use:   "deploy NAME",
@@ -39,16 +39,16 @@ func (a *app) deployCommand() *cobra.Command {
 				return c.Help()
 			}
 			a.DryDeploy = dryRun
-			return a.deploy(c.Context(), args[0])
+			return runDeploy(c.Context(), a, args[0])
 		},
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "make what is needed and say what would be deployed; change nothing at the root")
 	declareSandbox(&a.Sandbox, c.Flags())
-	c.AddCommand(a.deployStatusCommand(), a.deployRollbackCommand(), a.deployHistoryCommand())
+	c.AddCommand(deployStatusCommand(a), deployRollbackCommand(a), deployHistoryCommand(a))
 	return c
 }
 
-func (a *app) deployStatusCommand() *cobra.Command {
+func deployStatusCommand(a *app) *cobra.Command {
 	check := false
 	c := &cobra.Command{
 		Use:   "status NAME",
@@ -59,14 +59,14 @@ func (a *app) deployStatusCommand() *cobra.Command {
 		Args:              exactArgs(1, "the name of a deploy stage"),
 		ValidArgsFunction: a.completeStages(deploytask.Type),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.deployStatus(c.Context(), args[0], check)
+			return deployStatus(c.Context(), a, args[0], check)
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "run the health check of the version that serves; if it fails, end with exit code 1")
 	return c
 }
 
-func (a *app) deployRollbackCommand() *cobra.Command {
+func deployRollbackCommand(a *app) *cobra.Command {
 	to := ""
 	c := &cobra.Command{
 		Use:   "rollback NAME",
@@ -76,14 +76,14 @@ func (a *app) deployRollbackCommand() *cobra.Command {
 		Args:              exactArgs(1, "the name of a deploy stage"),
 		ValidArgsFunction: a.completeStages(deploytask.Type),
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.deployRollback(c.Context(), args[0], to)
+			return deployRollback(c.Context(), a, args[0], to)
 		},
 	}
 	c.Flags().StringVar(&to, "to", "", "go to `RELEASE`, which status lists")
 	return c
 }
 
-func (a *app) deployHistoryCommand() *cobra.Command {
+func deployHistoryCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "history NAME",
 		Short: "Show what was deployed, by whom, and what came of it",
@@ -91,12 +91,12 @@ func (a *app) deployHistoryCommand() *cobra.Command {
 			"log was changed after it was written.",
 		Args:              exactArgs(1, "the name of a deploy stage"),
 		ValidArgsFunction: a.completeStages(deploytask.Type),
-		RunE:              func(c *cobra.Command, args []string) error { return a.deployHistory(c.Context(), args[0]) },
+		RunE:              func(c *cobra.Command, args []string) error { return deployHistory(c.Context(), a, args[0]) },
 	}
 }
 
-func (a *app) deploy(ctx context.Context, name string) error {
-	return a.runSteps(ctx, deploytask.Type, []string{name}, &runFlags{}, func(p *project.Project, ids []engine.StepID) {
+func runDeploy(ctx context.Context, a *app, name string) error {
+	return runSteps(ctx, a, deploytask.Type, []string{name}, &runFlags{}, func(p *project.Project, ids []engine.StepID) {
 		if a.json() {
 			return
 		}
@@ -130,7 +130,7 @@ func deployText(o deploy.Outcome, dry bool) string {
 }
 
 // deployTarget is the root of a deploy stage, with its commands' output on err.
-func (a *app) deployTarget(ctx context.Context, name string) (deploy.Target, error) {
+func deployTarget(ctx context.Context, a *app, name string) (deploy.Target, error) {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return deploy.Target{}, err
@@ -144,8 +144,8 @@ func (a *app) deployTarget(ctx context.Context, name string) (deploy.Target, err
 	return t, err
 }
 
-func (a *app) deployStatus(ctx context.Context, name string, check bool) error {
-	t, err := a.deployTarget(ctx, name)
+func deployStatus(ctx context.Context, a *app, name string, check bool) error {
+	t, err := deployTarget(ctx, a, name)
 	if err != nil {
 		return err
 	}
@@ -156,12 +156,12 @@ func (a *app) deployStatus(ctx context.Context, name string, check bool) error {
 	if a.json() {
 		err = json.NewEncoder(a.out).Encode(rep)
 	} else {
-		err = a.showDeploy(rep)
+		err = showDeploy(a, rep)
 	}
 	return exit.First(err, rep.Healthy)
 }
 
-func (a *app) showDeploy(rep *deploy.Report) error {
+func showDeploy(a *app, rep *deploy.Report) error {
 	if rep.Busy != "" {
 		fmt.Fprintf(a.err, "%s\n", human.OneLine(rep.Busy))
 	}
@@ -188,8 +188,8 @@ func orDash(s string) string {
 	return human.OneLine(s)
 }
 
-func (a *app) deployRollback(ctx context.Context, name, to string) error {
-	t, err := a.deployTarget(ctx, name)
+func deployRollback(ctx context.Context, a *app, name, to string) error {
+	t, err := deployTarget(ctx, a, name)
 	if err != nil {
 		return err
 	}
@@ -201,8 +201,8 @@ func (a *app) deployRollback(ctx context.Context, name, to string) error {
 	return err
 }
 
-func (a *app) deployHistory(ctx context.Context, name string) error {
-	t, err := a.deployTarget(ctx, name)
+func deployHistory(ctx context.Context, a *app, name string) error {
+	t, err := deployTarget(ctx, a, name)
 	if err != nil {
 		return err
 	}

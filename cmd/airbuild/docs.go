@@ -12,7 +12,7 @@ import (
 	"github.com/airbuild/airbuild/dsl"
 )
 
-func (a *app) docsCommand() *cobra.Command {
+func docsCommand(a *app) *cobra.Command {
 	markdown := false
 	c := &cobra.Command{
 		Use:   "docs [TOPIC]",
@@ -30,16 +30,16 @@ the topics: pages, how-to guides, and the reference of stage types and blocks.`,
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return a.docsTopics()
+				return docsTopics(a)
 			}
-			return a.docsPage(args[0], markdown)
+			return docsPage(a, args[0], markdown)
 		},
 	}
 	c.Flags().BoolVar(&markdown, "markdown", false, "print the page as Markdown")
 	return c
 }
 
-func (a *app) docsTopics() error {
+func docsTopics(a *app) error {
 	return a.writeTable(func(w io.Writer) {
 		for _, p := range docs.Pages() {
 			fmt.Fprintf(w, "%s\t%s\n", p.Topic, p.Title)
@@ -47,7 +47,7 @@ func (a *app) docsTopics() error {
 	})
 }
 
-func (a *app) docsPage(topic string, markdown bool) error {
+func docsPage(a *app, topic string, markdown bool) error {
 	page, others, ok := docs.Find(topic)
 	if !ok {
 		return exit.UsageError("there is no topic %q.%s airbuild docs lists the topics.", topic, dsl.DidYouMean(topic, docs.Names()))

@@ -17,7 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine/host/binary"
 )
 
-func (a *app) doctorCommand() *cobra.Command {
+func doctorCommand(a *app) *cobra.Command {
 	f := &doctorFlags{}
 	c := &cobra.Command{
 		Use:   "doctor [BINARY…]",
@@ -32,12 +32,12 @@ func (a *app) doctorCommand() *cobra.Command {
 		Example: "  airbuild doctor\n  airbuild doctor dist/app --against site.json\n  airbuild doctor --root /srv/sysroot dist/app",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return a.doctorBinaries(c.Context(), args, f)
+				return doctorBinaries(c.Context(), a, args, f)
 			}
 			if f.root != "" || f.against != "" {
 				return exit.UsageError("--root and --against are for binaries: airbuild doctor --against FILE BINARY")
 			}
-			return a.doctorHere(c.Context())
+			return doctorHost(c.Context(), a)
 		},
 	}
 	fl := c.Flags()
@@ -49,8 +49,8 @@ func (a *app) doctorCommand() *cobra.Command {
 
 type doctorFlags struct{ against, root string }
 
-func (a *app) doctorBinaries(ctx context.Context, names []string, f *doctorFlags) error {
-	target, err := a.target(ctx, f.against)
+func doctorBinaries(ctx context.Context, a *app, names []string, f *doctorFlags) error {
+	target, err := hostTarget(ctx, a, f.against)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (a *app) doctorBinaries(ctx context.Context, names []string, f *doctorFlags
 			if i > 0 {
 				fmt.Fprintln(a.out)
 			}
-			if err = a.writeBinary(b); err != nil {
+			if err = writeBinary(a, b); err != nil {
 				break
 			}
 		}
@@ -85,7 +85,7 @@ func (a *app) doctorBinaries(ctx context.Context, names []string, f *doctorFlags
 	return err
 }
 
-func (a *app) writeBinary(b hosts.Binary) error {
+func writeBinary(a *app, b hosts.Binary) error {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s\n", human.OneLine(b.Path))
 	line := func(name, format string, args ...any) {
@@ -105,7 +105,7 @@ func (a *app) writeBinary(b hosts.Binary) error {
 	for _, v := range topVersions(b.Versions) {
 		line("version", "%s of %s", v.Version, v.Library)
 	}
-	a.writeLibraries(&s, b.Report)
+	writeLibraries(a, &s, b.Report)
 	line("symbols", "%s, %s", map[bool]string{true: "stripped", false: "has a symbol table"}[b.Stripped], map[bool]string{true: "has debug information", false: "no debug information"}[b.Debug])
 	writeBuild(line, b.Build)
 	writeSizes(&s, b.Report)
@@ -168,7 +168,7 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-func (a *app) writeLibraries(s *strings.Builder, r *binary.Report) {
+func writeLibraries(a *app, s *strings.Builder, r *binary.Report) {
 	if !r.Resolved || len(r.Libraries) == 0 {
 		for _, name := range r.Needed {
 			fmt.Fprintf(s, "  needs         %s\n", human.OneLine(name))
@@ -239,8 +239,8 @@ func writeSizes(s *strings.Builder, r *binary.Report) {
 	}
 }
 
-// doctorHere looks at this host.
-func (a *app) doctorHere(ctx context.Context) error {
+// doctorHost looks at this host.
+func doctorHost(ctx context.Context, a *app) error {
 	findings, err := doctor.Run(ctx, doctor.Options{Project: a.quietly(), BuildTime: readVersion().Time})
 	if err != nil {
 		return err
@@ -258,7 +258,7 @@ func (a *app) doctorHere(ctx context.Context) error {
 		if err := a.writeJSON(map[string]any{"version": 1, "ok": bad == 0, "findings": findings}); err != nil {
 			return err
 		}
-	} else if err := a.writeFindings(findings, bad, warned); err != nil {
+	} else if err := writeFindings(a, findings, bad, warned); err != nil {
 		return err
 	}
 	if bad > 0 {
@@ -267,7 +267,7 @@ func (a *app) doctorHere(ctx context.Context) error {
 	return nil
 }
 
-func (a *app) writeFindings(findings []doctor.Finding, bad, warned int) error {
+func writeFindings(a *app, findings []doctor.Finding, bad, warned int) error {
 	var s strings.Builder
 	for _, f := range findings {
 		fmt.Fprintf(&s, "%-8s %-12s %s\n", f.Status, f.Check, human.OneLine(f.Text))

@@ -16,7 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 )
 
-func (a *app) explainCommand() *cobra.Command {
+func explainCommand(a *app) *cobra.Command {
 	full := false
 	c := &cobra.Command{
 		Use:   "explain STEP",
@@ -26,14 +26,14 @@ func (a *app) explainCommand() *cobra.Command {
 		Example:           "  airbuild explain vendor\n  airbuild explain 'bin[linux/amd64]' --inputs",
 		Args:              exactArgs(1, "one step"),
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.explain(c.Context(), args[0], full) },
+		RunE:              func(c *cobra.Command, args []string) error { return runExplain(c.Context(), a, args[0], full) },
 	}
 	declareNoSandbox(&a.Sandbox, c.Flags())
 	c.Flags().BoolVar(&full, "inputs", false, "list every input file with its digest")
 	return c
 }
 
-func (a *app) explain(ctx context.Context, target string, full bool) (err error) {
+func runExplain(ctx context.Context, a *app, target string, full bool) (err error) {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return err

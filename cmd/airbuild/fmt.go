@@ -19,7 +19,7 @@ import (
 
 type fmtFlags struct{ check, diff bool }
 
-func (a *app) fmtCommand() *cobra.Command {
+func fmtCommand(a *app) *cobra.Command {
 	f := &fmtFlags{}
 	c := &cobra.Command{
 		Use:   "fmt [FILE…]",
@@ -27,23 +27,23 @@ func (a *app) fmtCommand() *cobra.Command {
 		Long: "Lay out Airbuildfiles in the one canonical way, and name those that changed. Without\n" +
 			"a file: the project's, with all that it includes. \"-\" reads standard input and\n" +
 			"writes standard output.",
-		RunE: func(_ *cobra.Command, args []string) error { return a.format(args, f) },
+		RunE: func(_ *cobra.Command, args []string) error { return runFmt(a, args, f) },
 	}
 	c.Flags().BoolVar(&f.check, "check", false, "change nothing; exit with 1 if a file would change")
 	c.Flags().BoolVar(&f.diff, "diff", false, "show what changes; with --check, what would")
 	return c
 }
 
-func (a *app) format(files []string, f *fmtFlags) error {
+func runFmt(a *app, files []string, f *fmtFlags) error {
 	if slices.Contains(files, "-") {
 		if len(files) > 1 {
 			return exit.UsageError("airbuild fmt -: standard input cannot be mixed with files.")
 		}
-		return a.formatInput(f)
+		return formatInput(a, f)
 	}
 	if len(files) == 0 {
 		var err error
-		if files, err = a.projectFiles(); err != nil {
+		if files, err = projectFiles(a); err != nil {
 			return err
 		}
 	}
@@ -54,7 +54,7 @@ func (a *app) format(files []string, f *fmtFlags) error {
 		if err != nil {
 			return exit.UsageError("format: %w", err)
 		}
-		out, err := a.formatted(name, src)
+		out, err := formatted(a, name, src)
 		switch code, show := exit.Code(err); {
 		case code == exit.Usage && show == nil: // told; the others are looked at too
 			broken = true
@@ -66,7 +66,7 @@ func (a *app) format(files []string, f *fmtFlags) error {
 			continue
 		}
 		changed++
-		if err := a.tellChange(name, src, out, f); err != nil {
+		if err := writeChange(a, name, src, out, f); err != nil {
 			return err
 		}
 		if !f.check {
@@ -105,7 +105,7 @@ func replaceFile(name string, b []byte) error {
 	return os.Chmod(real, fi.Mode().Perm())
 }
 
-func (a *app) tellChange(name string, src, out []byte, f *fmtFlags) error {
+func writeChange(a *app, name string, src, out []byte, f *fmtFlags) error {
 	if f.diff {
 		_, err := a.out.Write(diff.Diff(name, src, name+" (formatted)", out))
 		return err
@@ -114,19 +114,19 @@ func (a *app) tellChange(name string, src, out []byte, f *fmtFlags) error {
 	return err
 }
 
-func (a *app) formatInput(f *fmtFlags) error {
+func formatInput(a *app, f *fmtFlags) error {
 	src, err := io.ReadAll(a.in)
 	if err != nil {
 		return fmt.Errorf("read standard input: %w", err)
 	}
-	out, err := a.formatted("<stdin>", src)
+	out, err := formatted(a, "<stdin>", src)
 	if err != nil {
 		return err
 	}
 	changed := !bytes.Equal(src, out)
 	switch {
 	case f.diff && changed:
-		err = a.tellChange("<stdin>", src, out, f)
+		err = writeChange(a, "<stdin>", src, out, f)
 	case !f.diff && !f.check:
 		_, err = a.out.Write(out)
 	}
@@ -137,14 +137,14 @@ func (a *app) formatInput(f *fmtFlags) error {
 }
 
 // formatted lays src out, or shows its syntax errors.
-func (a *app) formatted(name string, src []byte) ([]byte, error) {
+func formatted(a *app, name string, src []byte) ([]byte, error) {
 	out, diags := dsl.Format(src, name)
 	return out, a.showDiagnostics(diags, map[string][]byte{name: src}, nil)
 }
 
 // projectFiles are the Airbuildfile and what it includes, relative to the
 // working directory. Mistakes other than of syntax do not matter here.
-func (a *app) projectFiles() ([]string, error) {
+func projectFiles(a *app) ([]string, error) {
 	root, name, err := a.FindFile()
 	if err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 )
 
-func (a *app) graphCommand() *cobra.Command {
+func graphCommand(a *app) *cobra.Command {
 	format, cells := "", false
 	c := &cobra.Command{
 		Use:               "graph [TARGET…]",
@@ -22,7 +22,7 @@ func (a *app) graphCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.graph(c.Context(), args, f, cells)
+			return runGraph(c.Context(), a, args, f, cells)
 		},
 	}
 	c.Flags().StringVar(&format, "format", "", "`text|json|dot|mermaid|svg` (default text)")
@@ -30,7 +30,7 @@ func (a *app) graphCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) graph(ctx context.Context, args []string, format string, cells bool) error {
+func runGraph(ctx context.Context, a *app, args []string, format string, cells bool) error {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return err

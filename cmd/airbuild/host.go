@@ -17,12 +17,12 @@ import (
 	"github.com/airbuild/airbuild/engine/host/binary"
 )
 
-func (a *app) hostCommand() *cobra.Command {
+func hostCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "host",
 		Short: "Say what this host is, and whether it fits",
 	}
-	c.AddCommand(a.hostFingerprintCommand(), a.hostCheckCommand())
+	c.AddCommand(hostFingerprintCommand(a), hostCheckCommand(a))
 	return group(c)
 }
 
@@ -32,7 +32,7 @@ type hostFlags struct {
 	against, of        string
 }
 
-func (a *app) hostFingerprintCommand() *cobra.Command {
+func hostFingerprintCommand(a *app) *cobra.Command {
 	f := &hostFlags{}
 	c := &cobra.Command{
 		Use:   "fingerprint",
@@ -42,7 +42,7 @@ func (a *app) hostFingerprintCommand() *cobra.Command {
 			"values only of those that --env names; never secrets.",
 		Example: "  airbuild host fingerprint > site.json\n  airbuild host fingerprint --tools go,git,gcc --env GOPROXY",
 		Args:    noArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return a.hostFingerprint(c.Context(), f) },
+		RunE:    func(c *cobra.Command, _ []string) error { return hostFingerprint(c.Context(), a, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -51,7 +51,7 @@ func (a *app) hostFingerprintCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) hostCheckCommand() *cobra.Command {
+func hostCheckCommand(a *app) *cobra.Command {
 	f := &hostFlags{}
 	c := &cobra.Command{
 		Use:   "check [BINARY…]",
@@ -61,7 +61,7 @@ func (a *app) hostCheckCommand() *cobra.Command {
 			"whether each would run here or, with --against, on the host of the fingerprint.\n" +
 			"Ends with exit code 3 if something does not fit.",
 		Example: "  airbuild host check\n  airbuild host check --against site.json\n  airbuild host check --against site.json dist/app",
-		RunE:    func(c *cobra.Command, args []string) error { return a.hostCheck(c.Context(), args, f) },
+		RunE:    func(c *cobra.Command, args []string) error { return hostCheck(c.Context(), a, args, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -71,7 +71,7 @@ func (a *app) hostCheckCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) hostFingerprint(ctx context.Context, f *hostFlags) error {
+func hostFingerprint(ctx context.Context, a *app, f *hostFlags) error {
 	root, _, err := a.FindFile()
 	if err != nil {
 		root = "" // without a project the working directory stands for it
@@ -95,7 +95,7 @@ func (a *app) hostFingerprint(ctx context.Context, f *hostFlags) error {
 
 // readFingerprint reads a fingerprint; a file that is none is a mistake on the
 // command line.
-func (a *app) readFingerprint(flag, name string) (*host.Fingerprint, error) {
+func readFingerprint(a *app, flag, name string) (*host.Fingerprint, error) {
 	const limit = 2 << 20
 	var in io.Reader = a.in
 	if name != "-" {
@@ -117,7 +117,7 @@ func (a *app) readFingerprint(flag, name string) (*host.Fingerprint, error) {
 	return fp, nil
 }
 
-func (a *app) hostCheck(ctx context.Context, args []string, f *hostFlags) error {
+func hostCheck(ctx context.Context, a *app, args []string, f *hostFlags) error {
 	if f.against == "-" && f.of == "-" {
 		return exit.UsageError("--against and --of cannot both read standard input")
 	}
@@ -127,16 +127,16 @@ func (a *app) hostCheck(ctx context.Context, args []string, f *hostFlags) error 
 	case len(args) > 0 && f.of != "":
 		return exit.UsageError("--of is for hosts: a binary is checked against the fingerprint of --against")
 	case len(args) > 0:
-		rows, err = a.checkBinaries(ctx, args, f)
+		rows, err = checkBinaries(ctx, a, args, f)
 	case f.against != "":
-		rows, err = a.compareHosts(ctx, f)
+		rows, err = compareHosts(ctx, a, f)
 	default:
-		rows, err = a.checkProjectHost(ctx, f)
+		rows, err = checkProjectHost(ctx, a, f)
 	}
 	if err != nil {
 		return err
 	}
-	return a.showRows(slices.DeleteFunc(rows, f.ignores))
+	return showRows(a, slices.DeleteFunc(rows, f.ignores))
 }
 
 // ignores reports whether a row was not asked for: by its whole name, or by the
@@ -147,7 +147,7 @@ func (f *hostFlags) ignores(r host.Row) bool {
 }
 
 // checkProjectHost holds a host against the Airbuildfile.
-func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, error) {
+func checkProjectHost(ctx context.Context, a *app, f *hostFlags) ([]host.Row, error) {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return nil, err
@@ -157,7 +157,7 @@ func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, e
 		return nil, exit.UsageError("%s has no host block that wants anything.\nTo hold this host against another's fingerprint: airbuild host check --against FILE", p.File)
 	}
 	if f.of != "" {
-		fp, err := a.readFingerprint("of", f.of)
+		fp, err := readFingerprint(a, "of", f.of)
 		if err != nil {
 			return nil, err
 		}
@@ -171,13 +171,13 @@ func (a *app) checkProjectHost(ctx context.Context, f *hostFlags) ([]host.Row, e
 }
 
 // compareHosts holds one host against another.
-func (a *app) compareHosts(ctx context.Context, f *hostFlags) ([]host.Row, error) {
-	there, err := a.readFingerprint("against", f.against)
+func compareHosts(ctx context.Context, a *app, f *hostFlags) ([]host.Row, error) {
+	there, err := readFingerprint(a, "against", f.against)
 	if err != nil {
 		return nil, err
 	}
 	if f.of != "" {
-		here, err := a.readFingerprint("of", f.of)
+		here, err := readFingerprint(a, "of", f.of)
 		if err != nil {
 			return nil, err
 		}
@@ -194,10 +194,10 @@ func (a *app) compareHosts(ctx context.Context, f *hostFlags) ([]host.Row, error
 	return host.Compare(there, here), nil
 }
 
-// target is the host that binaries are held against.
-func (a *app) target(ctx context.Context, against string) (binary.Target, error) {
+// hostTarget is the host that binaries are held against.
+func hostTarget(ctx context.Context, a *app, against string) (binary.Target, error) {
 	if against != "" {
-		fp, err := a.readFingerprint("against", against)
+		fp, err := readFingerprint(a, "against", against)
 		if err != nil {
 			return binary.Target{}, err
 		}
@@ -211,8 +211,8 @@ func (a *app) target(ctx context.Context, against string) (binary.Target, error)
 }
 
 // checkBinaries says whether each binary would run on the target.
-func (a *app) checkBinaries(ctx context.Context, names []string, f *hostFlags) ([]host.Row, error) {
-	target, err := a.target(ctx, f.against)
+func checkBinaries(ctx context.Context, a *app, names []string, f *hostFlags) ([]host.Row, error) {
+	target, err := hostTarget(ctx, a, f.against)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func (a *app) checkBinaries(ctx context.Context, names []string, f *hostFlags) (
 }
 
 // showRows writes the table, and fails if something does not fit.
-func (a *app) showRows(rows []host.Row) error {
+func showRows(a *app, rows []host.Row) error {
 	fits := host.Fits(rows)
 	if a.json() {
 		if rows == nil {
@@ -237,7 +237,7 @@ func (a *app) showRows(rows []host.Row) error {
 		if err := a.writeJSON(map[string]any{"version": 1, "fits": fits, "rows": rows}); err != nil {
 			return err
 		}
-	} else if err := a.writeRows(rows); err != nil {
+	} else if err := writeRows(a, rows); err != nil {
 		return err
 	}
 	if fits {
@@ -246,7 +246,7 @@ func (a *app) showRows(rows []host.Row) error {
 	return exit.Silent(exit.Unverified)
 }
 
-func (a *app) writeRows(rows []host.Row) error {
+func writeRows(a *app, rows []host.Row) error {
 	err := a.writeTable(func(w io.Writer) {
 		fmt.Fprintf(w, "WHAT\tEXPECTED\tFOUND\tSTATUS\n")
 		for _, r := range rows {

@@ -29,20 +29,20 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
-func (a *app) initCommand() *cobra.Command {
+func initCommand(a *app) *cobra.Command {
 	force := false
 	c := &cobra.Command{
 		Use:   "init",
 		Short: "Write a first Airbuildfile from what is here",
 		Long:  "Write a first Airbuildfile from what is here: the module or the workspace, its main\npackages, and git. It runs at once.",
 		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.init(c.Context(), force) },
+		RunE:  func(c *cobra.Command, _ []string) error { return runInit(c.Context(), a, force) },
 	}
 	c.Flags().BoolVar(&force, "force", false, "replace an Airbuildfile that is there")
 	return c
 }
 
-func (a *app) init(ctx context.Context, force bool) error {
+func runInit(ctx context.Context, a *app, force bool) error {
 	name := project.FileName
 	if a.File != "" {
 		name = a.File
@@ -67,10 +67,10 @@ func (a *app) init(ctx context.Context, force bool) error {
 	}
 	_, err = source.Read(ctx, root, []string{"describe"}, source.Options{})
 	facts.Identity = err == nil
-	if err := a.askNames(ctx, facts); err != nil {
+	if err := askNames(ctx, a, facts); err != nil {
 		return err
 	}
-	if err := a.pinGo(root, facts); err != nil {
+	if err := pinGo(a, root, facts); err != nil {
 		return err
 	}
 	// Formatted, for the alignment of what depends on the project's names.
@@ -85,7 +85,7 @@ func (a *app) init(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	return a.tellInit(name, root, facts)
+	return writeInitReport(a, name, root, facts)
 }
 
 // binaryName is what a binary may be called on every host.
@@ -93,7 +93,7 @@ var binaryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
 // askNames asks on a terminal what binaries are to be called that would be called
 // alike. Without a terminal they have the names that are proposed.
-func (a *app) askNames(ctx context.Context, f *starter.Facts) error {
+func askNames(ctx context.Context, a *app, f *starter.Facts) error {
 	twins := f.Twins()
 	in, ok := a.in.(*os.File)
 	if len(twins) == 0 || !ok || !term.IsTerminal(int(in.Fd())) {
@@ -146,7 +146,7 @@ func readLines(r io.Reader) <-chan string {
 // pinGo finds the version that a toolchain block is to pin: that of a toolchain
 // line, or of a go line that is newer than the Go on PATH, where that version is
 // used. The go command would use a newer Go too; so does a constraint.
-func (a *app) pinGo(root string, f *starter.Facts) error {
+func pinGo(a *app, root string, f *starter.Facts) error {
 	dirs := f.Modules
 	if dirs == nil {
 		dirs = []string{"."}
@@ -194,7 +194,7 @@ func noModule(root string, err error) error {
 	}
 }
 
-func (a *app) tellInit(name, root string, f *starter.Facts) error {
+func writeInitReport(a *app, name, root string, f *starter.Facts) error {
 	next := "airbuild run release"
 	found := human.Count(len(f.Mains), "main package")
 	if len(f.Mains) == 0 {

@@ -17,18 +17,18 @@ import (
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
-func (a *app) keyCommand() *cobra.Command {
+func keyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "key",
 		Short: "Make signing keys, and say whose signatures are trusted",
 		Long: "Make signing keys, and say whose signatures are trusted. Keys are files of minisign's\n" +
 			"format in $AIRBUILD_KEYS, or airbuild/keys in the user's configuration directory.",
 	}
-	c.AddCommand(a.keyNewCommand(), a.keyListCommand(), a.keyShowCommand(), a.keyTrustCommand(), a.keyUntrustCommand())
+	c.AddCommand(keyNewCommand(a), keyListCommand(a), keyShowCommand(a), keyTrustCommand(a), keyUntrustCommand(a))
 	return group(c)
 }
 
-func (a *app) keyNewCommand() *cobra.Command {
+func keyNewCommand(a *app) *cobra.Command {
 	plain, force := false, false
 	c := &cobra.Command{
 		Use:   "new NAME",
@@ -38,24 +38,24 @@ func (a *app) keyNewCommand() *cobra.Command {
 			"twice, or taken from $AIRBUILD_KEY_PASSWORD.",
 		Example: "  airbuild key new site\n  airbuild key new ci --no-password",
 		Args:    exactArgs(1, "a name for the key"),
-		RunE:    func(c *cobra.Command, args []string) error { return a.keyNew(c, args[0], plain, force) },
+		RunE:    func(c *cobra.Command, args []string) error { return keyNew(a, c, args[0], plain, force) },
 	}
 	c.Flags().BoolVar(&plain, "no-password", false, "do not encrypt the secret key: whoever reads the file can sign")
 	c.Flags().BoolVar(&force, "force", false, "replace a key of that name, which is lost for ever")
 	return c
 }
 
-func (a *app) keyListCommand() *cobra.Command {
+func keyListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List keys: your own, and those that are trusted",
 		Long:  "List keys: your own, and those that are trusted. Ends with exit code 3 if one cannot be\nused.",
 		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.keyList() },
+		RunE:  func(*cobra.Command, []string) error { return keyList(a) },
 	}
 }
 
-func (a *app) keyShowCommand() *cobra.Command {
+func keyShowCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show a public key, its id and its fingerprint",
@@ -64,7 +64,7 @@ func (a *app) keyShowCommand() *cobra.Command {
 		Example:           "  airbuild key show site\n  airbuild key show /media/usb/site.pub",
 		Args:              exactArgs(1, "the name of a key"),
 		ValidArgsFunction: a.completeKeys(false),
-		RunE:              func(_ *cobra.Command, args []string) error { return a.keyShow(args[0]) },
+		RunE:              func(_ *cobra.Command, args []string) error { return keyShow(a, args[0]) },
 	}
 }
 
@@ -75,7 +75,7 @@ type trustKeyFlags struct {
 	force            bool
 }
 
-func (a *app) keyTrustCommand() *cobra.Command {
+func keyTrustCommand(a *app) *cobra.Command {
 	f := &trustKeyFlags{}
 	c := &cobra.Command{
 		Use:   "trust FILE|NAME",
@@ -96,7 +96,7 @@ func (a *app) keyTrustCommand() *cobra.Command {
 			"  airbuild key trust minisign.pub --name factory",
 		Args:              exactArgs(1, "the file of a public key, or the name of a trusted one"),
 		ValidArgsFunction: a.completeKeys(true),
-		RunE:              func(_ *cobra.Command, args []string) error { return a.keyTrust(args[0], f) },
+		RunE:              func(_ *cobra.Command, args []string) error { return keyTrust(a, args[0], f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -107,13 +107,13 @@ func (a *app) keyTrustCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) keyUntrustCommand() *cobra.Command {
+func keyUntrustCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:               "untrust NAME",
 		Short:             "Trust a key no longer",
 		Args:              exactArgs(1, "the name of a trusted key"),
 		ValidArgsFunction: a.completeKeys(true),
-		RunE:              func(_ *cobra.Command, args []string) error { return a.keyUntrust(args[0]) },
+		RunE:              func(_ *cobra.Command, args []string) error { return keyUntrust(a, args[0]) },
 	}
 }
 
@@ -153,7 +153,7 @@ func (a *app) completeKeys(trustedOnly bool) cobra.CompletionFunc {
 	}
 }
 
-func (a *app) keyNew(c *cobra.Command, name string, plain, force bool) error {
+func keyNew(a *app, c *cobra.Command, name string, plain, force bool) error {
 	if err := sign.CheckKeyName(name); err != nil {
 		return exit.UsageError("%w", err)
 	}
@@ -175,7 +175,7 @@ func (a *app) keyNew(c *cobra.Command, name string, plain, force bool) error {
 		return keyError(err)
 	}
 	e := sign.Entry{Name: name, Key: key, Own: true, Encrypted: !plain, Path: ring.PublicPath(name)}
-	if err := a.writeKey(ring, e); err != nil || a.json() {
+	if err := writeKey(a, ring, e); err != nil || a.json() {
 		return err
 	}
 	_, err = fmt.Fprintf(a.out, "\nKeep %s secret, and keep a copy of it. Give %s\nto whoever is to check what it signs; there: airbuild key trust %s\n",
@@ -248,11 +248,11 @@ func showKey(ring *sign.Keyring, e sign.Entry) shownKey {
 }
 
 // writeKey shows one key.
-func (a *app) writeKey(ring *sign.Keyring, e sign.Entry) error { return a.writeTrusted(ring, e, nil) }
+func writeKey(a *app, ring *sign.Keyring, e sign.Entry) error { return writeTrusted(a, ring, e, nil) }
 
 // writeTrusted shows one key, and what it was trusted for before if that is
 // another grant.
-func (a *app) writeTrusted(ring *sign.Keyring, e sign.Entry, before *sign.Grant) error {
+func writeTrusted(a *app, ring *sign.Keyring, e sign.Entry, before *sign.Grant) error {
 	k := showKey(ring, e)
 	if before != nil {
 		g := showGrant(*before)
@@ -285,7 +285,7 @@ func encryption(e sign.Entry) string {
 	return "not encrypted"
 }
 
-func (a *app) keyList() error {
+func keyList(a *app) error {
 	ring, err := a.keyring()
 	if err != nil {
 		return err
@@ -331,7 +331,7 @@ func writeKeyRow(w io.Writer, e sign.Entry) {
 	fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, id, what)
 }
 
-func (a *app) keyShow(name string) error {
+func keyShow(a *app, name string) error {
 	ring, err := a.keyring()
 	if err != nil {
 		return err
@@ -341,7 +341,7 @@ func (a *app) keyShow(name string) error {
 		if err != nil {
 			return exit.UsageError("%w", err)
 		}
-		return a.writeKey(ring, sign.Entry{Key: key, Path: name})
+		return writeKey(a, ring, sign.Entry{Key: key, Path: name})
 	}
 	e, err := ring.Find(name)
 	if err != nil {
@@ -350,7 +350,7 @@ func (a *app) keyShow(name string) error {
 	if e.Key.IsZero() {
 		return exit.With(exit.Unverified, fmt.Errorf("show key %s: %w", name, e.Err))
 	}
-	return a.writeKey(ring, e)
+	return writeKey(a, ring, e)
 }
 
 // isKeyFile reports whether an argument that is a key or a file is a file:
@@ -359,7 +359,7 @@ func isKeyFile(arg string) bool {
 	return strings.ContainsAny(arg, `/\`) || strings.EqualFold(filepath.Ext(arg), ".pub")
 }
 
-func (a *app) keyTrust(arg string, f *trustKeyFlags) error {
+func keyTrust(a *app, arg string, f *trustKeyFlags) error {
 	ring, err := a.keyring()
 	if err != nil {
 		return err
@@ -387,18 +387,18 @@ func (a *app) keyTrust(arg string, f *trustKeyFlags) error {
 	if found && old.Err == nil && !old.Grant.Equal(now.Grant) {
 		before = &old.Grant
 	}
-	if err := a.writeTrusted(ring, now, before); err != nil || a.json() {
+	if err := writeTrusted(a, ring, now, before); err != nil || a.json() {
 		return err
 	}
 	if now.Grant.Any() {
 		fmt.Fprintf(a.err, "note: %s is trusted for any purpose. To limit it, for example to bundles: airbuild key trust %s --for bundle\n", name, name)
 	}
-	return a.noteOtherNames(ring, now)
+	return noteOtherNames(a, ring, now)
 }
 
 // noteOtherNames says under which other names a key is trusted for something
 // else: each of them counts.
-func (a *app) noteOtherNames(ring *sign.Keyring, e sign.Entry) error {
+func noteOtherNames(a *app, ring *sign.Keyring, e sign.Entry) error {
 	all, err := ring.Entries(e.Key)
 	if err != nil {
 		return err
@@ -465,7 +465,7 @@ func (f *trustKeyFlags) grant(old sign.Entry) (sign.Grant, error) {
 	return sign.NewGrant(purposes, f.series)
 }
 
-func (a *app) keyUntrust(name string) error {
+func keyUntrust(a *app, name string) error {
 	if err := sign.CheckKeyName(name); err != nil {
 		return exit.UsageError("%w", err)
 	}

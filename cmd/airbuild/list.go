@@ -42,7 +42,7 @@ type listedCell struct {
 	Outputs []string `json:"outputs"`
 }
 
-func (a *app) listCommand() *cobra.Command {
+func listCommand(a *app) *cobra.Command {
 	format := ""
 	c := &cobra.Command{
 		Use:   "list",
@@ -53,7 +53,7 @@ func (a *app) listCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.list(c.Context(), asJSON == "json")
+			return runList(c.Context(), a, asJSON == "json")
 		},
 	}
 	c.Flags().StringVar(&format, "format", "", "`text|json` (default text, or what --output says)")
@@ -74,7 +74,7 @@ func (a *app) formatFlag(format string, known ...string) (string, error) {
 	return "", exit.UsageError("--format %q: want %s", format, strings.Join(known, ", "))
 }
 
-func (a *app) list(ctx context.Context, asJSON bool) error {
+func runList(ctx context.Context, a *app, asJSON bool) error {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return err

@@ -14,18 +14,18 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
-func (a *app) lspCommand() *cobra.Command {
+func lspCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "lsp",
 		Short: "Serve an editor: mistakes, completion, explanations, layout",
 		Long: "Speak the Language Server Protocol on standard input and output. Editors start it for\n" +
 			"files called Airbuildfile and *.airbuild.hcl. It runs nothing and writes nothing.",
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.lsp(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return runLSP(c.Context(), a) },
 	}
 }
 
-func (a *app) lsp(ctx context.Context) error {
+func runLSP(ctx context.Context, a *app) error {
 	o := langserver.Options{
 		In: a.in, Out: a.out, Version: readVersion().Version, Check: a.check,
 		Stages: map[string]*tasks.Schema{}, Meta: pipelines.MetaSchema(),

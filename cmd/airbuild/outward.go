@@ -62,7 +62,7 @@ func oneStepOf(p *project.Project, typ, name string) (*engine.Step, error) {
 }
 
 // runSteps runs the steps of stages of one type, and what they need.
-func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFlags, after func(*project.Project, []engine.StepID)) (err error) {
+func runSteps(ctx context.Context, a *app, typ string, names []string, f *runFlags, after func(*project.Project, []engine.StepID)) (err error) {
 	sink, js := a.sink()
 	defer func() { err = endOutput(sink, err) }()
 	p, err := a.load(ctx, js)
@@ -78,7 +78,7 @@ func (a *app) runSteps(ctx context.Context, typ string, names []string, f *runFl
 		return err
 	}
 	defer func() { err = exit.First(err, s.Close()) }()
-	err = a.runOpen(ctx, s, ids, "", f, sink)
+	err = runSession(ctx, a, s, ids, "", f, sink)
 	if after != nil {
 		after(p, ids)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 )
 
-func (a *app) cachePinCommand() *cobra.Command {
+func cachePinCommand(a *app) *cobra.Command {
 	name := ""
 	c := &cobra.Command{
 		Use:   "pin [TARGET…]",
@@ -27,13 +27,13 @@ func (a *app) cachePinCommand() *cobra.Command {
 			"being pruned. All of it must be there. A pin of the same name is replaced.",
 		Example:           "  airbuild cache pin release\n  airbuild cache pin release --name v1.2.0",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.cachePin(c.Context(), args, name) },
+		RunE:              func(c *cobra.Command, args []string) error { return cachePin(c.Context(), a, args, name) },
 	}
 	c.Flags().StringVar(&name, "name", "", "call the pin `NAME` (default: the project's folder and the target)")
 	return c
 }
 
-func (a *app) cacheUnpinCommand() *cobra.Command {
+func cacheUnpinCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpin NAME",
 		Short: "Let what a pin keeps be pruned",
@@ -47,7 +47,7 @@ func (a *app) cacheUnpinCommand() *cobra.Command {
 	}
 }
 
-func (a *app) cachePinsCommand() *cobra.Command {
+func cachePinsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pins",
 		Short: "List pins",
@@ -57,7 +57,7 @@ func (a *app) cachePinsCommand() *cobra.Command {
 	}
 }
 
-func (a *app) cachePin(ctx context.Context, args []string, name string) (err error) {
+func cachePin(ctx context.Context, a *app, args []string, name string) (err error) {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 )
 
-func (a *app) pipelinesCommand() *cobra.Command {
+func pipelinesCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pipelines",
 		Short: "Read the ready-made pipelines that an Airbuildfile takes with use",
@@ -24,13 +24,13 @@ func (a *app) pipelinesCommand() *cobra.Command {
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return embeddedNames(), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return a.pipelinesShow(args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error { return pipelinesShow(a, args[0]) },
 	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "List the ready-made pipelines and their parameters",
 		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.pipelinesList() },
+		RunE:  func(*cobra.Command, []string) error { return pipelinesList(a) },
 	}
 	c.AddCommand(list, show)
 	return group(c)
@@ -44,7 +44,7 @@ func embeddedNames() []string {
 	return names
 }
 
-func (a *app) pipelinesShow(name string) error {
+func pipelinesShow(a *app, name string) error {
 	for _, e := range pipelines.Embedded() {
 		if e.Name == name {
 			_, err := a.out.Write(e.Source)
@@ -54,9 +54,9 @@ func (a *app) pipelinesShow(name string) error {
 	return exit.UsageError("there is no ready-made pipeline %q.%s", name, dsl.DidYouMean(name, embeddedNames()))
 }
 
-func (a *app) pipelinesList() error {
+func pipelinesList(a *app) error {
 	if a.json() {
-		return a.pipelinesJSON()
+		return pipelinesJSON(a)
 	}
 	return a.writeTable(func(w io.Writer) {
 		for _, e := range pipelines.Embedded() {
@@ -68,7 +68,7 @@ func (a *app) pipelinesList() error {
 	})
 }
 
-func (a *app) pipelinesJSON() error {
+func pipelinesJSON(a *app) error {
 	type parameter struct {
 		Name        string `json:"name"`
 		Type        string `json:"type"`

@@ -14,21 +14,21 @@ import (
 	"github.com/airbuild/airbuild/engine"
 )
 
-func (a *app) planCommand() *cobra.Command {
+func planCommand(a *app) *cobra.Command {
 	since := ""
 	c := &cobra.Command{
 		Use:               "plan [TARGET…]",
 		Short:             "Say what a run would do, and why",
 		Long:              "Say for each step whether it is in the cache or would run, and why. Nothing is run\nand nothing is written.",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.plan(c.Context(), args, since) },
+		RunE:              func(c *cobra.Command, args []string) error { return runPlan(c.Context(), a, args, since) },
 	}
 	declareNoSandbox(&a.Sandbox, c.Flags())
 	c.Flags().StringVar(&since, "affected", "", affectedUsage)
 	return c
 }
 
-func (a *app) plan(ctx context.Context, args []string, since string) (err error) {
+func runPlan(ctx context.Context, a *app, args []string, since string) (err error) {
 	var js *ui.JSONSink
 	if a.json() {
 		var sink ui.Sink

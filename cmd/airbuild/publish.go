@@ -10,7 +10,7 @@ import (
 	publishtask "github.com/airbuild/airbuild/tasks/publish"
 )
 
-func (a *app) publishCommand() *cobra.Command {
+func publishCommand(a *app) *cobra.Command {
 	dryRun := false
 	c := &cobra.Command{
 		Use:   "publish [NAME…]",
@@ -22,7 +22,7 @@ func (a *app) publishCommand() *cobra.Command {
 		ValidArgsFunction: a.completeStages(publishtask.Type),
 		RunE: func(c *cobra.Command, args []string) error {
 			a.DryPublish = dryRun
-			return a.publish(c.Context(), args)
+			return runPublish(c.Context(), a, args)
 		},
 	}
 	fl := c.Flags()
@@ -32,19 +32,19 @@ func (a *app) publishCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) publish(ctx context.Context, names []string) error {
+func runPublish(ctx context.Context, a *app, names []string) error {
 	if a.Offline {
-		return a.refusePublish(ctx, names)
+		return refusePublish(ctx, a, names)
 	}
 	if !a.Confirmed() && !a.DryPublish {
 		return exit.UsageError("publish sends files to others; say --yes. To look first: --dry-run")
 	}
-	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
+	return runSteps(ctx, a, publishtask.Type, names, &runFlags{}, nil)
 }
 
 // refusePublish publishes offline what needs no network, and nothing if one of
 // the stages does.
-func (a *app) refusePublish(ctx context.Context, names []string) error {
+func refusePublish(ctx context.Context, a *app, names []string) error {
 	p, err := a.load(ctx, nil)
 	if err != nil {
 		return err
@@ -61,5 +61,5 @@ func (a *app) refusePublish(ctx context.Context, names []string) error {
 	if !a.Confirmed() && !a.DryPublish {
 		return exit.UsageError("publish sends files to others; say --yes. To look first: --dry-run")
 	}
-	return a.runSteps(ctx, publishtask.Type, names, &runFlags{}, nil)
+	return runSteps(ctx, a, publishtask.Type, names, &runFlags{}, nil)
 }

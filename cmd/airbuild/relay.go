@@ -43,7 +43,7 @@ type relayFlags struct {
 	cacheDir                     string
 }
 
-func (a *app) relayCommand() *cobra.Command {
+func relayCommand(a *app) *cobra.Command {
 	f := &relayFlags{}
 	c := &cobra.Command{
 		Use:   "relay",
@@ -54,7 +54,7 @@ func (a *app) relayCommand() *cobra.Command {
 		Example: "  airbuild relay --bundles /media/usb\n" +
 			"  airbuild relay --listen 0.0.0.0:8099 --bundles /srv/bundles --tls-cert relay.pem --tls-key relay.key",
 		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return a.relay(c.Context(), f) },
+		RunE: func(c *cobra.Command, _ []string) error { return runRelay(c.Context(), a, f) },
 	}
 	f.declare(c)
 	return c
@@ -81,12 +81,12 @@ func (f *relayFlags) declare(c *cobra.Command) {
 	s.BoolVar(&f.metrics, "metrics", false, "show figures at /metrics, as Prometheus text")
 }
 
-func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
-	if err := a.relayPlaces(f); err != nil {
+func runRelay(ctx context.Context, a *app, f *relayFlags) (err error) {
+	if err := relayPlaces(a, f); err != nil {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(a.err, nil))
-	o, err := a.relayOptions(f, log)
+	o, err := relayOptions(a, f, log)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
 	if err := f.checkExposure(a, o, serve.TLS != nil); err != nil {
 		return err
 	}
-	closeLog, err := a.accessLog(f, &o)
+	closeLog, err := openAccessLog(a, f, &o)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
 		ln.Close()
 		return fmt.Errorf("look at bundles: %w", err)
 	}
-	if err := a.announceRelay(ctx, f, h, ln.Addr(), serve.TLS); err != nil {
+	if err := announceRelay(ctx, a, f, h, ln.Addr(), serve.TLS); err != nil {
 		ln.Close()
 		return err
 	}
@@ -130,7 +130,7 @@ func (a *app) relay(ctx context.Context, f *relayFlags) (err error) {
 
 // relayPlaces finds the directories that are served. Those that were named must
 // be there; the carried ones may come later.
-func (a *app) relayPlaces(f *relayFlags) error {
+func relayPlaces(a *app, f *relayFlags) error {
 	cache, err := a.CacheDir()
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (a *app) relayPlaces(f *relayFlags) error {
 	return nil
 }
 
-func (a *app) relayOptions(f *relayFlags, log *slog.Logger) (o relay.Options, err error) {
+func relayOptions(a *app, f *relayFlags, log *slog.Logger) (o relay.Options, err error) {
 	o = relay.Options{
 		Bundles: f.bundlesDir, Artifacts: f.artDir, GoProxy: f.proxyDir, Store: f.cacheDir,
 		Writable: f.writable, Metrics: f.metrics, Log: log,
@@ -189,14 +189,14 @@ func (a *app) relayOptions(f *relayFlags, log *slog.Logger) (o relay.Options, er
 	case !f.writable && f.tokenFile != "":
 		return o, exit.UsageError("--token-file is for writing, and without --writable nobody writes.\nFor tokens that reading needs: --read-token-file")
 	}
-	if o.WriteTokens, err = a.readTokens("--token-file", f.tokenFile); err != nil {
+	if o.WriteTokens, err = readTokens(a, "--token-file", f.tokenFile); err != nil {
 		return o, err
 	}
-	o.ReadTokens, err = a.readTokens("--read-token-file", f.readTokenFile)
+	o.ReadTokens, err = readTokens(a, "--read-token-file", f.readTokenFile)
 	return o, err
 }
 
-func (a *app) readTokens(flag, name string) (relay.Tokens, error) {
+func readTokens(a *app, flag, name string) (relay.Tokens, error) {
 	if name == "" {
 		return relay.Tokens{}, nil
 	}
@@ -294,8 +294,8 @@ func (f *relayFlags) checkExposure(a *app, o relay.Options, encrypted bool) erro
 	return nil
 }
 
-// accessLog has requests written down, where that is wanted.
-func (a *app) accessLog(f *relayFlags, o *relay.Options) (closeLog func(), err error) {
+// openAccessLog has requests written down, where that is wanted.
+func openAccessLog(a *app, f *relayFlags, o *relay.Options) (closeLog func(), err error) {
 	var w io.Writer = a.err
 	closeLog = func() {}
 	switch f.accessLog {
@@ -319,7 +319,7 @@ func (a *app) accessLog(f *relayFlags, o *relay.Options) (closeLog func(), err e
 }
 
 // announceRelay says where the relay is, and what others do to use it.
-func (a *app) announceRelay(ctx context.Context, f *relayFlags, h *relay.Handler, addr net.Addr, conf *tls.Config) error {
+func announceRelay(ctx context.Context, a *app, f *relayFlags, h *relay.Handler, addr net.Addr, conf *tls.Config) error {
 	bundles, err := h.Bundles(ctx)
 	if err != nil {
 		return err

@@ -107,9 +107,9 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("build", a.runCommand(), a.deployCommand(), a.approveCommand(), a.publishCommand(), a.planCommand(), a.listCommand(), a.graphCommand(), a.explainCommand(), a.verifyCommand(), a.auditCommand())
-	add("author", a.initCommand(), a.validateCommand(), a.fmtCommand(), a.pipelinesCommand(), a.lspCommand())
-	add("manage", a.cacheCommand(), a.hostCommand(), a.doctorCommand(), a.bundleCommand(), a.relayCommand(), a.keyCommand(), a.verifySignatureCommand(), a.verifyProvenanceCommand(), a.completionCommand(), a.docsCommand(), a.versionCommand())
+	add("build", runCommand(a), deployCommand(a), approveCommand(a), publishCommand(a), planCommand(a), listCommand(a), graphCommand(a), explainCommand(a), verifyCommand(a), auditCommand(a))
+	add("author", initCommand(a), validateCommand(a), fmtCommand(a), pipelinesCommand(a), lspCommand(a))
+	add("manage", cacheCommand(a), hostCommand(a), doctorCommand(a), bundleCommand(a), relayCommand(a), keyCommand(a), verifySignatureCommand(a), verifyProvenanceCommand(a), completionCommand(a), docsCommand(a), versionCommand(a))
 	root.SetHelpCommandGroupID("manage")
 	root.InitDefaultHelpCmd()
 	group(root)

@@ -28,7 +28,7 @@ type runFlags struct {
 	ended                         func(engine.Event)     // gets every event of the run, if it is not nil
 }
 
-func (a *app) runCommand() *cobra.Command {
+func runCommand(a *app) *cobra.Command {
 	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "run [TARGET…]",
@@ -37,7 +37,7 @@ func (a *app) runCommand() *cobra.Command {
 			"taken from there. Without a target: the pipeline \"default\", or the only one.",
 		Example:           "  airbuild run release\n  airbuild run 'bin[linux/amd64]'\n  airbuild run check --junit report.xml",
 		ValidArgsFunction: a.completeTargets,
-		RunE:              func(c *cobra.Command, args []string) error { return a.run(c.Context(), args, f) },
+		RunE:              func(c *cobra.Command, args []string) error { return runTargets(c.Context(), a, args, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -56,21 +56,21 @@ func (a *app) runCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) run(ctx context.Context, args []string, f *runFlags) error {
+func runTargets(ctx context.Context, a *app, args []string, f *runFlags) error {
 	if f.watch {
-		return a.watch(ctx, args, f)
+		return runWatch(ctx, a, args, f)
 	}
-	return a.runOnce(ctx, args, f)
+	return runOnce(ctx, a, args, f)
 }
 
-func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err error) {
+func runOnce(ctx context.Context, a *app, args []string, f *runFlags) (err error) {
 	part := shard.Shard{}
 	if f.shard != "" {
 		if part, err = shard.Parse(f.shard); err != nil {
 			return exit.UsageError("--%w", err)
 		}
 	}
-	rate, err := a.auditRate(f.auditHits)
+	rate, err := auditRate(a, f.auditHits)
 	if err != nil {
 		return err
 	}
@@ -99,19 +99,19 @@ func (a *app) runOnce(ctx context.Context, args []string, f *runFlags) (err erro
 		name = ""
 	}
 	if rate == 0 || f.dryRun {
-		return a.runOpen(ctx, s, ids, name, f, sink)
+		return runSession(ctx, a, s, ids, name, f, sink)
 	}
 	audit := &rebuild.Hits{Rate: rate, Keys: map[engine.StepID]action.Digest{}}
 	observed := *f
 	observed.ended = audit.See
-	if err := a.runOpen(ctx, s, ids, name, &observed, sink); err != nil {
+	if err := runSession(ctx, a, s, ids, name, &observed, sink); err != nil {
 		return err
 	}
-	return a.auditHits(ctx, s, audit)
+	return auditHits(ctx, a, s, audit)
 }
 
-// runOpen runs steps of an open project and writes the files that were asked for.
-func (a *app) runOpen(ctx context.Context, s *project.Session, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
+// runSession runs steps of an open project and writes the files that were asked for.
+func runSession(ctx context.Context, a *app, s *project.Session, ids []engine.StepID, name string, f *runFlags, sink ui.Sink) error {
 	if s.Options.Offline && !f.dryRun {
 		if err := s.RefuseOffline(ctx, ids); err != nil {
 			return err
@@ -159,7 +159,7 @@ func (a *app) runOpen(ctx context.Context, s *project.Session, ids []engine.Step
 		}
 	}
 	if err == nil && !f.dryRun {
-		a.logRebuilt(ctx, s, sum, ids)
+		logRebuilt(ctx, a, s, sum, ids)
 	}
 	if err == nil && !f.dryRun && !sum.Interrupted {
 		err = s.AutoPrune(ctx)

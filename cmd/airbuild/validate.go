@@ -10,17 +10,17 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 )
 
-func (a *app) validateCommand() *cobra.Command {
+func validateCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate",
 		Short: "Check the Airbuildfile",
 		Long:  "Check the Airbuildfile with all that it includes, and report every mistake.",
 		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return a.validate(c.Context()) },
+		RunE:  func(c *cobra.Command, _ []string) error { return runValidate(c.Context(), a) },
 	}
 }
 
-func (a *app) validate(ctx context.Context) (err error) {
+func runValidate(ctx context.Context, a *app) (err error) {
 	var js *ui.JSONSink
 	if a.json() {
 		var sink ui.Sink

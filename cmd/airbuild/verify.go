@@ -27,7 +27,7 @@ type verifyFlags struct {
 	trust           trustFlags
 }
 
-func (a *app) verifyCommand() *cobra.Command {
+func verifyCommand(a *app) *cobra.Command {
 	f := &verifyFlags{}
 	c := &cobra.Command{
 		Use:   "verify [TARGET…]",
@@ -45,9 +45,9 @@ func (a *app) verifyCommand() *cobra.Command {
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
 			if f.provenance != "" {
-				return a.verifyStated(c, args, f)
+				return verifyStated(a, c, args, f)
 			}
-			return a.verify(c.Context(), args, f)
+			return runVerify(c.Context(), a, args, f)
 		},
 	}
 	fl := c.Flags()
@@ -62,7 +62,7 @@ func (a *app) verifyCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err error) {
+func runVerify(ctx context.Context, a *app, args []string, f *verifyFlags) (err error) {
 	if f.attest != "" && len(f.sign) == 0 {
 		return exit.UsageError("--attest wants a key to sign with: --sign KEY. To make one: airbuild key new NAME")
 	}
@@ -87,7 +87,7 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 		},
 		Started: func(steps int) {
 			sink.Close()
-			a.showRebuild(steps)
+			showRebuild(a, steps)
 		},
 	})
 	defer func() {
@@ -101,17 +101,17 @@ func (a *app) verify(ctx context.Context, args []string, f *verifyFlags) (err er
 	if err != nil {
 		return err
 	}
-	if err := a.attest(ctx, report, f.attest, keys); err != nil {
+	if err := writeStatement(ctx, a, report, f.attest, keys); err != nil {
 		return err
 	}
-	if err := a.writeVerifyReport(report); err != nil {
+	if err := writeVerifyReport(a, report); err != nil {
 		return err
 	}
 	return verifyOutcome(report)
 }
 
 // showRebuild says that steps are made again.
-func (a *app) showRebuild(steps int) {
+func showRebuild(a *app, steps int) {
 	fmt.Fprintf(a.err, "building again elsewhere: %s\n", human.Count(steps, "step"))
 }
 
@@ -175,7 +175,7 @@ func nothingCompared(r *rebuild.Report) string {
 
 // writeVerifyReport writes the report: what was varied, what was left out, and what differs,
 // the steps that made it first.
-func (a *app) writeVerifyReport(r *rebuild.Report) error {
+func writeVerifyReport(a *app, r *rebuild.Report) error {
 	if a.json() {
 		return a.writeJSON(r)
 	}
@@ -270,9 +270,9 @@ func verifySummary(r *rebuild.Report, pal ui.Palette) string {
 	return pal.Red("not verified") + "\n"
 }
 
-// attest writes the statement of what came out the same, signed. Without any
+// writeStatement writes the statement of what came out the same, signed. Without any
 // such file there is nothing to state, and no file is written.
-func (a *app) attest(ctx context.Context, r *rebuild.Report, file string, keys []*sign.SecretKey) error {
+func writeStatement(ctx context.Context, a *app, r *rebuild.Report, file string, keys []*sign.SecretKey) error {
 	if file == "" {
 		return nil
 	}

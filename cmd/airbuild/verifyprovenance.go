@@ -25,7 +25,7 @@ type provenanceFlags struct {
 	commit    string
 }
 
-func (a *app) verifyProvenanceCommand() *cobra.Command {
+func verifyProvenanceCommand(a *app) *cobra.Command {
 	f := &provenanceFlags{}
 	c := &cobra.Command{
 		Use:   "verify-provenance STATEMENT FILE…",
@@ -41,7 +41,7 @@ func (a *app) verifyProvenanceCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.verifyProvenance(c.Context(), args[0], args[1:], f)
+			return runVerifyProvenance(c.Context(), a, args[0], args[1:], f)
 		},
 	}
 	fl := c.Flags()
@@ -68,7 +68,7 @@ type stated struct {
 	Files   []string `json:"files"` // those that it is about
 }
 
-func (a *app) verifyProvenance(ctx context.Context, statement string, files []string, f *provenanceFlags) error {
+func runVerifyProvenance(ctx context.Context, a *app, statement string, files []string, f *provenanceFlags) error {
 	if f.threshold < 1 {
 		return exit.UsageError("%d signatures: want a number from 1", f.threshold)
 	}
@@ -109,13 +109,13 @@ func (a *app) verifyProvenance(ctx context.Context, statement string, files []st
 	if a.json() {
 		err = a.writeJSON(out)
 	} else {
-		err = a.writeStated(out)
+		err = writeStated(a, out)
 	}
 	return exit.First(first, err)
 }
 
 // verifyStated is verify --provenance: verify-provenance with verify's flags.
-func (a *app) verifyStated(c *cobra.Command, files []string, f *verifyFlags) error {
+func verifyStated(a *app, c *cobra.Command, files []string, f *verifyFlags) error {
 	for _, name := range []string{"against", "attest", "sign", "keep", "strict", "no-sandbox"} {
 		if c.Flags().Changed(name) {
 			return exit.UsageError("--%s says how to build again, and with --provenance nothing is built", name)
@@ -124,7 +124,7 @@ func (a *app) verifyStated(c *cobra.Command, files []string, f *verifyFlags) err
 	if len(files) == 0 {
 		return exit.UsageError("--provenance wants the files that the statement is about: airbuild verify --provenance FILE FILE…")
 	}
-	return a.verifyProvenance(c.Context(), f.provenance, files,
+	return runVerifyProvenance(c.Context(), a, f.provenance, files,
 		&provenanceFlags{keys: f.trust.keys, threshold: f.trust.signers, unsigned: f.trust.unsigned})
 }
 
@@ -155,7 +155,7 @@ func reportOf(s *provenance.Statement, ring *sign.Keyring) *stated {
 	return out
 }
 
-func (a *app) writeStated(s *stated) error {
+func writeStated(a *app, s *stated) error {
 	by := "nobody signed it"
 	if len(s.Names) > 0 {
 		by = "signed by " + strings.Join(s.Names, ", ")

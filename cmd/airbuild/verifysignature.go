@@ -25,7 +25,7 @@ type signatureFlags struct {
 	threshold int
 }
 
-func (a *app) verifySignatureCommand() *cobra.Command {
+func verifySignatureCommand(a *app) *cobra.Command {
 	f := &signatureFlags{}
 	c := &cobra.Command{
 		Use:   "verify-signature FILE…",
@@ -40,7 +40,7 @@ func (a *app) verifySignatureCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return a.verifySignatures(c.Context(), args, f) },
+		RunE: func(c *cobra.Command, args []string) error { return runVerifySignature(c.Context(), a, args, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
@@ -68,7 +68,7 @@ type verifier struct {
 	accepted  []sign.PublicKey // those that signed
 }
 
-func (a *app) verifySignatures(ctx context.Context, files []string, f *signatureFlags) error {
+func runVerifySignature(ctx context.Context, a *app, files []string, f *signatureFlags) error {
 	if f.signature != "" && len(files) > 1 {
 		return exit.UsageError("--signature is for one file, and there are %d", len(files))
 	}
@@ -101,7 +101,7 @@ func (a *app) verifySignatures(ctx context.Context, files []string, f *signature
 	if a.json() {
 		err = a.writeJSON(map[string]any{"ok": first == nil, "signatures": good})
 	} else {
-		err = a.writeVerified(good)
+		err = writeVerified(a, good)
 	}
 	return exit.First(first, err)
 }
@@ -303,7 +303,7 @@ func (v *verifier) envelope(ctx context.Context, text []byte, content io.Reader,
 	return keys, e.Comment(), err
 }
 
-func (a *app) writeVerified(good []verified) error {
+func writeVerified(a *app, good []verified) error {
 	for _, g := range good {
 		text := fmt.Sprintf("%s: signed by %s (%s)", g.File, strings.Join(g.Names, ", "), g.Format)
 		if g.Comment != "" {

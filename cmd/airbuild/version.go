@@ -48,7 +48,7 @@ func readVersion() buildVersion {
 	return v
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "version",

@@ -15,9 +15,9 @@ import (
 	"github.com/airbuild/airbuild/pipelines"
 )
 
-// watch runs until it is interrupted. A mistake in the Airbuildfile and a failed
+// runWatch runs until it is interrupted. A mistake in the Airbuildfile and a failed
 // step end the run that they are in and nothing else.
-func (a *app) watch(ctx context.Context, args []string, f *runFlags) error {
+func runWatch(ctx context.Context, a *app, args []string, f *runFlags) error {
 	if f.shard != "" {
 		if _, err := shard.Parse(f.shard); err != nil {
 			return exit.UsageError("--%w", err)
@@ -36,7 +36,7 @@ func (a *app) watch(ctx context.Context, args []string, f *runFlags) error {
 	return watch.Run(ctx, watch.Options{
 		Root: root, VarFiles: a.VarFiles, Cache: cache,
 		Run: func() *pipelines.Plan {
-			a.showError(a.runOnce(ctx, args, f))
+			a.showError(runOnce(ctx, a, args, f))
 			return plan
 		},
 		Waiting: func(files int) {
