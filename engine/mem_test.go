@@ -192,7 +192,7 @@ func (b *bench) run(targets ...engine.StepID) *engine.Summary {
 
 func (b *bench) options() (engine.Options, func()) {
 	b.t.Helper()
-	w, err := tree.OpenWorkspace(b.root, "dist", filepath.Join(b.root, ".state"))
+	w, err := tree.ReadAhead(filepath.Join(b.root, ".state")).Open(b.root, "dist")
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -90,17 +90,6 @@ func rules() []rule {
 	return slices.Concat(specificRules(), goRules(), gitRules(), cRules(), loaderRules(), toolRules(), networkRules(), kernelRules())
 }
 
-// Kinds are the kinds of failures that are known, in the order of the rules.
-func Kinds() []string {
-	var kinds []string
-	for _, r := range rules() {
-		if !slices.Contains(kinds, r.kind) {
-			kinds = append(kinds, r.kind)
-		}
-	}
-	return kinds
-}
-
 // Classify says what the output of a failed program means; nil if it is none of
 // the known failures. The output is not trusted; it should be free of control
 // characters. Only its end is looked at.

@@ -54,7 +54,7 @@ func openRig(t *testing.T, files map[string]string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := tree.OpenWorkspace(root, "dist", filepath.Join(cache, "state"))
+	w, err := tree.ReadAhead(filepath.Join(cache, "state")).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,15 +56,6 @@ func checkKeyIDText(id string) error {
 	return nil
 }
 
-// ReadEnvelope reads an envelope to the end of r, and at most MaxEnvelope bytes.
-func ReadEnvelope(r io.Reader) (*Envelope, error) {
-	b, err := io.ReadAll(io.LimitReader(r, MaxEnvelope+1))
-	if err != nil {
-		return nil, fmt.Errorf("read envelope: %w", err)
-	}
-	return ParseEnvelope(b)
-}
-
 // ParseEnvelope reads an envelope in any JSON form that DSSE allows: white
 // space, both kinds of base64, fields that it does not know, which are
 // ignored. What JSON leaves open is refused: a key twice, text that is not

@@ -132,7 +132,7 @@ func TestParseEnvelope(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
-	if _, err := ReadEnvelope(strings.NewReader(strings.Repeat(" ", MaxEnvelope+1))); !errors.Is(err, ErrUnverified) {
+	if _, err := ParseEnvelope([]byte(strings.Repeat(" ", MaxEnvelope+1))); !errors.Is(err, ErrUnverified) {
 		t.Errorf("too long: %v", err)
 	}
 }

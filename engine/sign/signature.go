@@ -76,19 +76,6 @@ func ParseSignature(text []byte) (*Signature, error) {
 	return &s, nil
 }
 
-// ReadSignature reads a signature's file.
-func ReadSignature(name string) (*Signature, error) {
-	b, err := readBounded(name, MaxSignatureFile)
-	if err != nil {
-		return nil, fmt.Errorf("read signature: %w", err)
-	}
-	s, err := ParseSignature(b)
-	if err != nil {
-		return nil, fmt.Errorf("read signature %s: %w", name, err)
-	}
-	return s, nil
-}
-
 // File is the content of the signature's file.
 func (s *Signature) File() []byte { return []byte(s.lib.String()) }
 

@@ -14,6 +14,8 @@
 package store
 
 import (
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -209,4 +211,24 @@ func (s *Disk) discard(name string, seen fs.FileInfo, d *action.Damaged) {
 	if d.What == "blob" {
 		delete(s.known, d.Digest)
 	}
+}
+
+// Find returns the digest of the blob with this hash, for protocols that name
+// blobs by their hash alone. The size is the file's, and the content was not
+// looked at: Open and Missing verify it. The error is fs.ErrNotExist if there
+// is no such blob.
+func (s *Disk) Find(ctx context.Context, sum [sha256.Size]byte) (action.Digest, error) {
+	d := action.Digest{Hash: sum}
+	if err := ctx.Err(); err != nil {
+		return action.Digest{}, err
+	}
+	info, err := os.Lstat(s.blobPath(d))
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("find blob: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return action.Digest{}, fmt.Errorf("find blob %s: %w: it is no regular file", d.Hex(), fs.ErrNotExist)
+	}
+	d.Size = info.Size()
+	return d, nil
 }

@@ -40,7 +40,7 @@ func TestFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			root, out := filepath.Join(base, "project"), filepath.Join(base, "outside")
-			w, err := OpenWorkspace(root, "dist", filepath.Join(base, "state"))
+			w, err := ReadAhead(filepath.Join(base, "state")).Open(root, "dist")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -90,7 +90,7 @@ func TestFollow(t *testing.T) {
 // all of the host.
 func TestFollowRefuses(t *testing.T) {
 	root := t.TempDir()
-	w, err := OpenWorkspace(root, "dist", t.TempDir())
+	w, err := ReadAhead(t.TempDir()).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}

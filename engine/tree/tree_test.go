@@ -182,7 +182,7 @@ func project(t *testing.T, files map[string]string) *Workspace {
 
 func reopen(t *testing.T, root, state string) *Workspace {
 	t.Helper()
-	w, err := OpenWorkspace(root, "dist", state)
+	w, err := ReadAhead(state).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -590,7 +590,7 @@ func TestDirectoryForState(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w, err := OpenWorkspace(t.TempDir(), "dist", state)
+	w, err := ReadAhead(state).Open(t.TempDir(), "dist")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -101,12 +101,6 @@ type Entry struct {
 	stat       stat
 }
 
-// OpenWorkspace opens the project at root. The stat index and other caches
-// that cost only time to lose are kept in state, which is made if need be.
-func OpenWorkspace(root, dist, state string) (*Workspace, error) {
-	return ReadAhead(state).Open(root, dist)
-}
-
 // An Ahead reads what is remembered of a workspace while something else is
 // done.
 type Ahead struct {

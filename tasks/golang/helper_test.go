@@ -84,7 +84,7 @@ func (p *project) block(typ string, attrs ...any) *tasks.Block {
 
 func (p *project) workspace() *tree.Workspace {
 	p.t.Helper()
-	w, err := tree.OpenWorkspace(p.root, "dist", p.state)
+	w, err := tree.ReadAhead(p.state).Open(p.root, "dist")
 	if err != nil {
 		p.t.Fatal(err)
 	}

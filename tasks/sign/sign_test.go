@@ -130,7 +130,11 @@ func TestSign(t *testing.T) {
 // check verifies what TestSign made, and returns its bytes.
 func check(t *testing.T, dir string, key signing.PublicKey) (all []byte) {
 	t.Helper()
-	s, err := signing.ReadSignature(filepath.Join(dir, "dist", "app.tar.gz.minisig"))
+	text, err := os.ReadFile(filepath.Join(dir, "dist", "app.tar.gz.minisig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := signing.ParseSignature(text)
 	if err != nil {
 		t.Fatal(err)
 	}

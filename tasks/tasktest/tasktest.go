@@ -265,22 +265,3 @@ func start(ctx context.Context, call *engine.ToolCall, p *engine.Process) error 
 	}
 	return err
 }
-
-// Fact returns the value of a fact that a step's Lister finds.
-func Fact(t *testing.T, s engine.Step, files engine.Files, name string) string {
-	t.Helper()
-	facts := slices.Clone(s.Facts)
-	if s.Lister != nil {
-		l, err := s.Lister.List(t.Context(), files)
-		if err != nil {
-			t.Fatal(err)
-		}
-		facts = append(facts, l.Facts...)
-	}
-	for _, f := range facts {
-		if f.Name == name {
-			return f.Value
-		}
-	}
-	return ""
-}

@@ -32,7 +32,7 @@ func BenchmarkLoad(b *testing.B) {
 			q.Project, q.Std = q.Dir, tt.std
 			path := filepath.Join(b.TempDir(), "facts")
 			warm := OpenFacts(path)
-			if _, err := Load(q, Disk{}, warm); err != nil {
+			if _, err := Load(q, disk{}, warm); err != nil {
 				b.Fatal(err)
 			}
 			if err := warm.Save(); err != nil {
@@ -73,7 +73,7 @@ func BenchmarkLoadCold(b *testing.B) {
 	q.Project, q.Std = q.Dir, true
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := Load(q, Disk{}, nil); err != nil {
+		if _, err := Load(q, disk{}, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -82,7 +82,7 @@ func BenchmarkLoadCold(b *testing.B) {
 // indexed is a Source as a stat index gives it: one lstat a file that has not
 // changed.
 type indexed struct {
-	Disk
+	disk
 	mu      sync.Mutex
 	digests map[string]string
 }
@@ -96,7 +96,7 @@ func (s *indexed) Digest(name string) (string, error) {
 	d, ok := s.digests[name]
 	if !ok {
 		var err error
-		if d, err = s.Disk.Digest(name); err != nil {
+		if d, err = s.disk.Digest(name); err != nil {
 			return "", err
 		}
 		s.digests[name] = d

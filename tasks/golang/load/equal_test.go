@@ -142,7 +142,7 @@ func TestSamples(t *testing.T) {
 				for _, cgo := range []bool{true, false} {
 					q.Test, q.Cgo = test, cgo
 					if filepath.Base(dir) == "private" {
-						if r, err := Load(q, Disk{}, facts); err == nil {
+						if r, err := Load(q, disk{}, facts); err == nil {
 							t.Errorf("an answer without the module: %v", r)
 						}
 						return

@@ -59,7 +59,7 @@ func TestFactsAreRemembered(t *testing.T) {
 
 // counting is a Source that notes what is read.
 type counting struct {
-	Disk
+	disk
 	mu   sync.Mutex
 	read []string
 }
@@ -68,7 +68,7 @@ func (c *counting) ReadFile(name string) ([]byte, error) {
 	c.mu.Lock()
 	c.read = append(c.read, name)
 	c.mu.Unlock()
-	return c.Disk.ReadFile(name)
+	return c.disk.ReadFile(name)
 }
 
 // With a Source that gives what it hashed, a project that is new to the host is

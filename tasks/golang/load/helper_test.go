@@ -2,10 +2,13 @@ package load
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -159,7 +162,7 @@ func show(v any) string {
 // library and without it. It returns how many packages there are.
 func same(t *testing.T, q Query, facts *Facts) int {
 	t.Helper()
-	got, err := Load(q, Disk{}, facts)
+	got, err := Load(q, disk{}, facts)
 	if err != nil {
 		t.Fatalf("%s/%s %v: %v", q.GOOS, q.GOARCH, q.Patterns, err)
 	}
@@ -171,7 +174,7 @@ func same(t *testing.T, q Query, facts *Facts) int {
 		t.Fatalf("%s/%s cgo=%v test=%v %v: %d differences in %d packages\n%s", q.GOOS, q.GOARCH, q.Cgo, q.Test, q.Patterns, len(d), len(want), strings.Join(d[:min(len(d), 20)], "\n"))
 	}
 	q.Std = false
-	few, err := Load(q, Disk{}, facts)
+	few, err := Load(q, disk{}, facts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,4 +201,29 @@ func tree(t testing.TB, dir string, files map[string]string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// disk is the Source that reads the disk each time.
+type disk struct{}
+
+// ReadDir implements Source.
+func (disk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+// ReadSources implements Source.
+func (disk) ReadSources(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+// ReadFrozen implements Source.
+func (disk) ReadFrozen(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
+
+// ReadFile implements Source.
+func (disk) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
+
+// Digest implements Source.
+func (disk) Digest(name string) (string, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
 }

@@ -38,7 +38,7 @@ func TestRandomProjects(t *testing.T) {
 		p.write()
 		for range 2 {
 			q := p.query()
-			got, err := Load(q, Disk{}, facts)
+			got, err := Load(q, disk{}, facts)
 			want, goErr := goList(t, q)
 			switch {
 			case err == nil && goErr != nil:

@@ -1,8 +1,6 @@
 package load
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -30,31 +28,6 @@ type Source interface {
 	// Digest returns the SHA-256 of a file's content in hexadecimal, following
 	// links.
 	Digest(name string) (string, error)
-}
-
-// Disk is the Source that reads the disk each time.
-type Disk struct{}
-
-// ReadDir implements Source.
-func (Disk) ReadDir(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
-
-// ReadSources implements Source.
-func (Disk) ReadSources(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
-
-// ReadFrozen implements Source.
-func (Disk) ReadFrozen(dir string) ([]fs.DirEntry, error) { return os.ReadDir(dir) }
-
-// ReadFile implements Source.
-func (Disk) ReadFile(name string) ([]byte, error) { return os.ReadFile(name) }
-
-// Digest implements Source.
-func (Disk) Digest(name string) (string, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:]), nil
 }
 
 // A Content is a Source that can give what it read to find a digest, so that a

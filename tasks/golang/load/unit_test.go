@@ -128,7 +128,7 @@ func TestExperiments(t *testing.T) {
 		tree(t, q.Dir, map[string]string{"go.mod": "module m.x\n\ngo 1.26\n"})
 		q.Patterns = []string{"m.x"}
 		l := &loader{q: &q, facts: &Facts{}}
-		l.files = newFiles(&q, Disk{}, l.facts)
+		l.files = newFiles(&q, disk{}, l.facts)
 		tc, err := l.readToolchain()
 		if err != nil {
 			t.Fatal(err)
@@ -236,7 +236,7 @@ func TestNotSure(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&q)
 			}
-			r, err := Load(q, Disk{}, nil)
+			r, err := Load(q, disk{}, nil)
 			var e *NotSure
 			if !errors.As(err, &e) || !strings.Contains(e.Reason, tt.want) {
 				t.Errorf("got %s, %v; want %q", show(r), err, tt.want)
@@ -266,7 +266,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-type failing struct{ Disk }
+type failing struct{ disk }
 
 func (failing) ReadFile(name string) ([]byte, error) {
 	if filepath.Base(name) == "a.go" {

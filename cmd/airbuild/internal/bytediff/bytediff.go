@@ -10,7 +10,6 @@ package bytediff
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -28,21 +27,6 @@ type Difference struct {
 	Offset int64
 	// Cause is a guess in plain words; empty if there is none.
 	Cause string
-}
-
-func (d Difference) String() string {
-	var b strings.Builder
-	for _, w := range d.Where {
-		b.WriteString(w + ": ")
-	}
-	b.WriteString(d.What)
-	if d.Offset >= 0 {
-		fmt.Fprintf(&b, " from byte %d", d.Offset)
-	}
-	if d.Old != "" || d.New != "" {
-		fmt.Fprintf(&b, ": %q, and %q", d.Old, d.New)
-	}
-	return b.String()
 }
 
 // Known are texts that differed between the two builds by intention, by what

@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,4 +155,19 @@ func FuzzCompare(f *testing.F) {
 			t.Errorf("%d differences of %q and %q", len(out), a, b)
 		}
 	})
+}
+
+func (d Difference) String() string {
+	var b strings.Builder
+	for _, w := range d.Where {
+		b.WriteString(w + ": ")
+	}
+	b.WriteString(d.What)
+	if d.Offset >= 0 {
+		fmt.Fprintf(&b, " from byte %d", d.Offset)
+	}
+	if d.Old != "" || d.New != "" {
+		fmt.Fprintf(&b, ": %q, and %q", d.Old, d.New)
+	}
+	return b.String()
 }

@@ -1,10 +1,48 @@
 package store
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// bootID identifies this boot of the machine.
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return processID() // a container without /proc
+	}
+	return string(b), err
+}
+
+// clone makes dst, an empty file, share the blocks of src until either is
+// written to. It fails where the file system cannot.
+func clone(dst, src *os.File) error {
+	to, err := dst.SyscallConn()
+	if err != nil {
+		return err
+	}
+	from, err := src.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cloneErr error
+	err = to.Control(func(to uintptr) {
+		err := from.Control(func(from uintptr) { cloneErr = unix.IoctlFileClone(int(to), int(from)) })
+		if err != nil {
+			cloneErr = err
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return cloneErr
+}
 
 // lookAt is os.Lstat without what it allocates.
 func lookAt(name string) (look, error) {
@@ -61,4 +99,24 @@ func again(call func() error) error {
 			return err
 		}
 	}
+}
+
+// fileIdentity tells a file from a copy of it, whatever times the copy was
+// given: nobody can set the change time.
+func fileIdentity(info fs.FileInfo) string {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.ModTime().String()
+	}
+	return fmt.Sprintf("%d %d.%09d", st.Ino, st.Ctim.Sec, st.Ctim.Nsec)
+}
+
+// changed returns when the file last changed in any way. The modification
+// time of a blob does not tell: it is the seal.
+func changed(info fs.FileInfo) time.Time {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return info.ModTime()
+	}
+	return time.Unix(int64(st.Ctim.Sec), int64(st.Ctim.Nsec))
 }
