@@ -96,7 +96,7 @@ func TestSelf(t *testing.T) {
 func selfCopy(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "cmd", "dsl", "engine", "pipelines", "tasks", "testdata"} {
+	for _, name := range []string{"go.mod", "go.sum", "cmd", "docs", "dsl", "engine", "internal", "pipelines", "tasks", "testdata"} {
 		from, to := filepath.Join(root, name), filepath.Join(dir, name)
 		if fi, err := os.Stat(from); err != nil {
 			continue
