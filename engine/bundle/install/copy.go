@@ -155,7 +155,7 @@ func (m *importer) putLate(ctx context.Context) error {
 	if len(m.late) == 0 {
 		return nil
 	}
-	progress := progress.NewMeter(m.o.Progress, progress.PhasePublish, 0, len(m.late))
+	meter := progress.NewMeter(m.o.Progress, progress.PhasePublish, 0, len(m.late))
 	r, err := m.src.NewBlockReader(ctx)
 	if err != nil {
 		return err
@@ -166,9 +166,9 @@ func (m *importer) putLate(ctx context.Context) error {
 		if err := m.putOne(ctx, r, t); err != nil {
 			return err
 		}
-		progress.File()
+		meter.File()
 	}
-	progress.End()
+	meter.End()
 	return m.sinks.flush(ctx)
 }
 

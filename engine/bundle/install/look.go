@@ -22,13 +22,13 @@ func (m *importer) findMissing(ctx context.Context) error {
 	if err := m.checkPaths(); err != nil {
 		return err
 	}
-	progress := progress.NewMeter(m.o.Progress, progress.PhaseCheck, 0, files)
+	meter := progress.NewMeter(m.o.Progress, progress.PhaseCheck, 0, files)
 	for _, name := range m.sinks.names {
-		if err := m.findMissingIn(ctx, name, progress); err != nil {
+		if err := m.findMissingIn(ctx, name, meter); err != nil {
 			return fmt.Errorf("component %s: %w", name, err)
 		}
 	}
-	progress.End()
+	meter.End()
 	return nil
 }
 
@@ -52,7 +52,7 @@ func (m *importer) checkPaths() error {
 	return nil
 }
 
-func (m *importer) findMissingIn(ctx context.Context, name string, progress *progress.Meter) error {
+func (m *importer) findMissingIn(ctx context.Context, name string, meter *progress.Meter) error {
 	s, files := m.sinks.byName[name], m.src.Index.Component(name).Files
 	there := make([]bool, len(files))
 	work := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError().WithMaxGoroutines(m.o.Jobs)
@@ -64,7 +64,7 @@ func (m *importer) findMissingIn(ctx context.Context, name string, progress *pro
 				if err = ctx.Err(); err == nil {
 					there[i], err = s.Has(ctx, files[i], m.wasFlushed(name, s, files[i]))
 				}
-				progress.File()
+				meter.File()
 			}
 			return err
 		})
