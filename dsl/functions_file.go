@@ -33,10 +33,10 @@ func (m *Module) fileFunctions(hidden *secrets) []builtin {
 		describe("filebase64(path)", "The bytes of a file of the project, in base64.", m.fileFunc(func(_ string, data []byte) (string, error) {
 			return base64.StdEncoding.EncodeToString(data), nil
 		})),
-		describe("fileexists(path)", "Whether the project has the file.", ofStrings(cty.Bool, m.fileExists, "path")),
+		describe("fileexists(path)", "Whether the file exists in the project.", ofStrings(cty.Bool, m.fileExists, "path")),
 		describe("filesha256(path)", "The SHA-256 digest of a file of the project, in hexadecimal.", ofStrings(cty.String, m.fileSHA256, "path")),
-		describe("glob(pattern)", "The sorted list of the project's files that match a pattern such as \"docs/**/*.md\"; what is in .git and in dist, and outputs of stages, are left out.", ofStrings(cty.List(cty.String), m.glob, "pattern")),
-		describe("templatefile(path, values)", "A file of the project as a template, in which the attributes of values are there by their names.", m.templateFileFunc(hidden)),
+		describe("glob(pattern)", "The sorted list of the project's files that match a pattern such as \"docs/**/*.md\"; files in .git and in dist, and outputs of stages, are excluded.", ofStrings(cty.List(cty.String), m.glob, "pattern")),
+		describe("templatefile(path, values)", "The result of a template file of the project, in which the attributes of values are available by name.", m.templateFileFunc(hidden)),
 	}
 }
 

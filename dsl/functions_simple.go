@@ -64,7 +64,7 @@ func numberFunctions() []builtin {
 		describe("log(number, base)", "The logarithm of the number to the base.", stdlib.LogFunc),
 		describe("max(numbers...)", "The greatest of the numbers.", stdlib.MaxFunc),
 		describe("min(numbers...)", "The least of the numbers.", stdlib.MinFunc),
-		describe("parseint(string, base)", "The whole number that the string writes in the base, 2 to 62.", stdlib.ParseIntFunc),
+		describe("parseint(string, base)", "The whole number that the string represents in the base, 2 to 62.", stdlib.ParseIntFunc),
 		describe("pow(number, power)", "The number raised to the power.", stdlib.PowFunc),
 		describe("signum(number)", "-1, 0 or 1 for a number below, equal to or above zero.", stdlib.SignumFunc),
 	}
@@ -72,21 +72,21 @@ func numberFunctions() []builtin {
 
 func stringFunctions() []builtin {
 	return []builtin{
-		describe("chomp(string)", "The string without line ends at its end.", stdlib.ChompFunc),
+		describe("chomp(string)", "The string without trailing line breaks.", stdlib.ChompFunc),
 		describe("endswith(string, suffix)", "Whether the string ends with the suffix.", testStrings(strings.HasSuffix, "string", "suffix")),
 		describe("format(format, values...)", "The values in a format such as \"%s-%03d\".", stdlib.FormatFunc),
 		describe("formatlist(format, lists...)", "A list of formatted strings, one for each element of the lists.", stdlib.FormatListFunc),
 		describe("indent(spaces, string)", "The string with spaces before each line but the first.", stdlib.IndentFunc),
 		describe("join(separator, lists...)", "The strings of the lists with the separator between them.", stdlib.JoinFunc),
 		describe("lower(string)", "The string in lower case.", stdlib.LowerFunc),
-		describe("regex(pattern, string)", "What the pattern matches first: a string, or its groups as a list or object; an error if nothing does.", stdlib.RegexFunc),
+		describe("regex(pattern, string)", "The first match of the pattern: a string, or its groups as a list or object; an error if there is none.", stdlib.RegexFunc),
 		describe("regexall(pattern, string)", "The list of all matches of the pattern, as regex gives them.", stdlib.RegexAllFunc),
 		describe("replace(string, substring, replacement)", "The string with each substring replaced; a substring between slashes is a regular expression, and $1 its first group.", replaceFunc()),
 		describe("semver_compare(a, b)", "-1, 0 or 1 for a version a before, equal to or after b, by the rules of semantic versioning.", ofStrings(cty.Number, compareVersions, "a", "b")),
 		describe("split(separator, string)", "The list of the parts of the string between separators.", stdlib.SplitFunc),
 		describe("startswith(string, prefix)", "Whether the string starts with the prefix.", testStrings(strings.HasPrefix, "string", "prefix")),
 		describe("strcontains(string, substring)", "Whether the substring is in the string.", testStrings(strings.Contains, "string", "substring")),
-		describe("strrev(string)", "The string backwards, by characters.", stdlib.ReverseFunc),
+		describe("strrev(string)", "The string with its characters in reverse order.", stdlib.ReverseFunc),
 		describe("substr(string, offset, length)", "The part of the string from the offset, in characters; a negative offset counts from the end, the length -1 means the rest.", stdlib.SubstrFunc),
 		describe("title(string)", "The string with the first letter of each word in upper case.", stdlib.TitleFunc),
 		describe("trim(string, characters)", "The string without any of the characters at its start and end.", stdlib.TrimFunc),
@@ -123,13 +123,13 @@ func compareVersions(a []string) (cty.Value, error) {
 
 func encodingFunctions() []builtin {
 	return []builtin{
-		describe("base64decode(string)", "The text that the base64 string stands for.", ofStrings(cty.String, decodeBase64, "string")),
+		describe("base64decode(string)", "The text encoded by the base64 string.", ofStrings(cty.String, decodeBase64, "string")),
 		describe("base64encode(string)", "The string's bytes in base64.", mapString(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) })),
 		describe("csvdecode(string)", "A list of objects, one for each line of comma-separated values; the first line names the attributes.", stdlib.CSVDecodeFunc),
-		describe("jsondecode(string)", "The value that the JSON text stands for.", stdlib.JSONDecodeFunc),
+		describe("jsondecode(string)", "The value of the JSON text.", stdlib.JSONDecodeFunc),
 		describe("jsonencode(value)", "The value as JSON text.", stdlib.JSONEncodeFunc),
-		describe("urlencode(string)", "The string as it is written in the query of a URL.", mapString(url.QueryEscape)),
-		describe("yamldecode(string)", "The value that the YAML text stands for.", yaml.YAMLDecodeFunc),
+		describe("urlencode(string)", "The string, escaped for the query of a URL.", mapString(url.QueryEscape)),
+		describe("yamldecode(string)", "The value of the YAML text.", yaml.YAMLDecodeFunc),
 		describe("yamlencode(value)", "The value as YAML text.", yaml.YAMLEncodeFunc),
 	}
 }
@@ -191,11 +191,11 @@ func compareTimes(a []string) (cty.Value, error) {
 func typeFunctions(hidden *secrets) []builtin {
 	return []builtin{
 		describe("can(expression)", "Whether the expression can be evaluated without an error.", tryfunc.CanFunc),
-		describe("nonsensitive(value)", "The value without the mark that hides it.", markFunc(func(v cty.Value) cty.Value {
+		describe("nonsensitive(value)", "The value without the sensitive mark.", markFunc(func(v cty.Value) cty.Value {
 			v, _ = v.UnmarkDeep()
 			return v
 		})),
-		describe("sensitive(value)", "The value with a mark that hides it in all that is shown.", markFunc(func(v cty.Value) cty.Value {
+		describe("sensitive(value)", "The value, marked as sensitive: it is masked in all output.", markFunc(func(v cty.Value) cty.Value {
 			hidden.keep(v)
 			return v.Mark(Sensitive)
 		})),

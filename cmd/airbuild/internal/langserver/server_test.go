@@ -176,7 +176,7 @@ func TestHoverAndDefinition(t *testing.T) {
 		"stage \"ex|ec\" \"b\" {}\n":                                "Runs.",
 		"stage \"exec\" \"b\" {\n  com|mand = []\n}\n":              "What runs.",
 		"locals {\n  a = upp|er(\"x\")\n}\n":                        "upper(string)",
-		"sta|ge \"exec\" \"b\" {}\n":                                "One kind of work",
+		"sta|ge \"exec\" \"b\" {}\n":                                "A unit of work",
 		"locals {\n  nothi|ng = 1\n}\n":                             `"result":null`,
 		"locals {\n  nothing = \"\U0001F600\" + gi|bberish(1)\n}\n": `"result":null`,
 	} {
