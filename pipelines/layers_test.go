@@ -39,6 +39,7 @@ var rooms = []room{
 	{dir: "cmd/airbuild/internal/workcopy", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/project engine engine/action engine/store tasks", not: hclAndCty + " os/exec " + network},
 	{dir: "cmd/airbuild/internal/rebuild", ours: "cmd/airbuild/internal/bytediff cmd/airbuild/internal/carry cmd/airbuild/internal/exit cmd/airbuild/internal/project cmd/airbuild/internal/workcopy engine engine/... tasks", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/audit", ours: "cmd/airbuild/internal/carry cmd/airbuild/internal/exit cmd/airbuild/internal/human cmd/airbuild/internal/project cmd/airbuild/internal/workcopy dsl engine engine/...", not: "os/exec " + network},
+	{dir: "cmd/airbuild/internal/bundling", ours: "cmd/airbuild/internal/carry cmd/airbuild/internal/exit cmd/airbuild/internal/project dsl engine engine/... pipelines tasks", not: "os/exec " + network},
 	{dir: "cmd/airbuild/internal/carry", ours: "...", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/langserver", ours: "dsl pipelines tasks", not: "os/exec net net/http"},
 	{dir: "cmd/airbuild/internal/...", ours: "cmd/airbuild/internal/... pipelines engine engine/pattern engine/action engine/source engine/diagnose", not: "github.com/hashicorp/hcl/v2/..."},
@@ -245,6 +246,7 @@ func TestLayersRefuse(t *testing.T) {
 		{"cmd/airbuild/internal/ui", modulePath + "/dsl", true},
 		{"cmd/airbuild/internal/project", modulePath + "/cmd/airbuild/internal/ui", true},
 		{"cmd/airbuild/internal/audit", modulePath + "/cmd/airbuild/internal/rebuild", true},
+		{"cmd/airbuild/internal/bundling", modulePath + "/cmd/airbuild/internal/ui", true},
 		{"cmd/airbuild/internal/rebuild", modulePath + "/cmd/airbuild/internal/ui", true},
 		{"cmd/airbuild", modulePath + "/engine/local", false},
 	} {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/bundling"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
@@ -108,7 +109,7 @@ func bundleCustodyCommand(a *app) *cobra.Command {
 func bundleCustody(ctx context.Context, a *app, t *trustFlags, signed bool, args []string) error {
 	events, err := readCustody(ctx, a, t, args)
 	if err != nil {
-		return a.bundleError(err)
+		return bundling.Explain(err)
 	}
 	limits, err := limitCustody(a, events)
 	if err != nil {

@@ -16,12 +16,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/bundling"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/hosts"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
-	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
@@ -106,7 +106,7 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 	}})
 	m.end()
 	if err != nil {
-		return a.bundleError(err)
+		return bundling.Explain(err)
 	}
 	if err := reportImport(a, b, got, scope); err != nil {
 		return err
@@ -203,9 +203,9 @@ func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFl
 
 // writeNext says what can be done now.
 func writeNext(a *app, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
-	told.Run, told.Needs = runLine(b.Root().Metadata)
+	told.Run, told.Needs = bundling.RunLine(b.Root().Metadata)
 	if ring, err := a.keyring(); err == nil {
-		told.Needs = append(told.Needs, lackingKeys(ring, b.Root().Metadata["keys"])...)
+		told.Needs = append(told.Needs, bundling.LackingKeys(ring, b.Root().Metadata["keys"])...)
 	}
 	if a.json() {
 		return json.NewEncoder(a.out).Encode(told)
@@ -216,7 +216,7 @@ func writeNext(a *app, b *bundle.Bundle, f *importFlags, told *importedBundle) e
 	for _, need := range told.Needs {
 		fmt.Fprintf(a.err, "note: %s\n", need)
 	}
-	_, err := fmt.Fprintf(a.out, "next: cd %s && %s\n", shellWord(f.sourceTo), told.Run)
+	_, err := fmt.Fprintf(a.out, "next: cd %s && %s\n", bundling.ShellWord(f.sourceTo), told.Run)
 	return err
 }
 
@@ -269,7 +269,7 @@ func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cach
 		}
 		got, err := carry.CheckOut(ctx, b, carry.Checkout{Cache: cache, Store: s, Component: part.component, Dir: part.dir, Force: f.force})
 		if err != nil {
-			return a.bundleError(err)
+			return bundling.Explain(err)
 		}
 		told.Unpacked = append(told.Unpacked, unpackedComponent{part.component, part.dir, got.Files, got.Written, got.Removed, append([]string{}, got.Kept...)})
 		if a.json() {
@@ -355,18 +355,4 @@ func fetchOptions(a *app, f *importFlags, m *meter) (o relay.FetchOptions, err e
 		return d.Free, nil
 	}
 	return o, nil
-}
-
-// sha256File is a file's SHA-256 in hexadecimal.
-func sha256File(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
-	}
-	return d.Hex(), nil
 }

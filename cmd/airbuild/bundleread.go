@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/bundling"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
@@ -247,7 +248,7 @@ func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer 
 	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.tell})
 	m.end()
 	if err != nil {
-		return a.bundleError(err)
+		return bundling.Explain(err)
 	}
 	if a.json() {
 		if err := json.NewEncoder(a.out).Encode(bundleReportOf(a, b, report)); err != nil {
@@ -443,7 +444,7 @@ func bundleReceiptCommand(a *app) *cobra.Command {
 func bundleReceipt(ctx context.Context, a *app, s *store.Disk) error {
 	r, err := carry.MakeReceipt(ctx, s.Dir(), s)
 	if err != nil {
-		return a.bundleError(err)
+		return bundling.Explain(err)
 	}
 	if len(r.Bundles()) == 0 {
 		fmt.Fprintln(a.err, "note: nothing was imported here: a bundle for this receipt is a full one")
@@ -468,7 +469,7 @@ func bundleList(a *app) error {
 	}
 	all, err := install.List(dir)
 	if err != nil {
-		return a.bundleError(err)
+		return bundling.Explain(err)
 	}
 	if a.json() {
 		out := []inspection{}

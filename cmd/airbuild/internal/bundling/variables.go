@@ -1,4 +1,4 @@
-package main
+package bundling
 
 import (
 	"cmp"
@@ -21,21 +21,22 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 )
 
-// A givenVariables is what of this run's variables a run elsewhere needs to
+// A variables is what of this run's variables a run elsewhere needs to
 // plan the same: for the rehearsal all of it, for the other side's people the
 // names, and the values of those that are not sensitive.
-type givenVariables struct {
+type variables struct {
 	env   []string             // "NAME=VALUE", for the rehearsal
 	files []carry.RehearsalVar // in the order of --var-file; --var last
 	names []string             // variables that were given a value
-	told  map[string]string    // values of names that are no secrets and came as text
+	plain map[string]string    // values of names that are no secrets and came as text
 	pass  []string             // environment variables that steps take
 }
 
-// givenVariablesOf finds out who gave which variable its value. Nothing of it
+// variablesOf finds out who gave which variable its value. Nothing of it
 // goes into an argument list, which everybody on the host can read.
-func givenVariablesOf(a *app, p *project.Project, ids []engine.StepID) (*givenVariables, error) {
-	g := &givenVariables{told: map[string]string{}}
+func variablesOf(p *project.Project, ids []engine.StepID) (*variables, error) {
+	g := &variables{plain: map[string]string{}}
+	a := &p.Options
 	vars, err := a.Variables()
 	if err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func givenVariablesOf(a *app, p *project.Project, ids []engine.StepID) (*givenVa
 	var last strings.Builder
 	for _, v := range sortedVariables(p) {
 		text, flag := vars[v.Name]
-		env, value := variableEnv(a, v)
+		env, value := variableEnv(a.LookupEnv, v)
 		switch {
 		case flag:
 			setText(&last, v, text)
@@ -67,13 +68,13 @@ func givenVariablesOf(a *app, p *project.Project, ids []engine.StepID) (*givenVa
 		}
 		g.names = append(g.names, v.Name)
 		if !v.Sensitive && (flag || env != "" && !inFiles[v.Name]) {
-			g.told[v.Name] = text
+			g.plain[v.Name] = text
 		}
 	}
 	if len(vars) > 0 {
 		g.files = append(g.files, carry.RehearsalVar{Ext: ".hcl", Text: []byte(last.String())})
 	}
-	passedEnv(a, p, ids, g)
+	passedEnv(p, ids, g)
 	return g, nil
 }
 
@@ -88,12 +89,12 @@ func sortedVariables(p *project.Project) []*dsl.Variable {
 
 // variableEnv is the environment variable that gives v its value, unless flags
 // and files do; "" for none.
-func variableEnv(a *app, v *dsl.Variable) (name, value string) {
-	if value, ok := a.LookupEnv(dsl.EnvPrefix + v.Name); ok {
+func variableEnv(lookup func(string) (string, bool), v *dsl.Variable) (name, value string) {
+	if value, ok := lookup(dsl.EnvPrefix + v.Name); ok {
 		return dsl.EnvPrefix + v.Name, value
 	}
 	if v.Env != "" {
-		if value, ok := a.LookupEnv(v.Env); ok && value != "" {
+		if value, ok := lookup(v.Env); ok && value != "" {
 			return v.Env, value
 		}
 	}
@@ -131,7 +132,7 @@ func assigned(name string, text []byte) []string {
 
 // passedEnv adds what steps take of the environment (pass_env): the variables
 // of their processes that have the value that they have here.
-func passedEnv(a *app, p *project.Project, ids []engine.StepID, g *givenVariables) {
+func passedEnv(p *project.Project, ids []engine.StepID, g *variables) {
 	seen := map[string]bool{}
 	for _, id := range p.Plan.Graph.Closure(ids) {
 		step := &p.Plan.Graph.Steps[id]
@@ -139,7 +140,7 @@ func passedEnv(a *app, p *project.Project, ids []engine.StepID, g *givenVariable
 			if seen[v.Name] || ofTheHost(v) {
 				continue
 			}
-			if value, ok := a.LookupEnv(v.Name); ok && value == v.Value {
+			if value, ok := p.Options.LookupEnv(v.Name); ok && value == v.Value {
 				seen[v.Name] = true
 				g.pass = append(g.pass, v.Name)
 				g.env = append(g.env, v.Name+"="+v.Value)
@@ -161,7 +162,7 @@ func ofTheHost(v action.EnvVar) bool {
 }
 
 // metadata is what the bundle says of variables.
-func (g *givenVariables) metadata(environment string) map[string]string {
+func (g *variables) metadata(environment string) map[string]string {
 	m := map[string]string{}
 	if environment != "" {
 		m["environment"] = environment
@@ -169,9 +170,9 @@ func (g *givenVariables) metadata(environment string) map[string]string {
 	if len(g.names) > 0 {
 		m["variables"] = strings.Join(g.names, " ")
 	}
-	for name, value := range g.told {
-		if len(value) <= maxTold {
-			m[toldPrefix+name] = value
+	for name, value := range g.plain {
+		if len(value) <= maxValue {
+			m[valuePrefix+name] = value
 		}
 	}
 	if len(g.pass) > 0 {
@@ -181,26 +182,26 @@ func (g *givenVariables) metadata(environment string) map[string]string {
 }
 
 const (
-	toldPrefix = "variable." // of metadata that holds a variable's value
-	maxTold    = 1 << 10     // bytes of a value that is told
+	valuePrefix = "variable." // of metadata that holds a variable's value
+	maxValue    = 1 << 10     // bytes of a value that is in metadata
 )
 
-// runLine is the command that makes on this side what the bundle was made for,
+// RunLine is the command that makes on this side what the bundle was made for,
 // and what it needs beside.
-func runLine(meta map[string]string) (line string, needs []string) {
+func RunLine(meta map[string]string) (line string, needs []string) {
 	words := []string{"airbuild", "run"}
 	if file := meta["file"]; file != "" {
-		words = append(words, "--file", shellWord(file))
+		words = append(words, "--file", ShellWord(file))
 	}
 	for _, t := range strings.Fields(meta["targets"]) {
-		words = append(words, shellWord(t))
+		words = append(words, ShellWord(t))
 	}
 	if env := meta["environment"]; env != "" {
-		words = append(words, "--environment", shellWord(env))
+		words = append(words, "--environment", ShellWord(env))
 	}
 	for _, name := range strings.Fields(meta["variables"]) {
-		if value, ok := meta[toldPrefix+name]; ok {
-			words = append(words, "--var", shellWord(name+"="+value))
+		if value, ok := meta[valuePrefix+name]; ok {
+			words = append(words, "--var", ShellWord(name+"="+value))
 		} else {
 			needs = append(needs, fmt.Sprintf("the variable %q had a value that the bundle does not tell: set %s%s, or give --var-file", name, dsl.EnvPrefix, name))
 		}
@@ -211,8 +212,8 @@ func runLine(meta map[string]string) (line string, needs []string) {
 	return strings.Join(append(words, "--offline"), " "), needs
 }
 
-// shellWord quotes a word for a shell where it must be.
-func shellWord(s string) string {
+// ShellWord quotes a word for a shell where it must be.
+func ShellWord(s string) string {
 	plain := func(r rune) bool {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("_-./=:,+@%", r)
 	}

@@ -1,4 +1,4 @@
-package main
+package bundling
 
 import (
 	"errors"
@@ -15,13 +15,13 @@ import (
 // by name: without them the other side finds no signature in its cache. They
 // are not carried, because a bundle cannot vouch for them: the other side is
 // told which to trust.
-func (c *creation) namedKeys() (map[string]sign.PublicKey, error) {
+func (c *Builder) namedKeys() (map[string]sign.PublicKey, error) {
 	keys := map[string]sign.PublicKey{}
-	ring, err := c.app.keyring()
-	if err != nil {
+	ring := c.o.Keyring
+	if ring == nil {
 		return keys, nil // the steps say so, if they need one
 	}
-	for _, id := range c.Plan.Graph.Closure(c.ids) {
+	for _, id := range c.Plan.Graph.Closure(c.Steps) {
 		for _, name := range tasks.KeyNames(&c.Plan.Graph.Steps[id]) {
 			e, err := ring.Find(name)
 			if errors.Is(err, sign.ErrNoKey) {
@@ -39,8 +39,8 @@ func (c *creation) namedKeys() (map[string]sign.PublicKey, error) {
 	return keys, nil
 }
 
-// toldKeys are the keys as the bundle's metadata has them: "NAME=ID", sorted.
-func toldKeys(keys map[string]sign.PublicKey) string {
+// keysText are the keys as the bundle's metadata has them: "NAME=ID", sorted.
+func keysText(keys map[string]sign.PublicKey) string {
 	var words []string
 	for _, name := range slices.Sorted(maps.Keys(keys)) {
 		words = append(words, fmt.Sprintf("%s=%s", name, keys[name].ID()))
@@ -48,10 +48,10 @@ func toldKeys(keys map[string]sign.PublicKey) string {
 	return strings.Join(words, " ")
 }
 
-// lackingKeys says which of the keys in a bundle's metadata this host does not
+// LackingKeys says which of the keys in a bundle's metadata this host does not
 // have under their names.
-func lackingKeys(ring *sign.Keyring, told string) (needs []string) {
-	for _, word := range strings.Fields(told) {
+func LackingKeys(ring *sign.Keyring, text string) (needs []string) {
+	for _, word := range strings.Fields(text) {
 		name, id, _ := strings.Cut(word, "=")
 		if sign.CheckKeyName(name) != nil {
 			continue // whoever wrote that, it is no key's name

@@ -1,4 +1,4 @@
-package main
+package bundling
 
 import (
 	"context"
@@ -27,24 +27,24 @@ func usesOf(p *project.Project) []carry.Use {
 // would not carry: the other side would plan and build something else. It is
 // called before the long work, and again after it if some inputs were not known
 // then. With --no-rehearse they are notes.
-func (c *creation) lack(ctx context.Context) error {
-	if c.lackKnown || slices.Contains(c.f.without, carry.Source) {
+func (c *Builder) lack(ctx context.Context) error {
+	if c.lackKnown || slices.Contains(c.o.Without, carry.Source) {
 		return nil
 	}
-	readings, complete, err := engine.Readings(ctx, c.Plan.Graph, c.ids, c.RunOptions())
+	readings, complete, err := engine.Readings(ctx, c.Plan.Graph, c.Steps, c.RunOptions())
 	if err != nil {
 		return err
 	}
 	c.lackKnown = complete
 	spec := carry.SourceSpec{Root: c.Root, Dist: c.Plan.Dist, Cache: c.Store.Dir(), Exclude: c.exclude()}
 	uses := append(usesOf(c.Project), carry.Uses(c.Plan.Graph, readings)...)
-	closure := c.Plan.Graph.Closure(c.ids)
+	closure := c.Plan.Graph.Closure(c.Steps)
 	made := carry.MadeBy(c.Plan.Graph, closure)
 	lacks, err := carry.Lacking(ctx, spec, append(uses, c.ownPrograms(closure)...), made)
 	if err != nil {
 		return err
 	}
-	if len(lacks) > 0 && !c.f.noRehearse {
+	if len(lacks) > 0 && !c.o.NoRehearse {
 		return lackError(lacks)
 	}
 	files, err := carry.Lacking(ctx, spec, c.variableFiles(), nil)
@@ -60,7 +60,7 @@ func (c *creation) lack(ctx context.Context) error {
 
 // ownPrograms are the programs that steps run and that lie in the project. Others
 // are the host's.
-func (c *creation) ownPrograms(ids []engine.StepID) []carry.Use {
+func (c *Builder) ownPrograms(ids []engine.StepID) []carry.Use {
 	var uses []carry.Use
 	for _, id := range ids {
 		step := &c.Plan.Graph.Steps[id]
@@ -75,9 +75,9 @@ func (c *creation) ownPrograms(ids []engine.StepID) []carry.Use {
 
 // variableFiles are the files of --var-file. The rehearsal gets what is in them,
 // and so must the other side, by another way if they are not carried.
-func (c *creation) variableFiles() []carry.Use {
+func (c *Builder) variableFiles() []carry.Use {
 	var uses []carry.Use
-	for _, name := range c.app.VarFiles {
+	for _, name := range c.Options.VarFiles {
 		if abs, err := filepath.Abs(name); err == nil {
 			uses = append(uses, carry.Use{File: abs, By: "--var-file"})
 		}
