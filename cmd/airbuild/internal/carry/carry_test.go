@@ -52,7 +52,8 @@ func TestHits(t *testing.T) {
 	if hits, never := Hits(g, []string{"all"}, []engine.StepID{told}); never != 2 || !slices.Equal(hits, []string{"bin"}) {
 		t.Errorf("%q, %d", hits, never)
 	}
-	if got := Rebuildable([]Made{{deploy, &engine.Step{Name: "d", Type: "go_build", NoCache: true}, action.Digest{}}, {bin, &engine.Step{Name: "b", Type: "go_build"}, action.Digest{}}}); !slices.Equal(got, []string{"b"}) {
+	rebuilt := engine.Traits{Rebuilt: true}
+	if got := Rebuildable([]Made{{deploy, &engine.Step{Name: "d", Traits: rebuilt, NoCache: true}, action.Digest{}}, {bin, &engine.Step{Name: "b", Traits: rebuilt}, action.Digest{}}}); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -92,14 +93,14 @@ func TestOutputFiles(t *testing.T) {
 func TestBills(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"dist/a.cdx.json": "{}", "dist/a": "a"})
-	step := func(typ, out string) Made {
-		return Made{Step: &engine.Step{Type: typ, Command: action.Command{OutputPaths: []string{out}}}}
+	step := func(bill bool, out string) Made {
+		return Made{Step: &engine.Step{Traits: engine.Traits{Bill: bill}, Command: action.Command{OutputPaths: []string{out}}}}
 	}
-	g := &gathering{Gathering: Gathering{Root: dir, Dist: "dist", Made: []Made{step("archive", "dist/a")}}}
+	g := &gathering{Gathering: Gathering{Root: dir, Dist: "dist", Made: []Made{step(false, "dist/a")}}}
 	if err := g.bills(t.Context()); err != nil || len(g.Components) != 0 {
 		t.Errorf("no stage writes bills: %+v, %v", g.Components, err)
 	}
-	g.Made = append(g.Made, step("sbom", "dist/a.cdx.json"))
+	g.Made = append(g.Made, step(true, "dist/a.cdx.json"))
 	if err := g.bills(t.Context()); err != nil || len(g.Components) != 1 {
 		t.Fatalf("%+v, %v", g.Components, err)
 	}
