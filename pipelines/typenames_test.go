@@ -30,7 +30,7 @@ func TestStageTypesByTraits(t *testing.T) {
 			}
 			return nil
 		}
-		if strings.HasPrefix(p, "cmd/airbuild/internal/starter/") || strings.HasPrefix(p, "cmd/airbuild/internal/scaffold/") {
+		if strings.HasPrefix(p, "cmd/airbuild/internal/scaffold/") || strings.HasPrefix(p, "cmd/airbuild/internal/scaffold/") {
 			return nil // writes a file with stages
 		}
 		if !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {

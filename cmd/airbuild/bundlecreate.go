@@ -73,7 +73,7 @@ func bundleCreateCommand(a *app) *cobra.Command {
 // A createdBundle is what bundle create writes at the end as JSON.
 type createdBundle struct {
 	Event string `json:"event"` // "bundle"
-	inspection
+	bundling.Inspection
 	To        string   `json:"to"`
 	Volumes   []string `json:"volumes"` // names in To; none for a directory
 	Bootstrap string   `json:"bootstrap"`
@@ -88,7 +88,7 @@ type createdBundle struct {
 
 // set takes in what was written.
 func (c *createdBundle) set(a *app, b *bundle.Bundle, w *bundling.Written) {
-	c.Event, c.inspection = "bundle", inspectionOf(a, b, false)
+	c.Event, c.Inspection = "bundle", bundling.Inspect(b, false)
 	c.To, c.Bytes, c.Volumes, c.Notes = w.To, b.Root().Carried(), []string{}, w.Notes
 	for _, f := range w.Volumes {
 		c.Volumes = append(c.Volumes, filepath.Base(f))
@@ -256,10 +256,10 @@ func writeMissed(w io.Writer, m carry.Missing) {
 	if len(m.Changes) == 0 {
 		return
 	}
-	changes := inParts(m.Changes)
+	changes := ui.InParts(m.Changes)
 	var b strings.Builder
 	b.WriteString("  its key here → in the rehearsal:\n")
-	writeChangeLines(&b, changes[:min(len(changes), mostChanges)], ui.Palette{})
+	ui.WriteChanges(&b, changes[:min(len(changes), mostChanges)], ui.Palette{})
 	if n := len(changes) - mostChanges; n > 0 {
 		fmt.Fprintf(&b, "  and %d more\n", n)
 	}

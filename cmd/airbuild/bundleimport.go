@@ -115,7 +115,7 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 		return err
 	}
 	told := importedBundle{
-		Event: "imported", Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
+		Event: "imported", Digest: b.Digest(), Name: b.Root().Name, Signers: bundling.SignerIDs(b),
 		Already: got.Already, Resumed: got.Resumed, Files: got.Files, Bytes: got.Bytes, Kept: got.Kept,
 		Unpacked: []unpackedComponent{}, Host: []host.Row{}, Results: "everywhere",
 	}

@@ -50,29 +50,6 @@ func atLeastOne(what string) cobra.PositionalArgs {
 	}
 }
 
-// An inspection is a bundle in words and as JSON.
-type inspection struct {
-	Digest     string               `json:"digest"`
-	Root       *bundle.Root         `json:"root"`
-	Signers    []string             `json:"signers"`
-	Components []inspectedComponent `json:"components"`
-}
-
-type inspectedComponent struct {
-	Name     string            `json:"name"`
-	Files    int               `json:"files"`
-	Bytes    int64             `json:"bytes"`
-	Carried  int64             `json:"carried"`
-	Metadata map[string]string `json:"metadata,omitempty"`
-	Paths    []inspectedFile   `json:"paths,omitempty"`
-}
-
-type inspectedFile struct {
-	Path   string `json:"path"`
-	SHA256 string `json:"sha256"`
-	Size   int64  `json:"size"`
-}
-
 func bundleInspect(ctx context.Context, a *app, t *trustFlags, files bool, paths []string) (err error) {
 	b, err := a.openBundle(ctx, t, paths...)
 	if err != nil {
@@ -80,23 +57,9 @@ func bundleInspect(ctx context.Context, a *app, t *trustFlags, files bool, paths
 	}
 	defer func() { err = exit.First(err, b.Close()) }()
 	if a.json() {
-		return json.NewEncoder(a.out).Encode(inspectionOf(a, b, files))
+		return json.NewEncoder(a.out).Encode(bundling.Inspect(b, files))
 	}
 	return writeInspection(a, b, files)
-}
-
-func inspectionOf(a *app, b *bundle.Bundle, files bool) inspection {
-	in := inspection{Digest: b.Digest(), Root: b.Root(), Signers: signerIDs(b), Components: []inspectedComponent{}}
-	for _, c := range b.Root().Components {
-		ic := inspectedComponent{Name: c.Name, Files: c.Files, Bytes: c.Bytes, Carried: c.Carried, Metadata: c.Metadata}
-		if files {
-			for f := range b.Files(c.Name) {
-				ic.Paths = append(ic.Paths, inspectedFile{f.Path, f.Digest.Hex(), f.Digest.Size})
-			}
-		}
-		in.Components = append(in.Components, ic)
-	}
-	return in
 }
 
 func writeInspection(a *app, b *bundle.Bundle, files bool) error {
@@ -183,57 +146,6 @@ func bundleVerifyCommand(a *app) *cobra.Command {
 	return c
 }
 
-// A bundleReport is what bundle verify tells as JSON.
-type bundleReport struct {
-	OK      bool         `json:"ok"`
-	Digest  string       `json:"digest"`
-	Name    string       `json:"name"`
-	Signers []string     `json:"signers"` // key ids
-	Blobs   int          `json:"blobs"`
-	Bytes   int64        `json:"bytes"`
-	Damage  []toldDamage `json:"damage"`
-	Missing []string     `json:"missing"` // digests
-	// Unmade is how many contents, of how many bytes, are only to be made of
-	// what the receiver has, and were not looked at.
-	Unmade      int   `json:"unmade,omitempty"`
-	UnmadeBytes int64 `json:"unmade_bytes,omitempty"`
-}
-
-type toldDamage struct {
-	File   string `json:"file"`
-	Offset int64  `json:"offset"` // -1: the whole file
-	Digest string `json:"digest,omitempty"`
-	Reason string `json:"reason"`
-	Lost   bool   `json:"lost"`
-}
-
-func bundleReportOf(a *app, b *bundle.Bundle, r *bundle.Report) bundleReport {
-	v := bundleReport{
-		OK: r.OK(), Digest: b.Digest(), Name: b.Root().Name, Signers: signerIDs(b),
-		Blobs: r.Blobs, Bytes: r.Bytes, Damage: []toldDamage{}, Missing: []string{},
-		Unmade: r.Patched, UnmadeBytes: r.PatchedBytes,
-	}
-	for _, d := range r.Damage {
-		told := toldDamage{File: d.File, Offset: d.Offset, Reason: d.Reason, Lost: d.Lost}
-		if !d.Blob.IsZero() {
-			told.Digest = d.Blob.Hex()
-		}
-		v.Damage = append(v.Damage, told)
-	}
-	for _, d := range r.Missing {
-		v.Missing = append(v.Missing, d.Hex())
-	}
-	return v
-}
-
-func signerIDs(b *bundle.Bundle) []string {
-	ids := []string{}
-	for _, key := range b.Signers() {
-		ids = append(ids, key.ID().String())
-	}
-	return ids
-}
-
 func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer string, paths []string) (err error) {
 	key, err := a.custodyKey(ctx, signer)
 	if err != nil {
@@ -251,7 +163,7 @@ func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer 
 		return bundling.Explain(err)
 	}
 	if a.json() {
-		if err := json.NewEncoder(a.out).Encode(bundleReportOf(a, b, report)); err != nil {
+		if err := json.NewEncoder(a.out).Encode(bundling.ReportOf(b, report)); err != nil {
 			return err
 		}
 	} else {
@@ -321,7 +233,7 @@ func bundleDiff(ctx context.Context, a *app, t *trustFlags, files bool, paths []
 	defer func() { err = exit.First(err, after.Close()) }()
 	d := bundle.Diff(before, after)
 	if a.json() {
-		if err := json.NewEncoder(a.out).Encode(difference(d)); err != nil || len(d.Components) == 0 {
+		if err := json.NewEncoder(a.out).Encode(bundling.DiffReport(d)); err != nil || len(d.Components) == 0 {
 			return err
 		}
 		return exit.Silent(exit.Unverified)
@@ -336,50 +248,6 @@ func bundleDiff(ctx context.Context, a *app, t *trustFlags, files bool, paths []
 		}
 	}
 	return exit.Silent(exit.Unverified)
-}
-
-// A toldDifference is what bundle diff tells as JSON.
-type toldDifference struct {
-	Components []toldComponent `json:"components"` // those that differ
-}
-
-type toldComponent struct {
-	Name     string     `json:"name"`
-	Added    bool       `json:"added"`
-	Removed  bool       `json:"removed"`
-	Metadata []string   `json:"metadata"` // names of values that differ
-	Files    []toldFile `json:"files"`
-}
-
-type toldFile struct {
-	Path string         `json:"path"`
-	Old  *inspectedFile `json:"old"` // null: added
-	New  *inspectedFile `json:"new"` // null: removed
-}
-
-func difference(d *bundle.Difference) toldDifference {
-	out := toldDifference{Components: []toldComponent{}}
-	for _, c := range d.Components {
-		told := toldComponent{Name: c.Name, Added: c.Added, Removed: c.Removed, Metadata: append([]string{}, c.Metadata...), Files: []toldFile{}}
-		for _, f := range c.Files {
-			t := toldFile{Old: inspected(f.Old), New: inspected(f.New)}
-			if f.New != nil {
-				t.Path = f.New.Path
-			} else {
-				t.Path = f.Old.Path
-			}
-			told.Files = append(told.Files, t)
-		}
-		out.Components = append(out.Components, told)
-	}
-	return out
-}
-
-func inspected(f *bundle.File) *inspectedFile {
-	if f == nil {
-		return nil
-	}
-	return &inspectedFile{f.Path, f.Digest.Hex(), f.Digest.Size}
 }
 
 // writeDifference lists the files of a component that differ. Those of the
@@ -472,11 +340,11 @@ func bundleList(a *app) error {
 		return bundling.Explain(err)
 	}
 	if a.json() {
-		out := []inspection{}
+		out := []bundling.Inspection{}
 		for _, c := range all {
-			in := inspection{Digest: c.Digest, Root: c.Root, Signers: []string{}, Components: []inspectedComponent{}}
+			in := bundling.Inspection{Digest: c.Digest, Root: c.Root, Signers: []string{}, Components: []bundling.InspectedComponent{}}
 			for _, rc := range c.Root.Components {
-				in.Components = append(in.Components, inspectedComponent{Name: rc.Name, Files: rc.Files, Bytes: rc.Bytes, Carried: rc.Carried, Metadata: rc.Metadata})
+				in.Components = append(in.Components, bundling.InspectedComponent{Name: rc.Name, Files: rc.Files, Bytes: rc.Bytes, Carried: rc.Carried, Metadata: rc.Metadata})
 			}
 			out = append(out, in)
 		}

@@ -21,7 +21,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/starter"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/scaffold"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/source"
@@ -54,13 +54,13 @@ func runInit(ctx context.Context, a *app, force bool) error {
 	if err != nil {
 		return fmt.Errorf("init: %w", err)
 	}
-	facts, err := starter.Look(tasks.ProjectFiles(root), filepath.Base(root))
-	none, isNone := errors.AsType[starter.NoModule](err)
+	facts, err := scaffold.Look(tasks.ProjectFiles(root), filepath.Base(root))
+	none, isNone := errors.AsType[scaffold.NoModule](err)
 	switch {
 	case isNone && none.Below != "" && !insideModule(root):
 		return exit.UsageError("%w. The module is in %s: airbuild -C %s init", err, none.Below, none.Below)
 	case isNone, err == nil && facts.Nested && insideModule(root):
-		return noModule(root, starter.NoModule{})
+		return noModule(root, scaffold.NoModule{})
 	}
 	if err != nil {
 		return exit.UsageError("init: %w", err)
@@ -93,7 +93,7 @@ var binaryName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
 
 // askNames asks on a terminal what binaries are to be called that would be called
 // alike. Without a terminal they have the names that are proposed.
-func askNames(ctx context.Context, a *app, f *starter.Facts) error {
+func askNames(ctx context.Context, a *app, f *scaffold.Facts) error {
 	twins := f.Twins()
 	in, ok := a.in.(*os.File)
 	if len(twins) == 0 || !ok || !term.IsTerminal(int(in.Fd())) {
@@ -146,7 +146,7 @@ func readLines(r io.Reader) <-chan string {
 // pinGo finds the version that a toolchain block is to pin: that of a toolchain
 // line, or of a go line that is newer than the Go on PATH, where that version is
 // used. The go command would use a newer Go too; so does a constraint.
-func pinGo(a *app, root string, f *starter.Facts) error {
+func pinGo(a *app, root string, f *scaffold.Facts) error {
 	dirs := f.Modules
 	if dirs == nil {
 		dirs = []string{"."}
@@ -194,7 +194,7 @@ func noModule(root string, err error) error {
 	}
 }
 
-func writeInitReport(a *app, name, root string, f *starter.Facts) error {
+func writeInitReport(a *app, name, root string, f *scaffold.Facts) error {
 	next := "airbuild run release"
 	found := human.Count(len(f.Mains), "main package")
 	if len(f.Mains) == 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/signatures"
 	"github.com/airbuild/airbuild/engine/sign"
 )
 
@@ -336,7 +337,7 @@ func keyShow(a *app, name string) error {
 	if err != nil {
 		return err
 	}
-	if isKeyFile(name) {
+	if signatures.IsKeyFile(name) {
 		key, err := sign.ReadPublicKey(name)
 		if err != nil {
 			return exit.UsageError("%w", err)
@@ -351,12 +352,6 @@ func keyShow(a *app, name string) error {
 		return exit.With(exit.Unverified, fmt.Errorf("show key %s: %w", name, e.Err))
 	}
 	return writeKey(a, ring, e)
-}
-
-// isKeyFile reports whether an argument that is a key or a file is a file:
-// names of keys have no separator and no .pub.
-func isKeyFile(arg string) bool {
-	return strings.ContainsAny(arg, `/\`) || strings.EqualFold(filepath.Ext(arg), ".pub")
 }
 
 func keyTrust(a *app, arg string, f *trustKeyFlags) error {
@@ -414,7 +409,7 @@ func noteOtherNames(a *app, ring *sign.Keyring, e sign.Entry) error {
 // keyToTrust is the key of a file, or of a name that is trusted already, and what
 // it is called.
 func keyToTrust(ring *sign.Keyring, arg string, f *trustKeyFlags) (key sign.PublicKey, name string, err error) {
-	if !isKeyFile(arg) && f.name == "" && sign.CheckKeyName(arg) == nil {
+	if !signatures.IsKeyFile(arg) && f.name == "" && sign.CheckKeyName(arg) == nil {
 		e, found, err := trustedEntry(ring, arg)
 		if err != nil {
 			return key, "", err

@@ -3,12 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine"
@@ -47,8 +45,8 @@ func runPlan(ctx context.Context, a *app, args []string, since string) (err erro
 	}
 	o := s.RunOptions()
 	o.DryRun, o.KeepGoing = true, true
-	table := &planTable{ended: map[engine.StepID]engine.Event{}}
-	o.OnEvent = table.add
+	table := &ui.PlanTable{Ended: map[engine.StepID]engine.Event{}}
+	o.OnEvent = table.Add
 	if js != nil {
 		o.OnEvent = withNotices(s.Notices, js.OnEvent)
 	}
@@ -62,7 +60,7 @@ func runPlan(ctx context.Context, a *app, args []string, since string) (err erro
 		for _, text := range s.Notices {
 			fmt.Fprintf(a.err, "notice: %s\n", text)
 		}
-		if _, err := fmt.Fprint(a.out, table.text(s.Plan.Graph.Closure(ids), sum, pal)); err != nil {
+		if _, err := fmt.Fprint(a.out, table.Text(s.Plan.Graph.Closure(ids), sum, pal)); err != nil {
 			return err
 		}
 	}
@@ -70,48 +68,4 @@ func runPlan(ctx context.Context, a *app, args []string, since string) (err erro
 		return err
 	}
 	return project.Outcome(sum)
-}
-
-// A planTable gathers how a dry run ended each step.
-type planTable struct {
-	ended map[engine.StepID]engine.Event
-}
-
-func (t *planTable) add(e engine.Event) {
-	if e.Kind == engine.StepFinished {
-		t.ended[e.ID] = e
-	}
-}
-
-// text is one line a step, in graph order, and the counts.
-func (t *planTable) text(ids []engine.StepID, sum *engine.Summary, p ui.Palette) string {
-	width := 0
-	for _, id := range ids {
-		if e, ok := t.ended[id]; ok {
-			width = max(width, len([]rune(e.Step.Name)))
-		}
-	}
-	var b strings.Builder
-	for _, id := range ids {
-		e, ok := t.ended[id]
-		if !ok {
-			continue
-		}
-		word, why := p.Dim("hit   "), e.Reason
-		switch e.Status {
-		case engine.WouldRun:
-			word = p.Cyan("run   ")
-		case engine.Failed:
-			word, why = p.Red("failed"), e.Err.Error()
-		case engine.Skipped, engine.Cancelled:
-			word = p.Yellow("skip  ")
-		}
-		line := fmt.Sprintf("%s  %s%s  %s", word, e.Step.Name, strings.Repeat(" ", width-len([]rune(e.Step.Name))), human.OneLine(why))
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	fmt.Fprintf(&b, "%s: %s, %d would run", human.Count(sum.Steps, "step"), human.Count(sum.Hits, "hit"), sum.WouldRun)
-	if sum.Failed > 0 {
-		fmt.Fprintf(&b, ", %d cannot", sum.Failed)
-	}
-	return b.String() + "\n"
 }

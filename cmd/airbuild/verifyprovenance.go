@@ -3,14 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/signatures"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/tasks/provenance"
 )
@@ -55,19 +54,6 @@ func verifyProvenanceCommand(a *app) *cobra.Command {
 	return c
 }
 
-// A stated is a statement that was checked.
-type stated struct {
-	OK      bool     `json:"ok"`
-	Keys    []string `json:"keys"`  // ids
-	Names   []string `json:"names"` // what the keyring calls them
-	Builder string   `json:"builder"`
-	Source  string   `json:"source"`
-	Commit  string   `json:"commit"`
-	Dirty   bool     `json:"dirty"`
-	Actions int      `json:"actions"`
-	Files   []string `json:"files"` // those that it is about
-}
-
 func runVerifyProvenance(ctx context.Context, a *app, statement string, files []string, f *provenanceFlags) error {
 	if f.threshold < 1 {
 		return exit.UsageError("%d signatures: want a number from 1", f.threshold)
@@ -81,16 +67,16 @@ func runVerifyProvenance(ctx context.Context, a *app, statement string, files []
 	need := sign.Need{Purpose: sign.Provenance}
 	policy.Admit = func(key sign.PublicKey) error { return ring.Check(key, need) }
 	if !f.unsigned || len(f.keys) > 0 {
-		if policy.Keys, err = signatureKeys(ring, f.keys); err != nil {
+		if policy.Keys, err = signatures.KeysOf(ring, f.keys); err != nil {
 			return err
 		}
 	}
-	s, err := openStatement(statement, policy)
+	s, err := signatures.OpenStatement(statement, policy)
 	if err != nil {
-		return exit.With(signatureCode(err), fmt.Errorf("%s: %w", statement, err))
+		return exit.With(signatures.ExitCode(err), fmt.Errorf("%s: %w", statement, err))
 	}
 	a.warnUnlimited(ring, s.SignedBy, need)
-	out := reportOf(s, ring)
+	out := signatures.ReportOf(s, ring)
 	var first error
 	for _, name := range files {
 		if ctx.Err() != nil {
@@ -98,7 +84,7 @@ func runVerifyProvenance(ctx context.Context, a *app, statement string, files []
 		}
 		if err := s.Covers(name); err != nil {
 			fmt.Fprintf(a.err, "%s: %s\n", human.OneLine(name), human.OneLine(err.Error()))
-			if code := signatureCode(err); first == nil || code == exit.Unverified {
+			if code := signatures.ExitCode(err); first == nil || code == exit.Unverified {
 				first = exit.Silent(code)
 			}
 			continue
@@ -128,34 +114,7 @@ func verifyStated(a *app, c *cobra.Command, files []string, f *verifyFlags) erro
 		&provenanceFlags{keys: f.trust.keys, threshold: f.trust.signers, unsigned: f.trust.unsigned})
 }
 
-func openStatement(name string, o provenance.Policy) (*provenance.Statement, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, provenance.MaxStatement+1))
-	if err != nil {
-		return nil, err
-	}
-	return provenance.Open(text, o)
-}
-
-func reportOf(s *provenance.Statement, ring *sign.Keyring) *stated {
-	b := &s.Predicate.BuildDefinition
-	out := &stated{
-		Builder: s.Predicate.RunDetails.Builder.ID, Dirty: b.ExternalParameters.Dirty, Actions: len(b.InternalParameters.Actions),
-		Keys: []string{}, Names: []string{}, Files: []string{},
-	}
-	out.Source, out.Commit = s.Source()
-	for _, k := range s.SignedBy {
-		out.Keys = append(out.Keys, k.ID().String())
-		out.Names = append(out.Names, ring.Name(k))
-	}
-	return out
-}
-
-func writeStated(a *app, s *stated) error {
+func writeStated(a *app, s *signatures.Stated) error {
 	by := "nobody signed it"
 	if len(s.Names) > 0 {
 		by = "signed by " + strings.Join(s.Names, ", ")

@@ -1,5 +1,5 @@
-// Package starter writes a first Airbuildfile from what a project holds.
-package starter
+// Package scaffold writes a first Airbuildfile from what a project holds.
+package scaffold
 
 import (
 	"fmt"
