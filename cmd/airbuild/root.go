@@ -1,82 +1,17 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 )
-
-// streams are where a command reads and writes: data to out, errors to err.
-type streams struct {
-	in       io.Reader
-	out, err io.Writer
-}
-
-// An app is one run of the program: the flags that all commands share, and
-// what they need of the outside.
-type app struct {
-	streams
-	flags
-	shown atomic.Pointer[ui.Sink] // closed by the second signal, before the program ends
-}
-
-// flags are the flags that all commands share: how a project is opened, and how
-// what is done with it is shown.
-type flags struct {
-	project.Options
-	dir    string
-	output string
-	color  string
-}
-
-// newApp is a run with this process's environment.
-func newApp(s streams) *app {
-	return &app{streams: s, flags: flags{Options: project.Options{LookupEnv: os.LookupEnv, Version: readVersion().Version}}}
-}
-
-// run is the program without its process: it returns the exit code.
-func run(args []string, s streams) int {
-	return newApp(s).main(args)
-}
-
-// main runs a command and returns the exit code.
-func (a *app) main(args []string) int {
-	ctx, stop := a.signals(context.Background())
-	defer stop()
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	code, show := exit.Code(err)
-	if ctx.Err() != nil && err != nil {
-		code = exit.Interrupted
-	}
-	if show != nil {
-		p := ui.NewPalette(a.paintErrors())
-		fmt.Fprintf(a.err, "%s %s\n", p.Red("error:"), show)
-	}
-	return code
-}
-
-// paintErrors reports whether text on err may be coloured.
-func (a *app) paintErrors() bool {
-	mode, err := ui.ParseColor(a.color)
-	if err != nil {
-		mode = ui.ColorAuto
-	}
-	return ui.Detect(ui.Config{Color: mode, Out: a.err, LookupEnv: a.LookupEnv}).Palette.On()
-}
 
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
@@ -134,31 +69,6 @@ func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.StringVar(&a.CompileCache, "compile-cache", "", "keep packages that Go steps compile in the cache: `on|off` (default: $AIRBUILD_COMPILE_CACHE, or on)")
 	f.StringVar(&a.Cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
 }
-
-// prepare checks what the shared flags say and goes to the directory asked for.
-func (a *app) prepare() error {
-	if _, err := ui.ParseMode(a.output); err != nil {
-		return exit.UsageError("--%w", err)
-	}
-	if _, err := ui.ParseColor(a.color); err != nil {
-		return exit.UsageError("--%w", err)
-	}
-	if _, err := a.WantsCompileCache(); err != nil {
-		return err
-	}
-	if a.Jobs < 0 {
-		return exit.UsageError("--jobs %d: want a number from 1, or 0 for one a processor", a.Jobs)
-	}
-	if a.dir != "" {
-		if err := os.Chdir(a.dir); err != nil {
-			return exit.UsageError("--directory: %w", err)
-		}
-	}
-	return nil
-}
-
-// json reports whether data is wanted as JSON.
-func (a *app) json() bool { return a.output == string(ui.JSON) }
 
 // group makes a command that only has subcommands: without arguments it shows
 // its help, and with others it says which there are.

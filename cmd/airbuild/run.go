@@ -211,35 +211,6 @@ func (f *runFlags) writeFiles(run *ui.Run, title string) error {
 	return first
 }
 
-// sink shows a run as --output says; js is it, if that is JSON.
-func (a *app) sink() (s ui.Sink, js *ui.JSONSink) {
-	s = ui.New(ui.Config{
-		Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color),
-		Out: a.out, Err: a.err, LookupEnv: a.LookupEnv, Offline: a.Offline,
-	})
-	a.shown.Store(&s)
-	js, _ = s.(*ui.JSONSink)
-	return s, js
-}
-
-// endOutput closes the sink. JSON tells an error that ended the command before
-// there was a run as a diagnostic, beside the text on stderr.
-func endOutput(s ui.Sink, err error) error {
-	if js, ok := s.(*ui.JSONSink); ok {
-		if _, show := exit.Code(err); show != nil {
-			js.Diagnostic(ui.Diagnostic{Severity: "error", Summary: show.Error()})
-		}
-	}
-	return exit.First(err, s.Close())
-}
-
-// abandon leaves the terminal as it was found, when the program must end now.
-func (a *app) abandon() {
-	if s := a.shown.Load(); s != nil {
-		(*s).Close()
-	}
-}
-
 func stepNames(g *engine.Graph, ids []engine.StepID) string {
 	var names []string
 	for _, id := range ids {

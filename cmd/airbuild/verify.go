@@ -124,18 +124,6 @@ func (a *app) keyringDir() string {
 	return ring.Dir()
 }
 
-// sideSink shows a run beside the command's own output: on err. JSON output has
-// none of it.
-func (a *app) sideSink() (ui.Sink, *ui.JSONSink) {
-	c := ui.Config{Mode: ui.Mode(a.output), Color: ui.ColorMode(a.color), Out: a.err, Err: a.err, LookupEnv: a.LookupEnv, Offline: a.Offline}
-	if a.json() {
-		c.Mode, c.Out, c.Err = ui.Plain, io.Discard, a.err
-	}
-	s := ui.New(c)
-	a.shown.Store(&s)
-	return s, nil
-}
-
 // signingKeys opens secret keys of the keyring by name.
 func (a *app) signingKeys(ctx context.Context, names []string) ([]*sign.SecretKey, error) {
 	ring := a.knownKeys()
@@ -296,4 +284,24 @@ func writeStatement(ctx context.Context, a *app, r *rebuild.Report, file string,
 		_, err := w.Write(text)
 		return err
 	})
+}
+
+// rebuildElsewhere is the process that builds again.
+func rebuildElsewhere(s streams) int {
+	fail := func(err error) int {
+		code, _ := exit.Code(err)
+		fmt.Fprintln(s.err, "airbuild:", err)
+		return code
+	}
+	w, err := rebuild.Enter(s.in)
+	if err != nil {
+		return fail(err)
+	}
+	s.in = strings.NewReader("")
+	a := newApp(s)
+	a.Vary, a.Source = w.Vary, w.Source
+	if a.Tracer, err = w.Tracer(); err != nil {
+		return fail(err)
+	}
+	return a.main(w.Args)
 }
