@@ -56,7 +56,7 @@ func (task) Schema() *tasks.Schema {
 			{Name: "vars", Kind: tasks.Any, Default: "{}", Doc: "Object of values for all templates. A value that no template uses is an error."},
 			{Name: "strategy", Kind: tasks.String, Enum: []string{deploying.Symlink, deploying.BlueGreen}, Default: deploying.Symlink, Doc: "`symlink` points `current` to the version, then checks it; `blue_green` starts the version in the idle slot, checks it there, then points `current` to the slot."},
 			{Name: "keep", Kind: tasks.Number, Default: strconv.Itoa(deploying.DefaultKeep), Doc: "How many versions to keep installed. The active version and the one before it are always kept."},
-			{Name: "pointer", Kind: tasks.String, Enum: []string{"link", "file"}, Default: "link, on Windows file", Doc: "Whether `current` is a symbolic link, or a file `current.txt` that holds the path."},
+			{Name: "pointer", Kind: tasks.String, Enum: []string{"link", "file"}, Default: "link; file on Windows", Doc: "Whether `current` is a symbolic link, or a file `current.txt` that holds the path."},
 		},
 		Blocks: []tasks.Nested{
 			{Type: "template", Labels: []string{"path"}, Doc: "A file of the version, rendered with the values of the environment. It replaces the artifact's file of the same path.", Attrs: []tasks.Attr{
