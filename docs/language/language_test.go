@@ -75,10 +75,10 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-// pages are README.md, CHANGELOG.md and the pages of docs.
+// pages are those of docs, README.md, CHANGELOG.md and the one of the example.
 func pages(t *testing.T, root string) []string {
 	t.Helper()
-	names := []string{"README.md", "CHANGELOG.md"}
+	names := []string{"README.md", "CHANGELOG.md", "examples/hello/README.md"}
 	err := filepath.WalkDir(filepath.Join(root, "docs"), func(name string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && filepath.Ext(name) == ".md" {
 			rel, _ := filepath.Rel(root, name)
