@@ -90,5 +90,5 @@ func unknownFunction(name string, known []string) string {
 	if near := DidYouMean(name, known); near != "" {
 		return fmt.Sprintf("There is no function %q.%s", name, near)
 	}
-	return fmt.Sprintf("There is no function %q. docs/airbuildfile.md lists those that there are.", name)
+	return fmt.Sprintf("There is no function %q. airbuild docs functions lists all of them.", name)
 }
