@@ -39,6 +39,8 @@ var rooms = []room{
 	{dir: "cmd/airbuild/internal/workcopy", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/project engine engine/action engine/store tasks", not: hclAndCty + " os/exec " + network},
 	{dir: "cmd/airbuild/internal/rebuild", ours: "cmd/airbuild/internal/bytediff cmd/airbuild/internal/carry cmd/airbuild/internal/exit cmd/airbuild/internal/project cmd/airbuild/internal/workcopy engine engine/... tasks", not: hclAndCty + " " + network},
 	{dir: "cmd/airbuild/internal/audit", ours: "cmd/airbuild/internal/carry cmd/airbuild/internal/exit cmd/airbuild/internal/human cmd/airbuild/internal/project cmd/airbuild/internal/workcopy dsl engine engine/...", not: "os/exec " + network},
+	{dir: "cmd/airbuild/internal/cacheprog", ours: "cmd/airbuild/internal/exit cmd/airbuild/internal/project engine/gocache engine/store", not: hclAndCty + " os/exec " + network},
+	{dir: "cmd/airbuild/internal/ui/...", ours: "cmd/airbuild/internal/human cmd/airbuild/internal/ui engine engine/action engine/diagnose engine/host/binary", not: hclAndCty + " os/exec " + network},
 	{dir: "cmd/airbuild/internal/signatures", ours: "cmd/airbuild/internal/exit engine/sign tasks/provenance", not: hclAndCty + " os/exec " + network},
 	{dir: "cmd/airbuild/internal/bundling", ours: "cmd/airbuild/internal/carry cmd/airbuild/internal/exit cmd/airbuild/internal/project dsl engine engine/... pipelines tasks", not: "os/exec " + network},
 	{dir: "cmd/airbuild/internal/carry", ours: "...", not: hclAndCty + " " + network},

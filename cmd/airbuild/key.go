@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -163,7 +160,7 @@ func keyNew(a *app, c *cobra.Command, name string, plain, force bool) error {
 		return err
 	}
 	if err := ring.CheckFree(name, force); err != nil { // before a password is thought of
-		return keyError(err)
+		return signatures.ExplainKey(err)
 	}
 	o := sign.NewOptions{Force: force}
 	if !plain {
@@ -173,7 +170,7 @@ func keyNew(a *app, c *cobra.Command, name string, plain, force bool) error {
 	}
 	key, err := ring.New(name, o)
 	if err != nil {
-		return keyError(err)
+		return signatures.ExplainKey(err)
 	}
 	e := sign.Entry{Name: name, Key: key, Own: true, Encrypted: !plain, Path: ring.PublicPath(name)}
 	if err := writeKey(a, ring, e); err != nil || a.json() {
@@ -184,79 +181,15 @@ func keyNew(a *app, c *cobra.Command, name string, plain, force bool) error {
 	return err
 }
 
-// keyError adds what to do.
-func keyError(err error) error {
-	switch {
-	case errors.Is(err, sign.ErrExists):
-		return exit.UsageError("%w.\nChoose another name, or replace that key with --force", err)
-	case errors.Is(err, sign.ErrNoKey):
-		return exit.UsageError("%w.\nThe keys there are: airbuild key list", err)
-	}
-	return err
-}
-
-// A shownKey is a key as JSON.
-type shownKey struct {
-	Name        string `json:"name"`
-	ID          string `json:"id,omitempty"`
-	Own         bool   `json:"own"`
-	Encrypted   bool   `json:"encrypted"`
-	Fingerprint string `json:"fingerprint,omitempty"`
-	PublicKey   string `json:"public_key,omitempty"`
-	Path        string `json:"path"`
-	SecretPath  string `json:"secret_path,omitempty"`
-	Error       string `json:"error,omitempty"`
-	// What a trusted key is trusted for; "any" for any purpose.
-	Purposes []string `json:"purposes,omitempty"`
-	Series   []string `json:"series,omitempty"`
-	// Before is what it was trusted for, where key trust changed that.
-	Before *shownGrant `json:"before,omitempty"`
-}
-
-// A shownGrant is a sign.Grant as JSON.
-type shownGrant struct {
-	Purposes []string `json:"purposes"`
-	Series   []string `json:"series,omitempty"`
-}
-
-func showGrant(g sign.Grant) shownGrant {
-	s := shownGrant{Purposes: []string{sign.AnyPurpose}, Series: g.Series}
-	if !g.Any() {
-		s.Purposes = nil
-	}
-	for _, p := range g.Purposes {
-		s.Purposes = append(s.Purposes, string(p))
-	}
-	return s
-}
-
-func showKey(ring *sign.Keyring, e sign.Entry) shownKey {
-	k := shownKey{Name: e.Name, Own: e.Own, Encrypted: e.Encrypted, Path: e.Path}
-	switch {
-	case e.Own:
-		k.SecretPath = ring.SecretPath(e.Name)
-	case e.Name != "" && e.Err == nil:
-		g := showGrant(e.Grant)
-		k.Purposes, k.Series = g.Purposes, g.Series
-	}
-	if !e.Key.IsZero() {
-		k.ID, k.Fingerprint, k.PublicKey = e.Key.ID().String(), e.Key.Fingerprint(), e.Key.String()
-	}
-	if e.Err != nil {
-		k.Error = e.Err.Error()
-	}
-	return k
-}
-
 // writeKey shows one key.
 func writeKey(a *app, ring *sign.Keyring, e sign.Entry) error { return writeTrusted(a, ring, e, nil) }
 
 // writeTrusted shows one key, and what it was trusted for before if that is
 // another grant.
 func writeTrusted(a *app, ring *sign.Keyring, e sign.Entry, before *sign.Grant) error {
-	k := showKey(ring, e)
+	k := signatures.ReportOfKey(ring, e)
 	if before != nil {
-		g := showGrant(*before)
+		g := signatures.ReportOfGrant(*before)
 		k.Before = &g
 	}
 	if a.json() {
@@ -268,7 +201,7 @@ func writeTrusted(a *app, ring *sign.Keyring, e sign.Entry, before *sign.Grant) 
 		}
 		fmt.Fprintf(w, "id\t%s\nfingerprint\t%s\npublic key\t%s\nfile\t%s\n", k.ID, k.Fingerprint, k.PublicKey, human.OneLine(k.Path))
 		if k.Own {
-			fmt.Fprintf(w, "secret key\t%s (%s)\n", human.OneLine(k.SecretPath), encryption(e))
+			fmt.Fprintf(w, "secret key\t%s (%s)\n", human.OneLine(k.SecretPath), signatures.Encryption(e))
 		}
 		if k.Purposes != nil {
 			fmt.Fprintf(w, "trusted for\t%s\n", e.Grant)
@@ -277,13 +210,6 @@ func writeTrusted(a *app, ring *sign.Keyring, e sign.Entry, before *sign.Grant) 
 			fmt.Fprintf(w, "before\t%s\n", before)
 		}
 	})
-}
-
-func encryption(e sign.Entry) string {
-	if e.Encrypted {
-		return "needs its password"
-	}
-	return "not encrypted"
 }
 
 func keyList(a *app) error {
@@ -295,9 +221,9 @@ func keyList(a *app) error {
 	if err != nil {
 		return err
 	}
-	keys, bad := []shownKey{}, 0
+	keys, bad := []signatures.KeyReport{}, 0
 	for _, e := range entries {
-		keys = append(keys, showKey(ring, e))
+		keys = append(keys, signatures.ReportOfKey(ring, e))
 		if e.Err != nil {
 			bad++
 			fmt.Fprintf(a.err, "%s: %s\n", e.Name, human.OneLine(e.Err.Error()))
@@ -327,7 +253,7 @@ func writeKeyRow(w io.Writer, e sign.Entry) {
 		id = e.Key.ID().String()
 	}
 	if e.Own {
-		what = "your own, " + encryption(e)
+		what = "your own, " + signatures.Encryption(e)
 	}
 	fmt.Fprintf(w, "%s\t%s\t%s\n", e.Name, id, what)
 }
@@ -346,7 +272,7 @@ func keyShow(a *app, name string) error {
 	}
 	e, err := ring.Find(name)
 	if err != nil {
-		return keyError(err)
+		return signatures.ExplainKey(err)
 	}
 	if e.Key.IsZero() {
 		return exit.With(exit.Unverified, fmt.Errorf("show key %s: %w", name, e.Err))
@@ -359,20 +285,20 @@ func keyTrust(a *app, arg string, f *trustKeyFlags) error {
 	if err != nil {
 		return err
 	}
-	key, name, err := keyToTrust(ring, arg, f)
+	key, name, err := signatures.KeyToTrust(ring, arg, f.name)
 	if err != nil {
 		return err
 	}
-	old, found, err := trustedEntry(ring, name)
+	old, found, err := signatures.TrustedEntry(ring, name)
 	if err != nil {
 		return err
 	}
-	grant, err := f.grant(old)
+	grant, err := signatures.GrantOf(f.purposes, f.series, old)
 	if err != nil {
 		return exit.UsageError("key trust %s: %w", name, err)
 	}
 	if err := ring.TrustFor(name, key, grant, f.force); err != nil {
-		return keyError(err)
+		return signatures.ExplainKey(err)
 	}
 	now, err := ring.Find(name)
 	if err != nil {
@@ -406,60 +332,6 @@ func noteOtherNames(a *app, ring *sign.Keyring, e sign.Entry) error {
 	return nil
 }
 
-// keyToTrust is the key of a file, or of a name that is trusted already, and what
-// it is called.
-func keyToTrust(ring *sign.Keyring, arg string, f *trustKeyFlags) (key sign.PublicKey, name string, err error) {
-	if !signatures.IsKeyFile(arg) && f.name == "" && sign.CheckKeyName(arg) == nil {
-		e, found, err := trustedEntry(ring, arg)
-		if err != nil {
-			return key, "", err
-		}
-		if found {
-			if e.Err != nil {
-				return key, "", exit.With(exit.Unverified, e.Err)
-			}
-			return e.Key, arg, nil
-		}
-	}
-	key, err = sign.ReadPublicKey(arg)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-		return key, "", exit.UsageError("%w", err)
-	}
-	if err != nil {
-		return key, "", exit.With(exit.Unverified, err)
-	}
-	if name = f.name; name == "" {
-		base := filepath.Base(arg)
-		name = strings.TrimSuffix(base, filepath.Ext(base))
-	}
-	if err := sign.CheckKeyName(name); err != nil {
-		return key, "", exit.UsageError("%w; give it one with --name", err)
-	}
-	return key, name, nil
-}
-
-// trustedEntry is the entry of a name that is not one's own.
-func trustedEntry(ring *sign.Keyring, name string) (sign.Entry, bool, error) {
-	entries, err := ring.List()
-	i := slices.IndexFunc(entries, func(e sign.Entry) bool { return e.Name == name && !e.Own })
-	if i < 0 || err != nil {
-		return sign.Entry{}, false, err
-	}
-	return entries[i], true, nil
-}
-
-// grant is what the flags say. Without --for a key keeps its purposes.
-func (f *trustKeyFlags) grant(old sign.Entry) (sign.Grant, error) {
-	if len(f.purposes) == 0 && len(f.series) == 0 {
-		return old.Grant, nil
-	}
-	purposes := f.purposes
-	if len(purposes) == 0 {
-		purposes = showGrant(old.Grant).Purposes
-	}
-	return sign.NewGrant(purposes, f.series)
-}
-
 func keyUntrust(a *app, name string) error {
 	if err := sign.CheckKeyName(name); err != nil {
 		return exit.UsageError("%w", err)
@@ -474,5 +346,5 @@ func keyUntrust(a *app, name string) error {
 			return exit.UsageError("the key %s is your own. To sign and trust with it no longer, delete %s and %s", name, ring.SecretPath(name), e.Path)
 		}
 	}
-	return keyError(err)
+	return signatures.ExplainKey(err)
 }

@@ -4,6 +4,7 @@ package main
 import (
 	"os"
 
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/cacheprog"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
 	"github.com/airbuild/airbuild/engine/sandbox"
@@ -14,7 +15,7 @@ func main() {
 	sandbox.Main()
 	trace.Main()
 	if len(os.Args) > 1 && os.Args[1] == project.CompileCacheArg {
-		os.Exit(serveGo(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(cacheprog.Serve(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	paceCollections(os.LookupEnv)
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}

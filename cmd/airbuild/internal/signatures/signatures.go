@@ -1,5 +1,6 @@
 // Package signatures verifies signatures beside files, and statements of provenance
-// about files, with keys that are given or trusted.
+// about files, with keys that are given or trusted, and says what keys are and are
+// trusted for.
 package signatures
 
 import (

@@ -1,4 +1,6 @@
-package main
+// Package cacheprog is the process that the go command starts to have its compile
+// cache served.
+package cacheprog
 
 import (
 	"context"
@@ -17,9 +19,9 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 )
 
-// serveGo serves one go command, on in and out, and returns the exit code. It
+// Serve serves one go command, on in and out, and returns the exit code. It
 // does not fail: what is wrong is a miss, and told in the report.
-func serveGo(args []string, in io.Reader, out, errOut io.Writer) int {
+func Serve(args []string, in io.Reader, out, errOut io.Writer) int {
 	// An interrupt goes to the whole process group. The go command ends in its
 	// own time, and this with it, by the end of its input.
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
