@@ -15,7 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/internal/paths"
+	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -252,16 +252,6 @@ func (g *gatherer) inside(dir string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// relativeInside returns an absolute path as seen from root, with slashes; the
-// error says that it is not below root.
-func relativeInside(root, p string) (string, error) {
-	rel, ok := paths.Rel(root, p)
-	if !ok {
-		return "", fmt.Errorf("%s is not below %s", p, root)
-	}
-	return rel, nil
 }
 
 // add takes one package in.
@@ -506,4 +496,61 @@ func readSums(sums map[string]string, text []byte) {
 			sums[f[0]+" "+f[1]] = f[2]
 		}
 	}
+}
+
+// modMode is how a step finds its modules.
+type modMode struct {
+	flag  string // "vendor", "readonly" or "mod"
+	proxy string // a go_download tree, or ""
+	after []engine.StepID
+}
+
+// apply makes a step find its modules so.
+func (mode modMode) apply(s *engine.Step) {
+	s.After = append(s.After, mode.after...)
+	if mode.proxy != "" {
+		s.Facts = append(s.Facts, engine.Fact{Name: proxyFact, Value: mode.proxy})
+	}
+}
+
+// closureOf begins the closure of what a step's command line names.
+func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
+	c := &closure{
+		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
+		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network, fetch: network(b), byLoader: &atomic.Bool{},
+	}
+	if mode.flag == "vendor" {
+		c.Vendor = m.VendorDir
+	}
+	c.AsmDirs = asmDirs(b.Strings("asmflags"))
+	if ls, ok := s.Lister.(listers); ok {
+		for _, l := range ls {
+			progs, _ := l.(tasks.Programs)
+			for _, p := range progs {
+				if c.Compilers == nil {
+					c.Compilers = map[string]string{}
+				}
+				real, err := filepath.EvalSymlinks(p.Path)
+				if err != nil {
+					real = p.Path
+				}
+				c.Compilers[p.Name] = real
+			}
+		}
+	}
+	return c
+}
+
+// asmDirs are the directories that flags of Go's assembler add to those in which
+// it looks for includes. A pattern before the flags is not looked at: what a
+// package could include counts.
+func asmDirs(asmflags []string) []string {
+	var dirs []string
+	for _, f := range asmflags {
+		if !strings.HasPrefix(f, "-") {
+			_, f, _ = strings.Cut(f, "=")
+		}
+		dirs = append(dirs, splitFlags("-I", strings.Fields(strings.ReplaceAll(f, "-I=", "-I")))...)
+	}
+	return dirs
 }

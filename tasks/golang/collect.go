@@ -57,7 +57,7 @@ type Collected struct {
 // Everything is verified before Collect returns. What no database vouches for
 // (a private module, or all of them where no database can be asked) is held
 // against go.sum, and its sums are recorded in the tree's own go.sum.
-func (c *Config) Collect(ctx context.Context, out string, o Collection) (_ *Collected, err error) {
+func Collect(ctx context.Context, c *Config, out string, o Collection) (_ *Collected, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, ".airbuild-collect-*")
 	if err != nil {
 		return nil, fmt.Errorf("collect modules: %w", err)

@@ -112,7 +112,7 @@ func (c *connected) collect(t *testing.T, o Collection) (string, *Collected) {
 	out := filepath.Join(t.TempDir(), "tree")
 	var log strings.Builder
 	o.Log = &log
-	got, err := c.cfg.Collect(t.Context(), out, o)
+	got, err := Collect(t.Context(), c.cfg, out, o)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
@@ -179,7 +179,7 @@ func TestCollectRefusesOtherSums(t *testing.T) {
 	for _, prove := range []bool{true, false} {
 		c := newConnected(t, prove)
 		c.write(map[string]string{"go.sum": strings.Replace(c.read("go.sum"), "h1:", "h1:AAAA", 1)})
-		if _, err := c.cfg.Collect(t.Context(), filepath.Join(t.TempDir(), "tree"), Collection{}); err == nil || !strings.Contains(err.Error(), "checksum mismatch") && !strings.Contains(err.Error(), "expected h1:AAAA") {
+		if _, err := Collect(t.Context(), c.cfg, filepath.Join(t.TempDir(), "tree"), Collection{}); err == nil || !strings.Contains(err.Error(), "checksum mismatch") && !strings.Contains(err.Error(), "expected h1:AAAA") {
 			t.Errorf("prove %v: %v", prove, err)
 		}
 	}
@@ -365,7 +365,7 @@ func TestCollectLeavesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.env["GOMODCACHE"] = writable(t)
-	if _, err := c.cfg.Collect(t.Context(), filepath.Join(t.TempDir(), "tree"), Collection{Dirs: []string{"."}}); err == nil || !strings.Contains(err.Error(), "example.org/private") {
+	if _, err := Collect(t.Context(), c.cfg, filepath.Join(t.TempDir(), "tree"), Collection{Dirs: []string{"."}}); err == nil || !strings.Contains(err.Error(), "example.org/private") {
 		t.Errorf("%v", err)
 	}
 }

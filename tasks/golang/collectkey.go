@@ -24,7 +24,7 @@ const collectionVersion = "1"
 // It changes with every module file of the project, with those of replacements
 // outside of it, with Go's release, and with the user's settings of where
 // modules come from and who vouches for them. It reaches no network.
-func (c *Config) CollectionKey(ctx context.Context, o Collection) (string, error) {
+func CollectionKey(ctx context.Context, c *Config, o Collection) (string, error) {
 	k := &collecting{cfg: c, o: o, project: os.DirFS(c.Root)}
 	lines, err := k.describe(ctx)
 	if err != nil {

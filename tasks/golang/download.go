@@ -12,7 +12,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/rogpeppe/go-internal/robustio"
@@ -58,14 +57,6 @@ func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	tasks.SetOutputs(&s, nil, []string{out})
 	return []engine.Step{s}, diags
-}
-
-// dir is where the go command works on the whole: the workspace or the module.
-func (m *module) dir() string {
-	if m.Work != "" {
-		return m.Work
-	}
-	return m.Root
 }
 
 // downloadName is the in-process tool that fills a GOPROXY tree. downloadVersion
@@ -214,13 +205,6 @@ type attempt struct {
 	withSums bool // go.sum is there
 	env      []string
 	log      io.Writer
-}
-
-func firstLine(said string, err error) string {
-	if line, _, _ := strings.Cut(strings.TrimSpace(said), "\n"); line != "" {
-		return line
-	}
-	return err.Error()
 }
 
 // A downloaded is what go mod download -json prints of a module.

@@ -19,51 +19,6 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
-// NewLauncher returns the Launcher of the program "go": the project's
-// toolchain, with an environment in which nothing that the user or the host
-// has set can change a result.
-func NewLauncher(cfg *Config) engine.Launcher { return launcher{cfg} }
-
-type launcher struct{ cfg *Config }
-
-// Launch implements engine.Launcher.
-func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (string, []string, error) {
-	tc, err := l.cfg.toolchain()
-	if err != nil {
-		return "", nil, err
-	}
-	if err := l.cfg.fetchFor(ctx, tc, s); err != nil {
-		return "", nil, err
-	}
-	if s.Type == "go_test" {
-		// Tests wait more than they compute, and what they see of the machine
-		// must not depend on what else runs.
-		share.CPU = 0
-	}
-	env, err := l.cfg.environ(ctx, share)
-	if err != nil {
-		return "", nil, err
-	}
-	if s.Type != "go_test" {
-		// Tests have the private home that the executor made: what they find
-		// in the user's own is not in the key.
-		env = append(l.cfg.pass(userVariables[:]), env...)
-	}
-	// An exec's go command may try the network, and is named if it does: what
-	// it runs is the user's. A Go stage says at once which module is missing.
-	mayFetch := s.Network || !strings.HasPrefix(s.Type, "go_")
-	sources, err := l.cfg.sourcesEnv(env, proxyOf(s), mayFetch)
-	if err != nil {
-		return "", nil, err
-	}
-	env = append(env, sources...)
-	copies, flags, err := l.cfg.withCopies(ctx, tc, s)
-	if err != nil {
-		return "", nil, err
-	}
-	return tc.Bin, addFlags(append(env, copies...), flags), nil
-}
-
 // addFlags adds flags to the GOFLAGS of an environment.
 func addFlags(env, flags []string) []string {
 	if len(flags) == 0 {

@@ -66,17 +66,6 @@ func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) (
 	return r, nil
 }
 
-// factsIn opens what is remembered of source files. One process has one state
-// directory.
-func (c *Config) factsIn(state string) *load.Facts {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.facts == nil {
-		c.facts = load.OpenFacts(filepath.Join(state, "closures", "facts"))
-	}
-	return c.facts
-}
-
 // question is the query in the loader's form. What that cannot say makes it a
 // question for go list.
 func (c *closure) question(ctx context.Context, tc *Toolchain, files engine.Files) (*load.Query, error) {
@@ -168,30 +157,6 @@ func variantName(arch string) string {
 	return ""
 }
 
-// modCache returns GOMODCACHE as the go command would.
-func (c *Config) modCache(ctx context.Context, tc *Toolchain) (string, error) {
-	if v, ok := c.lookup("GOMODCACHE"); ok && v != "" {
-		return v, nil
-	}
-	dir, err := c.setting(ctx, tc, "GOMODCACHE")
-	if err == nil && dir == "" {
-		err = errors.New("go env says nothing of it")
-	}
-	return dir, err
-}
-
-// hostDirs are where the files of packages are on this host. Those of Go itself
-// are for its version to answer for.
-func (c *Config) hostDirs() []string {
-	dirs := []string{c.Root}
-	if tc, err := c.toolchain(); err == nil {
-		if mods, err := c.modCache(context.Background(), tc); err == nil {
-			dirs = append(dirs, mods)
-		}
-	}
-	return dirs
-}
-
 // loadSource is the workspace as the loader reads it.
 type loadSource struct{ files engine.Files }
 
@@ -269,7 +234,9 @@ func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([
 		p := &goPackage{}
 		if err := d.Decode(p); errors.Is(err, io.EOF) {
 			if work != nil {
-				work.restore(pkgs)
+				for _, p := range pkgs {
+					work.restore(p.Module)
+				}
 			}
 			return pkgs, nil
 		} else if err != nil {

@@ -11,7 +11,10 @@ import (
 
 	goversion "go/version"
 
+	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/mod/modfile"
+
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // A module is the Go module, and the workspace if there is one, that governs a
@@ -274,4 +277,59 @@ func readDirs(project fs.FS, p string) []string {
 		}
 	}
 	return out
+}
+
+// dir is where the go command works on the whole: the workspace or the module.
+func (m *module) dir() string {
+	if m.Work != "" {
+		return m.Work
+	}
+	return m.Root
+}
+
+// moduleOf reads the module that governs the stage's dir.
+func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
+	m, err := moduleIn(b.Project, b.Meta.Dir, b.Meta.Env["GOWORK"] == "off")
+	switch {
+	case errors.Is(err, errNoModule):
+		where := "the project"
+		if b.Meta.Dir != "." {
+			where = b.Meta.Dir + " or above it in the project"
+		}
+		return nil, hcl.Diagnostics{b.Error("dir", "No Go module",
+			fmt.Sprintf("There is no go.mod in %s. Set dir to the module's directory, or make one with `go mod init`.", where))}
+	case err != nil:
+		return nil, hcl.Diagnostics{b.Error("dir", "Bad Go module", fmt.Sprintf("The module's files cannot be read: %v.", err))}
+	}
+	if b.Project.Makes != nil && b.Project.Makes(m.VendorDir) {
+		// Whether an earlier run has left it there must not change the plan.
+		m.Vendored = false
+	}
+	return m, nil
+}
+
+// A moduleKey is what is remembered of a project: its modules by directory. A
+// matrix asks once a cell.
+type moduleKey struct {
+	dir   string
+	alone bool
+}
+
+// moduleIn is findModule, once a plan.
+func moduleIn(p *tasks.Project, dir string, alone bool) (*module, error) {
+	if p.Memo == nil {
+		return findModule(p.Files, dir, alone)
+	}
+	key := moduleKey{dir, alone}
+	if m, ok := p.Memo.Load(key); ok {
+		own := *m.(*module)
+		return &own, nil
+	}
+	m, err := findModule(p.Files, dir, alone)
+	if err != nil {
+		return nil, err
+	}
+	own := *m
+	p.Memo.Store(key, &own)
+	return m, nil
 }

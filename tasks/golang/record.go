@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks/golang/load"
@@ -281,28 +279,4 @@ func (m memory) save(r *record) error {
 		return err
 	}
 	return writeState(m.path(), b)
-}
-
-// writeState writes a file of the workspace's state by rename. It is not
-// synced: a record that a crash damaged is not read.
-func writeState(name string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return fmt.Errorf("remember closure: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return fmt.Errorf("remember closure: %w", err)
-	}
-	_, err = f.Write(b)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = robustio.Rename(f.Name(), name)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(f.Name()))
-		return fmt.Errorf("remember closure: %w", err)
-	}
-	return nil
 }

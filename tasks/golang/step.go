@@ -1,14 +1,9 @@
 package golang
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"path"
-	"path/filepath"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -16,114 +11,6 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
 )
-
-// listers asks several Listers and joins what they say.
-type listers []engine.Lister
-
-// List implements engine.Lister.
-func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
-	var all engine.Listing
-	for _, l := range ls {
-		one, err := l.List(ctx, files)
-		if err != nil {
-			return engine.Listing{}, err
-		}
-		all.Inputs = append(all.Inputs, one.Inputs...)
-		all.Facts = append(all.Facts, one.Facts...)
-		all.Notes = append(all.Notes, one.Notes...)
-		all.Unseen = append(all.Unseen, one.Unseen...)
-		if all.Uncached == "" {
-			all.Uncached = one.Uncached
-		}
-		if rest := all.Reads; rest == nil {
-			all.Reads = one.Reads
-		} else if one.Reads != nil {
-			all.Reads = func(p string) bool { return rest(p) || one.Reads(p) }
-		}
-	}
-	return all, nil
-}
-
-// Programs lists the programs of the host that the step runs: see
-// tasks.ProgramsOf.
-func (ls listers) Programs() tasks.Programs {
-	var all tasks.Programs
-	for _, l := range ls {
-		if progs, ok := l.(tasks.Programs); ok {
-			all = append(all, progs...)
-		}
-	}
-	return all
-}
-
-// identity is the Lister of what every Go step hangs on: which Go it is. It is
-// asked when the step is keyed, so that a plan can be shown without any Go.
-type identity struct{ cfg *Config }
-
-// List implements engine.Lister.
-func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, error) {
-	i.cfg.setState(files)
-	tc, err := i.cfg.toolchain()
-	if err != nil {
-		return engine.Listing{}, err
-	}
-	facts := []engine.Fact{{Name: "go", Value: tc.Version}}
-	if !tc.Release {
-		d, err := files.Digest(tc.Bin)
-		if err != nil {
-			return engine.Listing{}, fmt.Errorf("identify Go: %w", err)
-		}
-		facts = append(facts, engine.Fact{Name: "go command", Value: "sha256:" + d.Hex()})
-	}
-	return engine.Listing{Facts: facts}, nil
-}
-
-// moduleOf reads the module that governs the stage's dir.
-func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
-	m, err := moduleIn(b.Project, b.Meta.Dir, b.Meta.Env["GOWORK"] == "off")
-	switch {
-	case errors.Is(err, errNoModule):
-		where := "the project"
-		if b.Meta.Dir != "." {
-			where = b.Meta.Dir + " or above it in the project"
-		}
-		return nil, hcl.Diagnostics{b.Error("dir", "No Go module",
-			fmt.Sprintf("There is no go.mod in %s. Set dir to the module's directory, or make one with `go mod init`.", where))}
-	case err != nil:
-		return nil, hcl.Diagnostics{b.Error("dir", "Bad Go module", fmt.Sprintf("The module's files cannot be read: %v.", err))}
-	}
-	if b.Project.Makes != nil && b.Project.Makes(m.VendorDir) {
-		// Whether an earlier run has left it there must not change the plan.
-		m.Vendored = false
-	}
-	return m, nil
-}
-
-// A moduleKey is what is remembered of a project: its modules by directory. A
-// matrix asks once a cell.
-type moduleKey struct {
-	dir   string
-	alone bool
-}
-
-// moduleIn is findModule, once a plan.
-func moduleIn(p *tasks.Project, dir string, alone bool) (*module, error) {
-	if p.Memo == nil {
-		return findModule(p.Files, dir, alone)
-	}
-	key := moduleKey{dir, alone}
-	if m, ok := p.Memo.Load(key); ok {
-		own := *m.(*module)
-		return &own, nil
-	}
-	m, err := findModule(p.Files, dir, alone)
-	if err != nil {
-		return nil, err
-	}
-	own := *m
-	p.Memo.Store(key, &own)
-	return m, nil
-}
 
 // moduleRoot is moduleOf for stage types that work on a module as a whole:
 // their dir must be where the go.mod, or the go.work, is.
@@ -166,12 +53,6 @@ func setWork(s *engine.Step, m *module) {
 	}
 }
 
-// addLister adds a Lister to a step of newStep.
-func addLister(s *engine.Step, l engine.Lister) {
-	ls, _ := s.Lister.(listers)
-	s.Lister = append(slices.Clone(ls), l)
-}
-
 // target returns the platform that a step is for: the cell's, or the host's.
 func target(b *tasks.Block) (tasks.Platform, hcl.Diagnostics) {
 	if b.Platform != nil {
@@ -210,13 +91,6 @@ func oneArch(b *tasks.Block, p tasks.Platform) hcl.Diagnostics {
 	}
 	return hcl.Diagnostics{b.Error("", "Platform is for binaries only",
 		fmt.Sprintf("%s joins two builds into one file. Use darwin/arm64 or darwin/amd64 in a %s stage.", universalPort, b.Type))}
-}
-
-// modMode is how a step finds its modules.
-type modMode struct {
-	flag  string // "vendor", "readonly" or "mod"
-	proxy string // a go_download tree, or ""
-	after []engine.StepID
 }
 
 // modules decides how a step finds its modules: as `modules` and `mod` say, or
@@ -263,56 +137,6 @@ func modules(b *tasks.Block, m *module) (modMode, hcl.Diagnostics) {
 		mode.flag = set
 	}
 	return mode, nil
-}
-
-// apply makes a step find its modules so.
-func (mode modMode) apply(s *engine.Step) {
-	s.After = append(s.After, mode.after...)
-	if mode.proxy != "" {
-		s.Facts = append(s.Facts, engine.Fact{Name: proxyFact, Value: mode.proxy})
-	}
-}
-
-// closureOf begins the closure of what a step's command line names.
-func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
-	c := &closure{
-		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
-		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network, fetch: network(b), byLoader: &atomic.Bool{},
-	}
-	if mode.flag == "vendor" {
-		c.Vendor = m.VendorDir
-	}
-	c.AsmDirs = asmDirs(b.Strings("asmflags"))
-	if ls, ok := s.Lister.(listers); ok {
-		for _, l := range ls {
-			progs, _ := l.(tasks.Programs)
-			for _, p := range progs {
-				if c.Compilers == nil {
-					c.Compilers = map[string]string{}
-				}
-				real, err := filepath.EvalSymlinks(p.Path)
-				if err != nil {
-					real = p.Path
-				}
-				c.Compilers[p.Name] = real
-			}
-		}
-	}
-	return c
-}
-
-// asmDirs are the directories that flags of Go's assembler add to those in which
-// it looks for includes. A pattern before the flags is not looked at: what a
-// package could include counts.
-func asmDirs(asmflags []string) []string {
-	var dirs []string
-	for _, f := range asmflags {
-		if !strings.HasPrefix(f, "-") {
-			_, f, _ = strings.Cut(f, "=")
-		}
-		dirs = append(dirs, splitFlags("-I", strings.Fields(strings.ReplaceAll(f, "-I=", "-I")))...)
-	}
-	return dirs
 }
 
 // outPath writes a project-relative output as seen from the step's working

@@ -2,14 +2,12 @@ package golang
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +15,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
 // In a workspace the go command adds sums that no go.sum has to go.work.sum,
@@ -153,25 +151,23 @@ func (w *workCopy) absolute(f *modfile.WorkFile) {
 	}
 }
 
-// restore writes the replacements of listed packages as the go command would
-// with the project's own go.work: keys hold them.
-func (w *workCopy) restore(pkgs []*goPackage) {
-	for _, p := range pkgs {
-		if p.Module == nil || p.Module.Replace == nil {
-			continue
-		}
-		r := p.Module.Replace
-		if r.Version != "" || r.Dir == "" {
-			continue
-		}
-		if named, ok := w.replaced[r.Dir]; ok {
-			r.Path = named
-			continue
-		}
-		if rel, err := filepath.Rel(w.root, r.Dir); err == nil {
-			if r.Path = filepath.ToSlash(rel); !modfile.IsDirectoryPath(r.Path) {
-				r.Path = "./" + r.Path
-			}
+// restore writes the replacement of a listed module as the go command would with
+// the project's own go.work: keys hold it.
+func (w *workCopy) restore(m *load.Module) {
+	if m == nil || m.Replace == nil {
+		return
+	}
+	r := m.Replace
+	if r.Version != "" || r.Dir == "" {
+		return
+	}
+	if named, ok := w.replaced[r.Dir]; ok {
+		r.Path = named
+		return
+	}
+	if rel, err := filepath.Rel(w.root, r.Dir); err == nil {
+		if r.Path = filepath.ToSlash(rel); !modfile.IsDirectoryPath(r.Path) {
+			r.Path = "./" + r.Path
 		}
 	}
 }
@@ -195,110 +191,6 @@ func (w *workCopy) overlay() (string, error) {
 	from, to := filepath.Join(w.root, "go.work.sum"), w.file()+".sum"
 	name := filepath.Join(w.dir, "overlay.json")
 	return name, update(name, fmt.Appendf(nil, "{\"Replace\": {%q: %q}}\n", from, to))
-}
-
-// workDir is the directory of the go.work that a closure is listed with and that
-// may be written to; "" if there is none.
-func (c *closure) workDir() string {
-	if c.Vendor != "" || slices.ContainsFunc(c.Env, func(v action.EnvVar) bool { return v.Name == "GOWORK" }) {
-		return ""
-	}
-	for _, name := range c.ModFiles {
-		if path.Base(name) == "go.work" {
-			return path.Dir(name)
-		}
-	}
-	return ""
-}
-
-// withCopies is what is added to the environment of a step's go command so that
-// it writes none of the project's own files about modules. flags are those of
-// GOFLAGS.
-func (c *Config) withCopies(ctx context.Context, tc *Toolchain, s *engine.Step) (env, flags []string, err error) {
-	if c.Root == "" || slices.Contains(s.Command.Arguments, "-mod=vendor") {
-		return nil, nil, nil
-	}
-	switch s.Type {
-	case "go_build", "go_vet", "go_test", "go_vendor":
-	default:
-		return nil, nil, nil // they run in copies, or write what they declare
-	}
-	alone := false
-	for _, v := range s.Command.Env {
-		if v.Name == "GOWORK" && v.Value != "off" {
-			return nil, nil, nil
-		}
-		alone = alone || v.Name == "GOWORK"
-	}
-	m, err := findModule(os.DirFS(c.Root), stepDir(s), alone)
-	if err != nil {
-		return nil, nil, nil // the go command says what is wrong
-	}
-	switch {
-	case m.Work == "" && slices.Contains(s.Command.Arguments, "-mod=mod") && !s.Sealed:
-		file, err := c.copyMod(filepath.Join(c.Root, filepath.FromSlash(m.Root)))
-		if file == "" {
-			return nil, nil, err
-		}
-		return nil, []string{"-modfile=" + file}, err
-	case m.Work == "":
-		return nil, nil, nil
-	}
-	w, err := c.copyWork(c.Root, m.Work)
-	if w == nil || err != nil {
-		return nil, nil, err
-	}
-	if !w.local || s.Type != "go_build" && s.Type != "go_vendor" {
-		return []string{"GOWORK=" + w.file()}, nil, nil
-	}
-	return c.withOverlay(ctx, tc, s, w)
-}
-
-// withOverlay is withCopies where the paths of replacements come out. The sums
-// that the go command would add must be there before.
-func (c *Config) withOverlay(ctx context.Context, tc *Toolchain, s *engine.Step, w *workCopy) (env, flags []string, err error) {
-	if s.Type == "go_vendor" {
-		err = c.vendorSums(ctx, tc, s, w)
-	}
-	all, _ := s.Lister.(listers)
-	for _, l := range all {
-		list, ok := l.(*closure)
-		if ok && list.sure() {
-			return nil, nil, nil // no sum is missing
-		}
-		if ok && err == nil {
-			_, err = list.run(ctx, tc, c.Root, false)
-		}
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("find the sums that go.work.sum lacks:\n%w", err)
-	}
-	name, err := w.overlay()
-	return nil, []string{"-overlay=" + name}, err
-}
-
-// vendorSums adds the sums to a copy that go work vendor needs: by vendoring,
-// since no list has the same packages.
-func (c *Config) vendorSums(ctx context.Context, tc *Toolchain, s *engine.Step, w *workCopy) error {
-	env, err := c.ownEnv(ctx)
-	if err != nil {
-		return err
-	}
-	sources, err := c.sourcesEnv(env, proxyOf(s), s.Network)
-	if err != nil {
-		return err
-	}
-	out, err := os.MkdirTemp("", "airbuild-vendor-*")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(out)
-	env = append(append(env, sources...), "GOWORK="+w.file())
-	_, err = runGo(ctx, tc, w.root, env, "work", "vendor", "-o", filepath.Join(out, "vendor"))
-	if err != nil && ctx.Err() == nil {
-		err = errors.New(w.name(err.Error(), w.root))
-	}
-	return err
 }
 
 // goFlags writes flags as GOFLAGS takes them.

@@ -61,7 +61,7 @@ func collectedKey(collection string) action.Digest {
 
 // collect returns what the project's modules are: remembered, or anew.
 func (g *gathering) collect(ctx context.Context, o golang.Collection) (*collectedModules, error) {
-	name, err := g.Go.CollectionKey(ctx, o)
+	name, err := golang.CollectionKey(ctx, g.Go, o)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (g *gathering) collectAnew(ctx context.Context, key action.Digest, o golang
 		return nil, fmt.Errorf("collect modules: %w", err)
 	}
 	tree := filepath.Join(dir, "tree")
-	got, err := g.Go.Collect(ctx, tree, o)
+	got, err := golang.Collect(ctx, g.Go, tree, o)
 	if err != nil {
 		return nil, err
 	}
