@@ -14,7 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // An axis is one dimension of a matrix.
@@ -267,7 +267,7 @@ func (b *bodyReader) platforms(axes []axis) []*tasks.Platform {
 }
 
 func (b *bodyReader) parsePlatform(text string, at hcl.Range) *tasks.Platform {
-	p, err := golang.ParsePlatform(text)
+	p, err := gocmd.ParsePlatform(text)
 	if err != nil {
 		b.fail(errorAt(at, "Unknown platform", "%s", sentence(err.Error())))
 		return nil
@@ -283,7 +283,7 @@ func (c *cell) addDerived() {
 	c.values["os"] = cty.StringVal(c.platform.OS)
 	c.values["arch"] = cty.StringVal(c.platform.Arch)
 	c.values["variant"] = cty.StringVal(c.platform.Variant)
-	c.values["exe"] = cty.StringVal(golang.Exe(c.platform.OS, c.platform.Arch))
+	c.values["exe"] = cty.StringVal(gocmd.Exe(c.platform.OS, c.platform.Arch))
 }
 
 // A cellPattern is one object of include or exclude, in source order.

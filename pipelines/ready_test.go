@@ -5,14 +5,14 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
 // real plans a project with the stage types that airbuild has.
 func real(files map[string]string) *fixture {
 	f := &fixture{files: files}
-	f.opts.Tasks = Tasks(&golang.Config{LookupEnv: func(string) (string, bool) { return "", false }}, &sign.Config{}, &Outward{})
+	f.opts.Tasks = Tasks(&gocmd.Config{LookupEnv: func(string) (string, bool) { return "", false }}, &sign.Config{}, &Outward{})
 	f.opts.Inputs.Git = noGit
 	f.opts.Project.FindTool = func(name string) (string, error) { return "", fmt.Errorf("%s is not on PATH", name) }
 	f.opts.Project.HostOS, f.opts.Project.HostArch = "linux", "amd64"

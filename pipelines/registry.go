@@ -13,6 +13,7 @@ import (
 	"github.com/airbuild/airbuild/tasks/compress"
 	"github.com/airbuild/airbuild/tasks/deploy"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/linuxpkg"
 	"github.com/airbuild/airbuild/tasks/manifest"
 	"github.com/airbuild/airbuild/tasks/oci"
@@ -32,7 +33,7 @@ type Outward struct {
 }
 
 // Tasks returns every stage type by its name.
-func Tasks(cfg *golang.Config, keys *sign.Config, out *Outward) map[string]tasks.Task {
+func Tasks(cfg *gocmd.Config, keys *sign.Config, out *Outward) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
@@ -46,7 +47,7 @@ func Tasks(cfg *golang.Config, keys *sign.Config, out *Outward) map[string]tasks
 
 // Tools returns every in-process tool that the stage types' steps name. The
 // Configs are those of Tasks.
-func Tools(cfg *golang.Config, keys *sign.Config, out *Outward) map[string]engine.Tool {
+func Tools(cfg *gocmd.Config, keys *sign.Config, out *Outward) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),

@@ -18,7 +18,7 @@ import (
 	signing "github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -50,7 +50,7 @@ func referencePages() map[string]page {
 		}
 		add("blocks", b.Type, b.Doc, p)
 	}
-	types := pipelines.Tasks(&golang.Config{}, &sign.Config{}, &pipelines.Outward{})
+	types := pipelines.Tasks(&gocmd.Config{}, &sign.Config{}, &pipelines.Outward{})
 	shared := sharedBlocks(types)
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		schema := types[name].Schema()

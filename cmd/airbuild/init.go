@@ -26,7 +26,7 @@ import (
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 func initCommand(a *app) *cobra.Command {
@@ -151,20 +151,20 @@ func pinGo(a *app, root string, f *scaffold.Facts) error {
 	if dirs == nil {
 		dirs = []string{"."}
 	}
-	r, err := golang.Required(root, dirs, a.LookupEnv)
+	r, err := gocmd.Required(root, dirs, a.LookupEnv)
 	if err != nil || r.Version == "" {
 		return err
 	}
-	path, err := golang.FindToolchain("", a.LookupEnv, exec.LookPath)
+	path, err := gocmd.FindToolchain("", a.LookupEnv, exec.LookPath)
 	newer := err != nil || goversion.Compare(path.Version, r.Version) < 0
 	if !strings.HasPrefix(r.Line, "toolchain ") && !newer {
 		return nil
 	}
 	number := strings.TrimPrefix(r.Version, "go")
 	f.Asked, f.Go = r.String(), ">= "+number
-	if tc, err := golang.ChooseToolchain(r, a.LookupEnv, exec.LookPath); err == nil && newer {
+	if tc, err := gocmd.ChooseToolchain(r, a.LookupEnv, exec.LookPath); err == nil && newer {
 		f.Go = strings.TrimPrefix(tc.Version, "go") // as a run without the block would
-	} else if _, err := golang.FindToolchain(number, a.LookupEnv, exec.LookPath); err == nil || newer {
+	} else if _, err := gocmd.FindToolchain(number, a.LookupEnv, exec.LookPath); err == nil || newer {
 		f.Go = number
 	}
 	return nil

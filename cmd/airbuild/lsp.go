@@ -11,7 +11,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 func lspCommand(a *app) *cobra.Command {
@@ -30,7 +30,7 @@ func runLSP(ctx context.Context, a *app) error {
 		In: a.in, Out: a.out, Version: readVersion().Version, Check: a.check,
 		Stages: map[string]*tasks.Schema{}, Meta: pipelines.MetaSchema(),
 	}
-	p := project.New(a.quietly(), "", "", &golang.Config{LookupEnv: a.LookupEnv})
+	p := project.New(a.quietly(), "", "", &gocmd.Config{LookupEnv: a.LookupEnv})
 	for name, t := range p.StageTypes() {
 		o.Stages[name] = t.Schema()
 	}
@@ -46,7 +46,7 @@ func (a *app) check(ctx context.Context, root, name string, files fs.FS) (map[st
 	if _, err := a.Variables(); err != nil {
 		return nil, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: err.Error()}}
 	}
-	p := project.New(a.quietly(), root, name, &golang.Config{LookupEnv: a.LookupEnv, Root: root})
+	p := project.New(a.quietly(), root, name, &gocmd.Config{LookupEnv: a.LookupEnv, Root: root})
 	plan, diags, _ := p.Preview(ctx, files, func(string, string, []string) error { return nil })
 	if plan == nil { // also when the context has ended
 		return nil, diags

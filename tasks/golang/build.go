@@ -12,10 +12,11 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // build is the stage type go_build.
-type build struct{ cfg *Config }
+type build struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*build) Schema() *tasks.Schema {
@@ -67,9 +68,9 @@ func modAttr() tasks.Attr {
 
 // A program is one run of go build: what both halves of a universal one share.
 type program struct {
-	cfg      *Config
+	cfg      *gocmd.Config
 	b        *tasks.Block
-	m        *module
+	m        *gocmd.Module
 	mode     modMode
 	patterns []string
 	dir      bool   // several packages: out is a directory
@@ -78,7 +79,7 @@ type program struct {
 
 // Plan implements tasks.Task.
 func (t *build) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
-	m, diags := moduleOf(b)
+	m, diags := gocmd.ModuleOf(b)
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -92,7 +93,7 @@ func (t *build) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	if p.Arch == Universal || b.Bool("universal", false) {
+	if p.Arch == gocmd.Universal || b.Bool("universal", false) {
 		steps, more := bin.universal()
 		return steps, append(diags, more...)
 	}
@@ -122,11 +123,11 @@ func (bin *program) check(p tasks.Platform) hcl.Diagnostics {
 	if b.Has("packages") && len(b.Strings("packages")) == 0 {
 		diags = append(diags, b.Error("packages", "No packages", "Name at least one package, or leave packages out."))
 	}
-	universal := p.Arch == Universal || b.Bool("universal", false)
+	universal := p.Arch == gocmd.Universal || b.Bool("universal", false)
 	if universal && p.OS != "darwin" {
 		diags = append(diags, b.Error("universal", "Not a macOS platform", fmt.Sprintf("Universal binaries are for macOS, and this cell is for %s.", name(p))))
 	}
-	if p.Arch == Universal && !b.Bool("universal", true) {
+	if p.Arch == gocmd.Universal && !b.Bool("universal", true) {
 		diags = append(diags, b.Error("universal", "Contradicts the platform", "The platform darwin/universal makes universal binaries. Use darwin/arm64 or darwin/amd64 for one architecture."))
 	}
 	if universal && b.Has("packages") {
@@ -186,10 +187,10 @@ func (bin *program) name(p tasks.Platform) hcl.Diagnostics {
 		return hcl.Diagnostics{b.Error("package", "Several packages", fmt.Sprintf("%q may name several packages. Use packages, which writes a directory.", pkg))}
 	}
 	local := pkg == "." || strings.HasPrefix(pkg, "./") || strings.HasPrefix(pkg, "../")
-	if local && !isDir(b.Project.Files, b.DirPath(pkg)) {
+	if local && !gocmd.IsDir(b.Project.Files, b.DirPath(pkg)) {
 		return hcl.Diagnostics{b.Error("package", "No such package", fmt.Sprintf("There is no directory %s in the project.%s", b.DirPath(pkg), bin.suggest(pkg)))}
 	}
-	exe := exeName(bin.m.importPath(b.Meta.Dir, pkg))
+	exe := gocmd.ExeName(bin.m.ImportPath(b.Meta.Dir, pkg))
 	out := b.StringOr("output", exe+suffix+bin.ext(p))
 	if strings.HasSuffix(out, "/") {
 		out += exe + bin.ext(p) // a directory, as for the go command
@@ -202,12 +203,12 @@ func (bin *program) name(p tasks.Platform) hcl.Diagnostics {
 func (bin *program) suggest(pkg string) string {
 	dir, elem := path.Split(bin.b.DirPath(pkg))
 	var dirs []string
-	for _, d := range readDirs(bin.b.Project.Files, path.Clean("./"+dir)) {
+	for _, d := range gocmd.ReadDirs(bin.b.Project.Files, path.Clean("./"+dir)) {
 		if packageDir(d) {
 			dirs = append(dirs, d)
 		}
 	}
-	if near := nearest(elem, dirs); near != "" {
+	if near := gocmd.Nearest(elem, dirs); near != "" {
 		return fmt.Sprintf(" Did you mean %q?", strings.TrimSuffix(pkg, path.Base(pkg))+near)
 	}
 	return ""
@@ -229,7 +230,7 @@ func (bin *program) ext(p tasks.Platform) string {
 		}
 		return ".so"
 	}
-	return Exe(p.OS, p.Arch)
+	return gocmd.Exe(p.OS, p.Arch)
 }
 
 // step plans go build for one architecture.
@@ -252,7 +253,7 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	if !b.Bool("size.strip", false) && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "1"}) {
 		c.Identified, s.FixedPath = true, true
 		if bin.cfg.FixedPath == nil || !bin.cfg.FixedPath() {
-			c.HostDirs = bin.cfg.hostDirs()
+			c.HostDirs = bin.cfg.HostDirs()
 		}
 	}
 	c.Stamps = stampsOf(b)
@@ -380,7 +381,7 @@ func (bin *program) universal() ([]engine.Step, hcl.Diagnostics) {
 	join := bin.b.NewStep(engine.InProcess)
 	spec := lipoSpec{Output: bin.out}
 	for i, arch := range []string{"amd64", "arm64"} {
-		p, err := ParsePlatform("darwin/" + arch)
+		p, err := gocmd.ParsePlatform("darwin/" + arch)
 		if err != nil {
 			return nil, hcl.Diagnostics{bin.b.Error("universal", "Unknown platform", err.Error())}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/tasktest"
 )
 
@@ -260,7 +261,7 @@ func TestBuildPackages(t *testing.T) {
 		t.Fatalf("%v\n%s", st, log)
 	}
 	for _, name := range []string{"app", "other"} {
-		if _, err := os.Stat(filepath.Join(p.root, "dist", "bin", name+Exe(runtime.GOOS, runtime.GOARCH))); err != nil {
+		if _, err := os.Stat(filepath.Join(p.root, "dist", "bin", name+gocmd.Exe(runtime.GOOS, runtime.GOARCH))); err != nil {
 			t.Error(err)
 		}
 	}
@@ -340,7 +341,7 @@ func TestKeysAreFreeOfTheHost(t *testing.T) {
 	}
 }
 
-func taskMap(cfg *Config) map[string]tasks.Task {
+func taskMap(cfg *gocmd.Config) map[string]tasks.Task {
 	out := map[string]tasks.Task{}
 	for _, t := range Tasks(cfg) {
 		out[t.Schema().Type] = t

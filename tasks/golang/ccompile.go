@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // A cgoSearch asks the C compiler what a package with cgo is made of. It runs
@@ -50,7 +51,7 @@ type cgoSearch struct {
 // askCompiler finds the native of a package with cgo.
 func (g *gatherer) askCompiler(ctx context.Context, p *goPackage, name string) (_ *native, err error) {
 	s := &cgoSearch{nativeSearch: newNativeSearch(g, p, name), ctx: ctx, dir: p.Dir, read: map[string]bool{}, bins: map[string]bool{}, asked: map[string]bool{}}
-	if s.env, err = g.c.cfg.ownEnv(ctx); err != nil {
+	if s.env, err = g.c.cfg.OwnEnv(ctx); err != nil {
 		return nil, err
 	}
 	for _, v := range g.c.Env {
@@ -316,7 +317,7 @@ func (s *cgoSearch) one(u cText, out string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.lose("the C compiler does not list what %s includes: %s", filepath.Base(u.file), firstLine(said, err))
+		s.lose("the C compiler does not list what %s includes: %s", filepath.Base(u.file), gocmd.FirstLine(said, err))
 		return
 	}
 	list, err := os.ReadFile(dep)
@@ -347,14 +348,14 @@ func (s *cgoSearch) run(cmd, args []string) (string, error) {
 		prog = lookIn(s.value("PATH"), prog)
 	}
 	var out bytes.Buffer
-	err := runProcess(s.ctx, &engine.Process{Path: prog, Args: slices.Concat(cmd[1:], args), Env: s.env, Dir: s.dir, Stdout: &out, Stderr: &out})
+	err := gocmd.RunProcess(s.ctx, &engine.Process{Path: prog, Args: slices.Concat(cmd[1:], args), Env: s.env, Dir: s.dir, Stdout: &out, Stderr: &out})
 	return out.String(), err
 }
 
 // lookIn finds a program in the directories of a PATH.
 func lookIn(dirs, prog string) string {
 	for _, dir := range filepath.SplitList(dirs) {
-		for _, suffix := range [...]string{"", Exe(runtime.GOOS, runtime.GOARCH)} {
+		for _, suffix := range [...]string{"", gocmd.Exe(runtime.GOOS, runtime.GOARCH)} {
 			name := filepath.Join(dir, prog+suffix)
 			if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() && (runtime.GOOS == "windows" || info.Mode()&0o111 != 0) {
 				return name
@@ -431,7 +432,7 @@ func (s *cgoSearch) searched(lang string, cc, flags []string) []string {
 	said, err := s.run(cc, slices.Concat(flags, []string{"-E", "-v", "-x", lang, "-o", os.DevNull, empty}))
 	_, list, ok := strings.Cut(said, "search starts here:\n")
 	if err != nil || !ok {
-		s.lose("the C compiler does not say where it looks for headers: %s", firstLine(said, err))
+		s.lose("the C compiler does not say where it looks for headers: %s", gocmd.FirstLine(said, err))
 		return nil
 	}
 	var dirs []string
@@ -457,7 +458,7 @@ func (s *cgoSearch) taken(dirs []string) {
 		real = s.dir
 	}
 	own := func(f string) bool {
-		_, err := relativeInside(s.objdir, f)
+		_, err := gocmd.RelativeInside(s.objdir, f)
 		return filepath.IsAbs(f) && err == nil
 	}
 	var search []string // as resolve names them

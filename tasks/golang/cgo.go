@@ -8,6 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // cgoBlock is the schema of cgo "os/arch" {}.
@@ -39,7 +40,7 @@ func cgoAttr() tasks.Attr {
 func cgoWanted(b *tasks.Block, p tasks.Platform) (on bool, label string) {
 	wants := []string{name(p), p.OS + "/" + p.Arch}
 	if p.OS == "darwin" {
-		wants = append(wants, universalPort)
+		wants = append(wants, gocmd.UniversalPort)
 	}
 	for _, want := range wants {
 		for _, l := range b.Labels["cgo"] {
@@ -59,7 +60,7 @@ func cgoWanted(b *tasks.Block, p tasks.Platform) (on bool, label string) {
 func checkCgoLabels(b *tasks.Block) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, l := range b.Labels["cgo"] {
-		if _, err := ParsePlatform(l); err != nil {
+		if _, err := gocmd.ParsePlatform(l); err != nil {
 			msg := err.Error()
 			diags = append(diags, b.Error("cgo."+l+".cc", "Unknown platform", strings.ToUpper(msg[:1])+msg[1:]))
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -35,7 +36,7 @@ const outsidePath = ".airbuild/outside"
 // is in the key, so that a module which another target needs does not rebuild
 // this one.
 type closure struct {
-	cfg      *Config
+	cfg      *gocmd.Config
 	Dir      string          // project-relative working directory
 	Flags    []string        // of the build, as far as they choose files: -mod, -tags, -race
 	Env      []action.EnvVar // of the command
@@ -83,7 +84,7 @@ type closure struct {
 // List implements engine.Lister. The answer is remembered with all that it
 // depends on, so that nothing is listed while none of it changes.
 func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
-	tc, err := c.cfg.toolchain()
+	tc, err := c.cfg.FoundToolchain()
 	if err != nil {
 		return engine.Listing{}, err
 	}
@@ -93,7 +94,7 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 		c = &own
 	}
 	mem := memory{files: files, name: c.name(tc, nil)}
-	c.cfg.setState(files)
+	c.cfg.SetState(files)
 	if r := mem.load(); r != nil {
 		c.note(r)
 		return c.listing(r), nil
@@ -134,12 +135,12 @@ func (c *closure) lacking(ctx context.Context, err error) error {
 	if c.Vendor != "" || c.Proxy != "" {
 		return err
 	}
-	return c.cfg.lacking(ctx, c.Dir, err)
+	return c.cfg.Lacking(ctx, c.Dir, err)
 }
 
 // name identifies the query: the same name and the same record's files give
 // the same answer to who asks.
-func (c *closure) name(tc *Toolchain, a *engine.Asking) string {
+func (c *closure) name(tc *gocmd.Toolchain, a *engine.Asking) string {
 	compilers := c.Compilers
 	if a.Elsewhere() {
 		compilers = nil // the answer rests on their content
@@ -162,7 +163,7 @@ func inTree(m *load.Module) bool {
 }
 
 // query lists the packages and gathers them into a record.
-func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) (*record, error) {
+func (c *closure) query(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*record, error) {
 	pkgs, how, err := c.packages(ctx, tc, files)
 	if err != nil {
 		return nil, err
@@ -183,7 +184,7 @@ func (c *closure) query(ctx context.Context, tc *Toolchain, files engine.Files) 
 // A gatherer turns packages into a record.
 type gatherer struct {
 	c     *closure
-	tc    *Toolchain
+	tc    *gocmd.Toolchain
 	files engine.Files
 	roots []string // of the project: as given, and with links resolved
 
@@ -204,7 +205,7 @@ type gatherer struct {
 	how      string // who listed the packages
 }
 
-func newGatherer(c *closure, tc *Toolchain, files engine.Files) *gatherer {
+func newGatherer(c *closure, tc *gocmd.Toolchain, files engine.Files) *gatherer {
 	g := &gatherer{c: c, tc: tc, files: files, host: map[string]bool{}, roots: []string{files.Root()},
 		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{}, patterns: map[string]bool{},
 		data: map[string]bool{}, walked: map[string]bool{}}
@@ -247,7 +248,7 @@ func (g *gatherer) place(dir string, m *load.Module) (land, name string, err err
 
 func (g *gatherer) inside(dir string) (string, bool) {
 	for _, root := range g.roots {
-		if rel, err := relativeInside(root, dir); err == nil {
+		if rel, err := gocmd.RelativeInside(root, dir); err == nil {
 			return rel, true
 		}
 	}
@@ -509,15 +510,15 @@ type modMode struct {
 func (mode modMode) apply(s *engine.Step) {
 	s.After = append(s.After, mode.after...)
 	if mode.proxy != "" {
-		s.Facts = append(s.Facts, engine.Fact{Name: proxyFact, Value: mode.proxy})
+		s.Facts = append(s.Facts, engine.Fact{Name: gocmd.ProxyFact, Value: mode.proxy})
 	}
 }
 
 // closureOf begins the closure of what a step's command line names.
-func closureOf(cfg *Config, b *tasks.Block, m *module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
+func closureOf(cfg *gocmd.Config, b *tasks.Block, m *gocmd.Module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
 	c := &closure{
 		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
-		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.files(), network: s.Network, fetch: network(b), byLoader: &atomic.Bool{},
+		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.Files(), network: s.Network, fetch: network(b), byLoader: &atomic.Bool{},
 	}
 	if mode.flag == "vendor" {
 		c.Vendor = m.VendorDir

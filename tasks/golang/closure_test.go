@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 func TestClosureOfABuild(t *testing.T) {
@@ -104,12 +105,12 @@ func TestClosureIsRemembered(t *testing.T) {
 			broken := *tc
 			broken.Bin = filepath.Join(p.root, "no-such-go")
 			good := p.cfg.Toolchain
-			p.cfg.Toolchain = func() (*Toolchain, error) { return &broken, nil }
-			p.cfg.alwaysAsk = true
+			p.cfg.Toolchain = func() (*gocmd.Toolchain, error) { return &broken, nil }
+			p.cfg.AlwaysAsk = true
 			if _, err := list(); (err != nil) != tt.asks {
 				t.Errorf("asked again: %v, want %v", err, tt.asks)
 			}
-			p.cfg.Toolchain, p.cfg.alwaysAsk = good, false
+			p.cfg.Toolchain, p.cfg.AlwaysAsk = good, false
 			l, err := list()
 			if err != nil {
 				t.Fatal(err)
@@ -203,14 +204,14 @@ func TestHeadersElsewhere(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	p := newProject(t, map[string]string{"bin/go": "one"})
 	for _, tt := range []struct {
-		tc   Toolchain
+		tc   gocmd.Toolchain
 		want string
 	}{
-		{Toolchain{Version: "go1.26.8", Release: true}, "go=go1.26.8"},
-		{Toolchain{Version: "devel go1.27", Bin: filepath.Join(p.root, "bin", "go")},
+		{gocmd.Toolchain{Version: "go1.26.8", Release: true}, "go=go1.26.8"},
+		{gocmd.Toolchain{Version: "devel go1.27", Bin: filepath.Join(p.root, "bin", "go")},
 			"go=devel go1.27 go command=sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"},
 	} {
-		l, err := identity{&Config{Toolchain: func() (*Toolchain, error) { return &tt.tc, nil }}}.List(t.Context(), p.workspace())
+		l, err := identity{&gocmd.Config{Toolchain: func() (*gocmd.Toolchain, error) { return &tt.tc, nil }}}.List(t.Context(), p.workspace())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
@@ -57,7 +58,7 @@ type Collected struct {
 // Everything is verified before Collect returns. What no database vouches for
 // (a private module, or all of them where no database can be asked) is held
 // against go.sum, and its sums are recorded in the tree's own go.sum.
-func Collect(ctx context.Context, c *Config, out string, o Collection) (_ *Collected, err error) {
+func Collect(ctx context.Context, c *gocmd.Config, out string, o Collection) (_ *Collected, err error) {
 	scratch, err := os.MkdirTemp(o.Scratch, ".airbuild-collect-*")
 	if err != nil {
 		return nil, fmt.Errorf("collect modules: %w", err)
@@ -79,7 +80,7 @@ func Collect(ctx context.Context, c *Config, out string, o Collection) (_ *Colle
 
 // A collecting is one run of Collect.
 type collecting struct {
-	cfg     *Config
+	cfg     *gocmd.Config
 	o       Collection
 	scratch string
 	project fs.FS
@@ -98,7 +99,7 @@ func (k *collecting) run(ctx context.Context, out string) error {
 	}
 	for _, u := range units {
 		if err := k.fetch(ctx, u); err != nil {
-			return fmt.Errorf("of %s: %w", u.module.dir(), err)
+			return fmt.Errorf("of %s: %w", u.module.Dir(), err)
 		}
 	}
 	for _, t := range k.o.Toolchains {
@@ -114,7 +115,7 @@ func (k *collecting) run(ctx context.Context, out string) error {
 
 // A unit is a module or workspace whose modules are fetched together.
 type unit struct {
-	module *module
+	module *gocmd.Module
 	// member: a module of a workspace, looked at without it, as go mod tidy
 	// does. Siblings that were never published may make that impossible.
 	member bool
@@ -131,7 +132,7 @@ func (k *collecting) units() ([]unit, error) {
 	}
 	var units []unit
 	seen := map[string]bool{}
-	add := func(m *module, member bool) {
+	add := func(m *gocmd.Module, member bool) {
 		name := m.Work + "\x00"
 		if m.Work == "" {
 			name += m.Root
@@ -142,7 +143,7 @@ func (k *collecting) units() ([]unit, error) {
 		}
 	}
 	for _, dir := range dirs {
-		m, err := findModule(k.project, dir, false)
+		m, err := gocmd.FindModule(k.project, dir, false)
 		if err != nil {
 			return nil, fmt.Errorf("find the module of %s: %w", dir, err)
 		}
@@ -153,7 +154,7 @@ func (k *collecting) units() ([]unit, error) {
 		uses := m.Uses
 		add(m, false)
 		for _, use := range uses {
-			if m, err = findModule(k.project, use, true); err != nil {
+			if m, err = gocmd.FindModule(k.project, use, true); err != nil {
 				return nil, fmt.Errorf("find the module of %s: %w", use, err)
 			}
 			add(m, true)
@@ -194,19 +195,19 @@ func ModuleDirs(project fs.FS) ([]string, error) {
 // what is there is not fetched again (it is verified all the same), and hands
 // on the receiver's heads.
 func (k *collecting) prepare(ctx context.Context) error {
-	tc, err := k.cfg.toolchain()
+	tc, err := k.cfg.FoundToolchain()
 	if err != nil {
 		return err
 	}
-	cache, err := k.cfg.modCache(ctx, tc)
+	cache, err := k.cfg.ModCache(ctx, tc)
 	if err != nil {
 		return fmt.Errorf("find the module cache: %w", err)
 	}
-	proxies, err := k.cfg.setting(ctx, tc, "GOPROXY")
+	proxies, err := k.cfg.Setting(ctx, tc, "GOPROXY")
 	if err != nil {
 		return err
 	}
-	known := fileURL(filepath.ToSlash(filepath.Join(cache, "cache", "download")))
+	known := gocmd.FileURL(filepath.ToSlash(filepath.Join(cache, "cache", "download")))
 	k.env = []string{"GOPROXY=" + strings.Trim(known+","+proxies, ",")}
 	for name, head := range k.o.Heads {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
@@ -224,14 +225,14 @@ func (k *collecting) prepare(ctx context.Context) error {
 func (k *collecting) downloading() *downloading {
 	return &downloading{
 		cfg: k.cfg, in: k.project, prove: true, record: true, env: k.env, log: k.o.Log,
-		exec: runProcess, dir: k.scratch,
+		exec: gocmd.RunProcess, dir: k.scratch,
 	}
 }
 
 // fetch fetches the modules of one unit.
 func (k *collecting) fetch(ctx context.Context, u unit) error {
 	d := k.downloading()
-	d.files, d.at = u.module.files(), u.module.dir()
+	d.files, d.at = u.module.Files(), u.module.Dir()
 	if u.module.Work == "" {
 		d.env = append(slices.Clone(d.env), "GOWORK=off")
 	}
@@ -248,7 +249,7 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 	switch {
 	case err != nil && ctx.Err() == nil && u.member:
 		k.out.Lacking = true
-		k.note("the module in %s needs its workspace: alone it cannot be tidied there (%s)", u.module.Root, firstLine(said.String(), err))
+		k.note("the module in %s needs its workspace: alone it cannot be tidied there (%s)", u.module.Root, gocmd.FirstLine(said.String(), err))
 		return nil
 	case err != nil && ctx.Err() == nil && said.Len() > 0:
 		return fmt.Errorf("%w:\n%s", err, strings.TrimSpace(said.String()))
@@ -256,11 +257,11 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 		return err
 	case unproven != "":
 		k.out.Unasked = true
-		k.note("no proofs for %s: %s", u.module.dir(), unproven)
+		k.note("no proofs for %s: %s", u.module.Dir(), unproven)
 	}
 	if len(d.left) > 0 {
 		k.out.Lacking = true
-		k.note("not to be had, and not needed to build %s: %s", u.module.dir(), strings.Join(d.left, ", "))
+		k.note("not to be had, and not needed to build %s: %s", u.module.Dir(), strings.Join(d.left, ", "))
 	}
 	return nil
 }
@@ -286,16 +287,16 @@ func (k *collecting) toolchain(ctx context.Context, t proxytree.Toolchain) error
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	tc, terr := k.cfg.toolchain()
+	tc, terr := k.cfg.FoundToolchain()
 	if terr != nil {
 		return terr
 	}
-	proxies, perr := k.cfg.setting(ctx, tc, "GOPROXY")
+	proxies, perr := k.cfg.Setting(ctx, tc, "GOPROXY")
 	if perr == nil && strings.HasPrefix(proxies, "file://") && !strings.ContainsAny(proxies, ",|") {
 		_, again := d.download(ctx, attempt{env: append(env, "GOPROXY="+proxies, "GONOSUMDB="+m.Path), log: io.Discard}, dir, what)
 		if again == nil {
 			k.out.Unasked = true
-			k.note("no proof for %s: the checksum database could not be asked (%s)", t, firstLine(said.String(), err))
+			k.note("no proof for %s: the checksum database could not be asked (%s)", t, gocmd.FirstLine(said.String(), err))
 			return nil
 		}
 	}
@@ -308,11 +309,11 @@ func (k *collecting) toolchain(ctx context.Context, t proxytree.Toolchain) error
 // verify looks at the tree as the receiver will, and records the sums of what
 // has no proof.
 func (k *collecting) verify(ctx context.Context, out string) error {
-	tc, err := k.cfg.toolchain()
+	tc, err := k.cfg.FoundToolchain()
 	if err != nil {
 		return err
 	}
-	db, err := k.cfg.setting(ctx, tc, "GOSUMDB")
+	db, err := k.cfg.Setting(ctx, tc, "GOSUMDB")
 	if err != nil {
 		return err
 	}

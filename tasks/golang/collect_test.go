@@ -14,6 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree/proxytest"
 )
@@ -40,7 +41,7 @@ func newConnected(t *testing.T, prove bool) *connected {
 	}
 	x.Publish("example.org/far", "v0.1.0", map[string]string{"go.mod": "module example.org/far\n\ngo 1.26\n", "far.go": "package far\n"})
 	x.Publish("example.org/private", "v1.0.0", map[string]string{"go.mod": "module example.org/private\n\ngo 1.26\n", "p.go": "package private\n"})
-	x.PublishToolchain(fakeGo, map[string]string{"VERSION": fakeGo.Version + "\n", "bin/go" + Exe(runtime.GOOS, runtime.GOARCH): "#!/bin/sh\n", "src/_go.mod": "module std\n"})
+	x.PublishToolchain(fakeGo, map[string]string{"VERSION": fakeGo.Version + "\n", "bin/go" + gocmd.Exe(runtime.GOOS, runtime.GOARCH): "#!/bin/sh\n", "src/_go.mod": "module std\n"})
 	if prove {
 		x.Prove(moduleAt("example.org/dep", "v1.0.0"), moduleAt("example.org/dep", "v1.1.0"), moduleAt("example.org/far", "v0.1.0"), fakeGo.Module())
 	}
@@ -50,7 +51,7 @@ func newConnected(t *testing.T, prove bool) *connected {
 			sums.WriteString(line + "\n")
 		}
 	}
-	c := &connected{Proxy: x, env: map[string]string{"GOPROXY": ProxyURL(x.Dir), "GOSUMDB": x.Key, "GONOSUMDB": "example.org/private", "GOMODCACHE": writable(t), "GOENV": "off", "GOPRIVATE": ""}}
+	c := &connected{Proxy: x, env: map[string]string{"GOPROXY": gocmd.ProxyURL(x.Dir), "GOSUMDB": x.Key, "GONOSUMDB": "example.org/private", "GOMODCACHE": writable(t), "GOENV": "off", "GOPRIVATE": ""}}
 	c.project = newProject(t, map[string]string{
 		"go.mod":       "module example.com/m\n\ngo 1.26\n\nrequire (\n\texample.org/dep v1.0.0\n\texample.org/private v1.0.0\n)\n",
 		"go.sum":       sums.String(),
@@ -59,7 +60,7 @@ func newConnected(t *testing.T, prove bool) *connected {
 		"tools/t.go":   "package tools\n\nimport _ \"example.org/dep\"\n",
 	})
 	if !prove {
-		c.env["GOSUMDB"] = x.Key + " " + ProxyURL(filepath.Join(x.Dir, "nowhere"))
+		c.env["GOSUMDB"] = x.Key + " " + gocmd.ProxyURL(filepath.Join(x.Dir, "nowhere"))
 	}
 	c.cfg = c.config()
 	return c
@@ -68,9 +69,9 @@ func newConnected(t *testing.T, prove bool) *connected {
 func moduleAt(path, v string) modpath.Version { return modpath.Version{Path: path, Version: v} }
 
 // config is that of the connected side.
-func (c *connected) config() *Config {
+func (c *connected) config() *gocmd.Config {
 	lookup := c.project.cfg.LookupEnv
-	return &Config{Toolchain: c.project.cfg.Toolchain, Root: c.root, LookupEnv: func(name string) (string, bool) {
+	return &gocmd.Config{Toolchain: c.project.cfg.Toolchain, Root: c.root, LookupEnv: func(name string) (string, bool) {
 		if v, ok := c.env[name]; ok {
 			return v, true
 		}
@@ -96,7 +97,7 @@ func writable(t *testing.T) string {
 // offline makes the project one of a host that has nothing but the tree.
 func (c *connected) offline(t *testing.T, tree string) {
 	c.cfg = c.config()
-	c.cfg.Offline = &Offline{Carried: tree, Home: writable(t)}
+	c.cfg.Offline = &gocmd.Offline{Carried: tree, Home: writable(t)}
 	cache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err == nil { // the standard library need not be compiled again
 		err = os.Symlink(strings.TrimSpace(string(cache)), filepath.Join(c.cfg.Offline.Home, "build"))
@@ -151,7 +152,7 @@ func TestCollect(t *testing.T) {
 	}
 	none := func(string) (string, error) { return "", fs.ErrNotExist }
 	for _, wanted := range []string{"", "1.30.1", "1.30", ">= 1.30"} {
-		if tc, err := FindToolchain(wanted, func(string) (string, bool) { return "", false }, none, dest); err != nil || tc.Version != fakeGo.Version || !tc.Release {
+		if tc, err := gocmd.FindToolchain(wanted, func(string) (string, bool) { return "", false }, none, dest); err != nil || tc.Version != fakeGo.Version || !tc.Release {
 			t.Errorf("%q: %+v, %v", wanted, tc, err)
 		}
 	}
@@ -259,7 +260,7 @@ func TestOfflineFromCarriedTree(t *testing.T) {
 			t.Errorf("%s: %v\n%s", name, st, log)
 		}
 	}
-	if tree := filepath.Join(c.root, "dist", "modules"); !hasProofs(tree, c.Name) {
+	if tree := filepath.Join(c.root, "dist", "modules"); !gocmd.HasProofs(tree, c.Name) {
 		t.Error("go_download offline lost the proofs")
 	}
 }
@@ -276,12 +277,12 @@ func TestOfflineGoGet(t *testing.T) {
 			rel, _ := proxytree.RelPath(bad, "zip")
 			c.WriteFile(filepath.Join(tree, rel), proxytest.Zip(t, bad, map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}))
 		}
-		env, err := c.cfg.ownEnv(t.Context())
+		env, err := c.cfg.OwnEnv(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		tc, _ := c.cfg.toolchain()
-		out, err := runGo(t.Context(), tc, c.root, append(env, "GOFLAGS="), "get", "example.org/dep@latest")
+		tc, _ := c.cfg.FoundToolchain()
+		out, err := gocmd.RunGo(t.Context(), tc, c.root, append(env, "GOFLAGS="), "get", "example.org/dep@latest")
 		if !tamper {
 			if err != nil || !strings.Contains(c.read("go.mod"), "example.org/dep v1.1.0") {
 				t.Errorf("%v\n%s\n%s", err, out, c.read("go.mod"))
@@ -330,21 +331,21 @@ func TestOfflineVariables(t *testing.T) {
 	if err := proxytree.WriteSums(tree, proxytree.Sums{"example.org/private v1.0.0": "h1:x"}); err != nil {
 		t.Fatal(err)
 	}
-	c := &Config{LookupEnv: host, Offline: &Offline{Carried: tree, Proxies: []string{"file:///more"}, Home: filepath.Join(tree, "home")}}
-	url := ProxyURL(tree)
+	c := &gocmd.Config{LookupEnv: host, Offline: &gocmd.Offline{Carried: tree, Proxies: []string{"file:///more"}, Home: filepath.Join(tree, "home")}}
+	url := gocmd.ProxyURL(tree)
 	for name, want := range map[string]string{
 		"GOPROXY": url + ",file:///more", "GONOPROXY": "none", "GOVCS": "*:off", "GOENV": "off", "GOPRIVATE": "", "HTTPS_PROXY": "",
 		"GOSUMDB":    "sum.golang.org " + url + "/sumdb/sum.golang.org",
 		"GONOSUMDB":  "example.org/private,corp.example/*",
 		"GOMODCACHE": filepath.Join(tree, "home", "mod"), "GOCACHE": filepath.Join(tree, "home", "build"), "HOME": "/user",
 	} {
-		if got, _ := c.lookup(name); got != want {
+		if got, _ := c.Lookup(name); got != want {
 			t.Errorf("%s: got %q, want %q", name, got, want)
 		}
 	}
-	c.Offline = &Offline{}
+	c.Offline = &gocmd.Offline{}
 	for name, want := range map[string]string{"GOPROXY": "off", "GOSUMDB": "off", "GOMODCACHE": "/user/mod", "GOPRIVATE": "corp.example/*"} {
-		if got, _ := c.lookup(name); got != want {
+		if got, _ := c.Lookup(name); got != want {
 			t.Errorf("nothing carried: %s: got %q, want %q", name, got, want)
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // collectionVersion changes when Collect makes something else of the same
@@ -24,7 +26,7 @@ const collectionVersion = "1"
 // It changes with every module file of the project, with those of replacements
 // outside of it, with Go's release, and with the user's settings of where
 // modules come from and who vouches for them. It reaches no network.
-func CollectionKey(ctx context.Context, c *Config, o Collection) (string, error) {
+func CollectionKey(ctx context.Context, c *gocmd.Config, o Collection) (string, error) {
 	k := &collecting{cfg: c, o: o, project: os.DirFS(c.Root)}
 	lines, err := k.describe(ctx)
 	if err != nil {
@@ -36,13 +38,13 @@ func CollectionKey(ctx context.Context, c *Config, o Collection) (string, error)
 
 // describe lists all that the modules hang on, one a line.
 func (k *collecting) describe(ctx context.Context) ([]string, error) {
-	tc, err := k.cfg.toolchain()
+	tc, err := k.cfg.FoundToolchain()
 	if err != nil {
 		return nil, err
 	}
 	lines := []string{"airbuild-collection " + collectionVersion, "go " + tc.Version}
 	for _, name := range [...]string{"GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOVCS"} {
-		v, err := k.cfg.setting(ctx, tc, name)
+		v, err := k.cfg.Setting(ctx, tc, name)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +56,7 @@ func (k *collecting) describe(ctx context.Context) ([]string, error) {
 	}
 	for _, u := range units {
 		lines = append(lines, fmt.Sprintf("unit %q %q %v", u.module.Work, u.module.Root, u.member))
-		for _, name := range u.module.files() {
+		for _, name := range u.module.Files() {
 			more, err := k.describeFile(name)
 			if err != nil {
 				return nil, err

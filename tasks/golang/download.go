@@ -20,11 +20,12 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
 // download is the stage type go_download.
-type download struct{ cfg *Config }
+type download struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*download) Schema() *tasks.Schema {
@@ -47,11 +48,11 @@ func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	out := b.DistPath(b.StringOr("output", "modules"))
 	s := b.NewStep(engine.InProcess)
-	s.Lister = listers{identity{t.cfg}, outsideReplacements{modFiles: m.files(), modOnly: true}}
+	s.Lister = listers{identity{t.cfg}, outsideReplacements{modFiles: m.Files(), modOnly: true}}
 	s.Network = network(b)
 	setWork(&s, m)
 	addModuleFiles(&s, m)
-	spec := downloadSpec{Dir: m.dir(), Output: out, Files: m.files(), Proofs: b.Bool("proofs", true)}
+	spec := downloadSpec{Dir: m.Dir(), Output: out, Files: m.Files(), Proofs: b.Bool("proofs", true)}
 	if err := tasks.SetTool(&s, downloadName, downloadVersion, spec); err != nil {
 		return nil, hcl.Diagnostics{b.Error("output", "Cannot plan the download", err.Error())}
 	}
@@ -74,7 +75,7 @@ type downloadSpec struct {
 	Proofs bool     `json:"proofs"`
 }
 
-type downloadTool struct{ cfg *Config }
+type downloadTool struct{ cfg *gocmd.Config }
 
 // Run implements engine.Tool. It works on a copy of the module's files, since
 // go mod download adds to go.sum, and with a module cache of its own, since
@@ -98,7 +99,7 @@ func (t *downloadTool) Run(ctx context.Context, call *engine.ToolCall) error {
 // A downloading fills a module cache of its own with what one module or
 // workspace can need, and makes a GOPROXY tree of it.
 type downloading struct {
-	cfg   *Config
+	cfg   *gocmd.Config
 	in    fs.FS    // the project
 	files []string // go.mod and its like, project-relative; not all need be there
 	at    string   // where the module or workspace is, project-relative
@@ -193,7 +194,7 @@ func (d *downloading) fetch(ctx context.Context, sums map[string]string) (unprov
 			return "", err
 		case i == 0:
 			said, _ := a.log.(*bytes.Buffer)
-			unproven = fmt.Sprintf("the checksum database could not be asked (%s)", firstLine(said.String(), err))
+			unproven = fmt.Sprintf("the checksum database could not be asked (%s)", gocmd.FirstLine(said.String(), err))
 			d.left = nil
 		}
 	}
@@ -243,11 +244,11 @@ func (d *downloading) try(ctx context.Context, a attempt) ([]downloaded, error) 
 // download runs go mod download in a directory, with a module cache of its
 // own.
 func (d *downloading) download(ctx context.Context, a attempt, dir, what string) ([]downloaded, error) {
-	tc, err := d.cfg.toolchain()
+	tc, err := d.cfg.FoundToolchain()
 	if err != nil {
 		return nil, err
 	}
-	env, err := d.cfg.ownEnv(ctx)
+	env, err := d.cfg.OwnEnv(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -6,16 +6,18 @@ import (
 	"path"
 	"strings"
 	"testing"
+
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // A platform that is accepted says what it was parsed from, and pins both
 // GOOS and, but for universal binaries, GOARCH.
 func FuzzParsePlatform(f *testing.F) {
-	for _, s := range append(Ports(), "linux/arm/v7,softfloat", "linux/arm64/v8", "Linux-x86_64", "a/b/c/d", "//", "") {
+	for _, s := range append(gocmd.Ports(), "linux/arm/v7,softfloat", "linux/arm64/v8", "Linux-x86_64", "a/b/c/d", "//", "") {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		p, err := ParsePlatform(s)
+		p, err := gocmd.ParsePlatform(s)
 		if err != nil {
 			return
 		}
@@ -23,7 +25,7 @@ func FuzzParsePlatform(f *testing.F) {
 			t.Errorf("%q parses to %q", s, name(p))
 		}
 		env := strings.Join(p.Env, " ")
-		if !strings.Contains(env, "GOOS=") || p.Arch != Universal && !strings.Contains(env, "GOARCH=") {
+		if !strings.Contains(env, "GOOS=") || p.Arch != gocmd.Universal && !strings.Contains(env, "GOARCH=") {
 			t.Errorf("%q: %s", s, env)
 		}
 	})

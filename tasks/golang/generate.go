@@ -8,10 +8,11 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // generate is the stage type go_generate.
-type generate struct{ cfg *Config }
+type generate struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*generate) Schema() *tasks.Schema {
@@ -32,7 +33,7 @@ func (*generate) Schema() *tasks.Schema {
 
 // Plan implements tasks.Task.
 func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
-	m, diags := moduleOf(b)
+	m, diags := gocmd.ModuleOf(b)
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -90,8 +91,8 @@ func generated(b *tasks.Block) (files, dirs []string) {
 
 // addModuleSource makes all files of the module, of those in its workspace and
 // of those that replace others the inputs, but for what is generated.
-func addModuleSource(s *engine.Step, b *tasks.Block, m *module, outputs []string) {
-	for _, root := range m.roots() {
+func addModuleSource(s *engine.Step, b *tasks.Block, m *gocmd.Module, outputs []string) {
+	for _, root := range m.Roots() {
 		patterns := []string{"**"}
 		for _, o := range outputs {
 			if rel, ok := below(root, b.DirPath(o)); ok {
@@ -108,6 +109,6 @@ func addModuleSource(s *engine.Step, b *tasks.Block, m *module, outputs []string
 
 // below returns p relative to dir if it is inside it.
 func below(dir, p string) (string, bool) {
-	rel := relative(dir, p)
+	rel := gocmd.Relative(dir, p)
 	return rel, rel != "." && rel != ".." && !strings.HasPrefix(rel, "../")
 }

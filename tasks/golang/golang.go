@@ -7,10 +7,11 @@ package golang
 import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // Tasks returns the stage types of this package.
-func Tasks(cfg *Config) []tasks.Task {
+func Tasks(cfg *gocmd.Config) []tasks.Task {
 	return []tasks.Task{
 		&build{cfg}, &test{cfg}, &vet{cfg}, &generate{cfg},
 		&tidy{cfg}, &vendor{cfg}, &download{cfg},
@@ -18,7 +19,7 @@ func Tasks(cfg *Config) []tasks.Task {
 }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools(cfg *Config) map[string]engine.Tool {
+func Tools(cfg *gocmd.Config) map[string]engine.Tool {
 	return map[string]engine.Tool{
 		lipoName:     lipoTool{},
 		downloadName: &downloadTool{cfg},

@@ -8,10 +8,11 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // test is the stage type go_test.
-type test struct{ cfg *Config }
+type test struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*test) Schema() *tasks.Schema {

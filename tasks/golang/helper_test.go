@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/tasktest"
 )
 
@@ -25,7 +26,7 @@ type project struct {
 	root  string
 	state string
 	cas   string
-	cfg   *Config
+	cfg   *gocmd.Config
 	wants engine.Share
 }
 
@@ -35,7 +36,7 @@ func newProject(t testing.TB, files map[string]string) *project {
 	dir := t.TempDir()
 	p := &project{t: t, root: filepath.Join(dir, "pröject one"), state: filepath.Join(dir, "state"), cas: filepath.Join(dir, "cas")}
 	p.write(files)
-	tc, err := FindToolchain("", os.LookupEnv, exec.LookPath)
+	tc, err := gocmd.FindToolchain("", os.LookupEnv, exec.LookPath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func newProject(t testing.TB, files map[string]string) *project {
 		}
 		return os.LookupEnv(name)
 	}
-	p.cfg = &Config{Toolchain: func() (*Toolchain, error) { return tc, nil }, LookupEnv: env, Root: p.root}
+	p.cfg = &gocmd.Config{Toolchain: func() (*gocmd.Toolchain, error) { return tc, nil }, LookupEnv: env, Root: p.root}
 	return p
 }
 
@@ -209,7 +210,7 @@ func fixedSample(more map[string]string) map[string]string {
 
 func platform(t *testing.T, s string) *tasks.Platform {
 	t.Helper()
-	p, err := ParsePlatform(s)
+	p, err := gocmd.ParsePlatform(s)
 	if err != nil {
 		t.Fatal(err)
 	}

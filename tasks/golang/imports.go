@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // importsPath is where the text of all imports lands in the input root.
@@ -186,5 +187,5 @@ func (s *importScan) save() error {
 	if err != nil {
 		return errors.Join(errors.New("remember imports"), err)
 	}
-	return writeState(importsFile(s.files), b)
+	return gocmd.WriteState(importsFile(s.files), b)
 }

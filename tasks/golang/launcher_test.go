@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 func launched(t *testing.T, p *project, typ string) map[string]string {
@@ -84,7 +85,7 @@ func TestModulesComeFromLocalTreesWithoutANetwork(t *testing.T) {
 		"file:///a, https://p.example|file:///b": "file:///a|file:///b",
 		"file:///a|file:///b,off,file:///c":      "file:///a|file:///b",
 	} {
-		if got := localProxies(in); got != want {
+		if got := gocmd.LocalProxies(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
 		}
 	}
@@ -145,7 +146,7 @@ func TestFileURL(t *testing.T) {
 		"C:/Users/x":   "file:///C:/Users/x",
 		"/a%2F/#frag?": "file:///a%252F/%23frag%3F",
 	} {
-		if got := fileURL(in); got != want {
+		if got := gocmd.FileURL(in); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
 	}
@@ -153,7 +154,7 @@ func TestFileURL(t *testing.T) {
 
 // Docs are one sentence each, and a default is said where one is applied.
 func TestSchemas(t *testing.T) {
-	for _, task := range Tasks(&Config{}) {
+	for _, task := range Tasks(&gocmd.Config{}) {
 		s := task.Schema()
 		docs := []string{s.Doc}
 		for _, a := range s.Attrs {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 var errNoQuestion = errors.New("what it lists is not remembered")
@@ -44,7 +45,7 @@ func (ls listers) Question(a *engine.Asking) (string, error) {
 // Question implements engine.Asker. Of a Go that is no release, only this host
 // knows what it is.
 func (i identity) Question(a *engine.Asking) (string, error) {
-	tc, err := i.cfg.toolchain()
+	tc, err := i.cfg.FoundToolchain()
 	switch {
 	case err != nil:
 		return "", err
@@ -97,12 +98,12 @@ func (ls listers) Programs() tasks.Programs {
 
 // identity is the Lister of what every Go step hangs on: which Go it is. It is
 // asked when the step is keyed, so that a plan can be shown without any Go.
-type identity struct{ cfg *Config }
+type identity struct{ cfg *gocmd.Config }
 
 // List implements engine.Lister.
 func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, error) {
-	i.cfg.setState(files)
-	tc, err := i.cfg.toolchain()
+	i.cfg.SetState(files)
+	tc, err := i.cfg.FoundToolchain()
 	if err != nil {
 		return engine.Listing{}, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -33,7 +34,7 @@ const listedHere = "listed by airbuild"
 // packages lists what the query names: from the files themselves, or, where
 // that is not sure to be what the go command says, by go list. how says which,
 // and why.
-func (c *closure) packages(ctx context.Context, tc *Toolchain, files engine.Files) (pkgs []*goPackage, how string, err error) {
+func (c *closure) packages(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (pkgs []*goPackage, how string, err error) {
 	list, err := c.load(ctx, tc, files)
 	if err == nil {
 		for _, p := range list.Packages {
@@ -50,12 +51,12 @@ func (c *closure) packages(ctx context.Context, tc *Toolchain, files engine.File
 }
 
 // load lists without a process.
-func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) (*load.Result, error) {
+func (c *closure) load(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Result, error) {
 	q, err := c.question(ctx, tc, files)
 	if err != nil {
 		return nil, err
 	}
-	facts := c.cfg.factsIn(files.State())
+	facts := c.cfg.FactsIn(files.State())
 	r, err := load.Load(*q, loadSource{files}, facts)
 	if serr := facts.Save(); err == nil && serr != nil {
 		return nil, serr
@@ -68,16 +69,16 @@ func (c *closure) load(ctx context.Context, tc *Toolchain, files engine.Files) (
 
 // question is the query in the loader's form. What that cannot say makes it a
 // question for go list.
-func (c *closure) question(ctx context.Context, tc *Toolchain, files engine.Files) (*load.Query, error) {
-	if c.cfg.alwaysAsk {
+func (c *closure) question(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Query, error) {
+	if c.cfg.AlwaysAsk {
 		return nil, &load.NotSure{Reason: "asked to"}
 	}
 	q := &load.Query{
 		Dir: filepath.Join(files.Root(), filepath.FromSlash(c.Dir)), Patterns: c.Patterns, Test: c.Test,
 		GOROOT: tc.Root, GOVERSION: tc.Version, Release: tc.Release, Project: files.Root(),
-		ModCache: func() (string, error) { return c.cfg.modCache(ctx, tc) },
+		ModCache: func() (string, error) { return c.cfg.ModCache(ctx, tc) },
 	}
-	_, err := relativeInside(tc.Root, files.Root())
+	_, err := gocmd.RelativeInside(tc.Root, files.Root())
 	q.Std = err == nil // the project is Go itself
 	if err := c.setFlags(q); err != nil {
 		return nil, err
@@ -162,7 +163,7 @@ type loadSource struct{ files engine.Files }
 
 // name is how Files calls a file.
 func (s loadSource) name(abs string) string {
-	if rel, err := relativeInside(s.files.Root(), abs); err == nil {
+	if rel, err := gocmd.RelativeInside(s.files.Root(), abs); err == nil {
 		return rel
 	}
 	return filepath.ToSlash(abs)
@@ -217,7 +218,7 @@ func (c *closure) args() []string {
 // ask runs go list, with the sources of modules that the step itself has: what
 // nothing but a fetch in the step could bring must not be in its key. What
 // go.mod and go.sum pin is fetched for both.
-func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([]*goPackage, error) {
+func (c *closure) ask(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) ([]*goPackage, error) {
 	out, err := c.run(ctx, tc, files.Root(), c.network)
 	if err != nil && c.mayFetch() && ctx.Err() == nil {
 		out, err = c.run(ctx, tc, files.Root(), true)
@@ -235,7 +236,7 @@ func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([
 		if err := d.Decode(p); errors.Is(err, io.EOF) {
 			if work != nil {
 				for _, p := range pkgs {
-					work.restore(p.Module)
+					work.Restore(p.Module)
 				}
 			}
 			return pkgs, nil
@@ -248,9 +249,9 @@ func (c *closure) ask(ctx context.Context, tc *Toolchain, files engine.Files) ([
 
 // work is the copy of the go.work that the query is listed with; nil if there is
 // none.
-func (c *closure) work(root string) (*workCopy, error) {
+func (c *closure) work(root string) (*gocmd.WorkCopy, error) {
 	if dir := c.workDir(); dir != "" {
-		return c.cfg.copyWork(root, dir)
+		return c.cfg.CopyWork(root, dir)
 	}
 	return nil, nil
 }
@@ -258,12 +259,12 @@ func (c *closure) work(root string) (*workCopy, error) {
 // run runs go list for the query and returns what it printed. It writes neither
 // go.mod nor go.sum: a module that go.sum has no sum of is an error, unless there
 // is a copy that the go command may add it to.
-func (c *closure) run(ctx context.Context, tc *Toolchain, root string, network bool) ([]byte, error) {
-	env, err := c.cfg.ownEnv(ctx)
+func (c *closure) run(ctx context.Context, tc *gocmd.Toolchain, root string, network bool) ([]byte, error) {
+	env, err := c.cfg.OwnEnv(ctx)
 	if err != nil {
 		return nil, err
 	}
-	sources, err := c.cfg.sourcesEnv(env, c.Proxy, network)
+	sources, err := c.cfg.SourcesEnv(env, c.Proxy, network)
 	if err != nil {
 		return nil, err
 	}
@@ -277,21 +278,21 @@ func (c *closure) run(ctx context.Context, tc *Toolchain, root string, network b
 	case err != nil:
 		return nil, err
 	case work != nil:
-		out, err := runGo(ctx, tc, dir, append(env, "GOWORK="+work.file()), c.args()...)
+		out, err := gocmd.RunGo(ctx, tc, dir, append(env, "GOWORK="+work.File()), c.args()...)
 		if err != nil && ctx.Err() == nil {
-			err = errors.New(work.name(err.Error(), dir))
+			err = errors.New(work.Name(err.Error(), dir))
 		}
 		return out, err
 	case slices.Contains(c.Flags, "-mod=mod"):
-		file, err := c.cfg.copyMod(c.modRoot(root))
+		file, err := c.cfg.CopyMod(c.modRoot(root))
 		if err != nil {
 			return nil, err
 		}
 		if file != "" {
-			env = append(env, "GOFLAGS="+goFlags([]string{"-modfile=" + file}))
+			env = append(env, "GOFLAGS="+gocmd.GoFlags([]string{"-modfile=" + file}))
 		}
 	}
-	return runGo(ctx, tc, dir, env, c.args()...)
+	return gocmd.RunGo(ctx, tc, dir, env, c.args()...)
 }
 
 // modRoot is the absolute directory of the go.mod that governs the query.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // closuresOf returns the closures of planned steps.
@@ -37,8 +38,8 @@ func (p *project) agree(c *closure) {
 		p.t.Fatal(err)
 	}
 	record := func(ask bool) *record {
-		p.cfg.alwaysAsk = ask
-		defer func() { p.cfg.alwaysAsk = false }()
+		p.cfg.AlwaysAsk = ask
+		defer func() { p.cfg.AlwaysAsk = false }()
 		r, err := c.query(p.t.Context(), tc, p.workspace())
 		if err != nil {
 			p.t.Fatal(err)
@@ -122,7 +123,7 @@ func TestLoaderAgreesOnSamples(t *testing.T) {
 func (p *project) agreeAll(dir string) {
 	p.t.Helper()
 	for _, name := range []string{"linux/amd64", "windows/arm64", "linux/arm/v6"} {
-		target, err := ParsePlatform(name)
+		target, err := gocmd.ParsePlatform(name)
 		if err != nil {
 			p.t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // A proxy is a GOPROXY tree made by hand, and the go.sum lines of what it has.
@@ -88,7 +89,7 @@ func withModules(t *testing.T) (*project, *proxy) {
 	p.cfg.LookupEnv = func(name string) (string, bool) {
 		switch name {
 		case "GOPROXY":
-			return fileURL(filepath.ToSlash(x.dir)), true
+			return gocmd.FileURL(filepath.ToSlash(x.dir)), true
 		case "GOSUMDB":
 			return "off", true
 		case "GOMODCACHE":
@@ -174,7 +175,7 @@ func TestVendorThenBuild(t *testing.T) {
 		t.Errorf("again: %v\n%s", st, log)
 	}
 	lookup := p.cfg.LookupEnv
-	p.cfg = &Config{Toolchain: p.cfg.Toolchain, Root: p.root, LookupEnv: func(name string) (string, bool) {
+	p.cfg = &gocmd.Config{Toolchain: p.cfg.Toolchain, Root: p.root, LookupEnv: func(name string) (string, bool) {
 		if name == "GOPROXY" || name == "GOMODCACHE" {
 			return map[string]string{"GOPROXY": "off", "GOMODCACHE": filepath.Join(p.state, "empty")}[name], true
 		}
@@ -208,7 +209,7 @@ func TestDownloadServesABuild(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	lookup := p.cfg.LookupEnv
-	p.cfg = &Config{Toolchain: p.cfg.Toolchain, Root: p.root, LookupEnv: func(name string) (string, bool) {
+	p.cfg = &gocmd.Config{Toolchain: p.cfg.Toolchain, Root: p.root, LookupEnv: func(name string) (string, bool) {
 		if name == "GOPROXY" || name == "GOMODCACHE" {
 			return map[string]string{"GOPROXY": "off", "GOMODCACHE": filepath.Join(p.state, "mod")}[name], true
 		}
@@ -411,7 +412,7 @@ func TestModuleOf(t *testing.T) {
 		b := p.block("go_build")
 		b.Meta.Dir = tt.dir
 		b.Meta.Env = map[string]string{"GOWORK": tt.gowork}
-		m, diags := moduleOf(b)
+		m, diags := gocmd.ModuleOf(b)
 		if tt.err != "" {
 			if !diags.HasErrors() || !strings.Contains(diags.Error(), tt.err) {
 				t.Errorf("%s: got %v, want %q", tt.dir, diags, tt.err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -98,7 +99,7 @@ func (s *nativeSearch) frozen(name string) bool {
 		return false
 	}
 	under := func(dir string) bool {
-		_, err := relativeInside(dir, s.abs(name))
+		_, err := gocmd.RelativeInside(dir, s.abs(name))
 		return dir != "" && err == nil
 	}
 	m := s.p.Module
@@ -276,7 +277,7 @@ func (g *gatherer) remembered(ctx context.Context, p *goPackage, name string) (*
 	if err != nil {
 		return nil, err
 	}
-	return n, writeState(mem.path(), b)
+	return n, gocmd.WriteState(mem.path(), b)
 }
 
 // assembly follows what Go's assembler includes. It reports whether anything of

@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // Go stages have no network, and the module cache of a fresh host is empty. What
@@ -27,7 +28,7 @@ func (c *closure) mayFetch() bool {
 // fetchFor fetches what a step needs and the module cache lacks. A module that
 // is required and not needed is missing each time: then the go command finds
 // that there is nothing to fetch.
-func fetchFor(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step) error {
+func fetchFor(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step) error {
 	all, _ := s.Lister.(listers)
 	for _, l := range all {
 		list, ok := l.(*closure)
@@ -47,13 +48,13 @@ func fetchFor(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step) err
 // NewLauncher returns the Launcher of the program "go": the project's
 // toolchain, with an environment in which nothing that the user or the host
 // has set can change a result.
-func NewLauncher(cfg *Config) engine.Launcher { return launcher{cfg} }
+func NewLauncher(cfg *gocmd.Config) engine.Launcher { return launcher{cfg} }
 
-type launcher struct{ cfg *Config }
+type launcher struct{ cfg *gocmd.Config }
 
 // Launch implements engine.Launcher.
 func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (string, []string, error) {
-	tc, err := l.cfg.toolchain()
+	tc, err := l.cfg.FoundToolchain()
 	if err != nil {
 		return "", nil, err
 	}
@@ -65,19 +66,19 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 		// must not depend on what else runs.
 		share.CPU = 0
 	}
-	env, err := l.cfg.environ(ctx, share)
+	env, err := l.cfg.Environ(ctx, share)
 	if err != nil {
 		return "", nil, err
 	}
 	if s.Type != "go_test" {
 		// Tests have the private home that the executor made: what they find
 		// in the user's own is not in the key.
-		env = append(l.cfg.pass(userVariables[:]), env...)
+		env = append(l.cfg.Pass(gocmd.UserVariables[:]), env...)
 	}
 	// An exec's go command may try the network, and is named if it does: what
 	// it runs is the user's. A Go stage says at once which module is missing.
 	mayFetch := s.Network || !strings.HasPrefix(s.Type, "go_")
-	sources, err := l.cfg.sourcesEnv(env, proxyOf(s), mayFetch)
+	sources, err := l.cfg.SourcesEnv(env, gocmd.ProxyOf(s), mayFetch)
 	if err != nil {
 		return "", nil, err
 	}
@@ -86,7 +87,7 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 	if err != nil {
 		return "", nil, err
 	}
-	return tc.Bin, addFlags(append(env, copies...), flags), nil
+	return tc.Bin, gocmd.AddFlags(append(env, copies...), flags), nil
 }
 
 // workDir is the directory of the go.work that a closure is listed with and that
@@ -106,7 +107,7 @@ func (c *closure) workDir() string {
 // withCopies is what is added to the environment of a step's go command so that
 // it writes none of the project's own files about modules. flags are those of
 // GOFLAGS.
-func withCopies(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step) (env, flags []string, err error) {
+func withCopies(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step) (env, flags []string, err error) {
 	if c.Root == "" || slices.Contains(s.Command.Arguments, "-mod=vendor") {
 		return nil, nil, nil
 	}
@@ -122,13 +123,13 @@ func withCopies(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step) (
 		}
 		alone = alone || v.Name == "GOWORK"
 	}
-	m, err := findModule(os.DirFS(c.Root), stepDir(s), alone)
+	m, err := gocmd.FindModule(os.DirFS(c.Root), gocmd.StepDir(s), alone)
 	if err != nil {
 		return nil, nil, nil // the go command says what is wrong
 	}
 	switch {
 	case m.Work == "" && slices.Contains(s.Command.Arguments, "-mod=mod") && !s.Sealed:
-		file, err := c.copyMod(filepath.Join(c.Root, filepath.FromSlash(m.Root)))
+		file, err := c.CopyMod(filepath.Join(c.Root, filepath.FromSlash(m.Root)))
 		if file == "" {
 			return nil, nil, err
 		}
@@ -136,19 +137,19 @@ func withCopies(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step) (
 	case m.Work == "":
 		return nil, nil, nil
 	}
-	w, err := c.copyWork(c.Root, m.Work)
+	w, err := c.CopyWork(c.Root, m.Work)
 	if w == nil || err != nil {
 		return nil, nil, err
 	}
-	if !w.local || s.Type != "go_build" && s.Type != "go_vendor" {
-		return []string{"GOWORK=" + w.file()}, nil, nil
+	if !w.Local || s.Type != "go_build" && s.Type != "go_vendor" {
+		return []string{"GOWORK=" + w.File()}, nil, nil
 	}
 	return withOverlay(ctx, c, tc, s, w)
 }
 
 // withOverlay is withCopies where the paths of replacements come out. The sums
 // that the go command would add must be there before.
-func withOverlay(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step, w *workCopy) (env, flags []string, err error) {
+func withOverlay(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step, w *gocmd.WorkCopy) (env, flags []string, err error) {
 	if s.Type == "go_vendor" {
 		err = vendorSums(ctx, c, tc, s, w)
 	}
@@ -165,18 +166,18 @@ func withOverlay(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step, 
 	if err != nil {
 		return nil, nil, fmt.Errorf("find the sums that go.work.sum lacks:\n%w", err)
 	}
-	name, err := w.overlay()
+	name, err := w.Overlay()
 	return nil, []string{"-overlay=" + name}, err
 }
 
 // vendorSums adds the sums to a copy that go work vendor needs: by vendoring,
 // since no list has the same packages.
-func vendorSums(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step, w *workCopy) error {
-	env, err := c.ownEnv(ctx)
+func vendorSums(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step, w *gocmd.WorkCopy) error {
+	env, err := c.OwnEnv(ctx)
 	if err != nil {
 		return err
 	}
-	sources, err := c.sourcesEnv(env, proxyOf(s), s.Network)
+	sources, err := c.SourcesEnv(env, gocmd.ProxyOf(s), s.Network)
 	if err != nil {
 		return err
 	}
@@ -185,10 +186,10 @@ func vendorSums(ctx context.Context, c *Config, tc *Toolchain, s *engine.Step, w
 		return err
 	}
 	defer os.RemoveAll(out)
-	env = append(append(env, sources...), "GOWORK="+w.file())
-	_, err = runGo(ctx, tc, w.root, env, "work", "vendor", "-o", filepath.Join(out, "vendor"))
+	env = append(append(env, sources...), "GOWORK="+w.File())
+	_, err = gocmd.RunGo(ctx, tc, w.Root, env, "work", "vendor", "-o", filepath.Join(out, "vendor"))
 	if err != nil && ctx.Err() == nil {
-		err = errors.New(w.name(err.Error(), w.root))
+		err = errors.New(w.Name(err.Error(), w.Root))
 	}
 	return err
 }

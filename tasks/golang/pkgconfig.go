@@ -5,6 +5,8 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // pkgConfig asks pkg-config for the flags of the package's #cgo pkg-config
@@ -30,7 +32,7 @@ func (s *cgoSearch) pkgConfig() (cflags, libs []string) {
 	ask := func(what string) []string {
 		said, err := s.run(prog, append(append([]string{what}, args...), append([]string{"--"}, pkgs...)...))
 		if err != nil {
-			s.lose("pkg-config knows no flags of %s: %s", strings.Join(pkgs, " "), firstLine(said, err))
+			s.lose("pkg-config knows no flags of %s: %s", strings.Join(pkgs, " "), gocmd.FirstLine(said, err))
 			return nil
 		}
 		flags := strings.ReplaceAll(said, s.g.files.Root(), ".") // no key holds the project's place

@@ -23,7 +23,7 @@ func (*imports) Costly() bool { return true }
 
 // Question implements engine.Asker.
 func (c *closure) Question(a *engine.Asking) (string, error) {
-	tc, err := c.cfg.toolchain()
+	tc, err := c.cfg.FoundToolchain()
 	if err != nil {
 		return "", err
 	}

@@ -9,15 +9,16 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // NewReacher tells what the go command uses of the host beside a step's
 // inputs: the toolchain, its caches, and local trees of modules.
-func NewReacher(cfg *Config) engine.Reacher { return launcher{cfg: cfg} }
+func NewReacher(cfg *gocmd.Config) engine.Reacher { return launcher{cfg: cfg} }
 
 // Reach implements engine.Reacher.
 func (l launcher) Reach(ctx context.Context, s *engine.Step) (read, write []string, err error) {
-	tc, err := l.cfg.toolchain()
+	tc, err := l.cfg.FoundToolchain()
 	if err != nil {
 		return nil, nil, err
 	}

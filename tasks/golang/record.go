@@ -14,6 +14,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -278,5 +279,5 @@ func (m memory) save(r *record) error {
 	if err != nil {
 		return err
 	}
-	return writeState(m.path(), b)
+	return gocmd.WriteState(m.path(), b)
 }

@@ -10,12 +10,13 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // moduleRoot is moduleOf for stage types that work on a module as a whole:
 // their dir must be where the go.mod, or the go.work, is.
-func moduleRoot(b *tasks.Block) (*module, hcl.Diagnostics) {
-	m, diags := moduleOf(b)
+func moduleRoot(b *tasks.Block) (*gocmd.Module, hcl.Diagnostics) {
+	m, diags := gocmd.ModuleOf(b)
 	if diags.HasErrors() {
 		return nil, diags
 	}
@@ -27,7 +28,7 @@ func moduleRoot(b *tasks.Block) (*module, hcl.Diagnostics) {
 }
 
 // newStep begins a step that runs the go command in the workspace.
-func newStep(b *tasks.Block, m *module, cfg *Config) engine.Step {
+func newStep(b *tasks.Block, m *gocmd.Module, cfg *gocmd.Config) engine.Step {
 	s := b.NewStep(engine.Workspace)
 	s.Command.WorkingDirectory = b.WorkingDirectory()
 	setWork(&s, m)
@@ -47,7 +48,7 @@ var estimates = map[string]time.Duration{
 
 // setWork shuts out a go.work that does not govern, such as one above the
 // project.
-func setWork(s *engine.Step, m *module) {
+func setWork(s *engine.Step, m *gocmd.Module) {
 	if m.Work == "" {
 		tasks.SetEnv(s, "GOWORK", "off")
 	}
@@ -58,7 +59,7 @@ func target(b *tasks.Block) (tasks.Platform, hcl.Diagnostics) {
 	if b.Platform != nil {
 		return *b.Platform, nil
 	}
-	p, err := ParsePlatform(b.Project.HostOS + "/" + b.Project.HostArch)
+	p, err := gocmd.ParsePlatform(b.Project.HostOS + "/" + b.Project.HostArch)
 	if err != nil {
 		return p, hcl.Diagnostics{b.Error("", "Unknown host", err.Error())}
 	}
@@ -86,16 +87,16 @@ func setPlatform(s *engine.Step, p tasks.Platform) {
 
 // oneArch refuses the universal platform for what runs on one architecture.
 func oneArch(b *tasks.Block, p tasks.Platform) hcl.Diagnostics {
-	if p.Arch != Universal {
+	if p.Arch != gocmd.Universal {
 		return nil
 	}
 	return hcl.Diagnostics{b.Error("", "Platform is for binaries only",
-		fmt.Sprintf("%s joins two builds into one file. Use darwin/arm64 or darwin/amd64 in a %s stage.", universalPort, b.Type))}
+		fmt.Sprintf("%s joins two builds into one file. Use darwin/arm64 or darwin/amd64 in a %s stage.", gocmd.UniversalPort, b.Type))}
 }
 
 // modules decides how a step finds its modules: as `modules` and `mod` say, or
 // as the go command would.
-func modules(b *tasks.Block, m *module) (modMode, hcl.Diagnostics) {
+func modules(b *tasks.Block, m *gocmd.Module) (modMode, hcl.Diagnostics) {
 	mode := modMode{flag: "readonly"}
 	if m.Vendored {
 		mode.flag = "vendor"
@@ -141,7 +142,7 @@ func modules(b *tasks.Block, m *module) (modMode, hcl.Diagnostics) {
 
 // outPath writes a project-relative output as seen from the step's working
 // directory.
-func outPath(b *tasks.Block, p string) string { return relative(b.Meta.Dir, p) }
+func outPath(b *tasks.Block, p string) string { return gocmd.Relative(b.Meta.Dir, p) }
 
 // packages returns the packages that a stage names, with the default.
 func packages(b *tasks.Block, attr, def string) ([]string, hcl.Diagnostics) {
@@ -167,7 +168,7 @@ func badPackage(b *tasks.Block, attr, p string) *hcl.Diagnostic {
 	case path.IsAbs(p) || strings.Contains(p, `\`) || len(p) > 1 && p[1] == ':':
 		return b.Error(attr, "Bad package", fmt.Sprintf("%q is an absolute path. Write it relative to the stage's dir, with slashes.", p))
 	case strings.HasPrefix(p, "../") || p == "..":
-		if _, ok := inProject(b.Meta.Dir, p); !ok {
+		if _, ok := gocmd.InProject(b.Meta.Dir, p); !ok {
 			return b.Error(attr, "Bad package", fmt.Sprintf("%q is outside the project.", p))
 		}
 	case path.Ext(p) == ".go":
@@ -182,5 +183,5 @@ func badPackage(b *tasks.Block, attr, p string) *hcl.Diagnostic {
 
 // dirExists reports whether a path relative to the stage's dir is a directory.
 func dirExists(b *tasks.Block, p string) bool {
-	return isDir(b.Project.Files, b.DirPath(p))
+	return gocmd.IsDir(b.Project.Files, b.DirPath(p))
 }

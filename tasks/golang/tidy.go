@@ -9,10 +9,11 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // tidy is the stage type go_tidy.
-type tidy struct{ cfg *Config }
+type tidy struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*tidy) Schema() *tasks.Schema {
@@ -69,7 +70,7 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		tasks.SetOutputs(&s, nil, nil)
 	}
 	addModuleFiles(&s, m)
-	addLister(&s, &imports{Roots: m.roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
+	addLister(&s, &imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
 	return []engine.Step{s}, diags
 }
 
@@ -96,8 +97,8 @@ func downloadOnly(b *tasks.Block) (modMode, hcl.Diagnostics) {
 
 // addModuleFiles makes go.mod and its like inputs; those that are not there
 // may appear.
-func addModuleFiles(s *engine.Step, m *module) {
-	for _, f := range m.files() {
+func addModuleFiles(s *engine.Step, m *gocmd.Module) {
+	for _, f := range m.Files() {
 		in := engine.FileInput(f)
 		in.Optional = path.Base(f) != "go.mod"
 		tasks.AddInput(s, in)

@@ -16,10 +16,11 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // vendor is the stage type go_vendor.
-type vendor struct{ cfg *Config }
+type vendor struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*vendor) Schema() *tasks.Schema {
@@ -70,8 +71,8 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		in.Optional = true
 		s.Inputs = append(s.Inputs, in)
 	}
-	addLister(&s, &imports{Roots: m.roots(), Dist: b.Project.Dist, Vendor: out})
-	addLister(&s, outsideReplacements{modFiles: m.files()})
+	addLister(&s, &imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: out})
+	addLister(&s, outsideReplacements{modFiles: m.Files()})
 	return []engine.Step{s}, diags
 }
 
@@ -136,7 +137,7 @@ func outsideDirs(root, name string, text []byte) (map[string]string, error) {
 		if r.New.Version != "" {
 			continue
 		}
-		if _, ok := inProject(path.Dir(name), r.New.Path); ok {
+		if _, ok := gocmd.InProject(path.Dir(name), r.New.Path); ok {
 			continue
 		}
 		dir := filepath.FromSlash(r.New.Path)

@@ -7,10 +7,11 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // vet is the stage type go_vet.
-type vet struct{ cfg *Config }
+type vet struct{ cfg *gocmd.Config }
 
 // Schema implements tasks.Task.
 func (*vet) Schema() *tasks.Schema {
@@ -47,7 +48,7 @@ func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 
 // A check is a go command that works on packages and makes no binary.
 type check struct {
-	module   *module
+	module   *gocmd.Module
 	step     engine.Step
 	closure  *closure
 	flags    []string
@@ -55,8 +56,8 @@ type check struct {
 }
 
 // planPackages plans what go vet and go test have in common.
-func planPackages(cfg *Config, b *tasks.Block, def string) (*check, hcl.Diagnostics) {
-	m, diags := moduleOf(b)
+func planPackages(cfg *gocmd.Config, b *tasks.Block, def string) (*check, hcl.Diagnostics) {
+	m, diags := gocmd.ModuleOf(b)
 	if diags.HasErrors() {
 		return nil, diags
 	}

@@ -4,12 +4,14 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // The modules of a workspace may require versions of each other that were
 // never published.
 func TestSiblingsStandIn(t *testing.T) {
-	d := &downloading{cfg: &Config{}, in: fstest.MapFS{
+	d := &downloading{cfg: &gocmd.Config{}, in: fstest.MapFS{
 		"w/app/go.mod": {Data: []byte("module example.com/app\n\ngo 1.26\n\nrequire (\n\texample.com/lib v0.0.0\n\texample.com/other v1.0.0\n)\n")},
 		"w/lib/go.mod": {Data: []byte("module example.com/lib\n\ngo 1.26\n")},
 	}}

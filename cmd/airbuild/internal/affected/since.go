@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // Since are those among steps and their needs that changes since a commit
@@ -79,7 +79,7 @@ func planAt(ctx context.Context, s *project.Session, r *source.Revision, rev str
 		return nil, none, nil
 	}
 	wanted := map[string]string{}
-	old := project.New(s.Options, s.Root, s.File, &golang.Config{Toolchain: s.Go.Toolchain, LookupEnv: s.Options.LookupEnv, Root: s.Root, Offline: s.Go.Offline, FixedPath: s.Go.FixedPath})
+	old := project.New(s.Options, s.Root, s.File, &gocmd.Config{Toolchain: s.Go.Toolchain, LookupEnv: s.Options.LookupEnv, Root: s.Root, Offline: s.Go.Offline, FixedPath: s.Go.FixedPath})
 	past := newPastFiles(files, root, filepath.ToSlash(dir), changes)
 	plan, diags, err := old.Preview(ctx, past, func(name, version string, _ []string) error {
 		wanted[name] = version

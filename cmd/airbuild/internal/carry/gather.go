@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
@@ -24,7 +25,7 @@ import (
 type Gathering struct {
 	Root, Dist, Cache string
 	Store             *store.Disk
-	Go                *golang.Config  // nil: the project has no Go stages
+	Go                *gocmd.Config   // nil: the project has no Go stages
 	Made              []Made          // every step that the bundle is for, with all that it needs
 	Answers           []action.Digest // entries that say what the steps' inputs came to
 	Outputs           []string        // project-relative: what the user takes away

@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // A Severity is how bad a finding is. Only an error ends doctor with exit code 1.
@@ -111,7 +111,7 @@ func (d *doctor) project() {
 		return
 	}
 	chosen := &project.Toolchains{Env: d.LookupEnv, Root: root}
-	p := project.New(d.Options, root, name, &golang.Config{Toolchain: chosen.Golang, LookupEnv: d.LookupEnv, Root: root})
+	p := project.New(d.Options, root, name, &gocmd.Config{Toolchain: chosen.Golang, LookupEnv: d.LookupEnv, Root: root})
 	var toolchain error
 	plan, diags, err := p.Preview(d.ctx, tasks.ProjectFiles(root), func(name, wanted string, dirs []string) error {
 		if err := chosen.Resolve(name, wanted, dirs); err != nil {

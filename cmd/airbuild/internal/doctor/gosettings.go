@@ -16,12 +16,12 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // toolchain looks for Go and asks it for its settings.
 func (d *doctor) toolchain() {
-	tc, err := golang.FindToolchain("", d.LookupEnv, exec.LookPath)
+	tc, err := gocmd.FindToolchain("", d.LookupEnv, exec.LookPath)
 	if err != nil {
 		d.fail("go", "install Go, or put its bin directory on PATH", "%v", err)
 		return
@@ -60,7 +60,7 @@ func (d *doctor) output(name string, args ...string) ([]byte, error) {
 }
 
 // goMod holds the version that go.mod wants against the toolchain's.
-func (d *doctor) goMod(tc *golang.Toolchain) {
+func (d *doctor) goMod(tc *gocmd.Toolchain) {
 	text, err := os.ReadFile(filepath.Join(d.root, "go.mod"))
 	if d.root == "" || err != nil {
 		return
@@ -79,7 +79,7 @@ func (d *doctor) goMod(tc *golang.Toolchain) {
 		return
 	}
 	wanted := ">= " + mod.Go.Version
-	if _, err := golang.FindToolchain(wanted, d.LookupEnv, exec.LookPath); err != nil {
+	if _, err := gocmd.FindToolchain(wanted, d.LookupEnv, exec.LookPath); err != nil {
 		d.fail("go.mod", "install Go "+mod.Go.Version+" or newer; a bundle can carry it", "go.mod wants Go %s, and this is %s", mod.Go.Version, tc.Version)
 	}
 }

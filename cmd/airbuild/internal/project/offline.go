@@ -16,7 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/source"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // CarriedDir is what imports of bundles leave below the cache directory.
@@ -50,7 +50,7 @@ func (o *Options) decideOffline(root string) (*source.Carried, error) {
 // it is not. Source that came with a bundle gets what was carried and nothing
 // else; other source may also use local trees of the user's GOPROXY and the
 // user's module cache.
-func (o *Options) offlineGo(from *source.Carried) (*golang.Offline, error) {
+func (o *Options) offlineGo(from *source.Carried) (*gocmd.Offline, error) {
 	if !o.Offline {
 		return nil, nil
 	}
@@ -58,7 +58,7 @@ func (o *Options) offlineGo(from *source.Carried) (*golang.Offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &golang.Offline{}
+	g := &gocmd.Offline{}
 	if tree := filepath.Join(CarriedDir(cache), "goproxy"); Exists(tree) {
 		g.Carried, g.Home = tree, filepath.Join(CarriedDir(cache), "go")
 	}
@@ -68,7 +68,7 @@ func (o *Options) offlineGo(from *source.Carried) (*golang.Offline, error) {
 	g.Proxies = localTrees(goProxy(o.LookupEnv))
 	if g.Carried != "" {
 		if dir := userModules(o.LookupEnv); dir != "" {
-			g.Proxies = append(g.Proxies, golang.ProxyURL(filepath.Join(dir, "cache", "download")))
+			g.Proxies = append(g.Proxies, gocmd.ProxyURL(filepath.Join(dir, "cache", "download")))
 		}
 	}
 	return g, nil
@@ -133,7 +133,7 @@ func toolchainComponent() string { return "toolchain/" + runtime.GOOS + "-" + ru
 // others reach it.
 type offlineExecutor struct {
 	engine.Executor
-	gocf *golang.Config
+	gocf *gocmd.Config
 }
 
 // Execute implements engine.Executor.
@@ -149,8 +149,8 @@ func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*acti
 	inner.Step, inner.Log = &step, io.MultiWriter(p.Log, said)
 	r, err := e.Executor.Execute(ctx, &inner)
 	p.Compiled = inner.Compiled
-	if ctx.Err() == nil && (err != nil || r.ExitCode != 0) && golang.LacksModules(said.bytes()) {
-		return nil, &golang.Unavailable{What: "a module that it wants", Component: "modules", Err: err}
+	if ctx.Err() == nil && (err != nil || r.ExitCode != 0) && gocmd.LacksModules(said.bytes()) {
+		return nil, &gocmd.Unavailable{What: "a module that it wants", Component: "modules", Err: err}
 	}
 	return r, err
 }
@@ -192,7 +192,7 @@ type refusal struct {
 // out to be in the cache, and if not, the executor refuses it.
 type offlineCheck struct {
 	ctx      context.Context
-	gocf     *golang.Config
+	gocf     *gocmd.Config
 	refusals []refusal
 }
 
@@ -217,7 +217,7 @@ func (c *offlineCheck) see(e engine.Event) {
 
 // isUnavailable reports whether a step failed for want of the network.
 func isUnavailable(err error) bool {
-	var u *golang.Unavailable
+	var u *gocmd.Unavailable
 	return errors.As(err, &u)
 }
 
@@ -239,7 +239,7 @@ func (r refusal) text() string {
 	if r.step.Network {
 		text += "it needs the network, is not in the cache, and "
 	}
-	var u *golang.Unavailable
+	var u *gocmd.Unavailable
 	if errors.As(r.err, &u) {
 		return text + u.Reason()
 	}
@@ -307,7 +307,7 @@ func (s *Session) doubtful(ctx context.Context, targets []engine.StepID) ([]engi
 			out = append(out, id)
 			continue
 		}
-		if !golang.UsesModules(step) {
+		if !gocmd.UsesModules(step) {
 			continue
 		}
 		dir := step.Command.WorkingDirectory

@@ -16,7 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -27,7 +27,7 @@ type Project struct {
 	Root       string // absolute: the folder of the Airbuildfile
 	File       string // its name in root
 	Plan       *pipelines.Plan
-	Go         *golang.Config
+	Go         *gocmd.Config
 	keys       *sign.Config
 	Outward    *pipelines.Outward
 	Toolchains *Toolchains
@@ -58,7 +58,7 @@ func Load(ctx context.Context, opts Options) (*Project, error) {
 		return nil, err
 	}
 	chosen := p.newToolchains()
-	p.Go = &golang.Config{Toolchain: chosen.Golang, LookupEnv: opts.LookupEnv, Root: root, Offline: offline, FixedPath: func() bool { return p.Options.Sandbox.Host().FixedPaths(ctx) }}
+	p.Go = &gocmd.Config{Toolchain: chosen.Golang, LookupEnv: opts.LookupEnv, Root: root, Offline: offline, FixedPath: func() bool { return p.Options.Sandbox.Host().FixedPaths(ctx) }}
 	p.configure()
 	o, err := p.planOptions(ctx, func(name, wanted string, dirs []string) error {
 		p.Wanted[name] = wanted
@@ -100,7 +100,7 @@ func (p *Project) RefuseLacking(ids []engine.StepID, show ShowFunc) error {
 }
 
 // New is a project for Preview to plan; gocf is how its Go stages see it.
-func New(opts Options, root, file string, gocf *golang.Config) *Project {
+func New(opts Options, root, file string, gocf *gocmd.Config) *Project {
 	p := &Project{Options: opts, Root: root, File: file, Go: gocf}
 	p.configure()
 	return p

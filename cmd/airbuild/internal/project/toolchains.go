@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // Toolchains remembers the Go toolchain that the file asked for.
@@ -19,9 +19,9 @@ type Toolchains struct {
 	prefer  string
 	offline bool
 	mu      sync.Mutex
-	Found   *golang.Toolchain
+	Found   *gocmd.Toolchain
 	// required is what made found another one than the go command on PATH.
-	required golang.Requirement
+	required gocmd.Requirement
 }
 
 // newToolchains looks for Go where the user and imports put it.
@@ -44,8 +44,8 @@ func (t *Toolchains) Resolve(name, wanted string, dirs []string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.prefer != "" && golang.Satisfies(wanted, t.prefer) {
-		if found, err := golang.FindToolchain(t.prefer, t.Env, exec.LookPath, t.carried); err == nil {
+	if t.prefer != "" && gocmd.Satisfies(wanted, t.prefer) {
+		if found, err := gocmd.FindToolchain(t.prefer, t.Env, exec.LookPath, t.carried); err == nil {
 			t.Found = found
 			return nil
 		}
@@ -61,17 +61,17 @@ func (t *Toolchains) Resolve(name, wanted string, dirs []string) error {
 	return err
 }
 
-func (t *Toolchains) find(wanted string, dirs []string) (*golang.Toolchain, error) {
+func (t *Toolchains) find(wanted string, dirs []string) (*gocmd.Toolchain, error) {
 	if wanted != "" {
-		return golang.FindToolchain(wanted, t.Env, exec.LookPath, t.carried)
+		return gocmd.FindToolchain(wanted, t.Env, exec.LookPath, t.carried)
 	}
-	required, err := golang.Required(t.Root, dirs, t.Env)
+	required, err := gocmd.Required(t.Root, dirs, t.Env)
 	if err != nil {
 		return nil, err
 	}
-	found, err := golang.ChooseToolchain(required, t.Env, exec.LookPath, t.carried)
+	found, err := gocmd.ChooseToolchain(required, t.Env, exec.LookPath, t.carried)
 	if err == nil && required.Version != "" {
-		if usual, err := golang.FindToolchain("", t.Env, exec.LookPath, t.carried); err != nil || usual.Root != found.Root {
+		if usual, err := gocmd.FindToolchain("", t.Env, exec.LookPath, t.carried); err != nil || usual.Root != found.Root {
 			t.required = required
 		}
 	}
@@ -90,7 +90,7 @@ func (t *Toolchains) notice() string {
 }
 
 // Golang is the toolchain that was resolved, or whatever is there.
-func (t *Toolchains) Golang() (*golang.Toolchain, error) {
+func (t *Toolchains) Golang() (*gocmd.Toolchain, error) {
 	t.mu.Lock()
 	found := t.Found
 	t.mu.Unlock()

@@ -1,4 +1,7 @@
-package golang
+// Package gocmd is the go command as stage types use it: how a toolchain is found,
+// the environment that it runs in, the module that governs a directory, Go's table
+// of platforms, and what an offline run lacks.
+package gocmd
 
 import (
 	"context"
@@ -15,9 +18,9 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
-// relativeInside returns an absolute path as seen from root, with slashes; the
+// RelativeInside returns an absolute path as seen from root, with slashes; the
 // error says that it is not below root.
-func relativeInside(root, p string) (string, error) {
+func RelativeInside(root, p string) (string, error) {
 	rel, ok := paths.Rel(root, p)
 	if !ok {
 		return "", fmt.Errorf("%s is not below %s", p, root)
@@ -25,7 +28,8 @@ func relativeInside(root, p string) (string, error) {
 	return rel, nil
 }
 
-func firstLine(said string, err error) string {
+// FirstLine is the first line that a program said, or err where it said nothing.
+func FirstLine(said string, err error) string {
 	if line, _, _ := strings.Cut(strings.TrimSpace(said), "\n"); line != "" {
 		return line
 	}
@@ -58,12 +62,12 @@ type Config struct {
 	// their directory.
 	copied map[string]string
 
-	alwaysAsk bool // list by go list only: what tests compare with
+	AlwaysAsk bool // list by go list only: what tests compare with
 }
 
-// factsIn opens what is remembered of source files. One process has one state
+// FactsIn opens what is remembered of source files. One process has one state
 // directory.
-func (c *Config) factsIn(state string) *load.Facts {
+func (c *Config) FactsIn(state string) *load.Facts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.facts == nil {
@@ -72,33 +76,33 @@ func (c *Config) factsIn(state string) *load.Facts {
 	return c.facts
 }
 
-// modCache returns GOMODCACHE as the go command would.
-func (c *Config) modCache(ctx context.Context, tc *Toolchain) (string, error) {
-	if v, ok := c.lookup("GOMODCACHE"); ok && v != "" {
+// ModCache returns GOMODCACHE as the go command would.
+func (c *Config) ModCache(ctx context.Context, tc *Toolchain) (string, error) {
+	if v, ok := c.Lookup("GOMODCACHE"); ok && v != "" {
 		return v, nil
 	}
-	dir, err := c.setting(ctx, tc, "GOMODCACHE")
+	dir, err := c.Setting(ctx, tc, "GOMODCACHE")
 	if err == nil && dir == "" {
 		err = errors.New("go env says nothing of it")
 	}
 	return dir, err
 }
 
-// hostDirs are where the files of packages are on this host. Those of Go itself
+// HostDirs are where the files of packages are on this host. Those of Go itself
 // are for its version to answer for.
-func (c *Config) hostDirs() []string {
+func (c *Config) HostDirs() []string {
 	dirs := []string{c.Root}
-	if tc, err := c.toolchain(); err == nil {
-		if mods, err := c.modCache(context.Background(), tc); err == nil {
+	if tc, err := c.FoundToolchain(); err == nil {
+		if mods, err := c.ModCache(context.Background(), tc); err == nil {
 			dirs = append(dirs, mods)
 		}
 	}
 	return dirs
 }
 
-// writeState writes a file of the workspace's state by rename. It is not
+// WriteState writes a file of the workspace's state by rename. It is not
 // synced: a record that a crash damaged is not read.
-func writeState(name string, b []byte) error {
+func WriteState(name string, b []byte) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return fmt.Errorf("remember closure: %w", err)
 	}

@@ -1,4 +1,4 @@
-package golang
+package gocmd
 
 import (
 	"fmt"
@@ -36,13 +36,13 @@ var ports = [...]string{
 // Universal is the architecture of a macOS binary that holds amd64 and arm64.
 const Universal = "universal"
 
-// universalPort is airbuild's own; Go builds its two halves.
-const universalPort = "darwin/" + Universal
+// UniversalPort is airbuild's own; Go builds its two halves.
+const UniversalPort = "darwin/" + Universal
 
 // Ports returns every platform without variants, sorted, the macOS universal
 // one included.
 func Ports() []string {
-	out := append(slices.Clone(ports[:]), universalPort)
+	out := append(slices.Clone(ports[:]), UniversalPort)
 	slices.Sort(out)
 	return out
 }
@@ -132,7 +132,7 @@ func ParsePlatform(s string) (tasks.Platform, error) {
 	}
 	goos, arch := parts[0], parts[1]
 	port := goos + "/" + arch
-	if port == universalPort {
+	if port == UniversalPort {
 		if len(parts) > 2 {
 			return tasks.Platform{}, fmt.Errorf("platform %q: %s has no variants", s, port)
 		}
@@ -172,7 +172,7 @@ func variant(s, port, word string, k *knob) (string, error) {
 	if i := slices.Index(k.values, word); i >= 0 {
 		return "", fmt.Errorf("%s; did you mean %q?", msg, port+"/"+k.spelled()[i])
 	}
-	if near := nearest(word, words); near != "" {
+	if near := Nearest(word, words); near != "" {
 		return "", fmt.Errorf("%s; did you mean %q?", msg, port+"/"+near)
 	}
 	return "", fmt.Errorf("%s; it has %s (%s)", msg, strings.Join(words, ", "), k.name)
@@ -202,7 +202,7 @@ func nearPort(word string) string {
 			return guess
 		}
 	}
-	return nearest(w, known)
+	return Nearest(w, known)
 }
 
 // alias translates what other tools call a system or an architecture.
@@ -228,8 +228,8 @@ func alias(s string) string {
 	return s
 }
 
-// nearest returns the candidate that is closest to word, or "" if none is near.
-func nearest(word string, candidates []string) string {
+// Nearest returns the candidate that is closest to word, or "" if none is near.
+func Nearest(word string, candidates []string) string {
 	best, least := "", 3
 	if len(word) < 5 {
 		least = 2

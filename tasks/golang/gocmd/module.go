@@ -1,4 +1,4 @@
-package golang
+package gocmd
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ import (
 	"github.com/airbuild/airbuild/tasks"
 )
 
-// A module is the Go module, and the workspace if there is one, that governs a
+// A Module is the Go module, and the workspace if there is one, that governs a
 // directory of the project. All paths are project-relative, "." for its root.
-type module struct {
+type Module struct {
 	Root      string // where go.mod is
 	Path      string // of the module: "example.com/m"
 	Go        string // the go line's version, "1.22"; "" if there is none
@@ -36,11 +36,11 @@ type module struct {
 // errNoModule says that no go.mod governs a directory.
 var errNoModule = errors.New("no go.mod")
 
-// findModule reads the module that governs dir, and unless alone is set the
+// FindModule reads the module that governs dir, and unless alone is set the
 // workspace. It looks no further than the project: what is above it cannot be
 // carried along.
-func findModule(project fs.FS, dir string, alone bool) (*module, error) {
-	m := &module{}
+func FindModule(project fs.FS, dir string, alone bool) (*Module, error) {
+	m := &Module{}
 	if !alone {
 		if err := m.readWork(project, dir); err != nil {
 			return nil, err
@@ -82,7 +82,7 @@ func ascend(project fs.FS, dir, name string) (string, bool) {
 	}
 }
 
-func (m *module) readWork(project fs.FS, dir string) error {
+func (m *Module) readWork(project fs.FS, dir string) error {
 	at, ok := ascend(project, dir, "go.work")
 	if !ok {
 		return nil
@@ -101,7 +101,7 @@ func (m *module) readWork(project fs.FS, dir string) error {
 		m.WorkGo = w.Go.Version
 	}
 	for _, u := range w.Use {
-		if p, ok := inProject(at, u.Path); ok {
+		if p, ok := InProject(at, u.Path); ok {
 			m.Uses = append(m.Uses, p)
 		} else {
 			m.Outside = true
@@ -111,7 +111,7 @@ func (m *module) readWork(project fs.FS, dir string) error {
 	return nil
 }
 
-func (m *module) readMod(project fs.FS) error {
+func (m *Module) readMod(project fs.FS) error {
 	name := path.Join(m.Root, "go.mod")
 	text, err := fs.ReadFile(project, name)
 	if err != nil {
@@ -134,12 +134,12 @@ func (m *module) readMod(project fs.FS) error {
 }
 
 // replaced notes the directories that replace modules.
-func (m *module) replaced(base string, rs []*modfile.Replace) {
+func (m *Module) replaced(base string, rs []*modfile.Replace) {
 	for _, r := range rs {
 		if r.New.Version != "" {
 			continue
 		}
-		if p, ok := inProject(base, r.New.Path); ok {
+		if p, ok := InProject(base, r.New.Path); ok {
 			m.Replaced = append(m.Replaced, p)
 		} else {
 			m.Outside = true
@@ -147,9 +147,9 @@ func (m *module) replaced(base string, rs []*modfile.Replace) {
 	}
 }
 
-// inProject resolves a relative path of a go.mod or go.work; ok is false for
+// InProject resolves a relative path of a go.mod or go.work; ok is false for
 // one that leaves the project.
-func inProject(base, rel string) (string, bool) {
+func InProject(base, rel string) (string, bool) {
 	if path.IsAbs(rel) {
 		return "", false
 	}
@@ -160,7 +160,7 @@ func inProject(base, rel string) (string, bool) {
 // vendored decides as the go command does when no -mod is given: a vendor
 // directory counts from go 1.14 on, if it is of the same kind (of a module or
 // of a workspace) as what is built.
-func (m *module) vendored(project fs.FS) bool {
+func (m *Module) vendored(project fs.FS) bool {
 	text, err := fs.ReadFile(project, path.Join(m.VendorDir, "modules.txt"))
 	if err != nil {
 		return false
@@ -174,9 +174,9 @@ func (m *module) vendored(project fs.FS) bool {
 	return workspace == (m.Work != "") && v != "" && goversion.Compare("go"+v, "go1.14") >= 0
 }
 
-// files are the files that say which modules are used, in the order in which
+// Files are the files that say which modules are used, in the order in which
 // a reader would look; not all need exist.
-func (m *module) files() []string {
+func (m *Module) Files() []string {
 	var out []string
 	add := func(dir string, names ...string) {
 		for _, n := range names {
@@ -200,30 +200,30 @@ func (m *module) files() []string {
 	return out
 }
 
-// roots are the directories of all modules whose source is in the project.
-func (m *module) roots() []string {
+// Roots are the directories of all modules whose source is in the project.
+func (m *Module) Roots() []string {
 	out := append([]string{m.Root}, m.Uses...)
 	out = append(out, m.Replaced...)
 	slices.Sort(out)
 	return slices.Compact(out)
 }
 
-// importPath returns the import path of a package that is named as on a
+// ImportPath returns the import path of a package that is named as on a
 // command line; dir is where that command line would be.
-func (m *module) importPath(dir, pkg string) string {
+func (m *Module) ImportPath(dir, pkg string) string {
 	if pkg != "." && pkg != ".." && !strings.HasPrefix(pkg, "./") && !strings.HasPrefix(pkg, "../") {
 		return pkg
 	}
-	rel := relative(m.Root, path.Join(dir, pkg))
+	rel := Relative(m.Root, path.Join(dir, pkg))
 	if rel == "." || strings.HasPrefix(rel, "..") {
 		return m.Path
 	}
 	return path.Join(m.Path, rel)
 }
 
-// exeName is the name that the go command gives an executable: the last
+// ExeName is the name that the go command gives an executable: the last
 // element of the import path that is no major version.
-func exeName(importPath string) string {
+func ExeName(importPath string) string {
 	dir, elem := path.Split(importPath)
 	if dir != "" && isMajor(elem) {
 		elem = path.Base(dir)
@@ -239,9 +239,9 @@ func isMajor(s string) bool {
 	return strings.Trim(s[1:], "0123456789") == ""
 }
 
-// relative returns target as seen from base; both are clean and
+// Relative returns target as seen from base; both are clean and
 // project-relative.
-func relative(base, target string) string {
+func Relative(base, target string) string {
 	if base == target {
 		return "."
 	}
@@ -258,14 +258,14 @@ func relative(base, target string) string {
 	return strings.Join(append(slices.Repeat([]string{".."}, len(b)), t...), "/")
 }
 
-// isDir reports whether a project-relative path is a directory.
-func isDir(project fs.FS, p string) bool {
+// IsDir reports whether a project-relative path is a directory.
+func IsDir(project fs.FS, p string) bool {
 	fi, err := fs.Stat(project, p)
 	return err == nil && fi.IsDir()
 }
 
-// readDirs returns the names of the directories in a project-relative one.
-func readDirs(project fs.FS, p string) []string {
+// ReadDirs returns the names of the directories in a project-relative one.
+func ReadDirs(project fs.FS, p string) []string {
 	entries, err := fs.ReadDir(project, p)
 	if err != nil {
 		return nil
@@ -279,16 +279,16 @@ func readDirs(project fs.FS, p string) []string {
 	return out
 }
 
-// dir is where the go command works on the whole: the workspace or the module.
-func (m *module) dir() string {
+// Dir is where the go command works on the whole: the workspace or the module.
+func (m *Module) Dir() string {
 	if m.Work != "" {
 		return m.Work
 	}
 	return m.Root
 }
 
-// moduleOf reads the module that governs the stage's dir.
-func moduleOf(b *tasks.Block) (*module, hcl.Diagnostics) {
+// ModuleOf reads the module that governs the stage's dir.
+func ModuleOf(b *tasks.Block) (*Module, hcl.Diagnostics) {
 	m, err := moduleIn(b.Project, b.Meta.Dir, b.Meta.Env["GOWORK"] == "off")
 	switch {
 	case errors.Is(err, errNoModule):
@@ -316,16 +316,16 @@ type moduleKey struct {
 }
 
 // moduleIn is findModule, once a plan.
-func moduleIn(p *tasks.Project, dir string, alone bool) (*module, error) {
+func moduleIn(p *tasks.Project, dir string, alone bool) (*Module, error) {
 	if p.Memo == nil {
-		return findModule(p.Files, dir, alone)
+		return FindModule(p.Files, dir, alone)
 	}
 	key := moduleKey{dir, alone}
 	if m, ok := p.Memo.Load(key); ok {
-		own := *m.(*module)
+		own := *m.(*Module)
 		return &own, nil
 	}
-	m, err := findModule(p.Files, dir, alone)
+	m, err := FindModule(p.Files, dir, alone)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package golang
+package gocmd
 
 import (
 	"bytes"
@@ -41,7 +41,7 @@ type Offline struct {
 func (o *Offline) proxies() string {
 	var list []string
 	if o.Carried != "" {
-		list = append(list, fileURL(filepath.ToSlash(o.Carried)))
+		list = append(list, FileURL(filepath.ToSlash(o.Carried)))
 	}
 	if list = append(list, o.Proxies...); len(list) == 0 {
 		return "off"
@@ -139,7 +139,7 @@ func (o *Offline) sumDB(host func(string) (string, bool)) (value string, set, mi
 		name = db.Key
 	}
 	dirs := o.trees()
-	at := slices.IndexFunc(dirs, func(dir string) bool { return hasProofs(dir, db.Name) })
+	at := slices.IndexFunc(dirs, func(dir string) bool { return HasProofs(dir, db.Name) })
 	tree := filepath.Join(o.Home, "no-tree")
 	switch {
 	case at >= 0:
@@ -149,10 +149,10 @@ func (o *Offline) sumDB(host func(string) (string, bool)) (value string, set, mi
 	case o.Home == "":
 		tree = os.DevNull
 	}
-	return name + " " + fileURL(filepath.ToSlash(filepath.Join(tree, proxytree.SumDBName, filepath.FromSlash(db.Name)))), true, true
+	return name + " " + FileURL(filepath.ToSlash(filepath.Join(tree, proxytree.SumDBName, filepath.FromSlash(db.Name)))), true, true
 }
 
-func hasProofs(dir, database string) bool {
+func HasProofs(dir, database string) bool {
 	fi, err := os.Stat(filepath.Join(dir, proxytree.SumDBName, filepath.FromSlash(database), "lookup"))
 	return err == nil && fi.IsDir()
 }
@@ -208,9 +208,9 @@ func (e *Unavailable) Reason() string {
 
 func (e *Unavailable) Unwrap() error { return e.Err }
 
-// lacking is err, or what an offline run should say of it: that modules are
+// Lacking is err, or what an offline run should say of it: that modules are
 // missing which dir's module requires.
-func (c *Config) lacking(ctx context.Context, dir string, err error) error {
+func (c *Config) Lacking(ctx context.Context, dir string, err error) error {
 	if c.Offline == nil || err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -262,13 +262,13 @@ func (c *Config) WorksOffline(ctx context.Context, s *engine.Step) error {
 	default:
 		return none
 	}
-	if proxyOf(s) != "" {
+	if ProxyOf(s) != "" {
 		return nil
 	}
 	if c.Offline == nil || len(c.Offline.trees()) == 0 {
 		return &Unavailable{What: "a tree of modules", Component: "modules"}
 	}
-	missing, err := c.MissingModules(ctx, stepDir(s))
+	missing, err := c.MissingModules(ctx, StepDir(s))
 	switch {
 	case err != nil:
 		return err
@@ -278,8 +278,8 @@ func (c *Config) WorksOffline(ctx context.Context, s *engine.Step) error {
 	return nil
 }
 
-// stepDir is where a step works, project-relative.
-func stepDir(s *engine.Step) string {
+// StepDir is where a step works, project-relative.
+func StepDir(s *engine.Step) string {
 	if s.Command.WorkingDirectory == "" {
 		return "."
 	}
@@ -291,7 +291,7 @@ func stepDir(s *engine.Step) string {
 func UsesModules(s *engine.Step) bool {
 	switch s.Type {
 	case "go_build", "go_test", "go_vet", "go_generate":
-		return !slices.Contains(s.Command.Arguments, "-mod=vendor") && proxyOf(s) == ""
+		return !slices.Contains(s.Command.Arguments, "-mod=vendor") && ProxyOf(s) == ""
 	}
 	return false
 }
@@ -302,16 +302,16 @@ func UsesModules(s *engine.Step) bool {
 // that is required in an older version than the one that is used may be
 // missing and not missed: this says what to doubt, not what fails.
 func (c *Config) MissingModules(ctx context.Context, dir string) ([]modpath.Version, error) {
-	tc, err := c.toolchain()
+	tc, err := c.FoundToolchain()
 	if err != nil {
 		return nil, err
 	}
-	cache, err := c.modCache(ctx, tc)
+	cache, err := c.ModCache(ctx, tc)
 	if err != nil {
 		return nil, fmt.Errorf("find the module cache: %w", err)
 	}
 	project := os.DirFS(c.Root)
-	m, err := findModule(project, dir, false)
+	m, err := FindModule(project, dir, false)
 	if err != nil {
 		return nil, fmt.Errorf("find the module of %s: %w", dir, err)
 	}
@@ -348,11 +348,11 @@ func unpacked(cache string, v modpath.Version) bool {
 
 // requirements are the module versions that a module's files name, with
 // replacements applied, but for those whose source is at hand.
-func requirements(project fs.FS, m *module) ([]modpath.Version, error) {
+func requirements(project fs.FS, m *Module) ([]modpath.Version, error) {
 	var mods []*modfile.File
 	own := map[string]bool{}
 	var work []*modfile.Replace
-	for _, name := range m.files() {
+	for _, name := range m.Files() {
 		text, err := fs.ReadFile(project, name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

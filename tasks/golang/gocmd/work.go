@@ -1,4 +1,4 @@
-package golang
+package gocmd
 
 import (
 	"bytes"
@@ -29,18 +29,18 @@ import (
 // binaries. A build then has the project's own go.work, and the sums that it
 // would add are in an overlay; see overlay.
 
-// A workCopy is a copy of a go.work in the state directory.
-type workCopy struct {
-	dir, root string            // of the copy; of the go.work in the project, absolute
+// A WorkCopy is a copy of a go.work in the state directory.
+type WorkCopy struct {
+	dir, Root string            // of the copy; of the go.work in the project, absolute
 	replaced  map[string]string // absolute directory → how the go.work names it as a replacement
-	local     bool              // a directory replaces a module, in go.work or a module in it
+	Local     bool              // a directory replaces a module, in go.work or a module in it
 }
 
-func (w *workCopy) file() string { return filepath.Join(w.dir, "go.work") }
+func (w *WorkCopy) File() string { return filepath.Join(w.dir, "go.work") }
 
-// setState notes the state directory, in which copies are kept. One process has
+// SetState notes the state directory, in which copies are kept. One process has
 // one. Without files, as where only a toolchain is asked for, there is none.
-func (c *Config) setState(files engine.Files) {
+func (c *Config) SetState(files engine.Files) {
 	if files == nil {
 		return
 	}
@@ -50,12 +50,12 @@ func (c *Config) setState(files engine.Files) {
 	c.mu.Unlock()
 }
 
-// copyWork copies the go.work of a project-relative directory, or brings the copy
+// CopyWork copies the go.work of a project-relative directory, or brings the copy
 // up to date. It returns nil if the file cannot be read: then the go command says
 // what is wrong with it.
-func (c *Config) copyWork(root, work string) (*workCopy, error) {
-	w := &workCopy{root: filepath.Join(root, filepath.FromSlash(work)), replaced: map[string]string{}}
-	text, err := os.ReadFile(filepath.Join(w.root, "go.work"))
+func (c *Config) CopyWork(root, work string) (*WorkCopy, error) {
+	w := &WorkCopy{Root: filepath.Join(root, filepath.FromSlash(work)), replaced: map[string]string{}}
+	text, err := os.ReadFile(filepath.Join(w.Root, "go.work"))
 	if err != nil {
 		return nil, nil
 	}
@@ -64,15 +64,15 @@ func (c *Config) copyWork(root, work string) (*workCopy, error) {
 		return nil, nil
 	}
 	w.absolute(f)
-	if w.dir, err = c.copies(w.root, "go.work", modfile.Format(f.Syntax), "go.work.sum"); err != nil || w.dir == "" {
+	if w.dir, err = c.copies(w.Root, "go.work", modfile.Format(f.Syntax), "go.work.sum"); err != nil || w.dir == "" {
 		return nil, err
 	}
 	return w, nil
 }
 
-// copyMod copies the go.mod and the go.sum of an absolute directory, for a go
+// CopyMod copies the go.mod and the go.sum of an absolute directory, for a go
 // command that may change them.
-func (c *Config) copyMod(root string) (file string, err error) {
+func (c *Config) CopyMod(root string) (file string, err error) {
 	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
 		return "", nil // the go command says so
@@ -121,15 +121,15 @@ func update(name string, b []byte) error {
 	if have, err := os.ReadFile(name); err == nil && bytes.Equal(have, b) {
 		return nil
 	}
-	return writeState(name, b)
+	return WriteState(name, b)
 }
 
 // absolute makes the paths of a go.work absolute.
-func (w *workCopy) absolute(f *modfile.WorkFile) {
+func (w *WorkCopy) absolute(f *modfile.WorkFile) {
 	abs := func(p string, line *modfile.Line) string {
 		dir := filepath.FromSlash(p)
 		if !filepath.IsAbs(dir) {
-			dir = filepath.Join(w.root, dir)
+			dir = filepath.Join(w.Root, dir)
 		}
 		line.Token[len(line.Token)-1] = modfile.AutoQuote(filepath.ToSlash(dir))
 		return dir
@@ -140,20 +140,20 @@ func (w *workCopy) absolute(f *modfile.WorkFile) {
 			continue // the go command says so
 		}
 		if m, err := modfile.Parse("go.mod", text, nil); err == nil {
-			w.local = w.local || slices.ContainsFunc(m.Replace, func(r *modfile.Replace) bool { return r.New.Version == "" })
+			w.Local = w.Local || slices.ContainsFunc(m.Replace, func(r *modfile.Replace) bool { return r.New.Version == "" })
 		}
 	}
 	for _, r := range f.Replace {
 		if r.New.Version == "" {
-			w.local = true
+			w.Local = true
 			w.replaced[abs(r.New.Path, r.Syntax)] = r.New.Path
 		}
 	}
 }
 
-// restore writes the replacement of a listed module as the go command would with
+// Restore writes the replacement of a listed module as the go command would with
 // the project's own go.work: keys hold it.
-func (w *workCopy) restore(m *load.Module) {
+func (w *WorkCopy) Restore(m *load.Module) {
 	if m == nil || m.Replace == nil {
 		return
 	}
@@ -165,36 +165,36 @@ func (w *workCopy) restore(m *load.Module) {
 		r.Path = named
 		return
 	}
-	if rel, err := filepath.Rel(w.root, r.Dir); err == nil {
+	if rel, err := filepath.Rel(w.Root, r.Dir); err == nil {
 		if r.Path = filepath.ToSlash(rel); !modfile.IsDirectoryPath(r.Path) {
 			r.Path = "./" + r.Path
 		}
 	}
 }
 
-// name puts the project's file in the place of the copy in what the go command
+// Name puts the project's file in the place of the copy in what the go command
 // says, where dir is its working directory.
-func (w *workCopy) name(text, dir string) string {
-	real := filepath.Join(w.root, "go.work")
+func (w *WorkCopy) Name(text, dir string) string {
+	real := filepath.Join(w.Root, "go.work")
 	if rel, err := filepath.Rel(dir, real); err == nil {
 		real = rel
 	}
-	if rel, err := filepath.Rel(dir, w.file()); err == nil {
+	if rel, err := filepath.Rel(dir, w.File()); err == nil {
 		text = strings.ReplaceAll(text, rel, real)
 	}
-	return strings.ReplaceAll(text, w.file(), real)
+	return strings.ReplaceAll(text, w.File(), real)
 }
 
-// overlay is the file for -overlay that puts the copy's sums in the place of the
+// Overlay is the file for -overlay that puts the copy's sums in the place of the
 // project's.
-func (w *workCopy) overlay() (string, error) {
-	from, to := filepath.Join(w.root, "go.work.sum"), w.file()+".sum"
+func (w *WorkCopy) Overlay() (string, error) {
+	from, to := filepath.Join(w.Root, "go.work.sum"), w.File()+".sum"
 	name := filepath.Join(w.dir, "overlay.json")
 	return name, update(name, fmt.Appendf(nil, "{\"Replace\": {%q: %q}}\n", from, to))
 }
 
-// goFlags writes flags as GOFLAGS takes them.
-func goFlags(flags []string) string {
+// GoFlags writes flags as GOFLAGS takes them.
+func GoFlags(flags []string) string {
 	out := make([]string, len(flags))
 	for i, f := range flags {
 		if out[i] = f; strings.ContainsAny(f, " \t\n") {

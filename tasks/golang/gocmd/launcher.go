@@ -1,4 +1,4 @@
-package golang
+package gocmd
 
 import (
 	"bytes"
@@ -19,23 +19,23 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
 
-// addFlags adds flags to the GOFLAGS of an environment.
-func addFlags(env, flags []string) []string {
+// AddFlags adds flags to the GOFLAGS of an environment.
+func AddFlags(env, flags []string) []string {
 	if len(flags) == 0 {
 		return env
 	}
-	text := goFlags(flags)
+	text := GoFlags(flags)
 	for _, v := range env {
 		if old, ok := strings.CutPrefix(v, "GOFLAGS="); ok {
-			text = old + " " + goFlags(flags)
+			text = old + " " + GoFlags(flags)
 		}
 	}
 	return append(env, "GOFLAGS="+text)
 }
 
-// userVariables say where the user's own files are: credentials for private
+// UserVariables say where the user's own files are: credentials for private
 // modules, and git's settings.
-var userVariables = [...]string{
+var UserVariables = [...]string{
 	"HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
 	"USERPROFILE", "LOCALAPPDATA", "APPDATA",
 }
@@ -67,19 +67,19 @@ var goVariables = [...]string{
 	"GOPROXY", "GOSUMDB", "GONOSUMDB", "GONOPROXY", "GOPRIVATE", "GOINSECURE", "GOAUTH", "GOVCS",
 }
 
-// toolchain is Config.Toolchain with a message for a Config that has none.
-func (c *Config) toolchain() (*Toolchain, error) {
+// FoundToolchain is Config.Toolchain with a message for a Config that has none.
+func (c *Config) FoundToolchain() (*Toolchain, error) {
 	if c.Toolchain == nil {
 		return nil, errors.New("find Go toolchain: none is configured")
 	}
 	return c.Toolchain()
 }
 
-// environ returns the environment of a go process. The first call in the
+// Environ returns the environment of a go process. The first call in the
 // process asks `go env` for the user's settings; a run in which all is cached
 // never calls it.
-func (c *Config) environ(ctx context.Context, share engine.Share) ([]string, error) {
-	tc, err := c.toolchain()
+func (c *Config) Environ(ctx context.Context, share engine.Share) ([]string, error) {
+	tc, err := c.FoundToolchain()
 	if err != nil {
 		return nil, err
 	}
@@ -118,8 +118,8 @@ func (c *Config) userSettings(ctx context.Context, tc *Toolchain) ([]string, err
 	return c.settings, nil
 }
 
-// setting returns one of goVariables, "" if it is not set.
-func (c *Config) setting(ctx context.Context, tc *Toolchain, name string) (string, error) {
+// Setting returns one of goVariables, "" if it is not set.
+func (c *Config) Setting(ctx context.Context, tc *Toolchain, name string) (string, error) {
 	settings, err := c.userSettings(ctx, tc)
 	if err != nil {
 		return "", err
@@ -135,33 +135,33 @@ func (c *Config) setting(ctx context.Context, tc *Toolchain, name string) (strin
 // hostEnv is what comes from the host as it is, and a PATH on which the
 // toolchain's own go command is first.
 func (c *Config) hostEnv(tc *Toolchain) []string {
-	env := c.pass(hostVariables[:])
+	env := c.Pass(hostVariables[:])
 	path := filepath.Dir(tc.Bin)
-	if v, ok := c.lookup("PATH"); ok && v != "" {
+	if v, ok := c.Lookup("PATH"); ok && v != "" {
 		path += string(filepath.ListSeparator) + v
 	}
 	return append(env, "PATH="+path)
 }
 
-// pass returns those of the host's variables that are set.
-func (c *Config) pass(names []string) []string {
+// Pass returns those of the host's variables that are set.
+func (c *Config) Pass(names []string) []string {
 	var env []string
 	for _, name := range names {
-		if v, ok := c.lookup(name); ok {
+		if v, ok := c.Lookup(name); ok {
 			env = append(env, name+"="+v)
 		}
 	}
 	return env
 }
 
-// ownEnv is the environment of the go processes that airbuild runs for itself,
+// OwnEnv is the environment of the go processes that airbuild runs for itself,
 // outside a step.
-func (c *Config) ownEnv(ctx context.Context) ([]string, error) {
-	env, err := c.environ(ctx, engine.Share{})
-	return append(c.pass(slices.Concat(userVariables[:], tempVariables[:])), env...), err
+func (c *Config) OwnEnv(ctx context.Context) ([]string, error) {
+	env, err := c.Environ(ctx, engine.Share{})
+	return append(c.Pass(slices.Concat(UserVariables[:], tempVariables[:])), env...), err
 }
 
-func (c *Config) lookup(name string) (string, bool) {
+func (c *Config) Lookup(name string) (string, bool) {
 	host := c.LookupEnv
 	if host == nil {
 		host = func(string) (string, bool) { return "", false }
@@ -177,8 +177,8 @@ func (c *Config) lookup(name string) (string, bool) {
 // ask returns the user's goVariables, as `go env` gives them.
 func (c *Config) ask(ctx context.Context, tc *Toolchain) ([]string, error) {
 	env := append(c.hostEnv(tc), "GOTOOLCHAIN=local")
-	env = append(env, c.pass(slices.Concat(goVariables[:], userVariables[:], tempVariables[:], []string{"GOENV"}))...)
-	out, err := runGo(ctx, tc, tc.Root, env, append([]string{"env", "-json"}, goVariables[:]...)...)
+	env = append(env, c.Pass(slices.Concat(goVariables[:], UserVariables[:], tempVariables[:], []string{"GOENV"}))...)
+	out, err := RunGo(ctx, tc, tc.Root, env, append([]string{"env", "-json"}, goVariables[:]...)...)
 	if err != nil {
 		return nil, fmt.Errorf("read the settings of Go: %w", err)
 	}
@@ -201,7 +201,7 @@ func (c *Config) inRoot(dir string) bool {
 	if c.Root == "" {
 		return false
 	}
-	_, err := relativeInside(c.Root, dir)
+	_, err := RelativeInside(c.Root, dir)
 	return err == nil
 }
 
@@ -216,14 +216,14 @@ func (c *Config) proxyEnv(tree string) ([]string, error) {
 		return nil, errors.New("name the module tree to Go: the project's root is not configured")
 	}
 	p := filepath.ToSlash(filepath.Join(c.Root, filepath.FromSlash(tree)))
-	return []string{"GOPROXY=" + fileURL(p), "GONOPROXY=none", "GOVCS=*:off"}, nil
+	return []string{"GOPROXY=" + FileURL(p), "GONOPROXY=none", "GOVCS=*:off"}, nil
 }
 
-// sourcesEnv is what is added to the environment of a go command that works for
+// SourcesEnv is what is added to the environment of a go command that works for
 // a step, about where its modules may come from: a go_download tree alone if
 // there is one, and without a network the local trees of GOPROXY alone, so that
 // a missing module is told in the same words on every host.
-func (c *Config) sourcesEnv(env []string, tree string, network bool) ([]string, error) {
+func (c *Config) SourcesEnv(env []string, tree string, network bool) ([]string, error) {
 	if tree != "" || network {
 		return c.proxyEnv(tree)
 	}
@@ -233,12 +233,12 @@ func (c *Config) sourcesEnv(env []string, tree string, network bool) ([]string, 
 			setting = v
 		}
 	}
-	return []string{"GOPROXY=" + localProxies(setting), "GONOPROXY=none", "GOVCS=*:off"}, nil
+	return []string{"GOPROXY=" + LocalProxies(setting), "GONOPROXY=none", "GOVCS=*:off"}, nil
 }
 
-// localProxies keeps of a value of GOPROXY what needs no network: its file://
+// LocalProxies keeps of a value of GOPROXY what needs no network: its file://
 // entries, with what stands between them.
-func localProxies(setting string) string {
+func LocalProxies(setting string) string {
 	kept, between := "", ","
 	for setting != "" {
 		entry, rest := setting, ""
@@ -268,11 +268,11 @@ func localProxies(setting string) string {
 }
 
 // ProxyURL is the entry of GOPROXY for an absolute directory.
-func ProxyURL(dir string) string { return fileURL(filepath.ToSlash(dir)) }
+func ProxyURL(dir string) string { return FileURL(filepath.ToSlash(dir)) }
 
-// fileURL writes an absolute, slash-separated path as a file URL. GOPROXY
+// FileURL writes an absolute, slash-separated path as a file URL. GOPROXY
 // separates its entries by commas and bars, so those are escaped too.
-func fileURL(p string) string {
+func FileURL(p string) string {
 	if !strings.HasPrefix(p, "/") {
 		p = "/" + p // a Windows drive
 	}
@@ -290,24 +290,24 @@ func fileURL(p string) string {
 	return b.String()
 }
 
-// proxyFact names the go_download tree that a step takes its modules from.
-const proxyFact = "modules from"
+// ProxyFact names the go_download tree that a step takes its modules from.
+const ProxyFact = "modules from"
 
-// proxyOf returns the project-relative go_download tree of a step, or "".
-func proxyOf(s *engine.Step) string {
+// ProxyOf returns the project-relative go_download tree of a step, or "".
+func ProxyOf(s *engine.Step) string {
 	for _, f := range s.Facts {
-		if f.Name == proxyFact {
+		if f.Name == ProxyFact {
 			return f.Value
 		}
 	}
 	return ""
 }
 
-// runGo runs the go command and returns what it prints. Its error is what the
+// RunGo runs the go command and returns what it prints. Its error is what the
 // command itself said. The command is stopped politely when ctx ends.
-func runGo(ctx context.Context, tc *Toolchain, dir string, env []string, args ...string) ([]byte, error) {
+func RunGo(ctx context.Context, tc *Toolchain, dir string, env []string, args ...string) ([]byte, error) {
 	var stdout, stderr bytes.Buffer
-	err := runProcess(ctx, &engine.Process{Path: tc.Bin, Args: args, Env: env, Dir: dir, Stdout: &stdout, Stderr: &stderr})
+	err := RunProcess(ctx, &engine.Process{Path: tc.Bin, Args: args, Env: env, Dir: dir, Stdout: &stdout, Stderr: &stderr})
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -320,8 +320,8 @@ func runGo(ctx context.Context, tc *Toolchain, dir string, env []string, args ..
 	return stdout.Bytes(), nil
 }
 
-// runProcess runs a process outside a step, with its whole environment given.
-func runProcess(ctx context.Context, p *engine.Process) error {
+// RunProcess runs a process outside a step, with its whole environment given.
+func RunProcess(ctx context.Context, p *engine.Process) error {
 	cmd := exec.CommandContext(ctx, p.Path, p.Args...)
 	cmd.Dir = p.Dir
 	cmd.Env = append(slices.Clone(p.Env), "PWD="+p.Dir)
