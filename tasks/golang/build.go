@@ -12,6 +12,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -71,7 +72,7 @@ type program struct {
 	cfg      *gocmd.Config
 	b        *tasks.Block
 	m        *gocmd.Module
-	mode     modMode
+	mode     closure.ModMode
 	patterns []string
 	dir      bool   // several packages: out is a directory
 	out      string // project-relative
@@ -204,7 +205,7 @@ func (bin *program) suggest(pkg string) string {
 	dir, elem := path.Split(bin.b.DirPath(pkg))
 	var dirs []string
 	for _, d := range gocmd.ReadDirs(bin.b.Project.Files, path.Clean("./"+dir)) {
-		if packageDir(d) {
+		if closure.PackageDir(d) {
 			dirs = append(dirs, d)
 		}
 	}
@@ -244,11 +245,11 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	}
 	flags := bin.listFlags()
 	pgo, profile := bin.pgo(&s)
-	bin.mode.apply(&s)
+	bin.mode.Apply(&s)
 	s.Command.Arguments = bin.argv(flags, pgo, out)
 	bin.outputs(&s, out)
 	addRefs(&s, b, "output", "modules", "pgo")
-	c := closureOf(bin.cfg, b, bin.m, bin.mode, &s, flags, bin.patterns)
+	c := closure.Of(bin.cfg, b, bin.m, bin.mode, &s, flags, bin.patterns)
 	c.Profiles = profile
 	if !b.Bool("size.strip", false) && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "1"}) {
 		c.Identified, s.FixedPath = true, true
@@ -256,10 +257,10 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 			c.HostDirs = bin.cfg.HostDirs()
 		}
 	}
-	c.Stamps = stampsOf(b)
+	c.Stamps = closure.StampsOf(b)
 	// A ready-made pipeline stamps the variable that most programs have.
 	c.StampsMayMiss = b.ReadyMade("stamp")
-	addLister(&s, c)
+	closure.AddLister(&s, c)
 	if !b.Bool("size.trimpath", true) {
 		s.NoCache = true
 		d := b.Error("size.trimpath", "Not cached", "Without trimpath the bytes hang on where they were built, so this stage is built again in every run.")
@@ -284,8 +285,8 @@ func (bin *program) listFlags() []string {
 	return listFlags(bin.b, bin.mode)
 }
 
-func listFlags(b *tasks.Block, mode modMode) []string {
-	flags := []string{"-mod=" + mode.flag}
+func listFlags(b *tasks.Block, mode closure.ModMode) []string {
+	flags := []string{"-mod=" + mode.Flag}
 	if tags := b.Strings("tags"); len(tags) > 0 {
 		flags = append(flags, "-tags="+joinTags(tags))
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/tasktest"
 )
@@ -193,7 +194,7 @@ func TestModulesOfAStage(t *testing.T) {
 		t.Errorf("vendor: %v after %v", s.Command.Arguments, s.After)
 	}
 	s = p.plan(&build{p.cfg}, with("go_download", "dist/modules"))[0]
-	_, env, err := NewLauncher(p.cfg).Launch(t.Context(), &s, engine.Share{CPU: 3})
+	_, env, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &s, engine.Share{CPU: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

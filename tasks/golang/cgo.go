@@ -8,6 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -91,7 +92,7 @@ func setCgo(s *engine.Step, b *tasks.Block, p tasks.Platform, lto bool) hcl.Diag
 	for _, v := range c.env() {
 		tasks.SetEnv(s, v[0], v[1])
 	}
-	addLister(s, progs)
+	closure.AddLister(s, progs)
 	return diags
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -196,7 +197,7 @@ func TestHeadersElsewhere(t *testing.T) {
 	})
 	b := p.block("go_build", "cgo", true)
 	got, _ := p.listed(&p.plan(&build{p.cfg}, b)[0])
-	if want := []string{nativePath, "include/b.h", "main.go", "sub/a.h", "sub/deep.h"}; !slices.Equal(got, want) {
+	if want := []string{closure.NativePath, "include/b.h", "main.go", "sub/a.h", "sub/deep.h"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -211,7 +212,7 @@ func TestIdentity(t *testing.T) {
 		{gocmd.Toolchain{Version: "devel go1.27", Bin: filepath.Join(p.root, "bin", "go")},
 			"go=devel go1.27 go command=sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"},
 	} {
-		l, err := identity{&gocmd.Config{Toolchain: func() (*gocmd.Toolchain, error) { return &tt.tc, nil }}}.List(t.Context(), p.workspace())
+		l, err := closure.NewListers(&gocmd.Config{Toolchain: func() (*gocmd.Toolchain, error) { return &tt.tc, nil }}).List(t.Context(), p.workspace())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
@@ -174,7 +175,7 @@ func ModuleDirs(project fs.FS) ([]string, error) {
 		}
 		base := path.Base(name)
 		if e.IsDir() {
-			if name != "." && (!packageDir(base) || name == "dist") {
+			if name != "." && (!closure.PackageDir(base) || name == "dist") {
 				return fs.SkipDir
 			}
 			return nil

@@ -20,6 +20,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/proxytree"
 )
@@ -48,8 +49,8 @@ func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	out := b.DistPath(b.StringOr("output", "modules"))
 	s := b.NewStep(engine.InProcess)
-	s.Lister = listers{identity{t.cfg}, outsideReplacements{modFiles: m.Files(), modOnly: true}}
-	s.Network = network(b)
+	s.Lister = append(closure.NewListers(t.cfg), outsideReplacements{modFiles: m.Files(), modOnly: true})
+	s.Network = closure.Network(b)
 	setWork(&s, m)
 	addModuleFiles(&s, m)
 	spec := downloadSpec{Dir: m.Dir(), Output: out, Files: m.Files(), Proofs: b.Bool("proofs", true)}
@@ -158,7 +159,7 @@ func (d *downloading) recordedSums() (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read sums: %w", err)
 		}
-		readSums(sums, text)
+		closure.ReadSums(sums, text)
 	}
 	return sums, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -38,11 +39,11 @@ func FuzzRecord(f *testing.F) {
 	f.Add([]byte(`{"Version":1,"Files":[{}],"Inputs":[{"P":"../x"}],"Note":"n"}`))
 	f.Add([]byte(`{`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var r record
-		if json.Unmarshal(b, &r) != nil || !r.valid() {
+		var r closure.Record
+		if json.Unmarshal(b, &r) != nil || !r.Valid() {
 			return
 		}
-		for _, in := range r.listing().Inputs {
+		for _, in := range r.Listing().Inputs {
 			if !fs.ValidPath(in.Path) || path.IsAbs(in.Path) {
 				t.Errorf("input at %q", in.Path)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -40,7 +41,7 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	patterns, diags := packages(b, "packages", "./...")
 	s := b.NewStep(engine.Staged)
 	s.Command.WorkingDirectory = b.WorkingDirectory()
-	s.Lister = listers{identity{t.cfg}}
+	s.Lister = closure.NewListers(t.cfg)
 	setWork(&s, m)
 	files, dirs := generated(b)
 	if len(files)+len(dirs) == 0 {
@@ -53,7 +54,7 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	addLister(&s, progs)
+	closure.AddLister(&s, progs)
 	argv := []string{"go", "generate"}
 	if tags := b.Strings("tags"); len(tags) > 0 {
 		argv = append(argv, "-tags="+joinTags(tags))

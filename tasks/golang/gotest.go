@@ -8,6 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -73,7 +74,7 @@ func (t *test) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	c.closure.Test, c.closure.Data, c.closure.Vetted = true, true, true
 	// Packages that are measured but neither tested nor imported count too.
 	c.closure.Patterns = append(c.closure.Patterns, measured(b)...)
-	addLister(s, c.closure)
+	closure.AddLister(s, c.closure)
 	return []engine.Step{*s}, diags
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/tasktest"
 )
@@ -131,7 +132,7 @@ func (p *project) runSteps(steps []engine.Step) (engine.Status, string) {
 	w := p.workspace()
 	ex := &local.Executor{
 		Store: st, Workspace: w, Scratch: scratch, Environ: os.Environ(),
-		Tools: Tools(p.cfg), Launchers: map[string]engine.Launcher{"go": NewLauncher(p.cfg)},
+		Tools: Tools(p.cfg), Launchers: map[string]engine.Launcher{"go": closure.NewLauncher(p.cfg)},
 	}
 	var last engine.Status
 	var log strings.Builder
@@ -166,9 +167,9 @@ func (p *project) listed(s *engine.Step) (paths []string, modules string) {
 	}
 	for _, in := range l.Inputs {
 		switch in.Path {
-		case modulesPath:
+		case closure.ModulesPath:
 			modules = string(in.Text)
-		case importsPath:
+		case closure.ImportsPath:
 		default:
 			paths = append(paths, in.Path)
 		}

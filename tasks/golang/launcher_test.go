@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 func launched(t *testing.T, p *project, typ string) map[string]string {
 	t.Helper()
-	bin, env, err := NewLauncher(p.cfg).Launch(t.Context(), &engine.Step{Type: typ}, engine.Share{CPU: 2})
+	bin, env, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &engine.Step{Type: typ}, engine.Share{CPU: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestModulesComeFromLocalTreesWithoutANetwork(t *testing.T) {
 		{engine.Step{Type: "go_build", Network: true}, "https://proxy.example,direct", "corp.example", ""},
 		{engine.Step{Type: "exec"}, "https://proxy.example,direct", "corp.example", ""},
 	} {
-		_, env, err := NewLauncher(p.cfg).Launch(t.Context(), &tt.step, engine.Share{})
+		_, env, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &tt.step, engine.Share{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,16 +13,17 @@ import (
 	"testing"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // closuresOf returns the closures of planned steps.
-func closuresOf(steps []engine.Step) []*closure {
-	var out []*closure
+func closuresOf(steps []engine.Step) []*closure.Closure {
+	var out []*closure.Closure
 	for _, s := range steps {
-		ls, _ := s.Lister.(listers)
+		ls, _ := s.Lister.(closure.Listers)
 		for _, l := range ls {
-			if c, ok := l.(*closure); ok {
+			if c, ok := l.(*closure.Closure); ok {
 				out = append(out, c)
 			}
 		}
@@ -31,16 +32,16 @@ func closuresOf(steps []engine.Step) []*closure {
 }
 
 // agree lists a closure in both ways and compares all that comes of it.
-func (p *project) agree(c *closure) {
+func (p *project) agree(c *closure.Closure) {
 	p.t.Helper()
 	tc, err := p.cfg.Toolchain()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	record := func(ask bool) *record {
+	record := func(ask bool) *closure.Record {
 		p.cfg.AlwaysAsk = ask
 		defer func() { p.cfg.AlwaysAsk = false }()
-		r, err := c.query(p.t.Context(), tc, p.workspace())
+		r, err := c.Query(p.t.Context(), tc, p.workspace())
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -56,7 +57,7 @@ func (p *project) agree(c *closure) {
 	got.Note, want.Note = "", ""
 	// What go list names as ignored does not say why: the loader knows which
 	// files' content counts.
-	want.Files = slices.DeleteFunc(want.Files, func(f fileStamp) bool {
+	want.Files = slices.DeleteFunc(want.Files, func(f closure.FileStamp) bool {
 		return !slices.Contains(got.Files, f) && excludedByName(p.t, c, f.P)
 	})
 	if !reflect.DeepEqual(got, want) {
@@ -66,7 +67,7 @@ func (p *project) agree(c *closure) {
 
 // excludedByName reports whether go/build leaves a file out by its name, having
 // given it a content that is for any target.
-func excludedByName(t testing.TB, c *closure, file string) bool {
+func excludedByName(t testing.TB, c *closure.Closure, file string) bool {
 	ctx := gobuild.Default
 	ctx.BuildTags = nil
 	for _, v := range c.Env {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -32,7 +33,7 @@ func newStep(b *tasks.Block, m *gocmd.Module, cfg *gocmd.Config) engine.Step {
 	s := b.NewStep(engine.Workspace)
 	s.Command.WorkingDirectory = b.WorkingDirectory()
 	setWork(&s, m)
-	s.Lister = listers{identity{cfg}}
+	s.Lister = closure.NewListers(cfg)
 	s.Estimate = estimates[b.Type]
 	return s
 }
@@ -96,18 +97,18 @@ func oneArch(b *tasks.Block, p tasks.Platform) hcl.Diagnostics {
 
 // modules decides how a step finds its modules: as `modules` and `mod` say, or
 // as the go command would.
-func modules(b *tasks.Block, m *gocmd.Module) (modMode, hcl.Diagnostics) {
-	mode := modMode{flag: "readonly"}
+func modules(b *tasks.Block, m *gocmd.Module) (closure.ModMode, hcl.Diagnostics) {
+	mode := closure.ModMode{Flag: "readonly"}
 	if m.Vendored {
-		mode.flag = "vendor"
+		mode.Flag = "vendor"
 	}
 	if !b.Has("modules") {
-		mode.flag = b.StringOr("mod", mode.flag)
+		mode.Flag = b.StringOr("mod", mode.Flag)
 		return mode, nil
 	}
 	for _, st := range b.Stages("modules") {
 		if len(st.Steps) == 0 {
-			mode.flag = b.StringOr("mod", mode.flag) // its when is false
+			mode.Flag = b.StringOr("mod", mode.Flag) // its when is false
 			continue
 		}
 		if len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
@@ -115,27 +116,27 @@ func modules(b *tasks.Block, m *gocmd.Module) (modMode, hcl.Diagnostics) {
 				fmt.Sprintf("Stage %q has several cells. Refer to one of them: stage.%s[\"…\"].", st.Name, st.Name))}
 		}
 		out := st.Steps[0].Outputs[0]
-		mode.after = append(mode.after, st.Steps[0].ID)
+		mode.After = append(mode.After, st.Steps[0].ID)
 		switch st.Type {
 		case "go_vendor":
 			if out != m.VendorDir {
 				return mode, hcl.Diagnostics{b.Error("modules", "Vendor directory of another module",
 					fmt.Sprintf("Stage %q fills %s; this stage's module is in %q and reads %s.", st.Name, out, m.Root, m.VendorDir))}
 			}
-			mode.flag = "vendor"
+			mode.Flag = "vendor"
 		case "go_download":
-			mode.flag, mode.proxy = "readonly", out
+			mode.Flag, mode.Proxy = "readonly", out
 		default:
 			return mode, hcl.Diagnostics{b.Error("modules", "Not a stage with modules",
 				fmt.Sprintf("Stage %q is of type %s. Refer to a go_vendor or a go_download stage.", st.Name, st.Type))}
 		}
 	}
-	if set := b.StringOr("mod", mode.flag); set != mode.flag {
-		if mode.flag == "vendor" || set == "vendor" {
+	if set := b.StringOr("mod", mode.Flag); set != mode.Flag {
+		if mode.Flag == "vendor" || set == "vendor" {
 			return mode, hcl.Diagnostics{b.Error("mod", "Does not go with modules",
-				fmt.Sprintf("The stage that modules refers to needs mod = %q. Leave mod out.", mode.flag))}
+				fmt.Sprintf("The stage that modules refers to needs mod = %q. Leave mod out.", mode.Flag))}
 		}
-		mode.flag = set
+		mode.Flag = set
 	}
 	return mode, nil
 }

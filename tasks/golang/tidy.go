@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -51,8 +52,8 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	mode.apply(&s)
-	s.Network = network(b)
+	mode.Apply(&s)
+	s.Network = closure.Network(b)
 	args := []string{"mod", "tidy"}
 	if b.Has("compat") {
 		args = append(args, "-compat="+b.String("compat"))
@@ -70,18 +71,14 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		tasks.SetOutputs(&s, nil, nil)
 	}
 	addModuleFiles(&s, m)
-	addLister(&s, &imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
+	closure.AddLister(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
 	return []engine.Step{s}, diags
 }
 
-// network reports whether a step that fetches modules may use the network: it
-// may, unless the user says otherwise.
-func network(b *tasks.Block) bool { return b.Meta.Network == nil || *b.Meta.Network }
-
 // downloadOnly is modules for stage types that make the vendor directory, or
 // that would contradict it.
-func downloadOnly(b *tasks.Block) (modMode, hcl.Diagnostics) {
-	mode := modMode{}
+func downloadOnly(b *tasks.Block) (closure.ModMode, hcl.Diagnostics) {
+	mode := closure.ModMode{}
 	for _, st := range b.Stages("modules") {
 		if len(st.Steps) == 0 {
 			continue // its when is false
@@ -89,8 +86,8 @@ func downloadOnly(b *tasks.Block) (modMode, hcl.Diagnostics) {
 		if st.Type != "go_download" || len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
 			return mode, hcl.Diagnostics{b.Error("modules", "Not a tree of modules", "Refer to a go_download stage without cells, or to one of its cells.")}
 		}
-		mode.proxy = st.Steps[0].Outputs[0]
-		mode.after = append(mode.after, st.Steps[0].ID)
+		mode.Proxy = st.Steps[0].Outputs[0]
+		mode.After = append(mode.After, st.Steps[0].ID)
 	}
 	return mode, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -55,8 +56,8 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	out := b.DirPath(b.StringOr("output", "vendor"))
 	s := newStep(b, m, t.cfg)
-	mode.apply(&s)
-	s.Network = network(b)
+	mode.Apply(&s)
+	s.Network = closure.Network(b)
 	s.OwnsDirs = true
 	rel := outPath(b, out)
 	spec := gomodSpec{Args: []string{verb, "vendor", "-o", outMark + "/" + out}, Dirs: []string{out}}
@@ -71,8 +72,8 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		in.Optional = true
 		s.Inputs = append(s.Inputs, in)
 	}
-	addLister(&s, &imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: out})
-	addLister(&s, outsideReplacements{modFiles: m.Files()})
+	closure.AddLister(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: out})
+	closure.AddLister(&s, outsideReplacements{modFiles: m.Files()})
 	return []engine.Step{s}, diags
 }
 
@@ -102,10 +103,10 @@ func (o outsideReplacements) List(_ context.Context, files engine.Files) (engine
 		for mod, dir := range dirs {
 			if o.modOnly {
 				l.Inputs = append(l.Inputs, engine.Input{Kind: engine.FromFile,
-					Path: path.Join(outsidePath, mod, "go.mod"), File: filepath.ToSlash(filepath.Join(dir, "go.mod"))})
+					Path: path.Join(closure.OutsidePath, mod, "go.mod"), File: filepath.ToSlash(filepath.Join(dir, "go.mod"))})
 				continue
 			}
-			if err := addOutside(&l, files, path.Join(outsidePath, mod), dir); err != nil {
+			if err := addOutside(&l, files, path.Join(closure.OutsidePath, mod), dir); err != nil {
 				return l, fmt.Errorf("read the replacement of %s: %w", mod, err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -42,7 +43,7 @@ func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	c.step.Command.Arguments = append(argv, c.patterns...)
 	addRefs(&c.step, b, "modules")
 	c.closure.Test, c.closure.Vetted = true, true
-	addLister(&c.step, c.closure)
+	closure.AddLister(&c.step, c.closure)
 	return []engine.Step{c.step}, diags
 }
 
@@ -50,7 +51,7 @@ func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 type check struct {
 	module   *gocmd.Module
 	step     engine.Step
-	closure  *closure
+	closure  *closure.Closure
 	flags    []string
 	patterns []string
 }
@@ -77,8 +78,8 @@ func planPackages(cfg *gocmd.Config, b *tasks.Block, def string) (*check, hcl.Di
 	if more := setCgo(&c.step, b, p, false); more.HasErrors() {
 		return nil, append(diags, more...)
 	}
-	mode.apply(&c.step)
+	mode.Apply(&c.step)
 	c.flags = listFlags(b, mode)
-	c.closure = closureOf(cfg, b, m, mode, &c.step, c.flags, slices.Clone(c.patterns))
+	c.closure = closure.Of(cfg, b, m, mode, &c.step, c.flags, slices.Clone(c.patterns))
 	return c, diags
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/pipelines"
-	"github.com/airbuild/airbuild/tasks/golang"
+	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -203,15 +203,15 @@ func (s *Session) Executor() (engine.Executor, error) {
 		return nil, err
 	}
 	s.scratch = scratch
-	launchers := map[string]engine.Launcher{"go": golang.NewLauncher(s.Go)}
-	reach := map[string]engine.Reacher{"go": golang.NewReacher(s.Go)}
+	launchers := map[string]engine.Launcher{"go": closure.NewLauncher(s.Go)}
+	reach := map[string]engine.Reacher{"go": closure.NewReacher(s.Go)}
 	e := engine.Executor(&local.Executor{
 		Store: s.Store, Workspace: s.Workspace, Scratch: scratch,
 		Tools:     pipelines.Tools(s.Go, s.keys, s.Outward),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 		Sandbox:   s.Options.Sandbox.Host(),
-		Fixed:     golang.FixedVariables(),
+		Fixed:     closure.FixedVariables(),
 		Tracer:    s.Options.Tracer,
 		Vary:      s.Options.Vary,
 		Hide:      s.private(),

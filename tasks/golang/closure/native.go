@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"context"
@@ -30,8 +30,8 @@ import (
 // name and content in one text, at nativePath. All of them together are the
 // engine.Unseen of the package.
 
-// nativePath is where the text about files of the host lands in the input root.
-const nativePath = ".airbuild/C-headers-and-libraries"
+// NativePath is where the text about files of the host lands in the input root.
+const NativePath = ".airbuild/C-headers-and-libraries"
 
 // nativeVersion is the first line of that text. It changes when what is found
 // of the same files changes.
@@ -41,7 +41,7 @@ const nativeVersion = "native 1"
 // that the answer depended on. It is kept in <state>/closures/c-<sha256>.json.
 type native struct {
 	Version int
-	Files   []fileStamp
+	Files   []FileStamp
 	Dirs    []dirStamp
 	Deps    []string // names of files, as engine.Files has them
 	Texts   []string // what else counts: the words of pkg-config
@@ -162,7 +162,7 @@ func (s *nativeSearch) done() (*native, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.Files = append(n.Files, fileStamp{f, d})
+		n.Files = append(n.Files, FileStamp{f, d})
 	}
 	for _, dir := range slices.Sorted(maps.Keys(s.dirs)) {
 		names, err := stampDir(s.g.files, dir, s.dirs[dir], s.g.c.Dist)
@@ -265,7 +265,7 @@ func (g *gatherer) remembered(ctx context.Context, p *goPackage, name string) (*
 	mem := memory{files: g.files, name: "c-" + action.Of(q).Hex()}
 	if b, err := os.ReadFile(mem.path()); err == nil {
 		n := &native{}
-		if json.Unmarshal(b, n) == nil && n.Version == recordVersion && n.Lost == "" && mem.holds(&record{Files: n.Files, Dirs: n.Dirs, Dist: g.c.Dist}) {
+		if json.Unmarshal(b, n) == nil && n.Version == recordVersion && n.Lost == "" && mem.holds(&Record{Files: n.Files, Dirs: n.Dirs, Dist: g.c.Dist}) {
 			return n, nil
 		}
 	}

@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"context"
@@ -21,14 +21,14 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
-// importsPath is where the text of all imports lands in the input root.
-const importsPath = ".airbuild/imports"
+// ImportsPath is where the text of all imports lands in the input root.
+const ImportsPath = ".airbuild/imports"
 
-// imports is the Lister of what go mod tidy and go mod vendor read of a
+// Imports is the Lister of what go mod tidy and go mod vendor read of a
 // module's source: which packages import what, in all files whatever their
 // build constraints, tests included. A change in the body of a function does
 // not change it.
-type imports struct {
+type Imports struct {
 	Roots  []string // directories of modules, project-relative
 	Dist   string
 	Vendor string // a directory that is no source
@@ -36,8 +36,8 @@ type imports struct {
 
 // List implements engine.Lister. The imports of a file are remembered by its
 // digest, so that an unchanged file is not parsed again.
-func (l *imports) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
-	s := &importScan{imports: l, files: files, known: loadImports(files), lines: map[string]bool{}, used: map[string][]string{}}
+func (l *Imports) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+	s := &importScan{Imports: l, files: files, known: loadImports(files), lines: map[string]bool{}, used: map[string][]string{}}
 	for _, root := range l.Roots {
 		if err := s.dir(ctx, root, root); err != nil {
 			return engine.Listing{}, fmt.Errorf("list imports: %w", err)
@@ -50,14 +50,14 @@ func (l *imports) List(ctx context.Context, files engine.Files) (engine.Listing,
 	}
 	text := strings.Join(slices.Sorted(maps.Keys(s.lines)), "\n") + "\n"
 	return engine.Listing{
-		Inputs: []engine.Input{engine.TextInput(importsPath, []byte(text))},
+		Inputs: []engine.Input{engine.TextInput(ImportsPath, []byte(text))},
 		Notes:  []string{fmt.Sprintf("listed from the source: %d imports by %d files", len(s.lines), s.count)},
 	}, nil
 }
 
 // An importScan walks modules.
 type importScan struct {
-	*imports
+	*Imports
 	files  engine.Files
 	known  map[string][]string // by digest: lines without the directory
 	used   map[string][]string // of those, what this scan met
@@ -83,11 +83,11 @@ func (s *importScan) dir(ctx context.Context, root, dir string) error {
 		at := path.Join(dir, e.Name())
 		switch {
 		case e.IsDir():
-			if at == s.Dist || at == s.Vendor || !packageDir(e.Name()) {
+			if at == s.Dist || at == s.Vendor || !PackageDir(e.Name()) {
 				continue
 			}
 			err = s.dir(ctx, root, at)
-		case path.Ext(e.Name()) == ".go" && packageDir(e.Name()):
+		case path.Ext(e.Name()) == ".go" && PackageDir(e.Name()):
 			err = s.file(dir, at)
 		}
 		if err != nil {

@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"bytes"
@@ -34,7 +34,7 @@ const listedHere = "listed by airbuild"
 // packages lists what the query names: from the files themselves, or, where
 // that is not sure to be what the go command says, by go list. how says which,
 // and why.
-func (c *closure) packages(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (pkgs []*goPackage, how string, err error) {
+func (c *Closure) packages(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (pkgs []*goPackage, how string, err error) {
 	list, err := c.load(ctx, tc, files)
 	if err == nil {
 		for _, p := range list.Packages {
@@ -51,7 +51,7 @@ func (c *closure) packages(ctx context.Context, tc *gocmd.Toolchain, files engin
 }
 
 // load lists without a process.
-func (c *closure) load(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Result, error) {
+func (c *Closure) load(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Result, error) {
 	q, err := c.question(ctx, tc, files)
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (c *closure) load(ctx context.Context, tc *gocmd.Toolchain, files engine.Fi
 
 // question is the query in the loader's form. What that cannot say makes it a
 // question for go list.
-func (c *closure) question(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Query, error) {
+func (c *Closure) question(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Query, error) {
 	if c.cfg.AlwaysAsk {
 		return nil, &load.NotSure{Reason: "asked to"}
 	}
@@ -86,7 +86,7 @@ func (c *closure) question(ctx context.Context, tc *gocmd.Toolchain, files engin
 	return q, c.setEnv(q, files.Root())
 }
 
-func (c *closure) setFlags(q *load.Query) error {
+func (c *Closure) setFlags(q *load.Query) error {
 	for _, f := range c.Flags {
 		name, value, _ := strings.Cut(f, "=")
 		switch name {
@@ -104,7 +104,7 @@ func (c *closure) setFlags(q *load.Query) error {
 }
 
 // setEnv reads the environment of the command.
-func (c *closure) setEnv(q *load.Query, root string) error {
+func (c *Closure) setEnv(q *load.Query, root string) error {
 	env := map[string]string{}
 	for _, v := range c.Env {
 		env[v.Name] = v.Value
@@ -205,7 +205,7 @@ func (s loadSource) Content(name string, buf []byte) (string, []byte, error) {
 
 // args are the arguments of the go list that answers the query. Profiles
 // split packages in two that a build reads only once.
-func (c *closure) args() []string {
+func (c *Closure) args() []string {
 	args := []string{"list", "-deps", "-json=" + load.Fields, "-buildvcs=false", "-pgo=off"}
 	if c.Test {
 		args = append(args, "-test")
@@ -218,7 +218,7 @@ func (c *closure) args() []string {
 // ask runs go list, with the sources of modules that the step itself has: what
 // nothing but a fetch in the step could bring must not be in its key. What
 // go.mod and go.sum pin is fetched for both.
-func (c *closure) ask(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) ([]*goPackage, error) {
+func (c *Closure) ask(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) ([]*goPackage, error) {
 	out, err := c.run(ctx, tc, files.Root(), c.network)
 	if err != nil && c.mayFetch() && ctx.Err() == nil {
 		out, err = c.run(ctx, tc, files.Root(), true)
@@ -249,7 +249,7 @@ func (c *closure) ask(ctx context.Context, tc *gocmd.Toolchain, files engine.Fil
 
 // work is the copy of the go.work that the query is listed with; nil if there is
 // none.
-func (c *closure) work(root string) (*gocmd.WorkCopy, error) {
+func (c *Closure) work(root string) (*gocmd.WorkCopy, error) {
 	if dir := c.workDir(); dir != "" {
 		return c.cfg.CopyWork(root, dir)
 	}
@@ -259,7 +259,7 @@ func (c *closure) work(root string) (*gocmd.WorkCopy, error) {
 // run runs go list for the query and returns what it printed. It writes neither
 // go.mod nor go.sum: a module that go.sum has no sum of is an error, unless there
 // is a copy that the go command may add it to.
-func (c *closure) run(ctx context.Context, tc *gocmd.Toolchain, root string, network bool) ([]byte, error) {
+func (c *Closure) run(ctx context.Context, tc *gocmd.Toolchain, root string, network bool) ([]byte, error) {
 	env, err := c.cfg.OwnEnv(ctx)
 	if err != nil {
 		return nil, err
@@ -296,7 +296,7 @@ func (c *closure) run(ctx context.Context, tc *gocmd.Toolchain, root string, net
 }
 
 // modRoot is the absolute directory of the go.mod that governs the query.
-func (c *closure) modRoot(root string) string {
+func (c *Closure) modRoot(root string) string {
 	for _, name := range c.ModFiles {
 		if path.Base(name) == "go.mod" {
 			return filepath.Join(root, filepath.FromSlash(path.Dir(name)))

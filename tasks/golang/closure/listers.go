@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 var errNoQuestion = errors.New("what it lists is not remembered")
 
 // Costly implements engine.Asker.
-func (ls listers) Costly() bool {
+func (ls Listers) Costly() bool {
 	return slices.ContainsFunc(ls, func(l engine.Lister) bool {
 		asker, ok := l.(engine.Asker)
 		return ok && asker.Costly()
@@ -26,7 +26,7 @@ func (ls listers) Costly() bool {
 func (identity) Costly() bool { return false }
 
 // Question implements engine.Asker: there is one if each Lister has one.
-func (ls listers) Question(a *engine.Asking) (string, error) {
+func (ls Listers) Question(a *engine.Asking) (string, error) {
 	var all strings.Builder
 	for _, l := range ls {
 		asker, ok := l.(engine.Asker)
@@ -57,11 +57,14 @@ func (i identity) Question(a *engine.Asking) (string, error) {
 	return fmt.Sprintf("go %q %q %t", tc.Version, tc.Bin, tc.Release), nil
 }
 
-// listers asks several Listers and joins what they say.
-type listers []engine.Lister
+// Listers asks several Listers and joins what they say.
+type Listers []engine.Lister
+
+// NewListers is what every step that runs the go command begins with.
+func NewListers(cfg *gocmd.Config) Listers { return Listers{identity{cfg}} }
 
 // List implements engine.Lister.
-func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+func (ls Listers) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
 	var all engine.Listing
 	for _, l := range ls {
 		one, err := l.List(ctx, files)
@@ -86,7 +89,7 @@ func (ls listers) List(ctx context.Context, files engine.Files) (engine.Listing,
 
 // Programs lists the programs of the host that the step runs: see
 // tasks.ProgramsOf.
-func (ls listers) Programs() tasks.Programs {
+func (ls Listers) Programs() tasks.Programs {
 	var all tasks.Programs
 	for _, l := range ls {
 		if progs, ok := l.(tasks.Programs); ok {
@@ -118,8 +121,8 @@ func (i identity) List(_ context.Context, files engine.Files) (engine.Listing, e
 	return engine.Listing{Facts: facts}, nil
 }
 
-// addLister adds a Lister to a step of newStep.
-func addLister(s *engine.Step, l engine.Lister) {
-	ls, _ := s.Lister.(listers)
+// AddLister adds a Lister to a step of newStep.
+func AddLister(s *engine.Step, l engine.Lister) {
+	ls, _ := s.Lister.(Listers)
 	s.Lister = append(slices.Clone(ls), l)
 }

@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 // and for a step that is not a hit. Nothing is fetched for a hit.
 
 // mayFetch reports whether what the module cache lacks may be fetched.
-func (c *closure) mayFetch() bool {
+func (c *Closure) mayFetch() bool {
 	return c.fetch && !c.network && c.Proxy == "" && c.Vendor == "" && c.cfg.Offline == nil
 }
 
@@ -29,9 +29,9 @@ func (c *closure) mayFetch() bool {
 // is required and not needed is missing each time: then the go command finds
 // that there is nothing to fetch.
 func fetchFor(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step) error {
-	all, _ := s.Lister.(listers)
+	all, _ := s.Lister.(Listers)
 	for _, l := range all {
-		list, ok := l.(*closure)
+		list, ok := l.(*Closure)
 		if !ok || !list.mayFetch() || c.Root == "" {
 			continue
 		}
@@ -92,7 +92,7 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 
 // workDir is the directory of the go.work that a closure is listed with and that
 // may be written to; "" if there is none.
-func (c *closure) workDir() string {
+func (c *Closure) workDir() string {
 	if c.Vendor != "" || slices.ContainsFunc(c.Env, func(v action.EnvVar) bool { return v.Name == "GOWORK" }) {
 		return ""
 	}
@@ -153,9 +153,9 @@ func withOverlay(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *e
 	if s.Type == "go_vendor" {
 		err = vendorSums(ctx, c, tc, s, w)
 	}
-	all, _ := s.Lister.(listers)
+	all, _ := s.Lister.(Listers)
 	for _, l := range all {
-		list, ok := l.(*closure)
+		list, ok := l.(*Closure)
 		if ok && list.sure() {
 			return nil, nil, nil // no sum is missing
 		}

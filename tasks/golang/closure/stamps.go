@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"errors"
@@ -18,9 +18,9 @@ import (
 // a constant one; it says nothing of names that it does not find. So stamps are
 // checked against the sources of the programs when these are listed.
 
-// stampsOf are the variables that a go_build stage sets: those of stamp, and of
+// StampsOf are the variables that a go_build stage sets: those of stamp, and of
 // -X among the flags of the linker.
-func stampsOf(b *tasks.Block) []string {
+func StampsOf(b *tasks.Block) []string {
 	names := slices.Collect(maps.Keys(b.Map("stamp")))
 	words, _ := splitWords(strings.Join(b.Strings("ldflags"), " "))
 	for i, w := range words {
@@ -62,7 +62,7 @@ func splitWords(text string) ([]string, error) {
 }
 
 // checkStamps reports stamps that the linker would ignore.
-func (c *closure) checkStamps(pkgs []*goPackage) error {
+func (c *Closure) checkStamps(pkgs []*goPackage) error {
 	var errs []error
 	var known []string // what can be set, of packages that somebody edits
 	if len(c.Stamps) == 0 {

@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	gobuild "go/build"
@@ -12,7 +12,7 @@ import (
 // reads makes a test of paths of the project: whether a file there would be
 // part of the closure, as far as its name says. What a stage generates into a
 // package may not be there yet.
-func (c *closure) reads(r *record) func(p string) bool {
+func (c *Closure) reads(r *Record) func(p string) bool {
 	dirs := sync.OnceValue(func() map[string]bool {
 		out := map[string]bool{}
 		for _, in := range r.Inputs {
@@ -45,7 +45,7 @@ func sourceFile(name string) bool {
 
 // target chooses files by their names: their content, which may not be there
 // yet, constrains nothing.
-func (c *closure) target() *gobuild.Context {
+func (c *Closure) target() *gobuild.Context {
 	b := &gobuild.Context{GOOS: runtime.GOOS, GOARCH: runtime.GOARCH, Compiler: "gc", CgoEnabled: true,
 		OpenFile: func(string) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader("package p\n")), nil }}
 	for _, v := range c.Env {
@@ -61,7 +61,7 @@ func (c *closure) target() *gobuild.Context {
 
 // embeds reports whether a //go:embed pattern names a path or a directory that
 // it is in.
-func (r *record) embeds(p string) bool {
+func (r *Record) embeds(p string) bool {
 	for _, pattern := range r.Embeds {
 		for at := p; at != "."; at = path.Dir(at) {
 			if ok, err := path.Match(pattern, at); err != nil || !ok {

@@ -1,4 +1,7 @@
-package golang
+// Package closure finds what a step that runs the go command depends on: the files
+// of the packages that it compiles, what C and assembly include, and what tests may
+// read. The answer is remembered with all that it rests on.
+package closure
 
 import (
 	"cmp"
@@ -20,13 +23,13 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
-// modulesPath is where the facts about modules land in the input root.
-const modulesPath = ".airbuild/modules"
+// ModulesPath is where the facts about modules land in the input root.
+const ModulesPath = ".airbuild/modules"
 
-// outsidePath is where the files of modules outside the project land.
-const outsidePath = ".airbuild/outside"
+// OutsidePath is where the files of modules outside the project land.
+const OutsidePath = ".airbuild/outside"
 
-// A closure is the Lister of what go build, vet or test reads: the files of
+// A Closure is the Lister of what go build, vet or test reads: the files of
 // the packages named by Patterns and of all that they import, for one target.
 //
 // Packages of the standard library are covered by the toolchain's version,
@@ -35,7 +38,7 @@ const outsidePath = ".airbuild/outside"
 // tests only, which may read them: otherwise only what the closure uses of them
 // is in the key, so that a module which another target needs does not rebuild
 // this one.
-type closure struct {
+type Closure struct {
 	cfg      *gocmd.Config
 	Dir      string          // project-relative working directory
 	Flags    []string        // of the build, as far as they choose files: -mod, -tags, -race
@@ -83,7 +86,7 @@ type closure struct {
 
 // List implements engine.Lister. The answer is remembered with all that it
 // depends on, so that nothing is listed while none of it changes.
-func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+func (c *Closure) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
 	tc, err := c.cfg.FoundToolchain()
 	if err != nil {
 		return engine.Listing{}, err
@@ -99,7 +102,7 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 		c.note(r)
 		return c.listing(r), nil
 	}
-	r, err := c.query(ctx, tc, files)
+	r, err := c.Query(ctx, tc, files)
 	if err != nil {
 		return engine.Listing{}, c.lacking(ctx, err)
 	}
@@ -113,25 +116,25 @@ func (c *closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 }
 
 // note remembers who answered.
-func (c *closure) note(r *record) {
+func (c *Closure) note(r *Record) {
 	if c.byLoader != nil {
 		c.byLoader.Store(strings.HasPrefix(r.Note, listedHere))
 	}
 }
 
 // sure reports whether go.sum and its like have all sums that the closure needs.
-func (c *closure) sure() bool { return c.byLoader != nil && c.byLoader.Load() }
+func (c *Closure) sure() bool { return c.byLoader != nil && c.byLoader.Load() }
 
 // listing is what the engine wants of a record.
-func (c *closure) listing(r *record) engine.Listing {
-	l := r.listing()
+func (c *Closure) listing(r *Record) engine.Listing {
+	l := r.Listing()
 	l.Reads = c.reads(r)
 	return l
 }
 
 // lacking says of an error of an offline run which modules are missing. A
 // vendor directory, or a tree of the project's own, is not Offline's business.
-func (c *closure) lacking(ctx context.Context, err error) error {
+func (c *Closure) lacking(ctx context.Context, err error) error {
 	if c.Vendor != "" || c.Proxy != "" {
 		return err
 	}
@@ -140,14 +143,14 @@ func (c *closure) lacking(ctx context.Context, err error) error {
 
 // name identifies the query: the same name and the same record's files give
 // the same answer to who asks.
-func (c *closure) name(tc *gocmd.Toolchain, a *engine.Asking) string {
+func (c *Closure) name(tc *gocmd.Toolchain, a *engine.Asking) string {
 	compilers := c.Compilers
 	if a.Elsewhere() {
 		compilers = nil // the answer rests on their content
 	}
 	b, err := json.Marshal(struct {
 		Go, Root  string
-		Query     *closure
+		Query     *Closure
 		Compilers map[string]string `json:",omitempty"`
 	}{tc.Version, a.Dir("GOROOT", filepath.ToSlash(tc.Root)), c, compilers})
 	if err != nil {
@@ -162,8 +165,8 @@ func inTree(m *load.Module) bool {
 	return m.Main || m.Replace != nil && m.Replace.Version == ""
 }
 
-// query lists the packages and gathers them into a record.
-func (c *closure) query(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*record, error) {
+// Query lists the packages and gathers them into a record.
+func (c *Closure) Query(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*Record, error) {
 	pkgs, how, err := c.packages(ctx, tc, files)
 	if err != nil {
 		return nil, err
@@ -183,7 +186,7 @@ func (c *closure) query(ctx context.Context, tc *gocmd.Toolchain, files engine.F
 
 // A gatherer turns packages into a record.
 type gatherer struct {
-	c     *closure
+	c     *Closure
 	tc    *gocmd.Toolchain
 	files engine.Files
 	roots []string // of the project: as given, and with links resolved
@@ -205,7 +208,7 @@ type gatherer struct {
 	how      string // who listed the packages
 }
 
-func newGatherer(c *closure, tc *gocmd.Toolchain, files engine.Files) *gatherer {
+func newGatherer(c *Closure, tc *gocmd.Toolchain, files engine.Files) *gatherer {
 	g := &gatherer{c: c, tc: tc, files: files, host: map[string]bool{}, roots: []string{files.Root()},
 		inputs: map[string]string{}, depends: map[string]bool{}, dirs: map[string]names{}, modules: map[string]bool{}, patterns: map[string]bool{},
 		data: map[string]bool{}, walked: map[string]bool{}}
@@ -243,7 +246,7 @@ func (g *gatherer) place(dir string, m *load.Module) (land, name string, err err
 	if err != nil {
 		return "", "", err
 	}
-	return path.Join(outsidePath, m.Path, filepath.ToSlash(rel)), filepath.ToSlash(dir), nil
+	return path.Join(OutsidePath, m.Path, filepath.ToSlash(rel)), filepath.ToSlash(dir), nil
 }
 
 func (g *gatherer) inside(dir string) (string, bool) {
@@ -484,14 +487,14 @@ func (g *gatherer) goSum(module, version string) string {
 			if err != nil {
 				continue // it need not exist
 			}
-			readSums(g.sums, text)
+			ReadSums(g.sums, text)
 		}
 	}
 	return g.sums[module+" "+version]
 }
 
-// readSums adds the lines of a go.sum to sums.
-func readSums(sums map[string]string, text []byte) {
+// ReadSums adds the lines of a go.sum to sums.
+func ReadSums(sums map[string]string, text []byte) {
 	for line := range strings.Lines(string(text)) {
 		if f := strings.Fields(line); len(f) == 3 {
 			sums[f[0]+" "+f[1]] = f[2]
@@ -499,32 +502,32 @@ func readSums(sums map[string]string, text []byte) {
 	}
 }
 
-// modMode is how a step finds its modules.
-type modMode struct {
-	flag  string // "vendor", "readonly" or "mod"
-	proxy string // a go_download tree, or ""
-	after []engine.StepID
+// ModMode is how a step finds its modules.
+type ModMode struct {
+	Flag  string // "vendor", "readonly" or "mod"
+	Proxy string // a go_download tree, or ""
+	After []engine.StepID
 }
 
-// apply makes a step find its modules so.
-func (mode modMode) apply(s *engine.Step) {
-	s.After = append(s.After, mode.after...)
-	if mode.proxy != "" {
-		s.Facts = append(s.Facts, engine.Fact{Name: gocmd.ProxyFact, Value: mode.proxy})
+// Apply makes a step find its modules so.
+func (mode ModMode) Apply(s *engine.Step) {
+	s.After = append(s.After, mode.After...)
+	if mode.Proxy != "" {
+		s.Facts = append(s.Facts, engine.Fact{Name: gocmd.ProxyFact, Value: mode.Proxy})
 	}
 }
 
-// closureOf begins the closure of what a step's command line names.
-func closureOf(cfg *gocmd.Config, b *tasks.Block, m *gocmd.Module, mode modMode, s *engine.Step, flags, patterns []string) *closure {
-	c := &closure{
+// Of begins the closure of what a step's command line names.
+func Of(cfg *gocmd.Config, b *tasks.Block, m *gocmd.Module, mode ModMode, s *engine.Step, flags, patterns []string) *Closure {
+	c := &Closure{
 		cfg: cfg, Dir: b.Meta.Dir, Flags: flags, Env: s.Command.Env, Patterns: patterns,
-		Proxy: mode.proxy, Dist: b.Project.Dist, ModFiles: m.Files(), network: s.Network, fetch: network(b), byLoader: &atomic.Bool{},
+		Proxy: mode.Proxy, Dist: b.Project.Dist, ModFiles: m.Files(), network: s.Network, fetch: Network(b), byLoader: &atomic.Bool{},
 	}
-	if mode.flag == "vendor" {
+	if mode.Flag == "vendor" {
 		c.Vendor = m.VendorDir
 	}
 	c.AsmDirs = asmDirs(b.Strings("asmflags"))
-	if ls, ok := s.Lister.(listers); ok {
+	if ls, ok := s.Lister.(Listers); ok {
 		for _, l := range ls {
 			progs, _ := l.(tasks.Programs)
 			for _, p := range progs {
@@ -555,3 +558,7 @@ func asmDirs(asmflags []string) []string {
 	}
 	return dirs
 }
+
+// Network reports whether a step that fetches modules may use the network: it
+// may, unless the user says otherwise.
+func Network(b *tasks.Block) bool { return b.Meta.Network == nil || *b.Meta.Network }

@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"encoding/json"
@@ -22,14 +22,14 @@ import (
 // is not read.
 const recordVersion = 4
 
-// A record is a closure as it was listed, with all that the answer depended
+// A Record is a closure as it was listed, with all that the answer depended
 // on. It is kept in <state>/closures/<sha256 of the query>.json, written
 // beside and renamed; losing it costs listing again.
-type record struct {
+type Record struct {
 	Version int
 	// Files are the files whose content decides the answer, with their digest
 	// ("" for a file that was not there).
-	Files []fileStamp
+	Files []FileStamp
 	Dirs  []dirStamp
 	Dist  string // the output directory, whose name does not count
 	// Inputs are the closure: where a file lands and, if that is not where it
@@ -49,7 +49,7 @@ type unseenPart struct {
 	C    bool `json:",omitempty"`
 }
 
-type fileStamp struct{ P, D string }
+type FileStamp struct{ P, D string }
 
 // A dirStamp is names of a directory, hashed.
 type dirStamp struct {
@@ -73,15 +73,15 @@ type fileInput struct {
 	F string `json:",omitempty"`
 }
 
-// listing is what the engine wants of a record.
-func (r *record) listing() engine.Listing {
+// Listing is what the engine wants of a record.
+func (r *Record) Listing() engine.Listing {
 	l := engine.Listing{Inputs: make([]engine.Input, 0, len(r.Inputs)+1)}
 	for _, in := range r.Inputs {
 		l.Inputs = append(l.Inputs, engine.Input{Kind: engine.FromFile, Path: in.P, File: in.F})
 	}
-	l.Inputs = append(l.Inputs, engine.TextInput(modulesPath, []byte(r.Modules)))
+	l.Inputs = append(l.Inputs, engine.TextInput(ModulesPath, []byte(r.Modules)))
 	if r.Native != "" {
-		l.Inputs = append(l.Inputs, engine.TextInput(nativePath, []byte(r.Native)))
+		l.Inputs = append(l.Inputs, engine.TextInput(NativePath, []byte(r.Native)))
 	}
 	for _, u := range r.Unseen {
 		d, _ := action.ParseDigest(u.D)
@@ -94,19 +94,19 @@ func (r *record) listing() engine.Listing {
 
 // record closes the gathering: every file and directory that the answer
 // depends on gets its stamp.
-func (g *gatherer) record() (*record, error) {
+func (g *gatherer) record() (*Record, error) {
 	for _, p := range g.c.Patterns {
 		if i := strings.Index(p, "..."); i >= 0 && (strings.HasPrefix(p, ".") || i == 0) {
 			g.watchPackages(path.Join(g.c.Dir, path.Dir(p[:i]+"x")))
 		}
 	}
-	r := &record{Version: recordVersion, Dist: g.c.Dist}
+	r := &Record{Version: recordVersion, Dist: g.c.Dist}
 	for _, p := range slices.Sorted(maps.Keys(g.depends)) {
 		d, err := stampFile(g.files, p)
 		if err != nil {
 			return nil, err
 		}
-		r.Files = append(r.Files, fileStamp{p, d})
+		r.Files = append(r.Files, FileStamp{p, d})
 	}
 	for _, p := range slices.Sorted(maps.Keys(g.dirs)) {
 		n, err := stampDir(g.files, p, g.dirs[p], r.Dist)
@@ -167,15 +167,15 @@ func (g *gatherer) watchPackages(dir string) {
 	}
 	g.watch(dir, packageNames)
 	for _, e := range entries {
-		if sub := path.Join(dir, e.Name()); e.IsDir() && packageDir(e.Name()) && sub != g.c.Dist {
+		if sub := path.Join(dir, e.Name()); e.IsDir() && PackageDir(e.Name()) && sub != g.c.Dist {
 			g.watchPackages(sub)
 		}
 	}
 }
 
-// packageDir reports whether the go command looks for packages in a directory
+// PackageDir reports whether the go command looks for packages in a directory
 // of this name.
-func packageDir(name string) bool {
+func PackageDir(name string) bool {
 	return name[0] != '.' && name[0] != '_' && name != "testdata" && name != "vendor"
 }
 
@@ -211,7 +211,7 @@ func stampDir(files engine.Files, p string, kind names, dist string) (string, er
 		case strings.HasPrefix(name, ".airbuild") || e.IsDir() && path.Join(p, name) == dist:
 			continue
 		case e.IsDir():
-			if kind == sourceNames || kind == packageNames && !packageDir(name) {
+			if kind == sourceNames || kind == packageNames && !PackageDir(name) {
 				continue
 			}
 			name += "/"
@@ -235,21 +235,21 @@ func (m memory) path() string {
 }
 
 // load returns the record if it is there, whole, and still true.
-func (m memory) load() *record {
+func (m memory) load() *Record {
 	b, err := os.ReadFile(m.path())
 	if err != nil {
 		return nil
 	}
-	var r record
-	if json.Unmarshal(b, &r) != nil || r.Version != recordVersion || !r.valid() || !m.holds(&r) {
+	var r Record
+	if json.Unmarshal(b, &r) != nil || r.Version != recordVersion || !r.Valid() || !m.holds(&r) {
 		return nil
 	}
 	return &r
 }
 
-// valid refuses a record that this program would not have written: its paths
+// Valid refuses a record that this program would not have written: its paths
 // become inputs.
-func (r *record) valid() bool {
+func (r *Record) Valid() bool {
 	for _, in := range r.Inputs {
 		if !fs.ValidPath(in.P) || in.F != "" && !path.IsAbs(in.F) && !filepath.IsAbs(in.F) {
 			return false
@@ -259,7 +259,7 @@ func (r *record) valid() bool {
 }
 
 // holds reports whether everything that the answer depended on is as it was.
-func (m memory) holds(r *record) bool {
+func (m memory) holds(r *Record) bool {
 	for _, d := range r.Dirs {
 		if n, err := stampDir(m.files, d.P, d.K, r.Dist); err != nil || n != d.N {
 			return false
@@ -274,7 +274,7 @@ func (m memory) holds(r *record) bool {
 }
 
 // save writes the record. Readers see the old or the new one.
-func (m memory) save(r *record) error {
+func (m memory) save(r *Record) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err

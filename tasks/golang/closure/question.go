@@ -1,4 +1,4 @@
-package golang
+package closure
 
 import (
 	"fmt"
@@ -9,20 +9,20 @@ import (
 // The Listers of this package whose answers the engine may remember: what they
 // read of the project they ask of Files, or stamp through it before they answer.
 var (
-	_ engine.Asker = listers(nil)
+	_ engine.Asker = Listers(nil)
 	_ engine.Asker = identity{}
-	_ engine.Asker = (*closure)(nil)
-	_ engine.Asker = (*imports)(nil)
+	_ engine.Asker = (*Closure)(nil)
+	_ engine.Asker = (*Imports)(nil)
 )
 
 // Costly implements engine.Asker.
-func (*closure) Costly() bool { return true }
+func (*Closure) Costly() bool { return true }
 
 // Costly implements engine.Asker.
-func (*imports) Costly() bool { return true }
+func (*Imports) Costly() bool { return true }
 
 // Question implements engine.Asker.
-func (c *closure) Question(a *engine.Asking) (string, error) {
+func (c *Closure) Question(a *engine.Asking) (string, error) {
 	tc, err := c.cfg.FoundToolchain()
 	if err != nil {
 		return "", err
@@ -31,6 +31,6 @@ func (c *closure) Question(a *engine.Asking) (string, error) {
 }
 
 // Question implements engine.Asker.
-func (l *imports) Question(*engine.Asking) (string, error) {
+func (l *Imports) Question(*engine.Asking) (string, error) {
 	return fmt.Sprintf("imports %q %q %q", l.Roots, l.Dist, l.Vendor), nil
 }
