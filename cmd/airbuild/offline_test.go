@@ -11,8 +11,8 @@ import (
 
 	modpath "golang.org/x/mod/module"
 
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree/proxytest"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy/proxytest"
 )
 
 // carriedTree makes what scripts take for the GOPROXY tree of imported bundles:
@@ -32,7 +32,7 @@ func carriedTree(t *testing.T) map[string]string {
 	}
 	p.Publish("example.org/private", "v1.0.0", map[string]string{"go.mod": "module example.org/private\n\ngo 1.25\n", "p.go": "package private\n"})
 	p.Prove(modpath.Version{Path: "example.org/dep", Version: "v1.0.0"}, modpath.Version{Path: "example.org/dep", Version: "v1.1.0"})
-	private, goSum := proxytree.Sums{}, proxytree.Sums{}
+	private, goSum := goproxy.Sums{}, goproxy.Sums{}
 	for _, k := range slices.Sorted(maps.Keys(p.Sums)) {
 		if strings.HasPrefix(k, "example.org/private ") {
 			private[k], goSum[k] = p.Sums[k], p.Sums[k]
@@ -41,7 +41,7 @@ func carriedTree(t *testing.T) map[string]string {
 			goSum[k] = p.Sums[k]
 		}
 	}
-	if err := proxytree.WriteSums(p.Dir, private); err != nil {
+	if err := goproxy.WriteSums(p.Dir, private); err != nil {
 		t.Fatal(err)
 	}
 	sums := filepath.Join(t.TempDir(), "go.sum")

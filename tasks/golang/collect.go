@@ -15,7 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // A Collection is what Collect is to fetch.
@@ -24,7 +24,7 @@ type Collection struct {
 	// means all that ModuleDirs finds.
 	Dirs []string
 	// Toolchains are Go releases to add, each for the host that will run it.
-	Toolchains []proxytree.Toolchain
+	Toolchains []goproxy.Toolchain
 	// Heads are signed heads of checksum databases that the receiver has, by
 	// name. What is collected then proves that the newer head continues them,
 	// without which the receiver can verify both and join neither.
@@ -39,7 +39,7 @@ type Collection struct {
 type Collected struct {
 	// Report says of each module and toolchain by what it was verified.
 	// Those that are not ByProof have their sums in the tree's go.sum.
-	Report *proxytree.Report
+	Report *goproxy.Report
 	// Notes say what the receiver should know: that no database could be
 	// asked, that nobody vouches for a module.
 	Notes []string
@@ -69,7 +69,7 @@ func Collect(ctx context.Context, c *gocmd.Config, out string, o Collection) (_ 
 			err = fmt.Errorf("remove scratch directory: %w", rerr)
 		}
 	}()
-	k := &collecting{cfg: c, o: o, scratch: scratch, project: os.DirFS(c.Root), sums: proxytree.Sums{}, out: &Collected{}}
+	k := &collecting{cfg: c, o: o, scratch: scratch, project: os.DirFS(c.Root), sums: goproxy.Sums{}, out: &Collected{}}
 	if k.o.Log == nil {
 		k.o.Log = io.Discard
 	}
@@ -86,7 +86,7 @@ type collecting struct {
 	scratch string
 	project fs.FS
 	env     []string
-	sums    proxytree.Sums // of all go.sum files
+	sums    goproxy.Sums // of all go.sum files
 	out     *Collected
 }
 
@@ -274,7 +274,7 @@ func (k *collecting) note(format string, args ...any) {
 // toolchain fetches one toolchain as the go command would. Its checksum is
 // never in a go.sum, so the go command wants a database; only a GOPROXY that
 // is nothing but a local tree is believed without one.
-func (k *collecting) toolchain(ctx context.Context, t proxytree.Toolchain) error {
+func (k *collecting) toolchain(ctx context.Context, t goproxy.Toolchain) error {
 	d := k.downloading()
 	dir := filepath.Join(k.scratch, "empty")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -318,26 +318,26 @@ func (k *collecting) verify(ctx context.Context, out string) error {
 	if err != nil {
 		return err
 	}
-	k.out.Report, err = proxytree.Verify(ctx, out, proxytree.Options{Database: db, Sums: k.sums})
+	k.out.Report, err = goproxy.Verify(ctx, out, goproxy.Options{Database: db, Sums: k.sums})
 	if err != nil {
 		return err
 	}
 	if sums := k.out.Report.Unproven(); len(sums) > 0 {
-		if err := proxytree.WriteSums(out, sums); err != nil {
+		if err := goproxy.WriteSums(out, sums); err != nil {
 			return err
 		}
 	}
-	if n := k.out.Report.Count(proxytree.BySum); n > 0 {
-		k.note("no proof, but sums in go.sum: %s", vouched(k.out.Report, proxytree.BySum))
+	if n := k.out.Report.Count(goproxy.BySum); n > 0 {
+		k.note("no proof, but sums in go.sum: %s", vouched(k.out.Report, goproxy.BySum))
 	}
-	if n := k.out.Report.Count(proxytree.Unverified); n > 0 {
-		k.note("neither proof nor go.sum vouches for these; their sums are recorded as they came: %s", vouched(k.out.Report, proxytree.Unverified))
+	if n := k.out.Report.Count(goproxy.Unverified); n > 0 {
+		k.note("neither proof nor go.sum vouches for these; their sums are recorded as they came: %s", vouched(k.out.Report, goproxy.Unverified))
 	}
 	return nil
 }
 
 // vouched lists the modules with some evidence, the first ten of them.
-func vouched(r *proxytree.Report, e proxytree.Evidence) string {
+func vouched(r *goproxy.Report, e goproxy.Evidence) string {
 	var out []string
 	for _, m := range r.Modules {
 		if m.Evidence == e && (m.Sum != "" || m.ModSum != "") {

@@ -15,12 +15,12 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree/proxytest"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy/proxytest"
 )
 
 // fakeGo is a toolchain that is small.
-var fakeGo = proxytree.Toolchain{Version: "go1.30.1", Host: runtime.GOOS + "-" + runtime.GOARCH}
+var fakeGo = goproxy.Toolchain{Version: "go1.30.1", Host: runtime.GOOS + "-" + runtime.GOARCH}
 
 // A connected is a project beside a proxy with a checksum database.
 type connected struct {
@@ -122,14 +122,14 @@ func (c *connected) collect(t *testing.T, o Collection) (string, *Collected) {
 
 func TestCollect(t *testing.T) {
 	c := newConnected(t, true)
-	tree, got := c.collect(t, Collection{Toolchains: []proxytree.Toolchain{fakeGo}})
-	evidence := map[string]proxytree.Evidence{}
+	tree, got := c.collect(t, Collection{Toolchains: []goproxy.Toolchain{fakeGo}})
+	evidence := map[string]goproxy.Evidence{}
 	for _, m := range got.Report.Modules {
 		evidence[m.Version.String()] = m.Evidence
 	}
-	for name, want := range map[string]proxytree.Evidence{
-		"example.org/dep@v1.0.0": proxytree.ByProof, "example.org/dep@v1.1.0": proxytree.ByProof, "example.org/far@v0.1.0": proxytree.ByProof,
-		"example.org/private@v1.0.0": proxytree.BySum, fakeGo.Module().String(): proxytree.ByProof,
+	for name, want := range map[string]goproxy.Evidence{
+		"example.org/dep@v1.0.0": goproxy.ByProof, "example.org/dep@v1.1.0": goproxy.ByProof, "example.org/far@v0.1.0": goproxy.ByProof,
+		"example.org/private@v1.0.0": goproxy.BySum, fakeGo.Module().String(): goproxy.ByProof,
 	} {
 		if e, ok := evidence[name]; !ok || e != want {
 			t.Errorf("%s: %v, %v", name, e, ok)
@@ -138,16 +138,16 @@ func TestCollect(t *testing.T) {
 	if len(got.Notes) != 1 || !strings.Contains(got.Notes[0], "example.org/private@v1.0.0") {
 		t.Errorf("notes: %q", got.Notes)
 	}
-	sums, err := proxytree.TreeSums(tree)
+	sums, err := goproxy.TreeSums(tree)
 	if err != nil || !slices.Equal(sums.Modules(), []string{"example.org/private"}) {
 		t.Errorf("sums: %v, %v", sums, err)
 	}
-	r, err := proxytree.Verify(t.Context(), tree, proxytree.Options{Database: c.Key})
-	if err != nil || r.Count(proxytree.ByProof) != 4 || r.Count(proxytree.ByRecord) != 1 {
+	r, err := goproxy.Verify(t.Context(), tree, goproxy.Options{Database: c.Key})
+	if err != nil || r.Count(goproxy.ByProof) != 4 || r.Count(goproxy.ByRecord) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	dest := t.TempDir()
-	if _, err := proxytree.InstallToolchain(t.Context(), tree, fakeGo, dest, proxytree.InstallOptions{Options: proxytree.Options{Database: c.Key}}); err != nil {
+	if _, err := goproxy.InstallToolchain(t.Context(), tree, fakeGo, dest, goproxy.InstallOptions{Options: goproxy.Options{Database: c.Key}}); err != nil {
 		t.Fatal(err)
 	}
 	none := func(string) (string, error) { return "", fs.ErrNotExist }
@@ -163,15 +163,15 @@ func TestCollect(t *testing.T) {
 func TestCollectWithoutDatabase(t *testing.T) {
 	c := newConnected(t, false)
 	c.env["GONOSUMDB"] = ""
-	tree, got := c.collect(t, Collection{Toolchains: []proxytree.Toolchain{fakeGo}})
+	tree, got := c.collect(t, Collection{Toolchains: []goproxy.Toolchain{fakeGo}})
 	if n := len(got.Notes); n < 3 || !strings.Contains(strings.Join(got.Notes, "\n"), "no proofs for .: the checksum database could not be asked") {
 		t.Errorf("notes: %q", got.Notes)
 	}
-	if got.Report.Count(proxytree.BySum) != 2 || got.Report.Count(proxytree.ByProof) != 0 {
+	if got.Report.Count(goproxy.BySum) != 2 || got.Report.Count(goproxy.ByProof) != 0 {
 		t.Errorf("%+v", got.Report)
 	}
-	r, err := proxytree.Verify(t.Context(), tree, proxytree.Options{Database: c.Key})
-	if err != nil || r.Count(proxytree.ByRecord) != len(r.Modules) {
+	r, err := goproxy.Verify(t.Context(), tree, goproxy.Options{Database: c.Key})
+	if err != nil || r.Count(goproxy.ByRecord) != len(r.Modules) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -199,11 +199,11 @@ func TestCollectContinuesHeads(t *testing.T) {
 	}
 	c.Prove() // the database grows, and its head with it
 	more, _ := c.collect(t, Collection{Dirs: []string{"tools"}, Heads: map[string][]byte{c.Name: head}})
-	if err := proxytree.Merge(t.Context(), have, more); err != nil {
+	if err := goproxy.Merge(t.Context(), have, more); err != nil {
 		t.Fatal(err)
 	}
-	r, err := proxytree.Verify(t.Context(), have, proxytree.Options{Database: c.Key})
-	if err != nil || r.Count(proxytree.ByProof) != 3 {
+	r, err := goproxy.Verify(t.Context(), have, goproxy.Options{Database: c.Key})
+	if err != nil || r.Count(goproxy.ByProof) != 3 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -274,7 +274,7 @@ func TestOfflineGoGet(t *testing.T) {
 		c.offline(t, tree)
 		if tamper {
 			bad := moduleAt("example.org/dep", "v1.1.0")
-			rel, _ := proxytree.RelPath(bad, "zip")
+			rel, _ := goproxy.RelPath(bad, "zip")
 			c.WriteFile(filepath.Join(tree, rel), proxytest.Zip(t, bad, map[string]string{"dep.go": "package dep\n\nconst Name = \"evil\"\n"}))
 		}
 		env, err := c.cfg.OwnEnv(t.Context())
@@ -328,7 +328,7 @@ func TestOfflineVariables(t *testing.T) {
 		return v, ok
 	}
 	tree := t.TempDir()
-	if err := proxytree.WriteSums(tree, proxytree.Sums{"example.org/private v1.0.0": "h1:x"}); err != nil {
+	if err := goproxy.WriteSums(tree, goproxy.Sums{"example.org/private v1.0.0": "h1:x"}); err != nil {
 		t.Fatal(err)
 	}
 	c := &gocmd.Config{LookupEnv: host, Offline: &gocmd.Offline{Carried: tree, Proxies: []string{"file:///more"}, Home: filepath.Join(tree, "home")}}

@@ -22,7 +22,7 @@ import (
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // download is the stage type go_download.
@@ -255,7 +255,7 @@ func (d *downloading) download(ctx context.Context, a attempt, dir, what string)
 	}
 	gopath := d.gopath()
 	if o := d.cfg.Offline; o != nil && o.Carried != "" {
-		if err := proxytree.SeedHeads(o.Carried, gopath); err != nil {
+		if err := goproxy.SeedHeads(o.Carried, gopath); err != nil {
 			return nil, err
 		}
 	}

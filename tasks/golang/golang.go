@@ -1,7 +1,6 @@
 // Package golang holds the stage types that run the Go toolchain: go_tidy,
-// go_download, go_vendor, go_generate, go_vet, go_test and go_build; Go's table
-// of platforms; how a toolchain is found; and the exact closure of a package,
-// which is what the key of a build hangs on.
+// go_download, go_vendor, go_generate, go_vet, go_test and go_build; and how the
+// modules of a project are collected for a bundle.
 package golang
 
 import (

@@ -8,7 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/internal/canonjson"
-	"github.com/airbuild/airbuild/tasks/inside"
+	"github.com/airbuild/airbuild/tasks/gobinary"
 )
 
 // Names of the forms, as those who read statements know them.
@@ -78,7 +78,7 @@ type Builder struct {
 func sha256Of(hex string) map[string]string { return map[string]string{"sha256": hex} }
 
 // dependency is a module as in-toto's digests have it: dirHash is Go's h1.
-func dependency(m inside.Module) Dependency {
+func dependency(m gobinary.Module) Dependency {
 	d := Dependency{URI: m.PURL(), Name: m.String()}
 	if sum, ok := strings.CutPrefix(m.Sum, "h1:"); ok {
 		if raw, err := base64.StdEncoding.DecodeString(sum); err == nil {

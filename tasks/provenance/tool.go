@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	signing "github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/inside"
+	"github.com/airbuild/airbuild/tasks/gobinary"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
 
@@ -66,7 +66,7 @@ func (sp *spec) statement(ctx context.Context, in fs.FS) ([]byte, error) {
 	if err := sp.parameters(in, &p.BuildDefinition); err != nil {
 		return nil, err
 	}
-	sums, err := inside.Sums(in, sp.Sums...)
+	sums, err := gobinary.Sums(in, sp.Sums...)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (sp *spec) statement(ctx context.Context, in fs.FS) ([]byte, error) {
 			return nil, fmt.Errorf("state %s: %w", name, err)
 		}
 		subjects = append(subjects, more...)
-		what, err := inside.Find(ctx, in, name)
+		what, err := gobinary.Find(ctx, in, name)
 		if err != nil {
 			return nil, err
 		}
@@ -115,7 +115,7 @@ func (sp *spec) sourceURI() string {
 	return "git+" + sp.Source
 }
 
-func toolchain(p *inside.Program) Dependency {
+func toolchain(p *gobinary.Program) Dependency {
 	version, _, _ := strings.Cut(p.Info.GoVersion, " ")
 	return Dependency{URI: "pkg:generic/go@" + strings.TrimPrefix(version, "go"), Name: "toolchain " + p.Info.GoVersion}
 }

@@ -23,7 +23,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/inside"
+	"github.com/airbuild/airbuild/tasks/gobinary"
 )
 
 const (
@@ -125,7 +125,7 @@ func (l *lister) ownLicense(files engine.Files, known *texts) string {
 
 // cached looks for the modules of go.sum in module caches and GOPROXY trees.
 func (l *lister) cached(ctx context.Context, files engine.Files, known *texts) (list []license, err error) {
-	sums, err := inside.Sums(tasks.ProjectFiles(files.Root()), path.Join(l.dir, "go.sum"), path.Join(l.dir, "go.work.sum"))
+	sums, err := gobinary.Sums(tasks.ProjectFiles(files.Root()), path.Join(l.dir, "go.sum"), path.Join(l.dir, "go.work.sum"))
 	if err != nil {
 		return nil, err
 	}

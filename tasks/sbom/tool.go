@@ -19,7 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/inside"
+	"github.com/airbuild/airbuild/tasks/gobinary"
 )
 
 // A tool writes the bills of materials of a spec.
@@ -30,7 +30,7 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := tasks.ReadSpec(call, &sp); err != nil {
 		return err
 	}
-	sums, err := inside.Sums(call.In, sp.Sums...)
+	sums, err := gobinary.Sums(call.In, sp.Sums...)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		return err
 	}
 	for _, f := range sp.Files {
-		what, err := inside.Find(ctx, call.In, f.Path)
+		what, err := gobinary.Find(ctx, call.In, f.Path)
 		if err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ type licenses struct {
 }
 
 // of is a module's licence, and whether the user said so.
-func (l *licenses) of(m inside.Module, own bool) (expression string, said bool) {
+func (l *licenses) of(m gobinary.Module, own bool) (expression string, said bool) {
 	for _, key := range []string{m.String(), m.Path} {
 		if e, ok := l.said[key]; ok {
 			return e, true
@@ -125,19 +125,19 @@ type bill struct {
 
 // A program is one that was found, with the places of its modules in the bill.
 type program struct {
-	inside.Program
+	gobinary.Program
 	main part
 	uses []string // ids of modules, sorted
 }
 
 // A part is a module with all that is said of it.
 type part struct {
-	inside.Module
+	gobinary.Module
 	license string
 	said    bool
 }
 
-func newBill(sp *spec, name string, what *inside.File, sums map[string]string, lic *licenses) *bill {
+func newBill(sp *spec, name string, what *gobinary.File, sums map[string]string, lic *licenses) *bill {
 	d := &bill{sp: sp, name: path.Base(name), sha256: what.SHA256, kind: "file", version: sp.Version}
 	switch {
 	case len(what.Programs) == 1 && what.Programs[0].Path == "" && !what.Dir && what.Programs[0].SHA256 == what.SHA256:
@@ -147,7 +147,7 @@ func newBill(sp *spec, name string, what *inside.File, sums map[string]string, l
 	}
 	seen := map[string]bool{}
 	for _, p := range what.Programs {
-		own := inside.Module{Path: cmp.Or(p.Info.Main.Path, p.Info.Path), Version: sp.Version}
+		own := gobinary.Module{Path: cmp.Or(p.Info.Main.Path, p.Info.Path), Version: sp.Version}
 		if own.Version == "" && p.Info.Main.Version != "(devel)" {
 			own.Version = p.Info.Main.Version
 		}

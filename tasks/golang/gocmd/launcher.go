@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // AddFlags adds flags to the GOFLAGS of an environment.
@@ -88,7 +88,7 @@ func (c *Config) Environ(ctx context.Context, share engine.Share) ([]string, err
 		return nil, err
 	}
 	if o := c.Offline; o != nil && o.Carried != "" && o.Home != "" {
-		if err := proxytree.SeedHeads(o.Carried, o.Home); err != nil {
+		if err := goproxy.SeedHeads(o.Carried, o.Home); err != nil {
 			return nil, err
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	modpath "golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // Offline is where Go steps find what they need when no network may be
@@ -130,7 +130,7 @@ func (o *Offline) sumDB(host func(string) (string, bool)) (value string, set, mi
 	if f := strings.Fields(setting); o.Carried == "" && len(f) > 0 && f[0] == "off" {
 		return "off", true, true
 	}
-	db, err := proxytree.ParseDatabase(setting)
+	db, err := goproxy.ParseDatabase(setting)
 	if err != nil {
 		return setting, true, true // the go command says what is wrong with it
 	}
@@ -149,11 +149,11 @@ func (o *Offline) sumDB(host func(string) (string, bool)) (value string, set, mi
 	case o.Home == "":
 		tree = os.DevNull
 	}
-	return name + " " + FileURL(filepath.ToSlash(filepath.Join(tree, proxytree.SumDBName, filepath.FromSlash(db.Name)))), true, true
+	return name + " " + FileURL(filepath.ToSlash(filepath.Join(tree, goproxy.SumDBName, filepath.FromSlash(db.Name)))), true, true
 }
 
 func HasProofs(dir, database string) bool {
-	fi, err := os.Stat(filepath.Join(dir, proxytree.SumDBName, filepath.FromSlash(database), "lookup"))
+	fi, err := os.Stat(filepath.Join(dir, goproxy.SumDBName, filepath.FromSlash(database), "lookup"))
 	return err == nil && fi.IsDir()
 }
 
@@ -167,7 +167,7 @@ func (o *Offline) noSumDB(host func(string) (string, bool)) string {
 			list, _ = host("GOPRIVATE")
 		}
 	}
-	sums, err := proxytree.TreeSums(o.Carried)
+	sums, err := goproxy.TreeSums(o.Carried)
 	if err != nil {
 		return list // the go command will ask the database, and fail closed
 	}
@@ -325,7 +325,7 @@ func (c *Config) MissingModules(ctx context.Context, dir string) ([]modpath.Vers
 	}
 	trees = append(trees, filepath.Join(cache, "cache", "download"))
 	return slices.DeleteFunc(required, func(v modpath.Version) bool {
-		if slices.ContainsFunc(trees, func(tree string) bool { return proxytree.Has(tree, v) }) {
+		if slices.ContainsFunc(trees, func(tree string) bool { return goproxy.Has(tree, v) }) {
 			return true
 		}
 		return unpacked(cache, v)

@@ -13,7 +13,7 @@ import (
 
 	version "github.com/hashicorp/go-version"
 
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // A Toolchain is a Go distribution on this host.
@@ -29,7 +29,7 @@ type Toolchain struct {
 // FindToolchain returns the Go toolchain that satisfies wanted: "" (whatever
 // is on PATH), an exact version ("1.26.8", "go1.26.8", "1.27rc1"), a language
 // version ("1.26": any of its releases) or a constraint (">= 1.25, < 1.27").
-// PATH is preferred; then carried, directories that proxytree.InstallToolchain
+// PATH is preferred; then carried, directories that goproxy.InstallToolchain
 // fills; then the module cache, ~/sdk and folders beside the others are looked
 // at. With nothing wanted and no Go on PATH, the newest that was carried is it.
 // It starts no process and fetches nothing.
@@ -106,7 +106,7 @@ func (s *search) take(tc *Toolchain) *Toolchain {
 func (s *search) among(carried []string) *Toolchain {
 	var best *Toolchain
 	for _, dir := range carried {
-		for _, root := range proxytree.ToolchainsIn(dir, runtime.GOOS+"-"+runtime.GOARCH) {
+		for _, root := range goproxy.ToolchainsIn(dir, runtime.GOOS+"-"+runtime.GOARCH) {
 			s.roots = append(s.roots, root)
 			tc, err := readToolchain(root)
 			if err != nil || s.take(tc) == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/tasks/golang"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // A Gathering is what Gather goes by.
@@ -207,7 +207,7 @@ func (g *gathering) modules(ctx context.Context) error {
 		g.Toolchain = tc.Version
 		for _, host := range g.Hosts {
 			goos, goarch := splitHost(host)
-			o.Toolchains = append(o.Toolchains, proxytree.Toolchain{Version: tc.Version, Host: HostName(goos, goarch)})
+			o.Toolchains = append(o.Toolchains, goproxy.Toolchain{Version: tc.Version, Host: HostName(goos, goarch)})
 		}
 	}
 	got, err := g.collect(ctx, o)
@@ -240,10 +240,10 @@ func (g *gathering) tempDir(pattern string) (string, error) {
 }
 
 // evidence says by what the modules were verified.
-func evidence(r *proxytree.Report) map[string]string {
+func evidence(r *goproxy.Report) map[string]string {
 	m := map[string]string{}
-	for name, e := range map[string]proxytree.Evidence{
-		"proven": proxytree.ByProof, "recorded": proxytree.ByRecord, "by-sum": proxytree.BySum, "unverified": proxytree.Unverified,
+	for name, e := range map[string]goproxy.Evidence{
+		"proven": goproxy.ByProof, "recorded": goproxy.ByRecord, "by-sum": goproxy.BySum, "unverified": goproxy.Unverified,
 	} {
 		if n := r.Count(e); n > 0 {
 			m[name] = fmt.Sprint(n)
@@ -257,13 +257,13 @@ func evidence(r *proxytree.Report) map[string]string {
 
 // heads reads the signed heads of a tree's databases.
 func heads(tree string) (map[string][]byte, error) {
-	names, err := proxytree.Databases(tree)
+	names, err := goproxy.Databases(tree)
 	if err != nil {
 		return nil, err
 	}
 	out := map[string][]byte{}
 	for _, name := range names {
-		b, err := readBounded(filepath.Join(tree, proxytree.SumDBName, name, "latest"), 64<<10)
+		b, err := readBounded(filepath.Join(tree, goproxy.SumDBName, name, "latest"), 64<<10)
 		if err != nil {
 			return nil, fmt.Errorf("read the head of %s: %w", name, err)
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/bundle/install"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // GoProxy is where the modules of all imported bundles are, in the form that a
@@ -89,7 +89,7 @@ func (t *goTree) Late(f bundle.File) bool { return false }
 // one do not keep it as it came. Its content is kept in the store.
 func grows(p string) bool {
 	switch path.Base(p) {
-	case "list", "@latest", "latest", proxytree.SumsName:
+	case "list", "@latest", "latest", goproxy.SumsName:
 		return true
 	}
 	return false
@@ -169,8 +169,8 @@ func (t *goTree) Flush(ctx context.Context) error {
 	if err := t.mend(ctx, report); err != nil {
 		return err
 	}
-	if err := proxytree.Merge(ctx, GoProxy(t.places.cache), t.incomingDir()); err != nil {
-		if proxytree.IsRefusal(err) {
+	if err := goproxy.Merge(ctx, GoProxy(t.places.cache), t.incomingDir()); err != nil {
+		if goproxy.IsRefusal(err) {
 			err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
 		}
 		return err
@@ -252,8 +252,8 @@ func (t *goTree) bring(ctx context.Context, f bundle.File) error {
 // mend takes files of the tree that Go uses away that were damaged since they
 // came: a verified one of the same module is at hand, and both were to have the
 // same sum. One that differs for another reason stays, and is refused.
-func (t *goTree) mend(ctx context.Context, report *proxytree.Report) error {
-	recorded, err := proxytree.TreeSums(GoProxy(t.places.cache))
+func (t *goTree) mend(ctx context.Context, report *goproxy.Report) error {
+	recorded, err := goproxy.TreeSums(GoProxy(t.places.cache))
 	if err != nil {
 		return fmt.Errorf("mend modules: %w", err)
 	}
@@ -264,10 +264,10 @@ func (t *goTree) mend(ctx context.Context, report *proxytree.Report) error {
 		for _, part := range []struct{ ext, sum, name string }{
 			{"zip", m.Sum, m.Path + " " + m.Version.Version}, {"mod", m.ModSum, m.Path + " " + m.Version.Version + "/go.mod"},
 		} {
-			if part.sum == "" || m.Evidence != proxytree.ByProof && recorded[part.name] != part.sum {
+			if part.sum == "" || m.Evidence != goproxy.ByProof && recorded[part.name] != part.sum {
 				continue
 			}
-			rel, err := proxytree.RelPath(m.Version, part.ext)
+			rel, err := goproxy.RelPath(m.Version, part.ext)
 			if err != nil {
 				return fmt.Errorf("mend modules: %w", err)
 			}
@@ -314,16 +314,16 @@ func sameContent(a, b string) (bool, error) {
 
 // verify holds the incoming tree against its proofs. A module that nobody
 // vouches for is refused.
-func (t *goTree) verify(ctx context.Context) (*proxytree.Report, error) {
-	report, err := proxytree.Verify(ctx, t.incomingDir(), proxytree.Options{})
+func (t *goTree) verify(ctx context.Context) (*goproxy.Report, error) {
+	report, err := goproxy.Verify(ctx, t.incomingDir(), goproxy.Options{})
 	if err != nil {
-		if proxytree.IsRefusal(err) {
+		if goproxy.IsRefusal(err) {
 			err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
 		}
 		return nil, err
 	}
 	for _, m := range report.Modules {
-		if m.Evidence == proxytree.Unverified {
+		if m.Evidence == goproxy.Unverified {
 			return nil, fmt.Errorf("%w: module %s: neither a proof nor a recorded sum says what it should be", bundle.ErrRefused, m.Version)
 		}
 	}
@@ -331,15 +331,15 @@ func (t *goTree) verify(ctx context.Context) (*proxytree.Report, error) {
 }
 
 // install unpacks the toolchains that run here.
-func (t *goTree) install(ctx context.Context, report *proxytree.Report) error {
+func (t *goTree) install(ctx context.Context, report *goproxy.Report) error {
 	for _, tc := range report.Toolchains() {
 		if tc.Host != HostName(runtime.GOOS, runtime.GOARCH) {
 			continue
 		}
 		// The bundle was signed, or the user said that it need not be.
-		o := proxytree.InstallOptions{TrustRecord: true, Verified: report}
-		if _, err := proxytree.InstallToolchain(ctx, t.incomingDir(), tc, Toolchains(t.places.cache), o); err != nil {
-			if proxytree.IsRefusal(err) {
+		o := goproxy.InstallOptions{TrustRecord: true, Verified: report}
+		if _, err := goproxy.InstallToolchain(ctx, t.incomingDir(), tc, Toolchains(t.places.cache), o); err != nil {
+			if goproxy.IsRefusal(err) {
 				err = fmt.Errorf("%w: %w", bundle.ErrRefused, err)
 			}
 			return fmt.Errorf("unpack %s: %w", tc, err)
@@ -371,7 +371,7 @@ func goParts(files []create.Input) []create.Component {
 
 // goComponentOf is the component that a file of a tree belongs to.
 func goComponentOf(p string) string {
-	if within(p, proxytree.SumDBName) {
+	if within(p, goproxy.SumDBName) {
 		return SumDB
 	}
 	if name, ok := strings.CutPrefix(p, "golang.org/toolchain/@v/"); ok {

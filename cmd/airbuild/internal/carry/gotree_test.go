@@ -13,8 +13,8 @@ import (
 
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/install"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree/proxytest"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy/proxytest"
 )
 
 // moduleTree is a tree of modules with their sums; each has a kilobyte or two
@@ -33,9 +33,9 @@ func moduleTree(t *testing.T, versions ...string) string {
 			p.Publish(mod, v, map[string]string{"go.mod": "module " + mod + "\n", "m.go": text.String() + "package m\n"})
 		}
 	}
-	sums := proxytree.Sums{}
+	sums := goproxy.Sums{}
 	maps.Copy(sums, p.Sums)
-	if err := proxytree.WriteSums(p.Dir, sums); err != nil {
+	if err := goproxy.WriteSums(p.Dir, sums); err != nil {
 		t.Fatal(err)
 	}
 	return p.Dir
@@ -127,7 +127,7 @@ func TestModulesRefused(t *testing.T) {
 	}
 	// Modules that nobody vouches for.
 	tree = moduleTree(t, "v1.0.0")
-	if err := os.Remove(filepath.Join(tree, proxytree.SumsName)); err != nil {
+	if err := os.Remove(filepath.Join(tree, goproxy.SumsName)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := newReceiver(t).take(moduleBundle(t, 1, tree)); !errors.Is(err, bundle.ErrRefused) || !strings.Contains(err.Error(), "neither a proof nor a recorded sum") {

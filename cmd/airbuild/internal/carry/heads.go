@@ -14,7 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/airbuild/airbuild/engine/bundle"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // headsFile remembers, on the side that makes bundles, the signed heads of the
@@ -65,7 +65,7 @@ func KeepHeads(cache, line string, heads map[string][]byte) error {
 func HeadsOf(ctx context.Context, b *bundle.Bundle) (map[string][]byte, error) {
 	heads := map[string][]byte{}
 	for f := range b.Files(SumDB) {
-		if path.Base(f.Path) != "latest" || path.Dir(path.Dir(f.Path)) != proxytree.SumDBName || !b.Carries(f) {
+		if path.Base(f.Path) != "latest" || path.Dir(path.Dir(f.Path)) != goproxy.SumDBName || !b.Carries(f) {
 			continue
 		}
 		r, err := b.OpenFile(ctx, f)

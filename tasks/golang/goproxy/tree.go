@@ -1,11 +1,11 @@
-// Package proxytree knows directories in the form in which a GOPROXY serves
+// Package goproxy knows directories in the form in which a GOPROXY serves
 // modules: what is in one, whether it is what a checksum database or a go.sum
 // says, how two become one, and how a Go toolchain is unpacked from one.
 //
 // Such a tree crosses an air gap, so nothing in it is trusted: names, sizes
 // and contents are checked before anything of it is executed or installed. It
 // reaches no network and starts no process.
-package proxytree
+package goproxy
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package proxytree_test
+package goproxy_test
 
 import (
 	"context"
@@ -12,14 +12,14 @@ import (
 
 	"golang.org/x/mod/module"
 
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
-	"github.com/airbuild/airbuild/tasks/golang/proxytree/proxytest"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy/proxytest"
 )
 
 var (
 	dep    = module.Version{Path: "example.org/Dep", Version: "v1.0.0"}
 	other  = module.Version{Path: "example.org/other/v2", Version: "v2.1.0-rc.1"}
-	tc     = proxytree.Toolchain{Version: "go1.30.1", Host: "linux-amd64"}
+	tc     = goproxy.Toolchain{Version: "go1.30.1", Host: "linux-amd64"}
 	forDep = map[string]string{"go.mod": "module example.org/Dep\n", "dep.go": "package dep\n"}
 )
 
@@ -41,20 +41,20 @@ func goroot(version string) map[string]string {
 	}
 }
 
-func verify(p *proxytest.Proxy, o proxytree.Options) (*proxytree.Report, error) {
+func verify(p *proxytest.Proxy, o goproxy.Options) (*goproxy.Report, error) {
 	if o.Database == "" {
 		o.Database = p.Key
 	}
-	return proxytree.Verify(context.Background(), p.Dir, o)
+	return goproxy.Verify(context.Background(), p.Dir, o)
 }
 
 func TestVerifyByProof(t *testing.T) {
 	p := published(t)
-	r, err := verify(p, proxytree.Options{})
+	r, err := verify(p, goproxy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Count(proxytree.ByProof) != 3 || len(r.Modules) != 3 || len(r.Unproven()) != 0 || r.Database != p.Name {
+	if r.Count(goproxy.ByProof) != 3 || len(r.Modules) != 3 || len(r.Unproven()) != 0 || r.Database != p.Name {
 		t.Errorf("%+v", r)
 	}
 	if got := r.Toolchains(); len(got) != 1 || got[0] != tc {
@@ -109,8 +109,8 @@ func TestVerifyRefuses(t *testing.T) {
 			p := published(t)
 			p.T = t
 			tt.do(p)
-			r, err := verify(p, proxytree.Options{})
-			if err == nil || !proxytree.IsRefusal(err) {
+			r, err := verify(p, goproxy.Options{})
+			if err == nil || !goproxy.IsRefusal(err) {
 				t.Fatalf("%v: %+v", err, r)
 			}
 			for _, w := range tt.want {
@@ -137,13 +137,13 @@ func flip(t testing.TB, name string) {
 func TestVerifyBelievesOneKey(t *testing.T) {
 	p := published(t)
 	q := published(t)
-	_, err := verify(p, proxytree.Options{Database: q.Key})
-	var proof *proxytree.ProofError
+	_, err := verify(p, goproxy.Options{Database: q.Key})
+	var proof *goproxy.ProofError
 	if !errors.As(err, &proof) {
 		t.Errorf("a key of the same name: %v", err)
 	}
-	r, err := verify(p, proxytree.Options{Database: "off"})
-	if err != nil || r.Count(proxytree.Unverified) != 3 || r.Database != "sum.golang.org" || len(r.Others) != 1 {
+	r, err := verify(p, goproxy.Options{Database: "off"})
+	if err != nil || r.Count(goproxy.Unverified) != 3 || r.Database != "sum.golang.org" || len(r.Others) != 1 {
 		t.Errorf("Go's own key: %+v, %v", r, err)
 	}
 }
@@ -155,27 +155,27 @@ func TestVerifyBySums(t *testing.T) {
 	p.Publish(dep.Path, dep.Version, forDep)
 	p.Publish(other.Path, other.Version, map[string]string{"go.mod": "module example.org/other/v2\n"})
 	p.PublishToolchain(tc, goroot(tc.Version))
-	r, err := verify(p, proxytree.Options{})
-	if err != nil || r.Count(proxytree.Unverified) != 3 {
+	r, err := verify(p, goproxy.Options{})
+	if err != nil || r.Count(goproxy.Unverified) != 3 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if err := proxytree.WriteSums(p.Dir, r.Unproven()); err != nil {
+	if err := goproxy.WriteSums(p.Dir, r.Unproven()); err != nil {
 		t.Fatal(err)
 	}
-	given := proxytree.Sums{"example.org/Dep v1.0.0": p.Sums["example.org/Dep v1.0.0"], "example.org/Dep v1.0.0/go.mod": p.Sums["example.org/Dep v1.0.0/go.mod"]}
-	r, err = verify(p, proxytree.Options{Sums: given})
-	if err != nil || r.Count(proxytree.BySum) != 1 || r.Count(proxytree.ByRecord) != 2 {
+	given := goproxy.Sums{"example.org/Dep v1.0.0": p.Sums["example.org/Dep v1.0.0"], "example.org/Dep v1.0.0/go.mod": p.Sums["example.org/Dep v1.0.0/go.mod"]}
+	r, err = verify(p, goproxy.Options{Sums: given})
+	if err != nil || r.Count(goproxy.BySum) != 1 || r.Count(goproxy.ByRecord) != 2 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	given["example.org/Dep v1.0.0"] = "h1:AAAA"
-	var m *proxytree.MismatchError
-	if _, err = verify(p, proxytree.Options{Sums: given}); !errors.As(err, &m) || m.Want != "h1:AAAA" || m.By != "go.sum" {
+	var m *goproxy.MismatchError
+	if _, err = verify(p, goproxy.Options{Sums: given}); !errors.As(err, &m) || m.Want != "h1:AAAA" || m.By != "go.sum" {
 		t.Errorf("%v", err)
 	}
-	if _, err := proxytree.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), proxytree.InstallOptions{}); !proxytree.IsRefusal(err) {
+	if _, err := goproxy.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), goproxy.InstallOptions{}); !goproxy.IsRefusal(err) {
 		t.Errorf("installed by a record alone: %v", err)
 	}
-	if _, err := proxytree.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), proxytree.InstallOptions{TrustRecord: true}); err != nil {
+	if _, err := goproxy.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), goproxy.InstallOptions{TrustRecord: true}); err != nil {
 		t.Error(err)
 	}
 }
@@ -183,9 +183,9 @@ func TestVerifyBySums(t *testing.T) {
 func TestInstallToolchain(t *testing.T) {
 	p := published(t)
 	dest := filepath.Join(t.TempDir(), "toolchains")
-	o := proxytree.InstallOptions{Options: proxytree.Options{Database: p.Key}}
+	o := goproxy.InstallOptions{Options: goproxy.Options{Database: p.Key}}
 	for range 2 {
-		root, err := proxytree.InstallToolchain(t.Context(), p.Dir, tc, dest, o)
+		root, err := goproxy.InstallToolchain(t.Context(), p.Dir, tc, dest, o)
 		if err != nil || root != filepath.Join(dest, "go1.30.1.linux-amd64") {
 			t.Fatalf("%s, %v", root, err)
 		}
@@ -200,16 +200,16 @@ func TestInstallToolchain(t *testing.T) {
 			}
 		}
 	}
-	if got := proxytree.ToolchainsIn(dest, "linux-amd64"); len(got) != 1 {
+	if got := goproxy.ToolchainsIn(dest, "linux-amd64"); len(got) != 1 {
 		t.Errorf("%v", got)
 	}
-	for _, e := range []proxytree.Toolchain{{Version: "go1.30.1", Host: "../x-amd64"}, {Version: "../go1.2", Host: "linux-amd64"}, {Version: "go1.26", Host: "linux-amd64"}} {
-		if _, err := proxytree.InstallToolchain(t.Context(), p.Dir, e, dest, o); err == nil {
+	for _, e := range []goproxy.Toolchain{{Version: "go1.30.1", Host: "../x-amd64"}, {Version: "../go1.2", Host: "linux-amd64"}, {Version: "go1.26", Host: "linux-amd64"}} {
+		if _, err := goproxy.InstallToolchain(t.Context(), p.Dir, e, dest, o); err == nil {
 			t.Errorf("%v was installed", e)
 		}
 	}
-	none := proxytree.Toolchain{Version: "go1.30.2", Host: "linux-amd64"}
-	if _, err := proxytree.InstallToolchain(t.Context(), p.Dir, none, dest, o); !errors.Is(err, proxytree.ErrNoToolchain) {
+	none := goproxy.Toolchain{Version: "go1.30.2", Host: "linux-amd64"}
+	if _, err := goproxy.InstallToolchain(t.Context(), p.Dir, none, dest, o); !errors.Is(err, goproxy.ErrNoToolchain) {
 		t.Error(err)
 	}
 }
@@ -236,8 +236,8 @@ func TestInstallToolchainRefuses(t *testing.T) {
 			}
 			base := t.TempDir()
 			dest := filepath.Join(base, "toolchains")
-			_, err := proxytree.InstallToolchain(t.Context(), p.Dir, tc, dest, proxytree.InstallOptions{Options: proxytree.Options{Database: p.Key}})
-			if err == nil || files == nil && !proxytree.IsRefusal(err) {
+			_, err := goproxy.InstallToolchain(t.Context(), p.Dir, tc, dest, goproxy.InstallOptions{Options: goproxy.Options{Database: p.Key}})
+			if err == nil || files == nil && !goproxy.IsRefusal(err) {
 				t.Fatalf("%v", err)
 			}
 			if dirs, _ := filepath.Glob(filepath.Join(dest, "*")); len(dirs) > 1 || len(dirs) == 1 && !strings.HasSuffix(dirs[0], ".lock") {
@@ -254,32 +254,32 @@ func TestInstallToolchainRefuses(t *testing.T) {
 // same, and what it does not say of a toolchain is found out.
 func TestInstallVerifiedToolchain(t *testing.T) {
 	p := published(t)
-	proven, err := proxytree.Verify(t.Context(), p.Dir, proxytree.Options{Database: p.Key})
+	proven, err := goproxy.Verify(t.Context(), p.Dir, goproxy.Options{Database: p.Key})
 	if err != nil {
 		t.Fatal(err)
 	}
 	record := *proven
 	record.Modules = slices.Clone(proven.Modules)
 	for i := range record.Modules {
-		record.Modules[i].Evidence = proxytree.ByRecord
+		record.Modules[i].Evidence = goproxy.ByRecord
 	}
-	install := func(r *proxytree.Report, trust bool) error {
-		o := proxytree.InstallOptions{Options: proxytree.Options{Database: p.Key}, Verified: r, TrustRecord: trust}
-		_, err := proxytree.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), o)
+	install := func(r *goproxy.Report, trust bool) error {
+		o := goproxy.InstallOptions{Options: goproxy.Options{Database: p.Key}, Verified: r, TrustRecord: trust}
+		_, err := goproxy.InstallToolchain(t.Context(), p.Dir, tc, t.TempDir(), o)
 		return err
 	}
 	if err := install(proven, false); err != nil {
 		t.Error(err)
 	}
-	if err := install(&record, false); !proxytree.IsRefusal(err) {
+	if err := install(&record, false); !goproxy.IsRefusal(err) {
 		t.Errorf("by record: %v", err)
 	}
 	if err := install(&record, true); err != nil {
 		t.Error(err)
 	}
 	p.WriteFile(p.Path(tc.Module(), "zip"), proxytest.Zip(t, tc.Module(), goroot("go1.30.1 evil")))
-	for name, r := range map[string]*proxytree.Report{"none": nil, "of others": {}} {
-		if err := install(r, true); !proxytree.IsRefusal(err) {
+	for name, r := range map[string]*goproxy.Report{"none": nil, "of others": {}} {
+		if err := install(r, true); !goproxy.IsRefusal(err) {
 			t.Errorf("report %s: %v", name, err)
 		}
 	}
@@ -291,20 +291,20 @@ func TestMerge(t *testing.T) {
 	p.Publish(dep.Path, dep.Version, forDep)
 	p.Prove()
 	first := t.TempDir()
-	if err := proxytree.Merge(t.Context(), first, p.Dir); err != nil {
+	if err := goproxy.Merge(t.Context(), first, p.Dir); err != nil {
 		t.Fatal(err)
 	}
 	p.Publish(dep.Path, "v1.1.0", forDep)
 	p.Publish(other.Path, other.Version, map[string]string{"go.mod": "module example.org/other/v2\n"})
 	p.Prove()
-	if err := proxytree.WriteSums(p.Dir, proxytree.Sums{"example.org/private v1.0.0": "h1:x"}); err != nil {
+	if err := goproxy.WriteSums(p.Dir, goproxy.Sums{"example.org/private v1.0.0": "h1:x"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, order := range [][2]string{{first, p.Dir}, {p.Dir, first}} {
 		dst := t.TempDir()
 		for range 2 {
 			for _, src := range order {
-				if err := proxytree.Merge(t.Context(), dst, src); err != nil {
+				if err := goproxy.Merge(t.Context(), dst, src); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -313,17 +313,17 @@ func TestMerge(t *testing.T) {
 		if err != nil || string(list) != "v1.0.0\nv1.1.0\n" {
 			t.Errorf("list: %q, %v", list, err)
 		}
-		r, err := proxytree.Verify(t.Context(), dst, proxytree.Options{Database: p.Key})
-		if err != nil || r.Count(proxytree.ByProof) != 3 {
+		r, err := goproxy.Verify(t.Context(), dst, goproxy.Options{Database: p.Key})
+		if err != nil || r.Count(goproxy.ByProof) != 3 {
 			t.Errorf("%+v, %v", r, err)
 		}
-		if sums, err := proxytree.TreeSums(dst); err != nil || len(sums) != 1 {
+		if sums, err := goproxy.TreeSums(dst); err != nil || len(sums) != 1 {
 			t.Errorf("sums: %v, %v", sums, err)
 		}
 	}
 	evil := proxytest.New(t)
 	evil.Publish(dep.Path, dep.Version, map[string]string{"go.mod": "module example.org/Dep\n\ngo 1.1\n"})
-	if err := proxytree.Merge(t.Context(), first, evil.Dir); !proxytree.IsRefusal(err) {
+	if err := goproxy.Merge(t.Context(), first, evil.Dir); !goproxy.IsRefusal(err) {
 		t.Errorf("another file of the same name: %v", err)
 	}
 }
@@ -338,20 +338,20 @@ func TestVerifyIndependentHeads(t *testing.T) {
 	}
 	p.Prove()
 	dst := t.TempDir()
-	if err := proxytree.Merge(t.Context(), dst, p.Dir); err != nil {
+	if err := goproxy.Merge(t.Context(), dst, p.Dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(p.Dir, proxytree.SumDBName)); err != nil {
+	if err := os.RemoveAll(filepath.Join(p.Dir, goproxy.SumDBName)); err != nil {
 		t.Fatal(err)
 	}
 	p.Forget()
 	p.Publish(other.Path, other.Version, map[string]string{"go.mod": "module example.org/other/v2\n"})
 	p.Prove(other)
-	if err := proxytree.Merge(t.Context(), dst, p.Dir); err != nil {
+	if err := goproxy.Merge(t.Context(), dst, p.Dir); err != nil {
 		t.Fatal(err)
 	}
-	r, err := proxytree.Verify(t.Context(), dst, proxytree.Options{Database: p.Key})
-	if err != nil || r.Count(proxytree.ByProof) != 4 {
+	r, err := goproxy.Verify(t.Context(), dst, goproxy.Options{Database: p.Key})
+	if err != nil || r.Count(goproxy.ByProof) != 4 {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -360,11 +360,11 @@ func FuzzParseSums(f *testing.F) {
 	f.Add([]byte("example.org/a v1.0.0 h1:abc=\nexample.org/a v1.0.0/go.mod h1:def=\n"))
 	f.Add([]byte("a b h2:x\n\n a b h1:c d"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		s, err := proxytree.ParseSums(text)
+		s, err := goproxy.ParseSums(text)
 		if err != nil {
 			return
 		}
-		again, err := proxytree.ParseSums(s.Bytes())
+		again, err := goproxy.ParseSums(s.Bytes())
 		if err != nil || string(again.Bytes()) != string(s.Bytes()) {
 			t.Errorf("%q → %q: %v", s.Bytes(), again.Bytes(), err)
 		}

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package proxytree
+package goproxy
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package proxytree
+package goproxy
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package inside
+package gobinary
 
 import (
 	"archive/tar"

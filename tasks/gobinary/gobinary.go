@@ -1,10 +1,10 @@
-// Package inside finds the Go programs in what is released: in files,
+// Package gobinary finds the Go programs in what is released: in files,
 // archives, packages and container images. It is for stage types that say
 // what something is made of.
 //
 // Everything that is read may come from elsewhere: sizes and depths are
 // bounded.
-package inside
+package gobinary
 
 import (
 	"archive/tar"

@@ -24,16 +24,16 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/airbuild/airbuild/tasks/golang/proxytree"
+	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
 // A Proxy is a tree and the database that vouches for it.
 type Proxy struct {
 	T    testing.TB
-	Dir  string         // the tree
-	Name string         // of the database
-	Key  string         // its verifier key: a value for GOSUMDB
-	Sums proxytree.Sums // of all that was published
+	Dir  string       // the tree
+	Name string       // of the database
+	Key  string       // its verifier key: a value for GOSUMDB
+	Sums goproxy.Sums // of all that was published
 	srv  *sumdb.TestServer
 
 	mu  sync.Mutex
@@ -46,7 +46,7 @@ func New(t testing.TB) *Proxy { return NewAt(t, t.TempDir()) }
 // NewAt makes an empty tree at dir.
 func NewAt(t testing.TB, dir string) *Proxy {
 	t.Helper()
-	p := &Proxy{T: t, Dir: dir, Name: "sum.example.org", Sums: proxytree.Sums{}, cfg: map[string][]byte{}}
+	p := &Proxy{T: t, Dir: dir, Name: "sum.example.org", Sums: goproxy.Sums{}, cfg: map[string][]byte{}}
 	skey, vkey, err := note.GenerateKey(rand.Reader, p.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func (p *Proxy) Publish(mod, version string, files map[string]string) {
 }
 
 // PublishToolchain adds a toolchain that is made of files.
-func (p *Proxy) PublishToolchain(tc proxytree.Toolchain, files map[string]string) {
+func (p *Proxy) PublishToolchain(tc goproxy.Toolchain, files map[string]string) {
 	p.T.Helper()
 	p.publish(tc.Module(), files)
 }
@@ -128,7 +128,7 @@ func Zip(t testing.TB, m module.Version, files map[string]string) []byte {
 // Path is where the tree keeps a version's file.
 func (p *Proxy) Path(m module.Version, ext string) string {
 	p.T.Helper()
-	rel, err := proxytree.RelPath(m, ext)
+	rel, err := goproxy.RelPath(m, ext)
 	if err != nil {
 		p.T.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func (p *Proxy) Prove(modules ...module.Version) {
 
 // DatabaseDir is where the tree keeps the database's proofs.
 func (p *Proxy) DatabaseDir() string {
-	return filepath.Join(p.Dir, proxytree.SumDBName, p.Name)
+	return filepath.Join(p.Dir, goproxy.SumDBName, p.Name)
 }
 
 // Tiles are the tree's tiles, sorted.
@@ -269,7 +269,7 @@ func (r recorder) ReadCache(string) ([]byte, error) { return nil, fs.ErrNotExist
 
 // WriteCache implements sumdb.ClientOps.
 func (r recorder) WriteCache(file string, b []byte) {
-	r.WriteFile(filepath.Join(r.Dir, proxytree.SumDBName, filepath.FromSlash(file)), b)
+	r.WriteFile(filepath.Join(r.Dir, goproxy.SumDBName, filepath.FromSlash(file)), b)
 }
 
 // Log implements sumdb.ClientOps.
