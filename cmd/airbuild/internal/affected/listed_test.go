@@ -36,7 +36,7 @@ func TestMatches(t *testing.T) {
 // that lists app/main.go, for one platform.
 func TestCounted(t *testing.T) {
 	env := []action.EnvVar{{Name: "GOOS", Value: "linux"}, {Name: "GOARCH", Value: "arm64"}}
-	build := &engine.Step{Type: "go_build", Command: action.Command{Arguments: []string{"go", "build", "./app"}, Env: env}}
+	build := &engine.Step{Type: "go_build", Traits: engine.Traits{EmbedsOnly: true}, Command: action.Command{Arguments: []string{"go", "build", "./app"}, Env: env}}
 	all := &engine.Step{Type: "go_vet", Command: action.Command{Arguments: []string{"go", "vet", "./..."}, Env: env}}
 	edited, added, removed := source.Change{}, source.Change{Added: true}, source.Change{Removed: true}
 	for _, tt := range []struct {

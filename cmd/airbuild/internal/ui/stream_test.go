@@ -39,8 +39,8 @@ const testLog = `{"Action":"start","Package":"ex.com/a"}
 
 var (
 	tidy   = &engine.Step{Name: "tidy", Stage: "tidy", Type: "go_tidy", Origin: "Airbuildfile:3,1-22"}
-	linux  = &engine.Step{Name: "bin[linux/amd64]", Stage: "bin", Cell: "linux/amd64", Type: "go_build", Origin: "Airbuildfile:8,1-22"}
-	mac    = &engine.Step{Name: "bin[darwin/arm64]", Stage: "bin", Cell: "darwin/arm64", Type: "go_build", Origin: "Airbuildfile:8,1-22"}
+	linux  = &engine.Step{Name: "bin[linux/amd64]", Stage: "bin", Cell: "linux/amd64", Type: "go_build", Traits: engine.Traits{Shipped: true}, Origin: "Airbuildfile:8,1-22"}
+	mac    = &engine.Step{Name: "bin[darwin/arm64]", Stage: "bin", Cell: "darwin/arm64", Type: "go_build", Traits: engine.Traits{Shipped: true}, Origin: "Airbuildfile:8,1-22"}
 	tests  = &engine.Step{Name: "test", Stage: "test", Type: "go_test", LogFormat: GoTestJSON, Origin: "dir:x/Airbuildfile:20,1-15"}
 	sums   = &engine.Step{Name: "sums", Stage: "sums", Type: "checksum"}
 	upload = &engine.Step{Name: "upload", Stage: "upload", Type: "exec"}
