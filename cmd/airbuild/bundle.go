@@ -15,14 +15,12 @@ import (
 	"golang.org/x/term"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bundling"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
-	"github.com/airbuild/airbuild/engine/store"
 )
 
 func bundleCommand(a *app) *cobra.Command {
@@ -96,26 +94,6 @@ func (a *app) openBundle(ctx context.Context, t *trustFlags, paths ...string) (*
 	}
 	b, err := bundle.Open(ctx, trust, paths...)
 	return b, bundling.Explain(err)
-}
-
-// resultScope is where the results of a bundle count: everywhere if enough of
-// those who signed it are trusted for that, else only for source of its series.
-func resultScope(a *app, b *bundle.Bundle, t *trustFlags) (store.Scope, error) {
-	ring := a.knownKeys()
-	n := 0
-	for _, key := range b.Signers() {
-		entries, err := ring.Entries(key)
-		if err != nil {
-			return store.Scope{}, err
-		}
-		if slices.ContainsFunc(entries, func(e sign.Entry) bool { return e.Own || e.Grant.Everywhere() }) {
-			n++
-		}
-	}
-	if n >= t.signers {
-		return store.Scope{}, nil
-	}
-	return carry.ScopeOf(b), nil
 }
 
 // warnUnlimited says which of the keys whose signatures were accepted are trusted

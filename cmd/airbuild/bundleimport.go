@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -19,9 +18,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bundling"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/hosts"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
@@ -97,7 +94,7 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	scope, err := resultScope(a, b, &f.trust)
+	scope, err := bundling.ResultScope(a.knownKeys(), b, f.trust.signers)
 	if err != nil {
 		return err
 	}
@@ -114,10 +111,10 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 	if err := done(); err != nil {
 		return err
 	}
-	told := importedBundle{
+	told := bundling.ImportReport{
 		Event: "imported", Digest: b.Digest(), Name: b.Root().Name, Signers: bundling.SignerIDs(b),
 		Already: got.Already, Resumed: got.Resumed, Files: got.Files, Bytes: got.Bytes, Kept: got.Kept,
-		Unpacked: []unpackedComponent{}, Host: []host.Row{}, Results: "everywhere",
+		Unpacked: []bundling.UnpackedComponent{}, Host: []host.Row{}, Results: "everywhere",
 	}
 	if !scope.IsZero() {
 		told.Results = "series"
@@ -131,78 +128,32 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 	return writeNext(a, b, f, &told)
 }
 
-// An importedBundle is what bundle import tells as JSON.
-type importedBundle struct {
-	Event    string              `json:"event"` // "imported"
-	Digest   string              `json:"digest"`
-	Name     string              `json:"name"`
-	Signers  []string            `json:"signers"` // key ids
-	Already  bool                `json:"already"`
-	Resumed  bool                `json:"resumed"`
-	Files    int                 `json:"files"`
-	Bytes    int64               `json:"bytes"`
-	Kept     int                 `json:"kept"`
-	Results  string              `json:"results"` // where they count: "everywhere", or in source of the "series"
-	Unpacked []unpackedComponent `json:"unpacked"`
-	Host     []host.Row          `json:"host"` // what does not fit
-	Run      string              `json:"run,omitempty"`
-	Needs    []string            `json:"needs,omitempty"` // what Run needs beside
-}
-
-type unpackedComponent struct {
-	Component string   `json:"component"`
-	Dir       string   `json:"dir"`
-	Files     int      `json:"files"`
-	Written   int      `json:"written"`
-	Removed   int      `json:"removed"`
-	Left      []string `json:"left"` // no longer part of it, and changed
-}
-
 // checkCarriedHost holds this host against the host block of the Airbuildfile
 // that came. What does not fit is a warning, or with --strict-host a refusal.
-func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
+func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFlags, told *bundling.ImportReport) error {
 	if f.sourceTo == "" {
 		return nil
 	}
-	name := b.Root().Metadata["file"]
-	if name == "" {
-		name = project.FileName
-	}
 	// What is wrong with the file, or which variables it lacks, its own run
-	// tells; here it is quiet.
-	quiet := a.quietly()
-	quiet.File = filepath.Join(f.sourceTo, filepath.Base(name))
-	p, err := project.Load(ctx, quiet)
+	// says.
+	rows, err := bundling.HostMisfits(ctx, a.quietly(), b, f.sourceTo, f.strictHost)
 	if err != nil {
-		if f.strictHost {
-			return fmt.Errorf("check this host: %s does not plan here; try airbuild validate there: %w", quiet.File, err)
-		}
-		return ctx.Err()
+		return err
 	}
-	if p.Plan.Host == nil || p.Plan.Host.Empty() {
-		return nil
-	}
-	fp, err := host.Take(ctx, hosts.WantedBy(&a.Options, p.Root, p.Plan.Host))
-	if err != nil {
-		return fmt.Errorf("check this host: %w", err)
-	}
-	for _, r := range host.Check(p.Plan.Host, fp) {
-		if r.Status != host.Mismatch {
-			continue
-		}
-		told.Host = append(told.Host, r)
+	told.Host = append(told.Host, rows...)
+	for _, r := range rows {
 		if !a.json() {
 			fmt.Fprintf(a.err, "warning: this host does not fit: %s: wanted %s, found %s\n", r.What, r.Expected, r.Found)
 		}
 	}
-	if f.strictHost && len(told.Host) > 0 {
+	if f.strictHost && len(rows) > 0 {
 		return exit.With(exit.Unverified, fmt.Errorf("the bundle is imported, but this host is not what its Airbuildfile wants; see airbuild host check in %s", f.sourceTo))
 	}
 	return nil
 }
 
 // writeNext says what can be done now.
-func writeNext(a *app, b *bundle.Bundle, f *importFlags, told *importedBundle) error {
+func writeNext(a *app, b *bundle.Bundle, f *importFlags, told *bundling.ImportReport) error {
 	told.Run, told.Needs = bundling.RunLine(b.Root().Metadata)
 	if ring, err := a.keyring(); err == nil {
 		told.Needs = append(told.Needs, bundling.LackingKeys(ring, b.Root().Metadata["keys"])...)
@@ -262,7 +213,7 @@ func noteScope(a *app, ring *sign.Keyring, b *bundle.Bundle) {
 }
 
 // checkOut unpacks what was asked for.
-func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, told *importedBundle) error {
+func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, told *bundling.ImportReport) error {
 	for _, part := range []struct{ component, dir string }{{carry.Source, f.sourceTo}, {carry.Artifacts, f.artifactsTo}} {
 		if part.dir == "" {
 			continue
@@ -271,7 +222,7 @@ func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cach
 		if err != nil {
 			return bundling.Explain(err)
 		}
-		told.Unpacked = append(told.Unpacked, unpackedComponent{part.component, part.dir, got.Files, got.Written, got.Removed, append([]string{}, got.Kept...)})
+		told.Unpacked = append(told.Unpacked, bundling.UnpackedComponent{Component: part.component, Dir: part.dir, Files: got.Files, Written: got.Written, Removed: got.Removed, Left: append([]string{}, got.Kept...)})
 		if a.json() {
 			continue
 		}

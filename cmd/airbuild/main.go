@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/cacheprog"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/heap"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
 	"github.com/airbuild/airbuild/engine/sandbox"
@@ -17,7 +18,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == project.CompileCacheArg {
 		os.Exit(cacheprog.Serve(os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	paceCollections(os.LookupEnv)
+	heap.Pace(os.LookupEnv)
 	s := streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	if len(os.Args) == 2 && os.Args[1] == rebuild.Arg {
 		os.Exit(rebuildElsewhere(s))

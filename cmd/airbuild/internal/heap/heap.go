@@ -1,4 +1,5 @@
-package main
+// Package heap paces the garbage collector for programs that end soon.
+package heap
 
 import (
 	"runtime"
@@ -18,9 +19,9 @@ const (
 // leastHeap is when Go collects first with GOGC=100.
 const leastHeap = 4 << 20
 
-// paceCollections sets the collector so. Whoever sets GOGC or GOMEMLIMIT
+// Pace sets the collector so. Whoever sets GOGC or GOMEMLIMIT
 // decides alone.
-func paceCollections(lookupEnv func(string) (string, bool)) {
+func Pace(lookupEnv func(string) (string, bool)) {
 	for _, name := range [...]string{"GOGC", "GOMEMLIMIT"} {
 		if _, set := lookupEnv(name); set {
 			return
