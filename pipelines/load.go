@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/projectfs"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -36,9 +37,9 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 	if p.project.Files == nil {
 		p.project.Files = fsys
 	}
-	fsys, p.project.Files = withoutStale(fsys, opts.Stale), withoutStale(p.project.Files, opts.Stale)
+	fsys, p.project.Files = projectfs.WithoutStale(fsys, opts.Stale), projectfs.WithoutStale(p.project.Files, opts.Stale)
 	p.project.Memo = &sync.Map{}
-	p.project.FindTool = findOnce(p.project.FindTool)
+	p.project.FindTool = projectfs.FindOnce(p.project.FindTool)
 	p.load(fsys, name)
 	p.settle()
 	p.checkToolchains()
@@ -50,7 +51,7 @@ type planner struct {
 	opts    Options
 	plan    *Plan
 	project tasks.Project
-	files   *projectFiles
+	files   *projectfs.ProjectFiles
 	report  report
 
 	written    map[string][]byte // the Airbuildfile and what it includes
@@ -83,7 +84,7 @@ func (p *planner) load(fsys fs.FS, name string) {
 	maps.Copy(p.plan.Sources, module.Sources)
 	p.plan.Dist = module.Settings.Dist
 	p.project.Dist = module.Settings.Dist
-	p.files = newProjectFiles(p.project.Files, p.project.Dist, p.source)
+	p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.source)
 	p.checkVersion(module)
 	for _, decl := range module.Pipelines {
 		if u := p.findUse(decl); u != nil {
@@ -248,17 +249,17 @@ func (p *planner) settle() {
 	}
 	for range planRounds {
 		p.report = before.clone()
-		p.files = newProjectFiles(p.project.Files, p.project.Dist, p.source)
-		var seen []*sourceFiles
+		p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.source)
+		var seen []*projectfs.SourceFiles[owner]
 		for i, m := range modules {
-			f := &sourceFiles{files: files[i], made: p.made}
-			m.Files = f.seen()
+			f := projectfs.NewSourceFiles(files[i], p.made)
+			m.Files = f.Seen()
 			seen = append(seen, f)
 		}
 		p.evaluate()
 		p.planHost()
 		p.planAll()
-		if !p.guessedWrong() && !slices.ContainsFunc(seen, func(f *sourceFiles) bool { return f.wrong(p.outputs) }) {
+		if !p.guessedWrong() && !slices.ContainsFunc(seen, func(f *projectfs.SourceFiles[owner]) bool { return f.Wrong(p.outputs) }) {
 			return
 		}
 		p.made = p.outputs
@@ -293,9 +294,9 @@ func (p *planner) reset() {
 func (p *planner) makes(name string) bool {
 	p.asking.Lock()
 	defer p.asking.Unlock()
-	_, known := ownerOf(p.made, name)
+	_, known := projectfs.OwnerOf(p.made, name)
 	if !known {
-		_, known = ownerOf(p.outputs, name)
+		_, known = projectfs.OwnerOf(p.outputs, name)
 	}
 	p.asked[name] = known
 	return known
@@ -305,9 +306,9 @@ func (p *planner) makes(name string) bool {
 func (p *planner) source(name string) bool {
 	p.asking.Lock()
 	defer p.asking.Unlock()
-	_, made := ownerOf(p.made, name)
+	_, made := projectfs.OwnerOf(p.made, name)
 	if !made {
-		_, made = ownerOf(p.outputs, name)
+		_, made = projectfs.OwnerOf(p.outputs, name)
 	}
 	p.met[name] = made
 	return !made
@@ -316,12 +317,12 @@ func (p *planner) source(name string) bool {
 // guessedWrong reports whether makes said no to a path that is made.
 func (p *planner) guessedWrong() bool {
 	for name, said := range p.asked {
-		if _, made := ownerOf(p.outputs, name); made != said {
+		if _, made := projectfs.OwnerOf(p.outputs, name); made != said {
 			return true
 		}
 	}
 	for name, said := range p.met {
-		if _, made := ownerOf(p.outputs, name); made != said {
+		if _, made := projectfs.OwnerOf(p.outputs, name); made != said {
 			return true
 		}
 	}

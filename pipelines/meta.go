@@ -176,8 +176,8 @@ func (m *metaReader) dir() {
 		return
 	}
 	m.meta.Dir = full
-	if !m.files.exists(full) || !m.source(full) {
-		m.fail(errorAt(at, "Folder not found", "%s", m.files.absent("folder", full)))
+	if !m.files.Exists(full) || !m.source(full) {
+		m.fail(errorAt(at, "Folder not found", "%s", m.files.Absent("folder", full)))
 	}
 }
 
@@ -256,7 +256,7 @@ func (m *metaReader) input(d *decoder, v cty.Value, at hcl.Range) {
 		return
 	}
 	bare, negative := strings.CutPrefix(e.text, "!")
-	if len(e.refs) > 0 || !negative && (!hasMeta(bare) || m.files.exists(path.Join(d.dir, bare))) {
+	if len(e.refs) > 0 || !negative && (!hasMeta(bare) || m.files.Exists(path.Join(d.dir, bare))) {
 		if p, ok := d.literal(e); ok {
 			m.meta.InputRefs = append(m.meta.InputRefs, p)
 		}
@@ -285,7 +285,7 @@ func (m *metaReader) inputPattern(d *decoder, e element, bare string, negative b
 		return
 	}
 	m.meta.Inputs = append(m.meta.Inputs, clean)
-	found, err := m.files.matchesAny(full)
+	found, err := m.files.MatchesAny(full)
 	if err != nil {
 		m.fail(errorAt(e.at, "Pattern not expanded", "%s.", err))
 	} else if !found {

@@ -47,7 +47,7 @@ func (d *decoder) path(v cty.Value) bool {
 	if !ok {
 		return false
 	}
-	if hasMeta(e.text) && len(e.refs) == 0 && !d.b.files.exists(path.Join(d.dir, e.text)) {
+	if hasMeta(e.text) && len(e.refs) == 0 && !d.b.files.Exists(path.Join(d.dir, e.text)) {
 		d.b.fail(errorAt(e.at, "Pattern not allowed", "%q is one path: write it without * ? [ {.", d.attr.Name))
 		return false
 	}
@@ -145,7 +145,7 @@ func (d *decoder) pathElement(out []tasks.PathValue, v cty.Value, at hcl.Range) 
 	if negative, is := strings.CutPrefix(e.text, "!"); is && len(e.refs) == 0 {
 		return d.withoutMatches(out, negative, at)
 	}
-	if hasMeta(e.text) && len(e.refs) == 0 && !d.b.files.exists(path.Join(d.dir, e.text)) {
+	if hasMeta(e.text) && len(e.refs) == 0 && !d.b.files.Exists(path.Join(d.dir, e.text)) {
 		found, ok := d.expand(e)
 		return append(out, found...), ok
 	}
@@ -284,7 +284,7 @@ func (d *decoder) expand(e element) ([]tasks.PathValue, bool) {
 		d.b.fail(badPattern(e.at, e.text, err))
 		return nil, false
 	}
-	matches, err := d.b.files.glob(full)
+	matches, err := d.b.files.Glob(full)
 	if err != nil {
 		d.b.fail(errorAt(e.at, "Pattern not expanded", "%s.", err))
 		return nil, false

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/airbuild/airbuild/pipelines/internal/projectfs"
 )
 
 // wide is a file with one stage of n cells.
@@ -42,7 +44,7 @@ func TestPlanningGrowsWithTheCells(t *testing.T) {
 // TestProgramIsLookedForOnce: however many steps run it.
 func TestProgramIsLookedForOnce(t *testing.T) {
 	n := 0
-	find := findOnce(func(name string) (string, error) {
+	find := projectfs.FindOnce(func(name string) (string, error) {
 		n++
 		return "/bin/" + name, nil
 	})

@@ -1,4 +1,6 @@
-package pipelines
+// Package projectfs shows the project's files to those who plan: without what is
+// made by a run, and so that a thousand cells cost one look.
+package projectfs
 
 import (
 	"errors"
@@ -15,10 +17,10 @@ import (
 	"github.com/airbuild/airbuild/tasks"
 )
 
-// A projectFiles looks things up in the project and remembers what it saw, so
+// A ProjectFiles looks things up in the project and remembers what it saw, so
 // that a thousand cells cost one look.
-type projectFiles struct {
-	fsys visibleFS
+type ProjectFiles struct {
+	Fsys visibleFS
 	// source reports whether a file is a source and no output.
 	source func(name string) bool
 
@@ -33,31 +35,31 @@ type globResult struct {
 	err     error
 }
 
-func newProjectFiles(fsys fs.FS, dist string, source func(string) bool) *projectFiles {
-	return &projectFiles{
+func NewProjectFiles(fsys fs.FS, dist string, source func(string) bool) *ProjectFiles {
+	return &ProjectFiles{
 		source: source,
-		fsys:   visibleFS{fsys, dist},
+		Fsys:   visibleFS{fsys, dist},
 		globs:  map[string]globResult{},
 		some:   map[string]bool{},
 		known:  map[string]bool{},
 	}
 }
 
-// has reports whether there is a source of that name, file or directory. What
+// Has reports whether there is a source of that name, file or directory. What
 // lies in dist was made, and counts only as an output.
-func (f *projectFiles) has(name string) bool {
-	return !f.fsys.hides(name) && f.exists(name)
+func (f *ProjectFiles) Has(name string) bool {
+	return !f.Fsys.Hides(name) && f.Exists(name)
 }
 
-// exists reports whether there is a file or directory of that name.
-func (f *projectFiles) exists(name string) bool {
+// Exists reports whether there is a file or directory of that name.
+func (f *ProjectFiles) Exists(name string) bool {
 	f.mu.Lock()
 	known, ok := f.known[name]
 	f.mu.Unlock()
 	if ok {
 		return known
 	}
-	_, err := fs.Stat(f.fsys, name)
+	_, err := fs.Stat(f.Fsys, name)
 	f.mu.Lock()
 	f.known[name] = err == nil
 	f.mu.Unlock()
@@ -67,10 +69,10 @@ func (f *projectFiles) exists(name string) bool {
 // manySiblings are so many names of one directory that it is read as a whole.
 const manySiblings = 64
 
-// lookAt finds out which of many names there are, faster than one by one: a
+// LookAt finds out which of many names there are, faster than one by one: a
 // directory that holds many of them is read. What exists has to find out of
 // the others is left to it.
-func (f *projectFiles) lookAt(names []string) {
+func (f *ProjectFiles) LookAt(names []string) {
 	if len(names) < manySiblings {
 		return
 	}
@@ -92,8 +94,8 @@ func (f *projectFiles) lookAt(names []string) {
 // readSome notes the wanted files and directories that dir has. It stops where
 // looking for each would have been faster, and knows nothing of links, which
 // may lead nowhere.
-func (f *projectFiles) readSome(dir string, wanted map[string]bool) {
-	file, err := f.fsys.Open(dir)
+func (f *ProjectFiles) readSome(dir string, wanted map[string]bool) {
+	file, err := f.Fsys.Open(dir)
 	if err != nil {
 		return
 	}
@@ -115,35 +117,35 @@ func (f *projectFiles) readSome(dir string, wanted map[string]bool) {
 	}
 }
 
-// glob returns the files that a pattern names, sorted. Outputs may be among
+// Glob returns the files that a pattern names, sorted. Outputs may be among
 // them: which of them count depends on who asks.
-func (f *projectFiles) glob(text string) ([]string, error) {
+func (f *ProjectFiles) Glob(text string) ([]string, error) {
 	r, ok := f.globbed(text)
 	if ok {
 		return r.matches, r.err
 	}
 	if r.err = f.leadsOut(text); r.err == nil {
-		r.matches, r.err = pattern.Glob(f.fsys, text)
+		r.matches, r.err = pattern.Glob(f.Fsys, text)
 	}
 	f.keep(text, r)
 	return r.matches, r.err
 }
 
-func (f *projectFiles) globbed(pattern string) (globResult, bool) {
+func (f *ProjectFiles) globbed(pattern string) (globResult, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, ok := f.globs[pattern]
 	return r, ok
 }
 
-func (f *projectFiles) keep(pattern string, r globResult) {
+func (f *ProjectFiles) keep(pattern string, r globResult) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.globs[pattern] = r
 }
 
-// matchesAny reports whether a pattern names any source; it stops at the first.
-func (f *projectFiles) matchesAny(text string) (bool, error) {
+// MatchesAny reports whether a pattern names any source; it stops at the first.
+func (f *ProjectFiles) MatchesAny(text string) (bool, error) {
 	if r, ok := f.globbed(text); ok {
 		return slices.ContainsFunc(r.matches, f.source), r.err
 	}
@@ -156,7 +158,7 @@ func (f *projectFiles) matchesAny(text string) (bool, error) {
 	if err := f.leadsOut(text); err != nil {
 		return false, err
 	}
-	err := pattern.Walk(f.fsys, text, func(name string, dir bool) error {
+	err := pattern.Walk(f.Fsys, text, func(name string, dir bool) error {
 		if dir || !f.source(name) {
 			return nil
 		}
@@ -173,8 +175,8 @@ func (f *projectFiles) matchesAny(text string) (bool, error) {
 }
 
 // siblings are the names beside a path, for suggestions.
-func (f *projectFiles) siblings(name string) []string {
-	entries, err := fs.ReadDir(f.fsys, path.Dir(name))
+func (f *ProjectFiles) siblings(name string) []string {
+	entries, err := fs.ReadDir(f.Fsys, path.Dir(name))
 	if err != nil {
 		return nil
 	}
@@ -194,14 +196,14 @@ type visibleFS struct {
 
 // ReadDir implements fs.ReadDirFS.
 func (v visibleFS) ReadDir(name string) ([]fs.DirEntry, error) {
-	if v.hides(name) {
+	if v.Hides(name) {
 		return nil, nil
 	}
 	entries, err := fs.ReadDir(v.FS, name)
-	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return v.hides(path.Join(name, e.Name())) }), err
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return v.Hides(path.Join(name, e.Name())) }), err
 }
 
-func (v visibleFS) hides(name string) bool {
+func (v visibleFS) Hides(name string) bool {
 	return name == ".git" || name == v.dist || strings.HasPrefix(name, ".git/") || strings.HasPrefix(name, v.dist+"/")
 }
 
@@ -210,19 +212,19 @@ func (v visibleFS) Stat(name string) (fs.FileInfo, error) { return fs.Stat(v.FS,
 
 // leadsOut is an error if a link leads out of the project before the pattern's
 // first wildcard: in what follows, links are not followed.
-func (f *projectFiles) leadsOut(text string) error {
+func (f *ProjectFiles) leadsOut(text string) error {
 	base, _ := pattern.Base(text)
 	var outside *tasks.OutsideError
-	if _, err := fs.Stat(f.fsys, base); errors.As(err, &outside) {
+	if _, err := fs.Stat(f.Fsys, base); errors.As(err, &outside) {
 		return outside
 	}
 	return nil
 }
 
-// absent says why there is no file, or folder, of that name.
-func (f *projectFiles) absent(kind, name string) string {
+// Absent says why there is no file, or folder, of that name.
+func (f *ProjectFiles) Absent(kind, name string) string {
 	var outside *tasks.OutsideError
-	if _, err := fs.Stat(f.fsys, name); errors.As(err, &outside) {
+	if _, err := fs.Stat(f.Fsys, name); errors.As(err, &outside) {
 		return outside.Error() + ". Put what it leads to into the project."
 	}
 	text := fmt.Sprintf("There is no %s %q in the project.", kind, name)

@@ -1,4 +1,4 @@
-package pipelines
+package projectfs
 
 import (
 	"fmt"
@@ -8,20 +8,28 @@ import (
 	"sync"
 )
 
-// A sourceFiles is the project as functions of the language see it: without
+// A SourceFiles is the project as functions of the language see it: without
 // outputs, so that a value is the same whether or not something was built
 // before. Which files are outputs is known only when all is planned. So what
 // was looked at is noted, and all is evaluated again if that included outputs.
-type sourceFiles struct {
+//
+// An O is who makes an output.
+type SourceFiles[O fmt.Stringer] struct {
 	files fs.FS
-	made  map[string]owner // of the planning before; nil in the first
+	made  map[string]O // of the planning before; nil in the first
 
 	mu     sync.Mutex
 	looked map[string]bool // what was opened or listed; false for directories above it
 }
 
+// NewSourceFiles is the project at files; made are the outputs of the planning
+// before, nil in the first.
+func NewSourceFiles[O fmt.Stringer](files fs.FS, made map[string]O) *SourceFiles[O] {
+	return &SourceFiles[O]{files: files, made: made}
+}
+
 // note notes a look at a path.
-func (f *sourceFiles) note(name string) {
+func (f *SourceFiles[O]) note(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.looked == nil {
@@ -36,28 +44,28 @@ func (f *sourceFiles) note(name string) {
 	}
 }
 
-// seen is the files without outputs.
-func (f *sourceFiles) seen() fs.FS {
+// Seen is the files without outputs.
+func (f *SourceFiles[O]) Seen() fs.FS {
 	return partFS{f.files, f.note, func(name string) error {
-		if o, made := ownerOf(f.made, name); made {
-			return fmt.Errorf("it is made by %s, and its content is not known before the run", StepName(o.stage.decl.Name, o.cell.key))
+		if o, made := OwnerOf(f.made, name); made {
+			return fmt.Errorf("it is made by %s, and its content is not known before the run", o)
 		}
 		return nil
 	}}
 }
 
-// ownerOf returns the cell that makes a path, or a directory that it is in.
-func ownerOf(outputs map[string]owner, name string) (owner, bool) {
+// OwnerOf returns who makes a path, or a directory that it is in.
+func OwnerOf[O any](outputs map[string]O, name string) (o O, ok bool) {
 	for ; len(outputs) > 0 && name != "." && name != "/"; name = path.Dir(name) {
-		if o, ok := outputs[name]; ok {
+		if o, ok = outputs[name]; ok {
 			return o, true
 		}
 	}
-	return owner{}, false
+	return o, false
 }
 
 // sees reports whether a look may have shown the path.
-func (f *sourceFiles) sees(name string) bool {
+func (f *SourceFiles[O]) sees(name string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, passed := f.looked[name]; !passed && !f.looked[path.Dir(name)] {
@@ -67,9 +75,9 @@ func (f *sourceFiles) sees(name string) bool {
 	return err == nil
 }
 
-// wrong reports whether something would have looked different with outputs
+// Wrong reports whether something would have looked different with outputs
 // known: one that is there was seen, or was not and is no output.
-func (f *sourceFiles) wrong(outputs map[string]owner) bool {
+func (f *SourceFiles[O]) Wrong(outputs map[string]O) bool {
 	if len(f.looked) == 0 {
 		return false
 	}
@@ -86,9 +94,9 @@ func (f *sourceFiles) wrong(outputs map[string]owner) bool {
 	return false
 }
 
-// withoutStale is a project without the files that the next run removes, and
+// WithoutStale is a project without the files that the next run removes, and
 // all that is below them.
-func withoutStale(files fs.FS, stale []string) fs.FS {
+func WithoutStale(files fs.FS, stale []string) fs.FS {
 	if len(stale) == 0 || files == nil {
 		return files
 	}

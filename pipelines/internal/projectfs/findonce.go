@@ -1,10 +1,10 @@
-package pipelines
+package projectfs
 
 import "sync"
 
-// findOnce makes a program's place be looked for once a plan: ten thousand
+// FindOnce makes a program's place be looked for once a plan: ten thousand
 // cells run the same few.
-func findOnce(find func(string) (string, error)) func(string) (string, error) {
+func FindOnce(find func(string) (string, error)) func(string) (string, error) {
 	if find == nil {
 		return nil
 	}
