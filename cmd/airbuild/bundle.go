@@ -165,8 +165,8 @@ var phases = map[string]string{
 	bundle.PhaseFlush: "waiting for the disk", bundle.PhasePublish: "publishing", "fetch": "fetching",
 }
 
-// tell is a bundle.ProgressFunc.
-func (m *meter) tell(p bundle.Progress) {
+// show is a bundle.ProgressFunc.
+func (m *meter) show(p bundle.Progress) {
 	if m.quiet {
 		return
 	}

@@ -172,7 +172,7 @@ func createOptions(ctx context.Context, a *app, f *createFlags, target *bundling
 		History: f.history, NoRehearse: f.noRehearse, NoRebuild: f.noRebuild, Replace: f.replace,
 		Version: a.Version, Actor: actor(), Log: a.err,
 		Note:     func(line string) { fmt.Fprintf(a.err, "note: %s\n", line) },
-		Progress: func() (bundle.ProgressFunc, func()) { m := a.newMeter(); return m.tell, m.end },
+		Progress: func() (bundle.ProgressFunc, func()) { m := a.newMeter(); return m.show, m.end },
 		Missed:   func(m carry.Missing) { writeMissed(a.err, m) },
 	}
 	o.Say = func(line string) {

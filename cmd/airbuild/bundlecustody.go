@@ -196,8 +196,8 @@ func isBundlePath(name string) bool {
 	return err == nil && fi.IsDir() || strings.HasSuffix(name, ".tar")
 }
 
-// A toldEvent is an event as JSON.
-type toldEvent struct {
+// A custodyEvent is an event as JSON.
+type custodyEvent struct {
 	custody.Event
 	Signers []string `json:"signers"` // key ids
 }
@@ -207,11 +207,11 @@ func showCustody(a *app, events []custody.Event) error {
 	if a.json() {
 		enc := json.NewEncoder(a.out)
 		for _, e := range events {
-			told := toldEvent{e, []string{}}
+			row := custodyEvent{e, []string{}}
 			for _, key := range e.Signers {
-				told.Signers = append(told.Signers, key.ID().String())
+				row.Signers = append(row.Signers, key.ID().String())
 			}
-			if err := enc.Encode(told); err != nil {
+			if err := enc.Encode(row); err != nil {
 				return err
 			}
 		}

@@ -99,7 +99,7 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 		return err
 	}
 	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Scope: scope, Options: install.Options{
-		AllowOlder: f.older, Jobs: a.Jobs, Progress: m.tell, Key: key, Actor: actor(),
+		AllowOlder: f.older, Jobs: a.Jobs, Progress: m.show, Key: key, Actor: actor(),
 	}})
 	m.end()
 	if err != nil {
@@ -111,26 +111,26 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 	if err := done(); err != nil {
 		return err
 	}
-	told := bundling.ImportReport{
+	report := bundling.ImportReport{
 		Event: "imported", Digest: b.Digest(), Name: b.Root().Name, Signers: bundling.SignerIDs(b),
 		Already: got.Already, Resumed: got.Resumed, Files: got.Files, Bytes: got.Bytes, Kept: got.Kept,
 		Unpacked: []bundling.UnpackedComponent{}, Host: []host.Row{}, Results: "everywhere",
 	}
 	if !scope.IsZero() {
-		told.Results = "series"
+		report.Results = "series"
 	}
-	if err := checkOut(ctx, a, b, s, cache, f, &told); err != nil {
+	if err := checkOut(ctx, a, b, s, cache, f, &report); err != nil {
 		return err
 	}
-	if err := checkCarriedHost(ctx, a, b, f, &told); err != nil {
+	if err := checkCarriedHost(ctx, a, b, f, &report); err != nil {
 		return err
 	}
-	return writeNext(a, b, f, &told)
+	return writeNext(a, b, f, &report)
 }
 
 // checkCarriedHost holds this host against the host block of the Airbuildfile
 // that came. What does not fit is a warning, or with --strict-host a refusal.
-func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFlags, told *bundling.ImportReport) error {
+func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFlags, report *bundling.ImportReport) error {
 	if f.sourceTo == "" {
 		return nil
 	}
@@ -140,7 +140,7 @@ func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFl
 	if err != nil {
 		return err
 	}
-	told.Host = append(told.Host, rows...)
+	report.Host = append(report.Host, rows...)
 	for _, r := range rows {
 		if !a.json() {
 			fmt.Fprintf(a.err, "warning: this host does not fit: %s: wanted %s, found %s\n", r.What, r.Expected, r.Found)
@@ -153,21 +153,21 @@ func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFl
 }
 
 // writeNext says what can be done now.
-func writeNext(a *app, b *bundle.Bundle, f *importFlags, told *bundling.ImportReport) error {
-	told.Run, told.Needs = bundling.RunLine(b.Root().Metadata)
+func writeNext(a *app, b *bundle.Bundle, f *importFlags, report *bundling.ImportReport) error {
+	report.Run, report.Needs = bundling.RunLine(b.Root().Metadata)
 	if ring, err := a.keyring(); err == nil {
-		told.Needs = append(told.Needs, bundling.LackingKeys(ring, b.Root().Metadata["keys"])...)
+		report.Needs = append(report.Needs, bundling.LackingKeys(ring, b.Root().Metadata["keys"])...)
 	}
 	if a.json() {
-		return json.NewEncoder(a.out).Encode(told)
+		return json.NewEncoder(a.out).Encode(report)
 	}
 	if f.sourceTo == "" {
 		return nil
 	}
-	for _, need := range told.Needs {
+	for _, need := range report.Needs {
 		fmt.Fprintf(a.err, "note: %s\n", need)
 	}
-	_, err := fmt.Fprintf(a.out, "next: cd %s && %s\n", bundling.ShellWord(f.sourceTo), told.Run)
+	_, err := fmt.Fprintf(a.out, "next: cd %s && %s\n", bundling.ShellWord(f.sourceTo), report.Run)
 	return err
 }
 
@@ -213,7 +213,7 @@ func noteScope(a *app, ring *sign.Keyring, b *bundle.Bundle) {
 }
 
 // checkOut unpacks what was asked for.
-func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, told *bundling.ImportReport) error {
+func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cache string, f *importFlags, report *bundling.ImportReport) error {
 	for _, part := range []struct{ component, dir string }{{carry.Source, f.sourceTo}, {carry.Artifacts, f.artifactsTo}} {
 		if part.dir == "" {
 			continue
@@ -222,7 +222,7 @@ func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cach
 		if err != nil {
 			return bundling.Explain(err)
 		}
-		told.Unpacked = append(told.Unpacked, bundling.UnpackedComponent{Component: part.component, Dir: part.dir, Files: got.Files, Written: got.Written, Removed: got.Removed, Left: append([]string{}, got.Kept...)})
+		report.Unpacked = append(report.Unpacked, bundling.UnpackedComponent{Component: part.component, Dir: part.dir, Files: got.Files, Written: got.Written, Removed: got.Removed, Left: append([]string{}, got.Kept...)})
 		if a.json() {
 			continue
 		}
@@ -290,7 +290,7 @@ func fetchOptions(a *app, f *importFlags, m *meter) (o relay.FetchOptions, err e
 		}
 	}
 	o.Progress = func(p relay.Progress) {
-		m.tell(bundle.Progress{Phase: "fetch", Bytes: p.Done, Total: p.Total})
+		m.show(bundle.Progress{Phase: "fetch", Bytes: p.Done, Total: p.Total})
 	}
 	o.Retry = func(err error, after time.Duration) {
 		m.end()

@@ -157,7 +157,7 @@ func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer 
 	}
 	defer func() { err = exit.First(err, b.Close()) }()
 	m := a.newMeter()
-	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.tell})
+	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.show})
 	m.end()
 	if err != nil {
 		return bundling.Explain(err)

@@ -79,7 +79,7 @@ type Builder struct {
 	*project.Session
 	o Options
 	*Target
-	made    map[engine.StepID]carry.Made
+	made    map[engine.StepID]carry.StepResult
 	outputs []string
 	answers []action.Digest   // entries of the store, see engine.Summary
 	program map[string]string // airbuild for a host
@@ -95,7 +95,7 @@ type Builder struct {
 
 // New checks what can be wrong with the options, before the long work.
 func New(p *project.Project, o Options) (*Builder, error) {
-	c := &Builder{o: o, Target: o.Target, made: map[engine.StepID]carry.Made{}}
+	c := &Builder{o: o, Target: o.Target, made: map[engine.StepID]carry.StepResult{}}
 	if err := c.contents(p.Root); err != nil {
 		return nil, err
 	}
@@ -195,7 +195,7 @@ func (c *Builder) make(ctx context.Context) error {
 	}
 	o.OnEvent = func(e engine.Event) {
 		if e.Kind == engine.StepFinished && (e.Status == engine.Hit || e.Status == engine.Done) {
-			c.made[e.ID] = carry.Made{ID: e.ID, Step: e.Step, Key: e.Key}
+			c.made[e.ID] = carry.StepResult{ID: e.ID, Step: e.Step, Key: e.Key}
 			if !e.Step.Inner {
 				for _, out := range e.Outputs {
 					c.outputs = append(c.outputs, out.Path)
@@ -234,8 +234,8 @@ func (c *Builder) make(ctx context.Context) error {
 }
 
 // madeSteps are those that were made, in graph order.
-func (c *Builder) madeSteps() []carry.Made {
-	var out []carry.Made
+func (c *Builder) madeSteps() []carry.StepResult {
+	var out []carry.StepResult
 	for _, id := range slices.Sorted(maps.Keys(c.made)) {
 		out = append(out, c.made[id])
 	}

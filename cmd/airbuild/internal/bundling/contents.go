@@ -87,13 +87,13 @@ func (c *Builder) exclude() []string {
 	return slices.Concat(c.Block.Exclude, c.o.Exclude)
 }
 
-// gathering says what goes into the bundle.
-func (c *Builder) gathering(scratch string) (carry.Gathering, error) {
+// contentSpec says what goes into the bundle.
+func (c *Builder) contentSpec(scratch string) (carry.ContentSpec, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return carry.Gathering{}, fmt.Errorf("find airbuild's own program: %w", err)
+		return carry.ContentSpec{}, fmt.Errorf("find airbuild's own program: %w", err)
 	}
-	g := carry.Gathering{
+	g := carry.ContentSpec{
 		Root: c.Root, Dist: c.Plan.Dist, Cache: c.Store.Dir(), Store: c.Store, Scratch: scratch,
 		Made: c.madeSteps(), Answers: c.answers, Outputs: c.outputs, Hosts: c.o.Hosts, Programs: c.program, Self: self,
 		Exclude: c.exclude(), History: c.o.History, Extra: c.extra, Without: c.o.Without, Heads: c.o.Heads,

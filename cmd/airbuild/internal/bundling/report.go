@@ -39,7 +39,7 @@ func Inspect(b *bundle.Bundle, files bool) Inspection {
 	return in
 }
 
-// A VerifyReport is what bundle verify tells as JSON.
+// A VerifyReport is what bundle verify writes as JSON.
 type VerifyReport struct {
 	OK      bool     `json:"ok"`
 	Digest  string   `json:"digest"`
@@ -70,11 +70,11 @@ func ReportOf(b *bundle.Bundle, r *bundle.Report) VerifyReport {
 		Unmade: r.Patched, UnmadeBytes: r.PatchedBytes,
 	}
 	for _, d := range r.Damage {
-		told := damage{File: d.File, Offset: d.Offset, Reason: d.Reason, Lost: d.Lost}
+		row := damage{File: d.File, Offset: d.Offset, Reason: d.Reason, Lost: d.Lost}
 		if !d.Blob.IsZero() {
-			told.Digest = d.Blob.Hex()
+			row.Digest = d.Blob.Hex()
 		}
-		v.Damage = append(v.Damage, told)
+		v.Damage = append(v.Damage, row)
 	}
 	for _, d := range r.Missing {
 		v.Missing = append(v.Missing, d.Hex())
@@ -90,7 +90,7 @@ func SignerIDs(b *bundle.Bundle) []string {
 	return ids
 }
 
-// A diffReport is what bundle diff tells as JSON.
+// A diffReport is what bundle diff writes as JSON.
 type diffReport struct {
 	Components []diffComponent `json:"components"` // those that differ
 }
@@ -112,7 +112,7 @@ type diffFile struct {
 func DiffReport(d *bundle.Difference) diffReport {
 	out := diffReport{Components: []diffComponent{}}
 	for _, c := range d.Components {
-		told := diffComponent{Name: c.Name, Added: c.Added, Removed: c.Removed, Metadata: append([]string{}, c.Metadata...), Files: []diffFile{}}
+		diff := diffComponent{Name: c.Name, Added: c.Added, Removed: c.Removed, Metadata: append([]string{}, c.Metadata...), Files: []diffFile{}}
 		for _, f := range c.Files {
 			t := diffFile{Old: inspected(f.Old), New: inspected(f.New)}
 			if f.New != nil {
@@ -120,9 +120,9 @@ func DiffReport(d *bundle.Difference) diffReport {
 			} else {
 				t.Path = f.Old.Path
 			}
-			told.Files = append(told.Files, t)
+			diff.Files = append(diff.Files, t)
 		}
-		out.Components = append(out.Components, told)
+		out.Components = append(out.Components, diff)
 	}
 	return out
 }

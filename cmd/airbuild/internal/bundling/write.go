@@ -24,7 +24,7 @@ import (
 // write makes the bundle, rehearses it, signs it, and brings it to where it was
 // asked for. Of two that make bundles of one line the second waits.
 func (c *Builder) write(ctx context.Context) (err error) {
-	unlock, err := carry.LockLine(ctx, c.Store.Dir(), c.series)
+	unlock, err := carry.LockSeries(ctx, c.Store.Dir(), c.series)
 	if err != nil {
 		return err
 	}
@@ -39,14 +39,14 @@ func (c *Builder) write(ctx context.Context) (err error) {
 		return fmt.Errorf("make bundle: %w", err)
 	}
 	defer func() { err = errors.Join(err, carry.Clear(scratch)) }()
-	spec, err := c.gathering(scratch)
+	spec, err := c.contentSpec(scratch)
 	if err != nil {
 		return err
 	}
 	if c.named, err = c.namedKeys(); err != nil {
 		return err
 	}
-	g, err := carry.Gather(ctx, spec)
+	g, err := carry.Collect(ctx, spec)
 	defer func() { err = errors.Join(err, g.Close()) }()
 	if err != nil {
 		return err
@@ -79,7 +79,7 @@ func (c *Builder) write(ctx context.Context) (err error) {
 }
 
 // seal makes the bundle in a directory, rehearses it and signs it.
-func (c *Builder) seal(ctx context.Context, dir string, ours bool, g *carry.Gathered) error {
+func (c *Builder) seal(ctx context.Context, dir string, ours bool, g *carry.Contents) error {
 	show, end := c.o.Progress()
 	spec := c.spec(g)
 	if c.o.Base != nil && c.o.Base.ReadsPatches() {
@@ -122,7 +122,7 @@ func packSize(volume int64) int64 {
 }
 
 // spec is what create.Bundle takes.
-func (c *Builder) spec(g *carry.Gathered) create.Spec {
+func (c *Builder) spec(g *carry.Contents) create.Spec {
 	meta := map[string]string{"targets": strings.Join(c.names, " "), "airbuild": c.o.Version}
 	maps.Copy(meta, c.vars.metadata(c.Options.Environment))
 	if c.File != project.FileName {
@@ -154,7 +154,7 @@ func (c *Builder) spec(g *carry.Gathered) create.Spec {
 }
 
 // rehearse proves the bundle, and returns what it says of that.
-func (c *Builder) rehearse(ctx context.Context, dir string, g *carry.Gathered) (_ map[string]string, err error) {
+func (c *Builder) rehearse(ctx context.Context, dir string, g *carry.Contents) (_ map[string]string, err error) {
 	none := func(why string) map[string]string { return map[string]string{"rehearsal": "none: " + why} }
 	switch {
 	case c.o.NoRehearse:
@@ -178,7 +178,7 @@ func (c *Builder) rehearse(ctx context.Context, dir string, g *carry.Gathered) (
 	defer func() { err = errors.Join(err, b.Close()) }()
 	r := carry.Rehearsal{
 		Bundle: b, Targets: hits, Dist: c.Plan.Dist, File: c.File, Environment: c.Options.Environment,
-		Vars: c.vars.files, Env: c.vars.env, Keys: c.named, Tell: c.o.Log,
+		Vars: c.vars.files, Env: c.vars.env, Keys: c.named, Log: c.o.Log,
 		Place: filepath.Join(carry.MadeDir(c.Store.Dir(), c.series), "rehearsal"),
 		Here:  c.keyParts,
 	}

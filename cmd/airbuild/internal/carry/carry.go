@@ -57,8 +57,8 @@ func CheckHost(host string) error {
 	return nil
 }
 
-// A Made is a step that was made or taken from the store, with its key.
-type Made struct {
+// A StepResult is a step that was made or taken from the store, with its key.
+type StepResult struct {
 	ID   engine.StepID
 	Step *engine.Step
 	Key  action.Digest

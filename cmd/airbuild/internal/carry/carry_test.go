@@ -53,7 +53,7 @@ func TestHits(t *testing.T) {
 		t.Errorf("%q, %d", hits, never)
 	}
 	rebuilt := engine.Traits{Rebuilt: true}
-	if got := Rebuildable([]Made{{deploy, &engine.Step{Name: "d", Traits: rebuilt, NoCache: true}, action.Digest{}}, {bin, &engine.Step{Name: "b", Traits: rebuilt}, action.Digest{}}}); !slices.Equal(got, []string{"b"}) {
+	if got := Rebuildable([]StepResult{{deploy, &engine.Step{Name: "d", Traits: rebuilt, NoCache: true}, action.Digest{}}, {bin, &engine.Step{Name: "b", Traits: rebuilt}, action.Digest{}}}); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("%q", got)
 	}
 }
@@ -93,10 +93,10 @@ func TestOutputFiles(t *testing.T) {
 func TestBills(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"dist/a.cdx.json": "{}", "dist/a": "a"})
-	step := func(bill bool, out string) Made {
-		return Made{Step: &engine.Step{Traits: engine.Traits{Bill: bill}, Command: action.Command{OutputPaths: []string{out}}}}
+	step := func(bill bool, out string) StepResult {
+		return StepResult{Step: &engine.Step{Traits: engine.Traits{Bill: bill}, Command: action.Command{OutputPaths: []string{out}}}}
 	}
-	g := &gathering{Gathering: Gathering{Root: dir, Dist: "dist", Made: []Made{step(false, "dist/a")}}}
+	g := &collector{ContentSpec: ContentSpec{Root: dir, Dist: "dist", Made: []StepResult{step(false, "dist/a")}}}
 	if err := g.bills(t.Context()); err != nil || len(g.Components) != 0 {
 		t.Errorf("no stage writes bills: %+v, %v", g.Components, err)
 	}
@@ -264,10 +264,10 @@ func powerShellCode(t *testing.T, script string) string {
 }
 
 func TestUnfit(t *testing.T) {
-	step := func(name string, l engine.Lister, argv ...string) Made {
-		return Made{Step: &engine.Step{Name: name, Stage: name, Lister: l, Command: action.Command{Arguments: argv}}}
+	step := func(name string, l engine.Lister, argv ...string) StepResult {
+		return StepResult{Step: &engine.Step{Name: name, Stage: name, Lister: l, Command: action.Command{Arguments: argv}}}
 	}
-	steps := []Made{
+	steps := []StepResult{
 		step("gen", tasks.Programs{{Name: "sh", Path: "/bin/sh"}, {Name: "jq"}}, "sh", "-c", "x"),
 		step("docs", tasks.Programs{{Name: "sh", Path: "/bin/sh"}, {Name: "tar", Path: "/bin/tar"}, {Name: "go", Path: "/go/bin/go"}}, "airbuild:sh", "1", "sh x"),
 		step("own", nil, "./gen.sh"),

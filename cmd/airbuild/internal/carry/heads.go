@@ -18,14 +18,14 @@ import (
 )
 
 // headsFile remembers, on the side that makes bundles, the signed heads of the
-// checksum databases in the last bundle of a line: the next one proves that its
+// checksum databases in the last bundle of a series: the next one proves that its
 // own heads continue them. Losing it costs that proof, and the receiver then
 // needs a bundle with --assume or a full one.
-func headsFile(cache, line string) string { return Carried(cache, "heads", line+".json") }
+func headsFile(cache, series string) string { return Carried(cache, "heads", series+".json") }
 
-// LastHeads returns the heads of the last bundle of a line, nil for none.
-func LastHeads(cache, line string) (map[string][]byte, error) {
-	b, err := readBounded(headsFile(cache, line), 1<<20)
+// LastHeads returns the heads of the last bundle of a series, nil for none.
+func LastHeads(cache, series string) (map[string][]byte, error) {
+	b, err := readBounded(headsFile(cache, series), 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -40,11 +40,11 @@ func LastHeads(cache, line string) (map[string][]byte, error) {
 }
 
 // KeepHeads records the heads of a bundle that was made.
-func KeepHeads(cache, line string, heads map[string][]byte) error {
+func KeepHeads(cache, series string, heads map[string][]byte) error {
 	if len(heads) == 0 {
 		return nil
 	}
-	name := headsFile(cache, line)
+	name := headsFile(cache, series)
 	b, err := json.Marshal(heads)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(name), 0o777)

@@ -27,8 +27,8 @@ type Importing struct {
 }
 
 // Import takes a bundle in. What it brought is pinned, under the name of its
-// line: on a host without a network nothing brings it back. A newer bundle of
-// the line takes the pin over.
+// series: on a host without a network nothing brings it back. A newer bundle of
+// the series takes the pin over.
 func Import(ctx context.Context, b *bundle.Bundle, i Importing) (_ *install.Report, err error) {
 	places := OpenPlaces(i.Cache, i.Store)
 	defer func() { err = errors.Join(err, places.Close()) }()
@@ -68,11 +68,11 @@ func HasResults(b *bundle.Bundle) bool {
 	return slices.ContainsFunc(b.Root().Components, func(c bundle.RootComponent) bool { return resultComponent(c.Name) })
 }
 
-// PinName is the pin of a line of bundles.
-func PinName(line string) string {
-	name := "bundle-" + line
+// PinName is the pin of a series of bundles.
+func PinName(series string) string {
+	name := "bundle-" + series
 	if store.CheckPinName(name) != nil {
-		sum := sha256.Sum256([]byte(line))
+		sum := sha256.Sum256([]byte(series))
 		name = "bundle-" + hex.EncodeToString(sum[:8])
 	}
 	return name
@@ -82,7 +82,7 @@ func PinName(line string) string {
 func pinnedBundle(digest string) string { return "bundle " + digest[:12] }
 
 // MakeReceipt says what a cache has of the bundles that were imported, and keeps:
-// of those whose pin a newer one of their line took over, any of it may be pruned
+// of those whose pin a newer one of their series took over, any of it may be pruned
 // before the delta comes.
 func MakeReceipt(ctx context.Context, cache string, s *store.Disk) (_ *bundle.Receipt, err error) {
 	places := OpenPlaces(cache, s)

@@ -23,15 +23,15 @@ func lock(ctx context.Context, name string) (unlock func() error, err error) {
 	return l.Close, nil
 }
 
-// LockLine waits until no other process makes a bundle of a line with this
+// LockSeries waits until no other process makes a bundle of a series with this
 // cache directory.
-func LockLine(ctx context.Context, cache, line string) (unlock func() error, err error) {
-	return lock(ctx, MadeDir(cache, line))
+func LockSeries(ctx context.Context, cache, series string) (unlock func() error, err error) {
+	return lock(ctx, MadeDir(cache, series))
 }
 
-// MadeDir is where a bundle of a line is made before it is brought to where it
+// MadeDir is where a bundle of a series is made before it is brought to where it
 // was asked for.
-func MadeDir(cache, line string) string { return Carried(cache, "made", line) }
+func MadeDir(cache, series string) string { return Carried(cache, "made", series) }
 
 // LockFetch waits until no other process fetches to or reads from a directory.
 func LockFetch(ctx context.Context, dir string) (unlock func() error, err error) {

@@ -56,7 +56,7 @@ type Rehearsal struct {
 	// Hide lists further directories of this host that must not help.
 	Hide []string
 	// Tell gets what the runs print to stderr, and a line a phase.
-	Tell io.Writer
+	Log io.Writer
 }
 
 // A RehearsalVar is a file of variables.
@@ -308,7 +308,7 @@ func ambientGo() []string {
 	return dirs
 }
 
-// A played is what one run of the carried airbuild told.
+// A played is what one run of the carried airbuild wrote.
 type played struct {
 	steps, hits, done int
 	missing           []Missing // steps that were no hits, or failed
@@ -334,41 +334,41 @@ func (p *rehearsing) explain(ctx context.Context, box *sandbox.Box) error {
 		if err != nil {
 			return err
 		}
-		var told struct{ Lines []action.Line }
-		if exit != nil || json.Unmarshal(stdout.Bytes(), &told) != nil || len(told.Lines) == 0 {
+		var explained struct{ Lines []action.Line }
+		if exit != nil || json.Unmarshal(stdout.Bytes(), &explained) != nil || len(explained.Lines) == 0 {
 			continue // it could not be planned; the reason is in m
 		}
-		m.Changes = action.Diff(here, told.Lines)
+		m.Changes = action.Diff(here, explained.Lines)
 	}
 	return nil
 }
 
 // start runs the carried airbuild in the box to its end. exit is its failure.
-func (p *rehearsing) start(ctx context.Context, box *sandbox.Box, args []string) (stdout *bytes.Buffer, said *tail, exit *sandbox.ExitError, err error) {
-	stdout, said = &bytes.Buffer{}, &tail{}
+func (p *rehearsing) start(ctx context.Context, box *sandbox.Box, args []string) (stdout *bytes.Buffer, stderr *tail, exit *sandbox.ExitError, err error) {
+	stdout, stderr = &bytes.Buffer{}, &tail{}
 	cmd := &sandbox.Cmd{
 		Path: p.program, Args: slices.Concat([]string{p.program}, args, p.args), Dir: p.at("work"), Grace: 5 * time.Second,
 		Env: append([]string{
 			"HOME=" + p.at("home"), "TMPDIR=" + p.at("tmp"), "PATH=" + p.path,
 			"AIRBUILD_CACHE=" + p.at("cache"), "AIRBUILD_KEYS=" + p.at("home", "keys"), "LANG=C.UTF-8", "TZ=UTC",
 		}, p.Env...),
-		Stdout: stdout, Stderr: said,
+		Stdout: stdout, Stderr: stderr,
 	}
 	if err = box.Run(ctx, cmd); errors.As(err, &exit) {
 		err = nil
 	}
-	return stdout, said, exit, err
+	return stdout, stderr, exit, err
 }
 
 // airbuild runs the carried airbuild in the box. Steps that fail are not an error.
 func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
-	events, said, exit, err := p.start(ctx, box, args)
+	events, stderr, exit, err := p.start(ctx, box, args)
 	if err != nil {
 		return nil, err
 	}
 	out := readEvents(events)
 	if exit != nil && len(out.failed) == 0 {
-		text := strings.TrimSpace(said.String())
+		text := strings.TrimSpace(stderr.String())
 		if text == "" {
 			text = exit.Error()
 		}

@@ -60,7 +60,7 @@ func collectedKey(collection string) action.Digest {
 }
 
 // collect returns what the project's modules are: remembered, or anew.
-func (g *gathering) collect(ctx context.Context, o golang.Collection) (*collectedModules, error) {
+func (g *collector) collect(ctx context.Context, o golang.Collection) (*collectedModules, error) {
 	name, err := golang.CollectionKey(ctx, g.Go, o)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (c *collectedModules) usable(heads map[string][]byte, now time.Time) bool {
 }
 
 // recall returns a remembered tree, or nil if there is none that is whole.
-func (g *gathering) recall(ctx context.Context, key action.Digest) (*collectedModules, error) {
+func (g *collector) recall(ctx context.Context, key action.Digest) (*collectedModules, error) {
 	var bad *action.Damaged
 	r, err := g.Store.Result(ctx, key)
 	if errors.As(err, &bad) || err == nil && r == nil {
@@ -131,13 +131,13 @@ func (g *gathering) recall(ctx context.Context, key action.Digest) (*collectedMo
 }
 
 // storeInput is a file whose content is in the store.
-func (g *gathering) storeInput(p string, d action.Digest) create.Input {
+func (g *collector) storeInput(p string, d action.Digest) create.Input {
 	return create.Input{Path: p, Digest: d, Open: func(ctx context.Context) (io.ReadCloser, error) { return g.Store.Open(ctx, d) }}
 }
 
 // collectAnew collects, and remembers what came of it unless less is proven
 // than might be.
-func (g *gathering) collectAnew(ctx context.Context, key action.Digest, o golang.Collection) (*collectedModules, error) {
+func (g *collector) collectAnew(ctx context.Context, key action.Digest, o golang.Collection) (*collectedModules, error) {
 	dir, err := g.tempDir("modules-*")
 	if err != nil {
 		return nil, fmt.Errorf("collect modules: %w", err)
@@ -165,7 +165,7 @@ func (g *gathering) collectAnew(ctx context.Context, key action.Digest, o golang
 
 // remember moves a tree into the store: blobs, then the record, then the entry
 // that names them all.
-func (g *gathering) remember(ctx context.Context, key action.Digest, tree string, c *collectedModules) error {
+func (g *collector) remember(ctx context.Context, key action.Digest, tree string, c *collectedModules) error {
 	r := &action.Result{}
 	err := filepath.WalkDir(tree, func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

@@ -44,7 +44,7 @@ func TestRememberedTree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	g := &gathering{Gathering: Gathering{Store: s}}
+	g := &collector{ContentSpec: ContentSpec{Store: s}}
 	tree, key := t.TempDir(), collectedKey("k")
 	write(t, tree, map[string]string{"example.org/x/@v/v1.0.0.zip": "zip", "sumdb/sum.example/latest": "head", "go.sum": ""})
 	if c, err := g.recall(t.Context(), key); c != nil || err != nil {

@@ -80,7 +80,7 @@ func (s *shelf) component(name string, metadata map[string]string) create.Compon
 // blob that a hit needs. Steps that are never stored are left out. The keys'
 // own bytes come along where the store has them, for explain. answers are the
 // entries that say what the steps' inputs came to.
-func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.Digest) (create.Component, error) {
+func Results(ctx context.Context, s *store.Disk, made []StepResult, answers []action.Digest) (create.Component, error) {
 	sh := newShelf(s)
 	n := 0
 	for _, m := range made {
@@ -105,7 +105,7 @@ func Results(ctx context.Context, s *store.Disk, made []Made, answers []action.D
 
 // Unrecorded returns the steps that compile, and of which it is not known what
 // they used of the compile cache: they have to run again.
-func Unrecorded(ctx context.Context, s *store.Disk, made []Made) ([]engine.StepID, error) {
+func Unrecorded(ctx context.Context, s *store.Disk, made []StepResult) ([]engine.StepID, error) {
 	var ids []engine.StepID
 	for _, m := range made {
 		if !m.Step.Traits.Compiles || m.Step.NoCache {
@@ -123,7 +123,7 @@ func Unrecorded(ctx context.Context, s *store.Disk, made []Made) ([]engine.StepI
 }
 
 // Compiled are the components of compiled packages, one a target.
-func Compiled(ctx context.Context, s *store.Disk, made []Made) ([]create.Component, error) {
+func Compiled(ctx context.Context, s *store.Disk, made []StepResult) ([]create.Component, error) {
 	shelves := map[string]*shelf{}
 	counts := map[string]map[action.Digest]bool{}
 	for _, m := range made {

@@ -20,7 +20,7 @@ var startable = []string{".bat", ".cmd", ".com", ".exe"}
 // Unfit says which programs of the steps a host will not have, as notes to the
 // user. It knows about hosts with Windows, which has next to none of the programs
 // that the steps of Unix projects run.
-func Unfit(host string, made []Made) (notes []string) {
+func Unfit(host string, made []StepResult) (notes []string) {
 	if goos, _ := splitHost(host); goos != "windows" {
 		return nil
 	}

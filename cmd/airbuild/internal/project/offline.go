@@ -23,7 +23,7 @@ import (
 func CarriedDir(cache string) string { return filepath.Join(cache, "carried") }
 
 // decideOffline makes the run an offline one if the source in root came with a
-// bundle that is imported here, unless the user has said --offline or its
+// bundle that is imported here, unless the user has set --offline or its
 // contrary. It returns what the source came with, nil if with none.
 func (o *Options) decideOffline(root string) (*source.Carried, error) {
 	from, err := source.ReadCarried(root)
@@ -144,12 +144,12 @@ func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*acti
 	if err := e.gocf.WorksOffline(ctx, p.Step); err != nil {
 		return nil, err
 	}
-	step, inner, said := *p.Step, *p, &tail{}
+	step, inner, output := *p.Step, *p, &tail{}
 	step.Network = false
-	inner.Step, inner.Log = &step, io.MultiWriter(p.Log, said)
+	inner.Step, inner.Log = &step, io.MultiWriter(p.Log, output)
 	r, err := e.Executor.Execute(ctx, &inner)
 	p.Compiled = inner.Compiled
-	if ctx.Err() == nil && (err != nil || r.ExitCode != 0) && gocmd.LacksModules(said.bytes()) {
+	if ctx.Err() == nil && (err != nil || r.ExitCode != 0) && gocmd.LacksModules(output.bytes()) {
 		return nil, &gocmd.Unavailable{What: "a module that it wants", Component: "modules", Err: err}
 	}
 	return r, err

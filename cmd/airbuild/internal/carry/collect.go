@@ -21,12 +21,12 @@ import (
 	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
-// A Gathering is what Gather goes by.
-type Gathering struct {
+// A ContentSpec is what Collect goes by.
+type ContentSpec struct {
 	Root, Dist, Cache string
 	Store             *store.Disk
 	Go                *gocmd.Config   // nil: the project has no Go stages
-	Made              []Made          // every step that the bundle is for, with all that it needs
+	Made              []StepResult    // every step that the bundle is for, with all that it needs
 	Answers           []action.Digest // entries that say what the steps' inputs came to
 	Outputs           []string        // project-relative: what the user takes away
 	Hosts             []string        // "linux/amd64"
@@ -50,9 +50,9 @@ type ExtraSpec struct {
 	Patterns  []string
 }
 
-// A Gathered is all that goes into a bundle. Close removes what was made for
+// A Contents is all that goes into a bundle. Close removes what was made for
 // it, and is called when the bundle is made.
-type Gathered struct {
+type Contents struct {
 	Components []create.Component
 	Source     *SourceTree  // nil if it is left out
 	Info       *source.Info // of the source, carried or not
@@ -65,7 +65,7 @@ type Gathered struct {
 }
 
 // Close removes temporary files.
-func (g *Gathered) Close() error {
+func (g *Contents) Close() error {
 	if g.Source != nil {
 		g.Source.Close()
 	}
@@ -76,15 +76,15 @@ func (g *Gathered) Close() error {
 	return errors.Join(errs...)
 }
 
-// Gather makes the components of a bundle. The Gathered must be closed, also
+// Collect makes the components of a bundle. The Contents must be closed, also
 // if there is an error.
-func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
-	out := &gathering{Gathering: g}
+func Collect(ctx context.Context, g ContentSpec) (*Contents, error) {
+	out := &collector{ContentSpec: g}
 	if slices.Contains(g.Without, Source) {
 		// Without it the bundle would count as older than any other.
 		info, err := SourceInfo(ctx, g.Root)
 		if err != nil {
-			return &out.Gathered, err
+			return &out.Contents, err
 		}
 		out.Info = info
 	}
@@ -102,17 +102,17 @@ func Gather(ctx context.Context, g Gathering) (*Gathered, error) {
 		{Extra, out.extra},
 	} {
 		if err := ctx.Err(); err != nil {
-			return &out.Gathered, err
+			return &out.Contents, err
 		}
 		if slices.Contains(g.Without, part.kind) {
 			continue
 		}
 		if err := part.do(ctx); err != nil {
-			return &out.Gathered, err
+			return &out.Contents, err
 		}
 	}
 	sortedComponents(out.Components)
-	return &out.Gathered, nil
+	return &out.Contents, nil
 }
 
 // Kinds are the components that can be left out.
@@ -120,17 +120,17 @@ func Kinds() []string {
 	return []string{Airbuild, Source, Modules, SumDB, Toolchain, GoCache, Actions, Artifacts, SBOM, Extra}
 }
 
-type gathering struct {
-	Gathering
-	Gathered
+type collector struct {
+	ContentSpec
+	Contents
 }
 
-func (g *gathering) note(format string, args ...any) {
+func (g *collector) note(format string, args ...any) {
 	g.Notes = append(g.Notes, fmt.Sprintf(format, args...))
 }
 
-func (g *gathering) programs(context.Context) error {
-	cs, missing, err := Programs(g.Hosts, g.Gathering.Programs, g.Root, g.Self)
+func (g *collector) programs(context.Context) error {
+	cs, missing, err := Programs(g.Hosts, g.ContentSpec.Programs, g.Root, g.Self)
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (g *gathering) programs(context.Context) error {
 	return nil
 }
 
-func (g *gathering) source(ctx context.Context) error {
+func (g *collector) source(ctx context.Context) error {
 	t, err := SourceFiles(ctx, SourceSpec{Root: g.Root, Dist: g.Dist, Cache: g.Cache, Exclude: g.Exclude, History: g.History})
 	if err != nil {
 		return err
@@ -178,24 +178,24 @@ func more(n int) string {
 	return fmt.Sprintf(" and %d more files", n)
 }
 
-func (g *gathering) results(ctx context.Context) error {
+func (g *collector) results(ctx context.Context) error {
 	c, err := Results(ctx, g.Store, g.Made, g.Answers)
 	g.Components = append(g.Components, c)
 	return err
 }
 
-func (g *gathering) compiled(ctx context.Context) error {
+func (g *collector) compiled(ctx context.Context) error {
 	cs, err := Compiled(ctx, g.Store, g.Made)
 	g.Components = append(g.Components, cs...)
 	return err
 }
 
 // modules collects modules, proofs and toolchains: one tree, taken apart.
-func (g *gathering) modules(ctx context.Context) error {
+func (g *collector) modules(ctx context.Context) error {
 	if g.Go == nil {
 		return nil
 	}
-	o := golang.Collection{Heads: g.Gathering.Heads, Scratch: g.Scratch, Log: g.Log}
+	o := golang.Collection{Heads: g.ContentSpec.Heads, Scratch: g.Scratch, Log: g.Log}
 	if !slices.Contains(g.Without, Toolchain) {
 		tc, err := g.Go.Toolchain()
 		if err != nil {
@@ -215,7 +215,7 @@ func (g *gathering) modules(ctx context.Context) error {
 		return err
 	}
 	g.Notes = append(g.Notes, got.Notes...)
-	g.Gathered.Heads = got.Heads
+	g.Contents.Heads = got.Heads
 	cs := goParts(got.files)
 	for i := range cs {
 		kind, _, _ := strings.Cut(cs[i].Name, "/")
@@ -231,7 +231,7 @@ func (g *gathering) modules(ctx context.Context) error {
 }
 
 // tempDir makes a directory that goes when the bundle is made.
-func (g *gathering) tempDir(pattern string) (string, error) {
+func (g *collector) tempDir(pattern string) (string, error) {
 	dir, err := os.MkdirTemp(g.Scratch, pattern)
 	if err == nil {
 		g.temp = append(g.temp, dir)
@@ -272,7 +272,7 @@ func heads(tree string) (map[string][]byte, error) {
 	return out, nil
 }
 
-func (g *gathering) artifacts(context.Context) error {
+func (g *collector) artifacts(context.Context) error {
 	c, err := OutputFiles(g.Root, g.Dist, g.Outputs)
 	if len(c.Files) > 0 {
 		g.Components = append(g.Components, c)
@@ -282,7 +282,7 @@ func (g *gathering) artifacts(context.Context) error {
 
 // bills are the bills of materials that sbom stages wrote: apart from the other
 // artifacts, for who looks at media and asks no more than what is on them.
-func (g *gathering) bills(context.Context) error {
+func (g *collector) bills(context.Context) error {
 	var outputs []string
 	for _, m := range g.Made {
 		if !m.Step.Traits.Bill {
@@ -299,8 +299,8 @@ func (g *gathering) bills(context.Context) error {
 	return err
 }
 
-func (g *gathering) extra(context.Context) error {
-	for _, e := range g.Gathering.Extra {
+func (g *collector) extra(context.Context) error {
+	for _, e := range g.ContentSpec.Extra {
 		c, err := ExtraFiles(e.Name, e.Dir, e.Patterns)
 		if err != nil {
 			return err
@@ -312,7 +312,7 @@ func (g *gathering) extra(context.Context) error {
 
 // Rebuildable are the steps that a rehearsal makes once more: those that
 // compile what is shipped. Tests were run where the bundle is made.
-func Rebuildable(made []Made) []string {
+func Rebuildable(made []StepResult) []string {
 	var names []string
 	for _, m := range made {
 		if m.Step.Inner || m.Step.NoCache {
