@@ -141,7 +141,7 @@ func (e *evaluator) noGit(mentions *gitMention, reason string) {
 }
 
 const nothingToIdentify = "There is no git repository and no source.json here." +
-	" Build in a git repository that has a commit, or put a source.json beside the Airbuildfile."
+	" Build in a git repository that has a commit, or put a source.json next to the Airbuildfile."
 
 func gitObject(id *Git, at time.Time) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{

@@ -73,9 +73,9 @@ func notText(src []byte) (hcl.Pos, string) {
 		r, size := utf8.DecodeRune(src[pos.Byte:])
 		switch {
 		case r == utf8.RuneError && size == 1:
-			return pos, fmt.Sprintf("The byte %#x here is no character of UTF-8."+remedy, src[pos.Byte])
+			return pos, fmt.Sprintf("The byte %#x here is not valid UTF-8."+remedy, src[pos.Byte])
 		case r == 0:
-			return pos, "There is a zero byte here: this is no text, or one in UTF-16." + remedy
+			return pos, "There is a zero byte here: this is not text, or it is UTF-16." + remedy
 		case r == '\n':
 			pos.Line, pos.Column = pos.Line+1, 0
 		}

@@ -144,8 +144,8 @@ func (l *loader) include(block *hclsyntax.Block) {
 		return
 	}
 	if first, ok := l.included[name]; ok {
-		diag := errorAt(at, "Duplicate include", fmt.Sprintf("%q is taken in already: remove one of the two.", name))
-		diag.Extra = Related{{Range: first, Note: "taken in first"}}
+		diag := errorAt(at, "Duplicate include", fmt.Sprintf("%q is already included: remove one of the two.", name))
+		diag.Extra = Related{{Range: first, Note: "first included"}}
 		l.diags = append(l.diags, diag)
 		return
 	}
@@ -161,7 +161,7 @@ func (l *loader) reject(at hcl.Range, summary, detail string) {
 func (l *loader) declare(kind, name string, at hcl.Range) bool {
 	if !hclsyntax.ValidIdentifier(name) {
 		l.reject(at, "Invalid name",
-			fmt.Sprintf("%q is not a valid name: a name starts with a letter and goes on with letters, digits, _ and -.", name))
+			fmt.Sprintf("%q is not a valid name: a name starts with a letter, followed by letters, digits, _ and -.", name))
 		return false
 	}
 	key := kind + " " + name

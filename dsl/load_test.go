@@ -217,7 +217,7 @@ func TestGitAttributes(t *testing.T) {
 	}
 }
 
-// TestNoTime holds that a wanted time that cannot be had is no mistake.
+// TestNoTime holds that a wanted time that cannot be had is not a mistake.
 func TestNoTime(t *testing.T) {
 	in := testInputs()
 	in.WantTime = true

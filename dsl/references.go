@@ -191,9 +191,9 @@ var foreignObjects = map[string]string{
 	"path":        "Paths are relative to the stage's dir or to the project: write them out.",
 	"module":      "Take another file in with an include block; its stages, variables and locals are then yours.",
 	"data":        "Declare a variable for what comes from outside, or read a file of the project with file(\"…\").",
-	"count":       "Give the stage a matrix or for_each; matrix.… or each.… then tells the cells apart.",
+	"count":       "Give the stage a matrix or for_each; matrix.… or each.… then distinguishes the cells.",
 	"self":        "Refer to the stage by its name: stage.….",
-	"terraform":   "What comes from outside is declared as a variable.",
+	"terraform":   "Declare values from outside as variables.",
 	"target":      "Other stages are stage.….",
 }
 

@@ -440,7 +440,7 @@ func (r *run) prepareFailed(ctx context.Context, id StepID, err error) {
 	case ctx.Err() != nil:
 		r.finishStep(id, Cancelled, &Event{})
 	case r.o.DryRun && r.afterWouldRun(id):
-		r.finishStep(id, WouldRun, &Event{Reason: "its inputs are known only when what it waits for has run"})
+		r.finishStep(id, WouldRun, &Event{Reason: "its inputs depend on steps that have not run"})
 	case r.o.DryRun && r.pretended && r.g.Steps[id].Lister != nil:
 		// The Lister may have asked a program that reads the disk.
 		r.finishStep(id, WouldRun, &Event{Reason: "its inputs are known only when what it waits for is restored"})
@@ -726,10 +726,10 @@ func (r *run) changedMeanwhile(ctx context.Context, p *Prepared) string {
 	}
 	now, err := p.Step.Lister.List(ctx, stepFiles{workspaceFiles{r.o.Workspace.Fresh()}, r, p.ID})
 	if err != nil {
-		return "what it is made of"
+		return "its input list"
 	}
 	if !reflect.DeepEqual(now.Inputs, p.listing.Inputs) || !reflect.DeepEqual(now.Facts, p.listing.Facts) {
-		return "what it is made of"
+		return "its input list"
 	}
 	return ""
 }

@@ -208,7 +208,7 @@ func TestForeignResultIsAMiss(t *testing.T) {
 	}
 }
 
-// An entry that lacks a declared output, or records a failure, is no hit.
+// An entry that lacks a declared output, or records a failure, is not a hit.
 func TestIncompleteResultIsAMiss(t *testing.T) {
 	for name, spoil := range map[string]func(*action.Result){
 		"no outputs": func(r *action.Result) { r.OutputFiles = nil },

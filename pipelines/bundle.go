@@ -209,7 +209,7 @@ func (b *bundleReader) hosts() {
 func (b *bundleReader) checkHost(host string, at hcl.Range) {
 	os, arch, ok := strings.Cut(host, "/")
 	if !ok || !plainName(os) || !plainName(arch) {
-		b.report.add(errorAt(at, "Invalid host", "%q is no host: write an operating system and an architecture, as in \"linux/amd64\".", host))
+		b.report.add(errorAt(at, "Invalid host", "%q is not a host: write an operating system and an architecture, as in \"linux/amd64\".", host))
 	}
 }
 

@@ -511,7 +511,7 @@ func (d *decoder) duration(e element) (string, bool) {
 func parseDuration(s string) (time.Duration, error) {
 	t, err := time.ParseDuration(s)
 	if err != nil || t < 0 {
-		return 0, fmt.Errorf("%q is no time: write a number with its unit, as in \"90s\", \"10m\" or \"1h30m\".", s)
+		return 0, fmt.Errorf("%q is not a duration: write a number with its unit, as in \"90s\", \"10m\" or \"1h30m\".", s)
 	}
 	return t, nil
 }

@@ -182,7 +182,7 @@ func (h *hostReader) disk() {
 	values := sizes.AsValueMap()
 	for _, use := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(want.Uses(), use) {
-			h.report.add(errorAt(at, "Unknown disk", "%q is no use of a disk: there are %s.", use, strings.Join(want.Uses(), ", ")))
+			h.report.add(errorAt(at, "Unknown disk", "%q is not a use of a disk; uses are %s.", use, strings.Join(want.Uses(), ", ")))
 			continue
 		}
 		if values[use].IsNull() {

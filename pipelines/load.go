@@ -102,7 +102,7 @@ func (p *planner) checkVersion(module *dsl.Module) {
 	at := module.Settings.RequiredRange
 	constraint, err := version.NewConstraint(wanted)
 	if err != nil {
-		p.report.add(errorAt(at, "Invalid version constraint", "%q is no constraint: write one such as \">= 0.1.0\" or \"~> 1.2\".", wanted))
+		p.report.add(errorAt(at, "Invalid version constraint", "%q is not a constraint: write one such as \">= 0.1.0\" or \"~> 1.2\".", wanted))
 		return
 	}
 	if p.opts.Version == "" || p.opts.Version == "dev" {

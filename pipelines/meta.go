@@ -405,5 +405,5 @@ func ParseSize(s string) (int64, error) {
 	if bytes := n * float64(unit); err == nil && bytes > 0 && bytes < 1<<60 {
 		return int64(bytes), nil
 	}
-	return 0, fmt.Errorf("%q is no size: write a number with its unit, as in \"512MiB\" or \"2GiB\".", s)
+	return 0, fmt.Errorf("%q is not a size: write a number with its unit, as in \"512MiB\" or \"2GiB\".", s)
 }

@@ -64,7 +64,7 @@ func (p *planner) sameOutput(out, other string, a, b owner) {
 		d = errorAt(at, "Duplicate output", "%s makes %s, which is inside %s of %s.", an, out, other, bn)
 	}
 	if a.stage == b.stage {
-		d.Detail += " Put the values that tell the cells apart into the output's name."
+		d.Detail += " Put the values that distinguish the cells into the output's name."
 	} else {
 		d.Detail += " Give one of them another output."
 		d.Extra = dsl.Related{{Range: outputRange(b.stage), Note: "the other stage"}}
@@ -127,7 +127,7 @@ func (p *planner) checkSuspect(s suspect) {
 	if !p.files.Fsys.Hides(s.path) {
 		p.report.add(errorAt(s.at, "File not found", "%s", p.files.Absent("file or directory", s.path)))
 	} else if !p.incomplete && !p.anyBroken {
-		p.report.add(errorAt(s.at, "File not found", "No stage makes %q, and what lies in %s is no source.", s.path, p.project.Dist))
+		p.report.add(errorAt(s.at, "File not found", "No stage makes %q, and files in %s are build outputs, not sources.", s.path, p.project.Dist))
 	}
 }
 

@@ -144,7 +144,7 @@ func (p *planner) checkPipelineBody(l *pipeline) {
 		p.report.add(errorAt(attr.NameRange, "Unknown attribute", "A pipeline without use has no attribute %q.%s", attr.Name, dsl.DidYouMean(attr.Name, reserved[:])))
 	}
 	for _, block := range body.Blocks {
-		p.report.add(errorAt(block.TypeRange, "Unknown block", "A pipeline has no blocks: stages are declared beside it and listed in stages."))
+		p.report.add(errorAt(block.TypeRange, "Unknown block", "A pipeline has no blocks: declare stages at the top level and list them in stages."))
 	}
 }
 

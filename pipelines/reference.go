@@ -189,7 +189,7 @@ func (o *ordering) cycle(start int) {
 	}
 	way += o.nodes[start].name
 	last := o.path[len(o.path)-1].ref.Range
-	d := errorAt(last, "Cycle", "%s, so that none of them can be first. Take out one of these references:%s", way, places)
+	d := errorAt(last, "Cycle", "%s, which is a cycle: none of them can run first. Remove one of these references:%s", way, places)
 	if !slices.ContainsFunc(o.diags, func(e *hcl.Diagnostic) bool { return *e.Subject == last }) {
 		o.diags = append(o.diags, d)
 	}

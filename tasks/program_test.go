@@ -69,6 +69,6 @@ func TestProgramFacts(t *testing.T) {
 	}
 	ps = tasks.Programs{{Name: "gone", Path: filepath.Join(dir, "gone")}}
 	if _, err := ps.List(t.Context(), disk{}); err == nil {
-		t.Error("a program that went away is no error")
+		t.Error("a program that went away is not an error")
 	}
 }

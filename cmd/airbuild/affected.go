@@ -12,7 +12,7 @@ import (
 )
 
 // affectedUsage is the text of --affected, which several commands have.
-const affectedUsage = "only what the changes since the commit `REV` concern"
+const affectedUsage = "only steps affected by changes since commit `REV`"
 
 // maxReasons is how many affected steps are told with their reasons.
 const maxReasons = 50

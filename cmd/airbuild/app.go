@@ -92,7 +92,7 @@ func (a *app) prepare() error {
 		return err
 	}
 	if a.Jobs < 0 {
-		return exit.UsageError("--jobs %d: want a number from 1, or 0 for one a processor", a.Jobs)
+		return exit.UsageError("--jobs %d: must be 1 or more, or 0 for the number of CPUs", a.Jobs)
 	}
 	if a.dir != "" {
 		if err := os.Chdir(a.dir); err != nil {

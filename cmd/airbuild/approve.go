@@ -31,7 +31,7 @@ func approveCommand(a *app) *cobra.Command {
 	f := &approveFlags{}
 	c := &cobra.Command{
 		Use:   "approve STAGE",
-		Short: "Approve by a signature what waits at an approval stage",
+		Short: "Sign an approval for a pending approval stage",
 		Long: "Make the files that wait at the approval stage STAGE, show their digests, and write an\n" +
 			"approval of exactly these bytes, for the chosen environment, signed with your key. No\n" +
 			"network is needed. Where the release is made the file that is written must be present.",
@@ -46,14 +46,14 @@ func approveCommand(a *app) *cobra.Command {
 	fl.StringVar(&f.comment, "comment", "", "say with `TEXT` why")
 	fl.StringVar(&f.expires, "expires", "", "count no longer after `TIME`: a duration (72h), a date (2030-01-31, its end in UTC) or a time (RFC 3339)")
 	fl.StringVar(&f.as, "as", "", "your `NAME`, for records (default: the user and the host)")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would be approved and who has done so, and sign nothing")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would be approved and the approvals so far; sign nothing")
 	declareSandbox(&a.Sandbox, fl)
 	return c
 }
 
 func runApprove(ctx context.Context, a *app, name string, f *approveFlags) (err error) {
 	if f.sign == "" && !f.dryRun {
-		return exit.UsageError("approve wants a key: --sign KEY. To look first: --dry-run")
+		return exit.UsageError("approve requires a key: --sign KEY. To look first: --dry-run")
 	}
 	now := time.Now()
 	expires, err := parseExpiry(f.expires, now)

@@ -19,18 +19,18 @@ func auditCommand(a *app) *cobra.Command {
 	write := false
 	c := &cobra.Command{
 		Use:   "audit [TARGET…]",
-		Short: "Run steps under observation, and tell what they do not declare",
+		Short: "Trace steps and report undeclared inputs, outputs and network access",
 		Long: "Run the targets in a copy of the project, with nothing taken from the cache, and watch\n" +
-			"which files their processes open. Told are files that were opened and not declared, declared\n" +
-			"and not opened, made and not declared, attempts to reach the network and variables that\n" +
-			"scripts read, each with the change of the Airbuildfile that mends it. A step that cannot be\n" +
-			"watched is called unaudited. Ends with exit code 3 unless every step that runs a process was\n" +
-			"watched and nothing was found, or all of it was mended with --write.",
+			"which files their processes open. Reports files that were read but not declared, declared\n" +
+			"but not read, or written but not declared, attempts to reach the network and variables that\n" +
+			"scripts read, each with the edit of the Airbuildfile that fixes it. A step that cannot be\n" +
+			"traced is reported as unaudited. Exits with code 3 unless every step that runs a process was\n" +
+			"traced and nothing was found, or all of it was fixed with --write.",
 		Example:           "  airbuild audit release\n  airbuild audit generate --write",
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return runAudit(c.Context(), a, args, write) },
 	}
-	c.Flags().BoolVar(&write, "write", false, "change inputs and outputs in the Airbuildfile as they should be")
+	c.Flags().BoolVar(&write, "write", false, "fix inputs and outputs in the Airbuildfile")
 	declareSandbox(&a.Sandbox, c.Flags())
 	return c
 }
@@ -99,7 +99,7 @@ func writeAudited(b *strings.Builder, pal ui.Palette, v audit.StepReport) {
 			fmt.Fprintf(b, "    %s\n", human.OneLine(f.Edit))
 		}
 		if f.Corrected {
-			fmt.Fprintf(b, "    mended: %s\n", human.OneLine(f.Edit))
+			fmt.Fprintf(b, "    fixed: %s\n", human.OneLine(f.Edit))
 		}
 	}
 	for _, n := range v.Notes {
@@ -122,7 +122,7 @@ func auditSummary(r *audit.Report, pal ui.Palette) string {
 	case open > 0:
 		return fmt.Sprintf("%s: %s\n", pal.Red("not clean"), human.Count(open, "finding"))
 	case found > 0:
-		return fmt.Sprintf("%s: %s mended; audit again to see\n", pal.Green("mended"), human.Count(found, "finding"))
+		return fmt.Sprintf("%s: %s; run audit again to confirm\n", pal.Green("fixed"), human.Count(found, "finding"))
 	}
 	return pal.Green("clean") + "\n"
 }

@@ -208,7 +208,7 @@ func BenchmarkNoOpSelf(b *testing.B) {
 	cmd.Dir = filepath.Join("..", "..")
 	list, err := cmd.Output()
 	if err != nil {
-		b.Skipf("this is no clone: %v", err)
+		b.Skipf("this is not a clone: %v", err)
 	}
 	for _, name := range strings.FieldsFunc(string(list), func(r rune) bool { return r == 0 }) {
 		content, err := os.ReadFile(filepath.Join("..", "..", name))

@@ -53,7 +53,7 @@ func bundleCreateCommand(a *app) *cobra.Command {
 	fl.SortFlags = false
 	fl.StringVar(&f.to, "to", "", "write the bundle to `DIR`")
 	fl.StringArrayVar(&f.sign, "sign", nil, "sign with this `KEY` of the keyring; may be repeated")
-	fl.StringVar(&f.name, "name", "", "call the line of bundles `NAME` (default: the project's name and the bundle's)")
+	fl.StringVar(&f.name, "name", "", "`NAME` of the bundle series (default: the project's name and the bundle's)")
 	fl.StringArrayVar(&f.hosts, "host", nil, "carry airbuild and Go for `OS/ARCH`; may be repeated (default: this host's)")
 	fl.StringArrayVar(&f.programs, "airbuild", nil, "carry this airbuild for a host, `OS/ARCH=FILE`; may be repeated")
 	fl.StringVar(&f.volumeSize, "volume-size", "", "write volumes of at most `SIZE`, or none for one directory (default 4 GiB - 1, for FAT32)")
@@ -64,7 +64,7 @@ func bundleCreateCommand(a *app) *cobra.Command {
 	fl.BoolVar(&f.history, "history", false, "carry the whole history as a git bundle")
 	fl.StringArrayVar(&f.without, "without", nil, "leave a `COMPONENT` out, such as toolchain or gocache; may be repeated")
 	fl.BoolVar(&f.noRehearse, "no-rehearse", false, "do not prove that the bundle is complete; the bundle says so")
-	fl.BoolVar(&f.noRebuild, "no-rebuild", false, "rehearse that all are hits, and do not make them once more")
+	fl.BoolVar(&f.noRebuild, "no-rebuild", false, "rehearse cache hits only; do not rebuild anything")
 	fl.BoolVar(&f.replace, "replace", false, "replace another bundle of that name in DIR")
 	f.trust.declare(fl)
 	return c
@@ -104,7 +104,7 @@ func (c *createdBundle) set(a *app, b *bundle.Bundle, w *bundling.Written) {
 
 func bundleCreate(ctx context.Context, a *app, args []string, f *createFlags) (err error) {
 	if f.to == "" {
-		return exit.UsageError("where to? Name a directory with --to DIR.")
+		return exit.UsageError("--to is required: name the directory to write the bundle to")
 	}
 	for _, kind := range f.without {
 		if !slices.Contains(carry.Kinds(), kind) {

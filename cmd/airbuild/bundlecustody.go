@@ -94,7 +94,7 @@ func bundleCustodyCommand(a *app) *cobra.Command {
 	trust, signed := &trustFlags{}, false
 	c := &cobra.Command{
 		Use:   "custody [FILE|PATH…]",
-		Short: "Show who had a bundle in hand, and verify the log",
+		Short: "Show and verify a bundle's chain of custody",
 		Long: "Show a custody log and verify its chain: this cache's own, that of a FILE, or the one\n" +
 			"that the bundle in PATH carries. Each entry holds the hash of the one before: none can be\n" +
 			"changed, put in or taken out but at the end. Ends with exit code 3 if the chain is broken.",

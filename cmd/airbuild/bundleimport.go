@@ -40,10 +40,10 @@ func bundleImportCommand(a *app) *cobra.Command {
 	f := &importFlags{}
 	c := &cobra.Command{
 		Use:   "import PATH|URL…",
-		Short: "Take a bundle in",
-		Long: "Take a bundle in: verify its signatures and every byte, and put what it brings into the\n" +
-			"cache. Nothing of it counts until all is there. An import that was interrupted goes on\n" +
-			"where it was; the same bundle again is nothing to do. PATH is a directory, or volumes;\n" +
+		Short: "Import a bundle into the cache",
+		Long: "Import a bundle: verify its signatures and every byte, and add its contents to the cache.\n" +
+			"Nothing takes effect until the whole bundle is verified. An interrupted import resumes\n" +
+			"where it stopped. Importing the same bundle again is a no-op. PATH is a directory or volumes;\n" +
 			"URL is a bundle of an airbuild relay.",
 		Example: "  airbuild bundle import /media/usb --source-to ~/work\n" +
 			"  airbuild bundle import http://relay:8099/bundles/site/",
@@ -53,12 +53,12 @@ func bundleImportCommand(a *app) *cobra.Command {
 	fl := c.Flags()
 	fl.SortFlags = false
 	fl.StringVar(&f.sourceTo, "source-to", "", "unpack the source to `DIR`")
-	fl.StringVar(&f.artifactsTo, "artifacts-to", "", "unpack what the targets made to `DIR`")
-	fl.BoolVar(&f.force, "force", false, "replace files there that somebody changed: the changes are lost")
-	fl.BoolVar(&f.older, "allow-older", false, "take a bundle although a newer one of the same name was imported")
-	fl.BoolVar(&f.strictHost, "strict-host", false, "with --source-to: end with exit code 3 if this host is not what the Airbuildfile's host block wants")
+	fl.StringVar(&f.artifactsTo, "artifacts-to", "", "unpack the targets' outputs to `DIR`")
+	fl.BoolVar(&f.force, "force", false, "overwrite locally modified files: the changes are lost")
+	fl.BoolVar(&f.older, "allow-older", false, "import a bundle even if a newer one of the same name was imported")
+	fl.BoolVar(&f.strictHost, "strict-host", false, "with --source-to: exit with code 3 if this host does not meet the Airbuildfile's host block")
 	fl.StringVar(&f.sign, "sign", "", "sign the entry in the custody log with this `KEY` of the keyring")
-	fl.StringVar(&f.tokenFile, "token-file", "", "the `FILE` with the token that the relay wants")
+	fl.StringVar(&f.tokenFile, "token-file", "", "the `FILE` with the token that the relay requires")
 	fl.StringVar(&f.tlsCA, "tls-ca", "", "trust the certificates in this `FILE` (PEM) when fetching")
 	fl.StringVar(&f.fingerprint, "tls-fingerprint", "", "trust the relay's certificate with this `SHA256`")
 	f.trust.declare(fl)
@@ -147,7 +147,7 @@ func checkCarriedHost(ctx context.Context, a *app, b *bundle.Bundle, f *importFl
 		}
 	}
 	if f.strictHost && len(rows) > 0 {
-		return exit.With(exit.Unverified, fmt.Errorf("the bundle is imported, but this host is not what its Airbuildfile wants; see airbuild host check in %s", f.sourceTo))
+		return exit.With(exit.Unverified, fmt.Errorf("the bundle is imported, but this host does not meet its Airbuildfile's requirements; run airbuild host check in %s", f.sourceTo))
 	}
 	return nil
 }
@@ -176,12 +176,12 @@ func reportImport(a *app, b *bundle.Bundle, got *install.Report, scope store.Sco
 	if a.json() {
 		return nil
 	}
-	what := fmt.Sprintf("%d files, %s; %d were here", got.Files, human.Bytes(got.Bytes), got.Kept)
+	what := fmt.Sprintf("%d files, %s; %d already present", got.Files, human.Bytes(got.Bytes), got.Kept)
 	switch {
 	case got.Already:
 		what = "it was imported before"
 	case got.Resumed:
-		what += "; went on where it was interrupted"
+		what += "; resumed"
 	}
 	_, err := fmt.Fprintf(a.out, "imported %s %s, signed by %s: %s\n", b.Root().Name, b.Digest()[:12], a.signedBy(b), what)
 	if err != nil {
@@ -227,7 +227,7 @@ func checkOut(ctx context.Context, a *app, b *bundle.Bundle, s *store.Disk, cach
 			continue
 		}
 		for _, p := range got.Kept {
-			fmt.Fprintf(a.err, "note: %s/%s is no longer part of it, and stays because it was changed\n", part.dir, p)
+			fmt.Fprintf(a.err, "note: kept %s/%s: the bundle no longer contains it, but it was modified locally\n", part.dir, p)
 		}
 		if _, err := fmt.Fprintf(a.out, "%s in %s: %d files, %d written, %d removed\n", part.component, part.dir, got.Files, got.Written, got.Removed); err != nil {
 			return err

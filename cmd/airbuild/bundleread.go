@@ -28,8 +28,8 @@ func bundleInspectCommand(a *app) *cobra.Command {
 	trust, files := &trustFlags{}, false
 	c := &cobra.Command{
 		Use:   "inspect PATH…",
-		Short: "Say what is in a bundle, and who signed it",
-		Long: "Say what is in a bundle, and who signed it. PATH is a directory, or volumes. Contents\n" +
+		Short: "Show what is in a bundle, and who signed it",
+		Long: "Show what is in a bundle, and who signed it. PATH is a directory, or volumes. Contents\n" +
 			"are not read: for that, airbuild bundle verify.",
 		Example: "  airbuild bundle inspect /media/usb\n  airbuild bundle inspect /media/usb --files",
 		Args:    atLeastOne("the bundle"),
@@ -180,7 +180,7 @@ func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer 
 		return nil
 	}
 	if report.Patched > 0 {
-		fmt.Fprintf(a.out, "not checked: %d contents, %s, which are made of what the receiver has; the import checks them\n", report.Patched, human.Bytes(report.PatchedBytes))
+		fmt.Fprintf(a.out, "not verified here: %s (%s) patched against the receiver's base; import verifies them\n", human.Count(report.Patched, "file"), human.Bytes(report.PatchedBytes))
 	}
 	if ring, err := a.keyring(); err == nil {
 		a.warnUnlimited(ring, b.Signers(), sign.Need{Purpose: sign.Bundle, Series: b.Root().Name})
@@ -209,8 +209,8 @@ func bundleDiffCommand(a *app) *cobra.Command {
 	trust, files := &trustFlags{}, false
 	c := &cobra.Command{
 		Use:     "diff OLD NEW",
-		Short:   "Say what two bundles do not have in common",
-		Long:    "Say what two bundles do not have in common, by component and file. Ends with exit code 3\nif there is something.",
+		Short:   "Show the differences between two bundles",
+		Long:    "Show the differences between two bundles, by component and file. Exits with code 3\nif there are any.",
 		Example: "  airbuild bundle diff /media/last /media/usb",
 		Args:    exactArgs(2, "two bundles"),
 		RunE:    func(c *cobra.Command, args []string) error { return bundleDiff(c.Context(), a, trust, files, args) },
@@ -298,7 +298,7 @@ func writeDifference(a *app, c bundle.ComponentDifference, files bool) error {
 func bundleReceiptCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "receipt",
-		Short: "Say what this host has, for the next delta",
+		Short: "Write a receipt of this host's contents, for the next delta bundle",
 		Long: "Write to standard output what this host has of the bundles that it imported. On the\n" +
 			"connected side, bundle create --since FILE then carries only what is missing here.",
 		Example: "  airbuild bundle receipt > receipt.json",

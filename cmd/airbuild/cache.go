@@ -19,7 +19,7 @@ import (
 func cacheCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cache",
-		Short: "Look at the cache, check it, make it smaller",
+		Short: "Inspect, verify and prune the cache",
 	}
 	c.AddCommand(cachePathCommand(a), cacheInfoCommand(a), cacheVerifyCommand(a), cachePruneCommand(a),
 		cachePinCommand(a), cacheUnpinCommand(a), cachePinsCommand(a))
@@ -29,7 +29,7 @@ func cacheCommand(a *app) *cobra.Command {
 func cachePathCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "path",
-		Short: "Say where the cache is",
+		Short: "Print the cache's directory",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			dir, err := a.CacheDir()
@@ -45,7 +45,7 @@ func cachePathCommand(a *app) *cobra.Command {
 func cacheInfoCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "info",
-		Short: "Say what is in the cache",
+		Short: "Show what is in the cache",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withStore(func(s *store.Disk) error { return cacheInfo(c.Context(), a, s) })
@@ -56,8 +56,8 @@ func cacheInfoCommand(a *app) *cobra.Command {
 func cacheVerifyCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "verify",
-		Short: "Check every byte in the cache and throw away what is damaged",
-		Long:  "Check every byte in the cache and throw away what is damaged: it is made anew when\nit is needed. Ends with exit code 3 if something was.",
+		Short: "Check every byte in the cache and discard damaged results",
+		Long:  "Check every byte in the cache and discard damaged results: they are rebuilt when\nneeded. Exits with code 3 if anything was damaged.",
 		Args:  noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return a.withStore(func(s *store.Disk) error { return cacheVerify(c.Context(), a, s) })
@@ -69,10 +69,10 @@ func cachePruneCommand(a *app) *cobra.Command {
 	size, age, dry := "", time.Duration(0), false
 	c := &cobra.Command{
 		Use:   "prune",
-		Short: "Remove what was not used for long, or is too much",
-		Long: "Remove results that were not used for longer than --max-age, then those that were not\n" +
-			"used for the longest time until the rest fits --max-size, then all that no result\n" +
-			"names. Without flags: only the last. What is pinned stays.",
+		Short: "Remove old results, or shrink the cache to a size limit",
+		Long: "Remove results that were not used for longer than --max-age, then the least recently\n" +
+			"used ones until the rest fits --max-size, then blobs that no result refers to. Without\n" +
+			"flags, only such blobs are removed. Pinned results are kept.",
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			limit, err := parseSize(size)
@@ -88,7 +88,7 @@ func cachePruneCommand(a *app) *cobra.Command {
 	}
 	c.Flags().StringVar(&size, "max-size", "", "keep at most `SIZE`, such as 10GiB")
 	c.Flags().DurationVar(&age, "max-age", 0, "keep what was used in the last `DURATION`, such as 720h")
-	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be removed, and remove nothing")
+	c.Flags().BoolVar(&dry, "dry-run", false, "show what would be removed, and remove nothing")
 	return c
 }
 
@@ -150,7 +150,7 @@ func cacheVerify(ctx context.Context, a *app, s *store.Disk) error {
 		fmt.Fprintf(a.err, "entry %.12s: it names blob %.12s, which is missing; %s\n", d.Key.Hex(), d.Blob.Hex(), d.Fate())
 	}
 	for _, d := range r.DamagedPins {
-		fmt.Fprintf(a.err, "%v; make it anew, or: airbuild cache unpin %s\n", d, human.OneLine(d.Name))
+		fmt.Fprintf(a.err, "%v; pin it again, or: airbuild cache unpin %s\n", d, human.OneLine(d.Name))
 	}
 	for _, l := range r.LostPins {
 		fmt.Fprintf(a.err, "pin %s: %s: %s; run it and pin it again, or: airbuild cache unpin %s\n", l.Pin, human.OneLine(l.Step), l.Why, l.Pin)

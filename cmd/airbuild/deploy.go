@@ -22,10 +22,10 @@ func deployCommand(a *app) *cobra.Command {
 	dryRun := false
 	c := &cobra.Command{
 		Use:   "deploy NAME",
-		Short: "Install a version on this host, and go back if it is not healthy",
+		Short: "Install a version on this host, and roll back if it is not healthy",
 		Long: "Make what the deploy stage NAME needs, install it as a version below the stage's root,\n" +
-			"switch to it at once, and check it. If it is not healthy the last good version serves\n" +
-			"again, and the command ends with exit code 1.",
+			"switch to it at once, and check it. If it is not healthy, deploy rolls back to the last\n" +
+			"good version and exits with code 1.",
 		Example: "  airbuild deploy site --environment prod\n  airbuild deploy status site --environment prod\n  airbuild deploy rollback site --environment prod",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -70,9 +70,9 @@ func deployRollbackCommand(a *app) *cobra.Command {
 	to := ""
 	c := &cobra.Command{
 		Use:   "rollback NAME",
-		Short: "Go back to the version that was good before",
-		Long: "Go back to the version that was good before, with its own hooks and health check. If\n" +
-			"that is not healthy now, what served stays.",
+		Short: "Roll back to the previous good version",
+		Long: "Roll back to the previous good version, with its own hooks and health check. If that\n" +
+			"version is not healthy now, the current one stays.",
 		Args:              exactArgs(1, "the name of a deploy stage"),
 		ValidArgsFunction: a.completeStages(deploytask.Type),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -86,8 +86,8 @@ func deployRollbackCommand(a *app) *cobra.Command {
 func deployHistoryCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "history NAME",
-		Short: "Show what was deployed, by whom, and what came of it",
-		Long: "Show what was deployed, by whom, and what came of it. Ends with exit code 3 if the audit\n" +
+		Short: "Show what was deployed, by whom, and with what result",
+		Long: "Show what was deployed, by whom, and with what result. Ends with exit code 3 if the audit\n" +
 			"log was changed after it was written.",
 		Args:              exactArgs(1, "the name of a deploy stage"),
 		ValidArgsFunction: a.completeStages(deploytask.Type),

@@ -19,10 +19,10 @@ func doctorCommand(a *app) *cobra.Command {
 	f := &doctorFlags{}
 	c := &cobra.Command{
 		Use:   "doctor [BINARY…]",
-		Short: "Say what is wrong here, or with a binary, and how to mend it",
-		Long: "Without arguments: look at what builds hang on here (Go and its settings, cache,\n" +
-			"clock, disks, limits, git, namespaces, permissions) and say how to mend what is\n" +
-			"wrong. Ends with exit code 1 if something is.\n\n" +
+		Short: "Diagnose this machine or a binary, and suggest fixes",
+		Long: "Without arguments: check what builds depend on here (Go and its settings, cache,\n" +
+			"clock, disks, limits, git, namespaces, permissions), and suggest a fix for each\n" +
+			"problem. Exits with code 1 if there is one.\n\n" +
 			"With binaries of any platform: what each is, what it needs of a host, where the\n" +
 			"dynamic loader would find its libraries, and what it is made of. Nothing is\n" +
 			"executed. Ends with exit code 3 if one would not start, or does not fit the host\n" +
@@ -40,7 +40,7 @@ func doctorCommand(a *app) *cobra.Command {
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&f.against, "against", "", "hold the binaries against the fingerprint `FILE`")
+	fl.StringVar(&f.against, "against", "", "check the binaries against the fingerprint `FILE`")
 	fl.StringVar(&f.root, "root", "", "look for libraries as if `DIR` were /")
 	return c
 }
@@ -123,9 +123,9 @@ func writeFindings(a *app, findings []doctor.Finding, bad, warned int) error {
 	case bad > 0:
 		fmt.Fprintf(&s, "%s, %s\n", human.Count(bad, "error"), human.Count(warned, "warning"))
 	case warned > 0:
-		fmt.Fprintf(&s, "nothing is wrong; %s\n", human.Count(warned, "warning"))
+		fmt.Fprintf(&s, "no problems found; %s\n", human.Count(warned, "warning"))
 	default:
-		s.WriteString("nothing is wrong\n")
+		s.WriteString("no problems found\n")
 	}
 	_, err := io.WriteString(a.out, s.String())
 	return err

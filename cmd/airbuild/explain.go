@@ -20,7 +20,7 @@ func explainCommand(a *app) *cobra.Command {
 		Use:   "explain STEP",
 		Short: "Show a step's key part by part, and what changed in it",
 		Long: "Show a step's key part by part, and how it differs from the nearest earlier run's.\n" +
-			"Of the inputs only their number is shown, unless --inputs is given.",
+			"Inputs are only counted, unless --inputs is given.",
 		Example:           "  airbuild explain vendor\n  airbuild explain 'bin[linux/amd64]' --inputs",
 		Args:              exactArgs(1, "one step"),
 		ValidArgsFunction: a.completeTargets,

@@ -23,8 +23,8 @@ func fmtCommand(a *app) *cobra.Command {
 	f := &fmtFlags{}
 	c := &cobra.Command{
 		Use:   "fmt [FILE…]",
-		Short: "Lay out Airbuildfiles in the one canonical way",
-		Long: "Lay out Airbuildfiles in the one canonical way, and name those that changed. Without\n" +
+		Short: "Format Airbuildfiles",
+		Long: "Format Airbuildfiles, and list those that changed. Without\n" +
 			"a file: the project's, with all that it includes. \"-\" reads standard input and\n" +
 			"writes standard output.",
 		RunE: func(_ *cobra.Command, args []string) error { return runFmt(a, args, f) },

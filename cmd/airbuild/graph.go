@@ -13,8 +13,8 @@ func graphCommand(a *app) *cobra.Command {
 	format, cells := "", false
 	c := &cobra.Command{
 		Use:               "graph [TARGET…]",
-		Short:             "Draw what needs what",
-		Long:              "Draw what needs what: the targets, or everything, and all that they need.",
+		Short:             "Show the dependency graph",
+		Long:              "Show the dependency graph of the targets, or of everything.",
 		Example:           "  airbuild graph release\n  airbuild graph --format mermaid --cells\n  airbuild graph --format svg > graph.svg",
 		ValidArgsFunction: a.completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {

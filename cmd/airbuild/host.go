@@ -20,7 +20,7 @@ import (
 func hostCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "host",
-		Short: "Say what this host is, and whether it fits",
+		Short: "Describe this host, and check its requirements",
 	}
 	c.AddCommand(hostFingerprintCommand(a), hostCheckCommand(a))
 	return group(c)
@@ -37,7 +37,7 @@ func hostFingerprintCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fingerprint",
 		Short: "Write what this host is as JSON",
-		Long: "Write what this host is as canonical JSON, to be held against another host by\n" +
+		Long: "Write what this host is as canonical JSON, to compare another host with it by\n" +
 			"airbuild host check --against. It holds the names of environment variables, and\n" +
 			"values only of those that --env names; never secrets.",
 		Example: "  airbuild host fingerprint > site.json\n  airbuild host fingerprint --tools go,git,gcc --env GOPROXY",
@@ -55,8 +55,8 @@ func hostCheckCommand(a *app) *cobra.Command {
 	f := &hostFlags{}
 	c := &cobra.Command{
 		Use:   "check [BINARY…]",
-		Short: "Hold this host against the Airbuildfile or a fingerprint",
-		Long: "Hold this host against the host block of the Airbuildfile or, with --against,\n" +
+		Short: "Check this host against the Airbuildfile or a fingerprint",
+		Long: "Check this host against the host block of the Airbuildfile or, with --against,\n" +
 			"against the fingerprint of a host on which the same work runs. With binaries:\n" +
 			"whether each would run here or, with --against, on the host of the fingerprint.\n" +
 			"Ends with exit code 3 if something does not fit.",
@@ -65,7 +65,7 @@ func hostCheckCommand(a *app) *cobra.Command {
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&f.against, "against", "", "the fingerprint `FILE` to hold against; - reads standard input")
+	fl.StringVar(&f.against, "against", "", "the fingerprint `FILE` to check against; - reads standard input")
 	fl.StringVar(&f.of, "of", "", "check the host of the fingerprint `FILE`, not this one")
 	fl.StringSliceVar(&f.ignore, "ignore", nil, "leave out the rows `A,B`, such as \"kernel\" or \"command\"")
 	return c
@@ -154,7 +154,7 @@ func checkProjectHost(ctx context.Context, a *app, f *hostFlags) ([]host.Row, er
 	}
 	w := p.Plan.Host
 	if w == nil || w.Empty() {
-		return nil, exit.UsageError("%s has no host block that wants anything.\nTo hold this host against another's fingerprint: airbuild host check --against FILE", p.File)
+		return nil, exit.UsageError("%s has no host block with requirements.\nTo compare this host with another's fingerprint: airbuild host check --against FILE", p.File)
 	}
 	if f.of != "" {
 		fp, err := readFingerprint(a, "of", f.of)

@@ -33,12 +33,12 @@ func initCommand(a *app) *cobra.Command {
 	force := false
 	c := &cobra.Command{
 		Use:   "init",
-		Short: "Write a first Airbuildfile from what is here",
-		Long:  "Write a first Airbuildfile from what is here: the module or the workspace, its main\npackages, and git. It runs at once.",
+		Short: "Create an Airbuildfile for this module",
+		Long:  "Create an Airbuildfile for this module or workspace, from its main packages and\ngit. It can be run right away.",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return runInit(c.Context(), a, force) },
 	}
-	c.Flags().BoolVar(&force, "force", false, "replace an Airbuildfile that is there")
+	c.Flags().BoolVar(&force, "force", false, "replace an existing Airbuildfile")
 	return c
 }
 
@@ -48,7 +48,7 @@ func runInit(ctx context.Context, a *app, force bool) error {
 		name = a.File
 	}
 	if project.Exists(name) && !force {
-		return exit.UsageError("%s is there already. To replace it: airbuild init --force", name)
+		return exit.UsageError("%s already exists. To replace it: airbuild init --force", name)
 	}
 	root, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {

@@ -38,7 +38,7 @@ func keyNewCommand(a *app) *cobra.Command {
 		Args:    exactArgs(1, "a name for the key"),
 		RunE:    func(c *cobra.Command, args []string) error { return keyNew(a, c, args[0], plain, force) },
 	}
-	c.Flags().BoolVar(&plain, "no-password", false, "do not encrypt the secret key: whoever reads the file can sign")
+	c.Flags().BoolVar(&plain, "no-password", false, "do not encrypt the secret key: anyone who reads the file can sign")
 	c.Flags().BoolVar(&force, "force", false, "replace a key of that name, which is lost for ever")
 	return c
 }
@@ -77,7 +77,7 @@ func keyTrustCommand(a *app) *cobra.Command {
 	f := &trustKeyFlags{}
 	c := &cobra.Command{
 		Use:   "trust FILE|NAME",
-		Short: "Trust a public key, and say what for",
+		Short: "Add a public key to the trusted keys",
 		Long: "Trust a public key, or change what one is trusted for. Compare the fingerprint with the\n" +
 			"one that `airbuild key show` shows the owner: a key that came with the data proves\n" +
 			"nothing.\n\n" +
@@ -108,7 +108,7 @@ func keyTrustCommand(a *app) *cobra.Command {
 func keyUntrustCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:               "untrust NAME",
-		Short:             "Trust a key no longer",
+		Short:             "Remove a key from the trusted keys",
 		Args:              exactArgs(1, "the name of a trusted key"),
 		ValidArgsFunction: a.completeKeys(true),
 		RunE:              func(_ *cobra.Command, args []string) error { return keyUntrust(a, args[0]) },
@@ -176,7 +176,7 @@ func keyNew(a *app, c *cobra.Command, name string, plain, force bool) error {
 	if err := writeKey(a, ring, e); err != nil || a.json() {
 		return err
 	}
-	_, err = fmt.Fprintf(a.out, "\nKeep %s secret, and keep a copy of it. Give %s\nto whoever is to check what it signs; there: airbuild key trust %s\n",
+	_, err = fmt.Fprintf(a.out, "\nKeep %s secret, and keep a copy of it. Give %s\nto those who check its signatures; there: airbuild key trust %s\n",
 		filepath.Base(ring.SecretPath(name)), filepath.Base(e.Path), filepath.Base(e.Path))
 	return err
 }

@@ -38,7 +38,7 @@ func (a *app) newPassword(ctx context.Context, name string) (string, error) {
 	if word == "" {
 		return "", exit.UsageError("the password is empty.\nFor a key without a password: airbuild key new %s --no-password", name)
 	}
-	again, err := a.askPassword(ctx, "the same once more")
+	again, err := a.askPassword(ctx, "repeat the password")
 	if err != nil {
 		return "", err
 	}

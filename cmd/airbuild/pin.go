@@ -23,7 +23,7 @@ func cachePinCommand(a *app) *cobra.Command {
 		Use:   "pin [TARGET…]",
 		Short: "Keep results from being pruned",
 		Long: "Keep the results that the targets have in the cache now, and all that they need, from\n" +
-			"being pruned. All of it must be there. A pin of the same name is replaced.",
+			"being pruned. All of it must be in the cache. A pin of the same name is replaced.",
 		Example:           "  airbuild cache pin release\n  airbuild cache pin release --name v1.2.0",
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return cachePin(c.Context(), a, args, name) },
@@ -35,7 +35,7 @@ func cachePinCommand(a *app) *cobra.Command {
 func cacheUnpinCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "unpin NAME",
-		Short: "Let what a pin keeps be pruned",
+		Short: "Remove a pin",
 		Args:  exactArgs(1, "the name of a pin"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := store.CheckPinName(args[0]); err != nil {
@@ -114,7 +114,7 @@ func (a *app) cachePins(s *store.Disk) error {
 		return err
 	}
 	for _, d := range damaged {
-		fmt.Fprintf(a.err, "%v; nothing is pruned until it is made anew or taken away: airbuild cache unpin %s\n", d, human.OneLine(d.Name))
+		fmt.Fprintf(a.err, "%v; nothing is pruned until it is pinned again or removed: airbuild cache unpin %s\n", d, human.OneLine(d.Name))
 	}
 	if a.json() {
 		names := []string{}

@@ -14,10 +14,10 @@ func publishCommand(a *app) *cobra.Command {
 	dryRun := false
 	c := &cobra.Command{
 		Use:   "publish [NAME…]",
-		Short: "Bring what was made to where others fetch it",
+		Short: "Publish build outputs",
 		Long: "Make what the publish stages NAME need, and publish it: into directories, to servers by\n" +
-			"HTTP PUT, into a tree that serves as GOPROXY. Without a name: all publish stages. What\n" +
-			"is there already is left alone, so that an interrupted run goes on where it was.",
+			"HTTP PUT, into a tree that serves as GOPROXY. Without a name: all publish stages. Files\n" +
+			"that are already published are skipped, so an interrupted run can be repeated.",
 		Example:           "  airbuild publish --dry-run\n  airbuild publish mirror --yes",
 		ValidArgsFunction: a.completeStages(publishtask.Type),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -68,9 +68,9 @@ func (f *relayFlags) declare(c *cobra.Command) {
 	s.StringVar(&f.artifacts, "artifacts", "", "serve the files below `DIR`, such as dist")
 	s.StringVar(&f.goproxy, "goproxy", "", "serve the GOPROXY tree `DIR` (default: the carried one; off: none)")
 	s.BoolVar(&f.noCache, "no-cache", false, "do not serve the cache")
-	s.BoolVar(&f.writable, "writable", false, "let who has a token of --token-file write to the cache")
-	s.StringVar(&f.tokenFile, "token-file", "", "tokens for writing, one a line in `FILE`")
-	s.StringVar(&f.readTokenFile, "read-token-file", "", "tokens without which nothing is served, one a line in `FILE`")
+	s.BoolVar(&f.writable, "writable", false, "allow cache uploads by clients that present a token from --token-file")
+	s.StringVar(&f.tokenFile, "token-file", "", "tokens for writing, one per line in `FILE`")
+	s.StringVar(&f.readTokenFile, "read-token-file", "", "serve only clients with a token, one per line in `FILE`")
 	s.StringVar(&f.tlsCert, "tls-cert", "", "serve HTTPS with the certificates in `FILE` (PEM)")
 	s.StringVar(&f.tlsKey, "tls-key", "", "the key of --tls-cert, in `FILE` (PEM)")
 	s.BoolVar(&f.tlsSelfSigned, "tls-self-signed", false, "serve HTTPS with a certificate made now; its fingerprint is shown")
@@ -160,7 +160,7 @@ func relayPlaces(a *app, f *relayFlags) error {
 		if info, err := os.Stat(abs); err != nil {
 			return exit.UsageError("%s: %w", p.flag, err)
 		} else if !info.IsDir() {
-			return exit.UsageError("%s: %s is no directory", p.flag, p.value)
+			return exit.UsageError("%s: %s is not a directory", p.flag, p.value)
 		}
 		*p.dir = abs
 	}
@@ -209,7 +209,7 @@ func readTokens(a *app, flag, name string) (relay.Tokens, error) {
 		return relay.Tokens{}, exit.UsageError("%s: %s: %w", flag, name, err)
 	}
 	if info, err := os.Stat(name); err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		fmt.Fprintf(a.err, "warning: other users may read %s (mode %04o); to mend: chmod 600 %s\n", name, info.Mode().Perm(), name)
+		fmt.Fprintf(a.err, "warning: other users may read %s (mode %04o); to fix: chmod 600 %s\n", name, info.Mode().Perm(), name)
 	}
 	return t, nil
 }

@@ -54,20 +54,20 @@ func (a *app) root() *cobra.Command {
 
 func (a *app) declareFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringVarP(&a.dir, "directory", "C", "", "do everything as if started in `DIR`")
+	f.StringVarP(&a.dir, "directory", "C", "", "change to `DIR` before doing anything")
 	f.StringVarP(&a.File, "file", "f", "", "the Airbuildfile, `FILE`; found by walking up from here if not given")
 	f.StringArrayVar(&a.Vars, "var", nil, "set a variable, `NAME=VALUE`; may be repeated")
 	f.StringArrayVar(&a.VarFiles, "var-file", nil, "take variables from `FILE` (HCL or JSON); may be repeated")
 	f.StringVar(&a.Environment, "environment", "", "take the values of the environment block `NAME`")
-	f.IntVarP(&a.Jobs, "jobs", "j", 0, "run at most `N` steps at once (default: one a processor)")
-	f.BoolVarP(&a.KeepGoing, "keep-going", "k", false, "after a failure, go on with what does not depend on it")
-	f.BoolVar(&a.Offline, "offline", false, "touch no network; what needs it and is not in the cache ends with exit code 4")
+	f.IntVarP(&a.Jobs, "jobs", "j", 0, "run at most `N` steps in parallel (default: number of CPUs)")
+	f.BoolVarP(&a.KeepGoing, "keep-going", "k", false, "after a failure, keep running steps that do not depend on it")
+	f.BoolVar(&a.Offline, "offline", false, "never use the network; exit with code 4 if a step needs it and is not cached")
 	a.OfflineSet = func() bool { return f.Changed("offline") }
-	f.BoolVar(&a.Paranoid, "paranoid", false, "trust no file times: read every input and every blob of the cache that is used")
-	f.StringVar(&a.output, "output", "auto", "form of the output: `auto|tty|plain|json`")
+	f.BoolVar(&a.Paranoid, "paranoid", false, "ignore file timestamps: re-hash every input and every cache blob that is used")
+	f.StringVar(&a.output, "output", "auto", "output format: `auto|tty|plain|json`")
 	f.StringVar(&a.color, "color", "auto", "use colour: `auto|always|never`")
 	f.StringVar(&a.CompileCache, "compile-cache", "", "keep packages that Go steps compile in the cache: `on|off` (default: $AIRBUILD_COMPILE_CACHE, or on)")
-	f.StringVar(&a.Cache, "cache", "", "the cache `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
+	f.StringVar(&a.Cache, "cache", "", "use the cache in `DIR` (default: $AIRBUILD_CACHE, or airbuild in the user's cache directory)")
 }
 
 // group makes a command that only has subcommands: without arguments it shows
@@ -187,7 +187,7 @@ func noArgs(c *cobra.Command, args []string) error {
 func exactArgs(n int, what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != n {
-			return exit.UsageError("%s wants %s: %s", c.CommandPath(), what, c.UseLine())
+			return exit.UsageError("%s requires %s: %s", c.CommandPath(), what, c.UseLine())
 		}
 		return nil
 	}

@@ -32,20 +32,20 @@ func runCommand(a *app) *cobra.Command {
 	f := &runFlags{}
 	c := &cobra.Command{
 		Use:   "run [TARGET…]",
-		Short: "Make pipelines, stages or cells, and all that they need",
-		Long: "Make pipelines, stages or cells, and all that they need. What is in the cache is\n" +
-			"taken from there. Without a target: the pipeline \"default\", or the only one.",
+		Short: "Run pipelines, stages or cells and their dependencies",
+		Long: "Run pipelines, stages or cells and their dependencies. Cached results are reused.\n" +
+			"Without a target: the pipeline \"default\", or the only one.",
 		Example:           "  airbuild run release\n  airbuild run 'bin[linux/amd64]'\n  airbuild run check --junit report.xml",
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return runTargets(c.Context(), a, args, f) },
 	}
 	fl := c.Flags()
 	fl.SortFlags = false
-	fl.BoolVar(&f.dryRun, "dry-run", false, "say what would run, and run nothing")
-	fl.BoolVar(&a.Yes, "yes", false, "let stages send things out, such as oci_push; in CI (the variable CI is set) they may without it")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "show what would run, and run nothing")
+	fl.BoolVar(&a.Yes, "yes", false, "allow stages that publish, such as oci_push (implied in CI, where $CI is set)")
 	fl.BoolVar(&f.force, "force", false, "run everything, whatever is in the cache")
 	declareSandbox(&a.Sandbox, fl)
-	fl.StringVar(&f.shard, "shard", "", "make part `I/N` of it; what needs several parts is left out")
+	fl.StringVar(&f.shard, "shard", "", "run shard `I/N`; steps that depend on several shards are skipped")
 	fl.StringVar(&f.affected, "affected", "", affectedUsage)
 	fl.StringVar(&f.auditHits, "audit-hits", "", "rebuild this share of the cache hits elsewhere (`RATE`: 0 to 1, or 5%) and compare; exit with code 3 if one differs")
 	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file of the project changes, until interrupted")

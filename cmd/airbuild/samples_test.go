@@ -289,7 +289,7 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// What is no sample of the table above has a test of its own.
+// What is not a sample of the table above has a test of its own.
 func TestSamplesAreAllRun(t *testing.T) {
 	dirs, err := os.ReadDir(sampleDir("."))
 	if err != nil {
@@ -337,7 +337,7 @@ func TestSampleEdits(t *testing.T) {
 	}
 	for _, want := range append(all("archives"), "sums") {
 		if !slices.Contains(o.hit, want) {
-			t.Errorf("comment at the end: %s is no hit", want)
+			t.Errorf("comment at the end: %s is not a hit", want)
 		}
 	}
 

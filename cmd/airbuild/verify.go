@@ -31,11 +31,11 @@ func verifyCommand(a *app) *cobra.Command {
 	f := &verifyFlags{}
 	c := &cobra.Command{
 		Use:   "verify [TARGET…]",
-		Short: "Build again under other circumstances, and compare every byte",
-		Long: "Build the targets once more from a copy of the source: in another directory, at another\n" +
+		Short: "Rebuild in a different environment and compare every byte",
+		Long: "Rebuild the targets from a copy of the source: in another directory, at another\n" +
 			"time, with another umask, user, host name, home, locale and environment, with nothing taken\n" +
 			"from the cache. Then compare every output of every step with what is recorded, or with the\n" +
-			"files of --against. What differs is told with its place and its likely cause, the step that\n" +
+			"files of --against. Each difference is reported with its location, its likely cause, the step that\n" +
 			"made it first before those that follow from it. Ends with exit code 3 if anything differs.\n" +
 			"With --provenance nothing is built: it does what verify-provenance does for the files.",
 		Example: "  airbuild verify release\n" +
@@ -64,7 +64,7 @@ func verifyCommand(a *app) *cobra.Command {
 
 func runVerify(ctx context.Context, a *app, args []string, f *verifyFlags) (err error) {
 	if f.attest != "" && len(f.sign) == 0 {
-		return exit.UsageError("--attest wants a key to sign with: --sign KEY. To make one: airbuild key new NAME")
+		return exit.UsageError("--attest requires a key to sign with: --sign KEY. To make one: airbuild key new NAME")
 	}
 	if len(f.sign) > 0 && f.attest == "" {
 		return exit.UsageError("--sign signs a statement: say where it goes with --attest FILE")

@@ -35,7 +35,7 @@ func verifyProvenanceCommand(a *app) *cobra.Command {
 		Example: "  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz\n  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz --key site.pub --commit 0123abc",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {
-				return exit.UsageError("%s wants a statement and files: %s", c.CommandPath(), c.UseLine())
+				return exit.UsageError("%s requires a statement and files: %s", c.CommandPath(), c.UseLine())
 			}
 			return nil
 		},
@@ -50,7 +50,7 @@ func verifyProvenanceCommand(a *app) *cobra.Command {
 	fl.BoolVar(&f.unsigned, "allow-unsigned", false, "take a statement that nobody signed: it proves nothing but that the files are those")
 	fl.StringVar(&f.builder, "builder", "", "want this builder, a `URI`")
 	fl.StringVar(&f.source, "source", "", "want this repository, a `URI`")
-	fl.StringVar(&f.commit, "commit", "", "want this `COMMIT`, or one that begins so, without changes beside it")
+	fl.StringVar(&f.commit, "commit", "", "require this `COMMIT` (full hash or prefix); the source must have been clean")
 	return c
 }
 
@@ -108,7 +108,7 @@ func verifyStated(a *app, c *cobra.Command, files []string, f *verifyFlags) erro
 		}
 	}
 	if len(files) == 0 {
-		return exit.UsageError("--provenance wants the files that the statement is about: airbuild verify --provenance FILE FILE…")
+		return exit.UsageError("--provenance requires the files that the statement is about: airbuild verify --provenance FILE FILE…")
 	}
 	return runVerifyProvenance(c.Context(), a, f.provenance, files,
 		&provenanceFlags{keys: f.trust.keys, threshold: f.trust.signers, unsigned: f.trust.unsigned})

@@ -25,13 +25,13 @@ func verifySignatureCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify-signature FILE…",
 		Short: "Check the signatures of files",
-		Long: "Check the signatures of files: FILE.minisig and FILE.dsse.json beside each, all that\n" +
-			"are there and at least one. Without --key they are to be by a key of the keyring, one\n" +
+		Long: "Check the signatures of files: FILE.minisig and FILE.dsse.json next to each; at least\n" +
+			"one must exist. Without --key they are to be by a key of the keyring, one\n" +
 			"that is trusted or your own. Ends with exit code 3 if one does not verify.",
 		Example: "  airbuild verify-signature dist/*.tar.gz\n  airbuild verify-signature app.zip --key site.pub",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return exit.UsageError("%s wants files: %s", c.CommandPath(), c.UseLine())
+				return exit.UsageError("%s requires files: %s", c.CommandPath(), c.UseLine())
 			}
 			return nil
 		},

@@ -171,7 +171,7 @@ func (d *Directory) checkNames() error {
 	seen := make(map[string]bool, len(d.Files)+len(d.Directories)+len(d.Symlinks))
 	check := func(name string) error {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
-			return fmt.Errorf("decode Directory: %q is no name of a file", name)
+			return fmt.Errorf("decode Directory: %q is not a file name", name)
 		}
 		if seen[name] {
 			return fmt.Errorf("decode Directory: %q occurs twice", name)

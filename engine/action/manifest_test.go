@@ -174,7 +174,7 @@ func TestDiffArgumentsRandom(t *testing.T) {
 				removed++
 			}
 			if !c.Added && !c.Removed && c.Old == c.New {
-				t.Fatalf("%q to %q: %+v is no change", a, b, c)
+				t.Fatalf("%q to %q: %+v is not a change", a, b, c)
 			}
 		}
 		if len(b)-len(a) != added-removed {

@@ -371,7 +371,7 @@ var hostile = []struct {
 	{"patch that is of the base", withPatch(func(f *forgery) { f.x.Contents[3].Patch = 2 }), "not packed"},
 	{"patch that is not there", withPatch(func(f *forgery) { f.x.Contents[3].Patch = 9 }), "not packed"},
 	{"patch of a huge base", withPatch(func(f *forgery) { f.x.Contents[2].Digest.Size = format.MaxPatchBase + 1 }), "are allowed"},
-	{"patch that is no smaller", withPatch(func(f *forgery) { f.x.Contents[3].Digest.Size = 4 }), "no smaller"},
+	{"patch that is no smaller", withPatch(func(f *forgery) { f.x.Contents[3].Digest.Size = 4 }), "not smaller"},
 	{"root with a null list", withRoot(func(r *bundle.Root) { r.Parents = nil }), "null"},
 	{"root with a negative size", withRoot(func(r *bundle.Root) { r.Packs[0].Size = -1 }), "size of -1"},
 	{"root with a huge size", withRoot(func(r *bundle.Root) { r.Packs[0].Size = 1 << 50 }), "are allowed"},
@@ -496,13 +496,13 @@ func TestHostileLayout(t *testing.T) {
 		{"pack cut off", func(f *forgery) error { return os.Truncate(f.blobFile(f.pack), 30) }, "cut off"},
 		{"pack too long", func(f *forgery) error { return os.WriteFile(f.blobFile(f.pack), append(f.pack, 0), 0o666) }, "bytes instead of"},
 		{"pack missing", func(f *forgery) error { return os.Remove(f.blobFile(f.pack)) }, "missing"},
-		{"pack is a link", func(f *forgery) error { return linkAway(f.blobFile(f.pack)) }, "no regular file"},
-		{"index is a link", func(f *forgery) error { return linkAway(f.blobFile(f.stored)) }, "no regular file"},
-		{"index.json is a link", func(f *forgery) error { return linkAway(filepath.Join(f.dir, "index.json")) }, "no regular file"},
-		{"blobs is a link", func(f *forgery) error { return linkAway(filepath.Join(f.dir, "blobs")) }, "no regular file"},
+		{"pack is a link", func(f *forgery) error { return linkAway(f.blobFile(f.pack)) }, "not a regular file"},
+		{"index is a link", func(f *forgery) error { return linkAway(f.blobFile(f.stored)) }, "not a regular file"},
+		{"index.json is a link", func(f *forgery) error { return linkAway(filepath.Join(f.dir, "index.json")) }, "not a regular file"},
+		{"blobs is a link", func(f *forgery) error { return linkAway(filepath.Join(f.dir, "blobs")) }, "not a regular file"},
 		{"pack is a directory", func(f *forgery) error {
 			return errors.Join(os.Remove(f.blobFile(f.pack)), os.Mkdir(f.blobFile(f.pack), 0o777))
-		}, "no regular file"},
+		}, "not a regular file"},
 		{"root changed", func(f *forgery) error {
 			return os.WriteFile(f.blobFile(f.rootRaw), []byte(strings.Replace(string(f.rootRaw), "forged", "farged", 1)), 0o666)
 		}, "not those that its digest names"},

@@ -58,7 +58,7 @@ func digestFile(sum io.Writer, name, rel string) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is no file", rel)
+		return fmt.Errorf("%s is not a file", rel)
 	}
 	content := sha256.New()
 	if _, err := io.Copy(content, f); err != nil {

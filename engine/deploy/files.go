@@ -79,7 +79,7 @@ func readJSON(name string, v interface{ known() error }) (bool, error) {
 		return false, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxRecord {
-		return false, fmt.Errorf("read %s: it is no record of a deploy", name)
+		return false, fmt.Errorf("read %s: it is not a record of a deploy", name)
 	}
 	b, err := os.ReadFile(name)
 	if err != nil {

@@ -54,7 +54,7 @@ func (p pointers) get(name string) (string, error) {
 	case dir == releasesDir+"/" && checkID(base) == nil:
 	case dir == "" && (base == blue || base == green):
 	default:
-		return "", fmt.Errorf("%s stands for %q, which is no release of this root; remove it, and what serves now stays as it is until the next deploy", file, target)
+		return "", fmt.Errorf("%s points to %q, which is not a release in this root; remove it: what is running now keeps running until the next deploy", file, target)
 	}
 	return target, nil
 }

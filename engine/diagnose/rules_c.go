@@ -64,14 +64,14 @@ func loaderRules() []rule {
 		{
 			kind: "loader.version-missing", has: []string{"not found (required by"},
 			match: "(?P<library>[^\\s:]+): version [`'](?P<version>[^']+)' not found \\(required by (?P<program>[^)]+)\\)",
-			cause: "{library} is there, but is older than the one that {program} was built with: it has no version {version}.",
-			fix:   "bring the newer library along beside the program (RUNPATH $ORIGIN), or build against the older one",
+			cause: "{library} is installed, but is older than the one that {program} was built with: it has no version {version}.",
+			fix:   "ship the newer library next to the program (RUNPATH $ORIGIN), or build against the older one",
 		},
 		{
 			kind: "loader.library-missing", has: []string{"error while loading shared libraries"},
 			match: `(?P<program>[^\s:]+): error while loading shared libraries: (?P<library>[^\s:]+): cannot open shared object file: No such file or directory`,
 			cause: "{program} needs the shared library {library}, which the dynamic loader does not find.",
-			fix:   "install the package that has it, or ship it beside the program with RUNPATH $ORIGIN; airbuild doctor {program} lists all that it needs",
+			fix:   "install the package that has it, or ship it next to the program with RUNPATH $ORIGIN; airbuild doctor {program} lists everything it needs",
 		},
 		{
 			kind: "loader.library-wrong", has: []string{"error while loading shared libraries"},
@@ -106,7 +106,7 @@ func loaderRules() []rule {
 		{
 			kind: "loader.wrong-architecture", has: []string{"exec format error", "cannot execute binary file", "bad cpu type in executable"},
 			match: `(?i)(?:(?P<path>[^\s:]+): (?:cannot execute(?: binary file)?: Exec format error|cannot execute binary file|Exec format error)|(?:fork/exec|exec) (?P<path2>[^\s:]+): exec format error|exec format error|(?P<path3>[^\s:]+): bad CPU type in executable)`,
-			cause: "The file {path}{path2}{path3} is no program for this system and architecture, or a script without a first line that names its interpreter.",
+			cause: "The file {path}{path2}{path3} is not a program for this system and architecture, or a script without a first line that names its interpreter.",
 			fix:   "build it for this platform, take the host's own build of the tool, or begin the script with #!/bin/sh; airbuild doctor FILE says what it is",
 		},
 	}

@@ -14,8 +14,8 @@ func specificRules() []rule {
 		{
 			kind: "go.vcs-status", has: []string{"error obtaining vcs status"},
 			match: `^error obtaining VCS status: (?P<reason>.*)$`,
-			cause: "The go command wants to stamp the commit into the binary, and git does not answer: the repository may belong to another user, be damaged, or git may be missing.",
-			fix:   "run git status in the project and mend what it says; or build with -buildvcs=false",
+			cause: "The go command tries to stamp the commit into the binary, and git does not answer: the repository may belong to another user, be damaged, or git may be missing.",
+			fix:   "run git status in the project and fix what it reports; or build with -buildvcs=false",
 		},
 		{
 			kind: "git.dubious-ownership", has: []string{"dubious ownership"},
@@ -44,7 +44,7 @@ func specificRules() []rule {
 		{
 			kind: "shell.interpreter-missing", has: []string{"bad interpreter", "required file not found", "interpreter or dynamic loader is missing"},
 			match: `(?:(?P<path>[^\s:]+): (?P<program>[^\s:]+): bad interpreter: No such file or directory$|(?P<path2>[^\s:]+): cannot execute: required file not found$|start (?P<started>[^:]+): .*interpreter or dynamic loader is missing)`,
-			cause: "The file is there, but the program that its first line or its ELF header names as interpreter is not[: {program}].",
+			cause: "The file exists, but the interpreter that its first line or its ELF header names does not[: {program}].",
 			fix:   "install the interpreter; a binary of another C library (musl, glibc) needs its dynamic loader: airbuild doctor FILE names it",
 		},
 	}
@@ -98,8 +98,8 @@ func goRules() []rule {
 		{
 			kind: "go.toolchain-missing", has: []string{"toolchain not available", "download go"},
 			match: `download go(?P<wanted>[\w.]+) for (?P<platform>\S+): (?P<reason>.*)$`,
-			cause: "The go command wants to change to Go {wanted} for {platform} and cannot get it: {reason}.",
-			fix:   "install Go {wanted}, or make it reachable through GOPROXY; GOTOOLCHAIN=local keeps the one that is here", offline: "carry Go {wanted} in the bundle; GOTOOLCHAIN=local keeps the one that is here",
+			cause: "The go command has to switch to Go {wanted} for {platform} and cannot get it: {reason}.",
+			fix:   "install Go {wanted}, or make it available through GOPROXY; GOTOOLCHAIN=local keeps the installed one", offline: "carry Go {wanted} in the bundle; GOTOOLCHAIN=local keeps the installed one",
 		},
 		{
 			kind: "go.checksum-database", has: []string{"sum.golang.org", "/sumdb/", "sumdb"},
@@ -117,7 +117,7 @@ func goRules() []rule {
 			kind: "go.proxy-tree-incomplete", has: []string{"reading file:", "@v/"},
 			match: `(?:^|\s)(?P<module>[^\s:]+@[^\s:]+): reading (?P<url>file:\S+): no such file or directory`,
 			cause: "The tree of modules that GOPROXY names has no {module}.",
-			fix:   "fill the tree anew with go.mod as it is now: a go_download stage does", offline: bring,
+			fix:   "download the tree again for the current go.mod: a go_download stage does that", offline: bring,
 		},
 		{
 			kind: "go.version-unknown", has: []string{"unknown revision", "404 not found", "410 gone"},
@@ -141,7 +141,7 @@ func goRules() []rule {
 			kind: "go.replace-missing", has: []string{"replacement directory", "replaced by"},
 			match: `(?:replacement directory (?P<path>\S+) does not exist|open (?P<path2>\S+/go\.mod): no such file or directory\)?$|\(replaced by (?P<path3>\S+)\): (?:reading|open) .*no such file or directory)`,
 			cause: "A replace line of go.mod names a folder that is not here: {path}{path2}{path3}.",
-			fix:   "check the folder out beside the project, or take the replace line out; replacements outside the project are not carried",
+			fix:   "check the folder out next to the project, or remove the replace line; replacements outside the project are not carried",
 		},
 		{
 			kind: "go.package-not-in-std", has: []string{"is not in std"},

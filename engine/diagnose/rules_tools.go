@@ -35,7 +35,7 @@ func gitRules() []rule {
 		{
 			kind: "git.credentials", has: []string{"could not read username", "could not read password", "authentication failed", "permission denied (publickey"},
 			match: `(?:could not read (?:Username|Password) for '(?P<url>[^']+)'|Authentication failed for '(?P<url2>[^']+)'|Permission denied \(publickey)`,
-			cause: "The server wants to know who is asking, and git has no credentials that it takes.",
+			cause: "The server requires authentication, and git has no credentials that it accepts.",
 			fix:   "give them to the job (a token by GIT_ASKPASS, or a key); for Go modules set GOPRIVATE, or vendor them",
 		},
 		{
@@ -58,7 +58,7 @@ func toolRules() []rule {
 		{
 			kind: "tar.not-an-archive", has: []string{"does not look like a tar archive", "not in gzip format", "file format not recognized"},
 			match: `(?:This does not look like a tar archive|^gzip: (?P<file>[^:]+): not in gzip format|xz: (?P<file2>[^:]+): File format not recognized)`,
-			cause: "The file is no archive of this kind: perhaps an error page that was saved as one, or another compression.",
+			cause: "The file is not an archive of this kind: perhaps an error page that was saved as one, or another compression.",
 			fix:   "look at its first bytes (file ARCHIVE); fetch it again and check its checksum",
 		},
 		{

@@ -264,7 +264,7 @@ func (x executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Resu
 	tally(used, r)
 	failed := err != nil || res.ExitCode != 0
 	if failed && lost > 0 && ctx.Err() == nil {
-		used.Notes = append(used.Notes, p.Step.Name+": its process ended before its time; the step was run again without it")
+		used.Notes = append(used.Notes, p.Step.Name+": the compile-cache helper exited early (disk full?); the step was retried without the compile cache")
 		again := &session{salts: use.salts, alone: true}
 		defer again.end()
 		return x.e.Execute(context.WithValue(ctx, sessionKey{}, again), p)

@@ -132,5 +132,5 @@ func openStore(t *testing.T, dir string) *store.Disk {
 	return s
 }
 
-// large is a body that no pipe holds at once and that is no multiple of three.
+// large is a body that no pipe holds at once and that is not a multiple of three.
 var large = string(packageMagic) + string(bytes.Repeat([]byte("0123456789abcdef"), 20_000)) + "."

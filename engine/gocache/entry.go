@@ -136,5 +136,5 @@ func entryOf(id ActionID, r *action.Result) (Entry, error) {
 	case Package, Index, Other:
 		return e, nil
 	}
-	return Entry{}, fmt.Errorf("it holds %q, which is no kind of object", f.Path)
+	return Entry{}, fmt.Errorf("it holds %q, which is not an object kind", f.Path)
 }

@@ -200,7 +200,7 @@ func TestAnObjectThatIsTheOutputStays(t *testing.T) {
 		out := filepath.Join(t.TempDir(), "lib.a")
 		run(t, goCommand(project, env, "build", "-trimpath", "-buildmode=archive", "-o", out, "./lib"))
 		if !strings.HasPrefix(fileText(t, out), string(packageMagic)) {
-			t.Error("the output is no package")
+			t.Error("the output is not a package")
 		}
 		if err := os.WriteFile(out, []byte("a user writes to an output"), 0o666); err != nil {
 			t.Fatal(err)

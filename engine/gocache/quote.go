@@ -26,4 +26,4 @@ func quote(args []string) (string, error) {
 	return strings.Join(fields, " "), nil
 }
 
-var errQuotes = errors.New("a path with both kinds of quotes cannot be told to the go command")
+var errQuotes = errors.New("a path with both kinds of quotes cannot be passed to the go command")

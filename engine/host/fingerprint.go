@@ -152,7 +152,7 @@ func Decode(data []byte) (*Fingerprint, error) {
 		Version *int `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("read fingerprint: it is no JSON object: %w", err)
+		return nil, fmt.Errorf("read fingerprint: it is not a JSON object: %w", err)
 	}
 	switch {
 	case head.Version == nil:

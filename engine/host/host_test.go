@@ -52,8 +52,8 @@ func TestFrozenFingerprint(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		``:                           "no JSON object",
-		`[]`:                         "no JSON object",
+		``:                           "not a JSON object",
+		`[]`:                         "not a JSON object",
 		`{}`:                         "no version",
 		`{"version":2,"os":"linux"}`: "version 2",
 		`{"version":1,"os":"linux"}`: "os and arch",

@@ -246,7 +246,7 @@ func (j *job) processInBox(ctx context.Context, box *sandbox.Box, name string, a
 func (j *job) notStarted(asked, name string, err error) error {
 	if j.boxes.hidden && errors.Is(err, os.ErrNotExist) {
 		if _, serr := os.Stat(name); serr == nil && !within(j.out, name) {
-			return fmt.Errorf("start %s: it is no declared program of the step, so the sandbox does not show %s: add it: tools = [%q]", asked, name, asked)
+			return fmt.Errorf("start %s: it is not a declared program of the step, so the sandbox hides %s; to declare it: tools = [%q]", asked, name, asked)
 		}
 	}
 	return startError(asked, name, err)

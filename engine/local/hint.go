@@ -59,7 +59,7 @@ func (j *job) explain(ctx context.Context, err error) {
 	}
 	missed := j.missed()
 	for _, p := range j.undeclared(missed) {
-		j.say("%s is there in the project, and the step does not declare it: add it to the stage: inputs = [%q]", p.project, p.input)
+		j.say("%s exists in the project, but the step does not declare it; add to the stage: inputs = [%q]", p.project, p.input)
 	}
 	for _, p := range j.hiddenPrograms(ctx, missed) {
 		j.say("%s is on this host (%s), and the step does not declare it: add it to the stage: tools = [%q]", p.name, p.path, p.name)

@@ -137,7 +137,7 @@ func (e *Executor) grace() time.Duration {
 func startError(asked, name string, err error) error {
 	if errors.Is(err, os.ErrNotExist) {
 		if _, serr := os.Stat(name); serr == nil {
-			return fmt.Errorf("start %s: %w (the file is there: its interpreter or dynamic loader is missing)", asked, err)
+			return fmt.Errorf("start %s: %w (the file exists; its interpreter or dynamic loader is missing)", asked, err)
 		}
 	}
 	return fmt.Errorf("start %s: %w", asked, err)

@@ -66,7 +66,7 @@ func (d *Directory) sum(ctx context.Context, name string) (string, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return "", errors.New("there is something that is no file")
+		return "", errors.New("something other than a file exists there")
 	}
 	return sumOf(ctx, f)
 }

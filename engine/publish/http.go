@@ -254,7 +254,7 @@ func statusError(resp *http.Response) error {
 	}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return fmt.Errorf("the server answers %s: it wants other credentials%s", resp.Status, text)
+		return fmt.Errorf("the server answers %s: it requires other credentials%s", resp.Status, text)
 	}
 	return fmt.Errorf("the server answers %s%s", resp.Status, text)
 }

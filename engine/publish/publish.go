@@ -81,7 +81,7 @@ func checkName(name string) error {
 }
 
 func differs(place, there, want string) error {
-	return fmt.Errorf("publish %s: %w: sha256 %.12s… is there, and %.12s… is to be; choose another version or name, or allow to overwrite", place, ErrDiffers, there, want)
+	return fmt.Errorf("publish %s: %w: it has sha256 %.12s…, not %.12s…; choose another version or name, or allow overwriting", place, ErrDiffers, there, want)
 }
 
 // sumOf is the SHA-256 of what r gives.

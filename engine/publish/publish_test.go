@@ -227,7 +227,7 @@ func TestHTTPDamage(t *testing.T) {
 func TestHTTPCredentials(t *testing.T) {
 	r, h := newRegistry(t)
 	r.want = "Bearer hunter2"
-	if _, err := h.Publish(t.Context(), anItem(t, "a", "one")); err == nil || !strings.Contains(err.Error(), "wants other credentials") {
+	if _, err := h.Publish(t.Context(), anItem(t, "a", "one")); err == nil || !strings.Contains(err.Error(), "requires other credentials") {
 		t.Errorf("err = %v", err)
 	}
 	h.Header = http.Header{"Authorization": {"Bearer hunter2"}, "Private-Token": {"hunter2"}}

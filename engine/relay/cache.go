@@ -290,7 +290,7 @@ func putResult(w *pacedWriter, r *http.Request, s *store.Disk, key action.Digest
 	}
 	result, err := action.UnmarshalResult(b)
 	if err != nil {
-		return refuse(http.StatusUnprocessableEntity, "this is no ActionResult: %v", err)
+		return refuse(http.StatusUnprocessableEntity, "this is not an ActionResult: %v", err)
 	}
 	if result.ExitCode != 0 {
 		return refuse(http.StatusUnprocessableEntity, "exit code %d: failures are not kept", result.ExitCode)

@@ -274,7 +274,7 @@ func (f *fetch) retry(ctx context.Context, try func() (bool, error)) error {
 				return fmt.Errorf("waited %v for the relay: %w", f.o.MaxWait, err)
 			}
 		case failed >= f.o.Attempts:
-			return fmt.Errorf("tried %d times: %w.\nWhat has come is kept: the same command goes on from there", failed, err)
+			return fmt.Errorf("tried %d times: %w.\nThe part already downloaded is kept: repeat the command to resume", failed, err)
 		default:
 			failed++
 			wait = min(wait*2, lastPause)

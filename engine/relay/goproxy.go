@@ -70,7 +70,7 @@ func (h *Handler) moduleFile(w *pacedWriter, r *http.Request, escaped, file stri
 	}
 	version, err := module.UnescapeVersion(file[:dot])
 	if err != nil || strings.Contains(version, "/") {
-		return refuse(http.StatusGone, "not found: %.200q is no version", file[:dot])
+		return refuse(http.StatusGone, "not found: %.200q is not a version", file[:dot])
 	}
 	if module.CanonicalVersion(version) != version {
 		return refuse(http.StatusGone, "not found: %s@%s: a relay has versions and resolves no branches, tags or parts of versions", mod, version)

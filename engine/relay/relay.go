@@ -167,7 +167,7 @@ func (h *Handler) answer(w *pacedWriter, r *http.Request) {
 func (h *Handler) route(w *pacedWriter, r *http.Request) error {
 	name, ok := cleanPath(r.URL)
 	if !ok {
-		return refuse(http.StatusBadRequest, "this is no path of a relay")
+		return refuse(http.StatusBadRequest, "the relay does not serve this path")
 	}
 	first, rest, _ := strings.Cut(name, "/")
 	writes := h.o.Writable && (first == "cas" || first == "ac")

@@ -87,10 +87,10 @@ func (s *staging) begin(url string, x *Index) error {
 	}
 	old, err := parseState(b)
 	if err != nil {
-		return fmt.Errorf("%s: %w; remove the directory to begin anew", filepath.Join(s.dir, stateName), err)
+		return fmt.Errorf("%s: %w; remove the directory to start over", filepath.Join(s.dir, stateName), err)
 	}
 	if what := difference(old.Index, x); what != "" {
-		return fmt.Errorf("%w since the download into %s began: %s.\nTo begin anew, remove that directory or name another", ErrChanged, s.dir, what)
+		return fmt.Errorf("%w since the download into %s began: %s.\nTo start over, remove that directory or name another", ErrChanged, s.dir, what)
 	}
 	return nil
 }

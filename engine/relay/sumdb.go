@@ -65,7 +65,7 @@ func (h *Handler) lookup(w *pacedWriter, r *http.Request, file, wanted string) e
 	_, errMod := module.UnescapePath(mod)
 	_, errVersion := module.UnescapeVersion(version)
 	if !ok || errMod != nil || errVersion != nil || strings.Contains(version, "/") {
-		return refuse(http.StatusGone, "not found: %.200q is no module and version", wanted)
+		return refuse(http.StatusGone, "not found: %.200q is not a module and version", wanted)
 	}
 	err := h.sendPlain(w, r, file, maxLookup)
 	if errors.Is(err, fs.ErrNotExist) {

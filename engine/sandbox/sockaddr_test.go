@@ -23,7 +23,7 @@ func TestParseSockaddr(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		b       []byte
-		want    string // "" if it is no IP address
+		want    string // "" if it is not an IP address
 		outward bool
 	}{
 		{"nothing", nil, "", false},

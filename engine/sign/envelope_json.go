@@ -74,7 +74,7 @@ func ParseEnvelope(b []byte) (*Envelope, error) {
 		err = p.end()
 	}
 	if err != nil {
-		return nil, refuse("this is no DSSE envelope: %w", err)
+		return nil, refuse("this is not a DSSE envelope: %w", err)
 	}
 	return e, nil
 }

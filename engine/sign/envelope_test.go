@@ -122,8 +122,8 @@ func TestParseEnvelope(t *testing.T) {
 		{"no type", `{"payload":"","payloadType":"","signatures":[]}`, "payload type"},
 		{"key id", `{"payload":"","payloadType":"t/x","signatures":[{"keyid":"\u001b[1m","sig":""}]}`, "plain ASCII"},
 		{"not UTF-8", "{\"payload\":\"\",\"payloadType\":\"t/x\",\"signatures\":[],\"x\":\"\xff\"}", "UTF-8"},
-		{"cut", `{"payload":"","payloadType":"t/x","signatures":[`, "no DSSE envelope"},
-		{"empty", ``, "no DSSE envelope"},
+		{"cut", `{"payload":"","payloadType":"t/x","signatures":[`, "not a DSSE envelope"},
+		{"empty", ``, "not a DSSE envelope"},
 		{"deep", `{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `,"payload":"","payloadType":"t/x","signatures":[]}`, "too deep"},
 		{"many", `{"payload":"","payloadType":"t/x","signatures":[` + strings.Repeat(`{"sig":""},`, MaxSignatures) + `{"sig":""}]}`, "more than 64"},
 	} {

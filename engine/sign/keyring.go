@@ -470,7 +470,7 @@ func readSecretFile(file string) ([]byte, error) {
 		return nil, fmt.Errorf("%s can be read or changed by others (mode %#o). If nobody has: chmod 600 %s; if not, make a new key", file, mode, file)
 	}
 	if info.Size() > MaxKeyFile || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no key file", file)
+		return nil, fmt.Errorf("%s is not a key file", file)
 	}
 	return io.ReadAll(io.LimitReader(f, MaxKeyFile))
 }

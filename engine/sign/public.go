@@ -86,14 +86,14 @@ func (p PublicKey) Fingerprint() string {
 // String.
 func ParsePublicKey(text []byte) (PublicKey, error) {
 	if IsSecretKey(text) {
-		return PublicKey{}, errors.New("this is a secret key; the public one is in the .pub file beside it")
+		return PublicKey{}, errors.New("this is a secret key; the public one is in the .pub file next to it")
 	}
 	b, err := decodeKeyText(text)
 	if err != nil {
-		return PublicKey{}, fmt.Errorf("this is no public key: %w", err)
+		return PublicKey{}, fmt.Errorf("this is not a public key: %w", err)
 	}
 	if len(b) != len(algorithm)+8+ed25519.PublicKeySize || string(b[:2]) != algorithm {
-		return PublicKey{}, errors.New("this is no public key of minisign's format")
+		return PublicKey{}, errors.New("this is not a public key of minisign's format")
 	}
 	p := PublicKey{id: KeyID(binary.LittleEndian.Uint64(b[2:]))}
 	copy(p.raw[:], b[10:])

@@ -125,9 +125,9 @@ func ParseSecretKey(text []byte, password func() (string, error)) (*SecretKey, e
 	b, err := decodeKeyText(text)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("this is no secret key: %w", err)
+		return nil, fmt.Errorf("this is not a secret key: %w", err)
 	case len(b) != secretSz || string(b[:2]) != algorithm || string(b[sumAlgAt:sumAlgAt+2]) != sumAlg:
-		return nil, errors.New("this is no secret key of minisign's format")
+		return nil, errors.New("this is not a secret key of minisign's format")
 	}
 	switch kdf := string(b[kdfAt : kdfAt+2]); kdf {
 	case "\x00\x00":

@@ -68,7 +68,7 @@ func ParseSignature(text []byte) (*Signature, error) {
 	}
 	var s Signature
 	if err := s.lib.UnmarshalText(text); err != nil {
-		return nil, refuse("this is no signature of minisign's format")
+		return nil, refuse("this is not a signature of minisign's format")
 	}
 	if CheckComment(s.lib.TrustedComment) != nil {
 		return nil, refuse("the signature's comment holds what is not printable text")
@@ -133,7 +133,7 @@ func (s *Signature) signed(ctx context.Context, message io.Reader) ([]byte, erro
 		return nil, err
 	}
 	if len(b) > maxLegacy {
-		return nil, refuse("the signature is of the old kind, which is not checked for more than %d MiB; sign the file anew", maxLegacy>>20)
+		return nil, refuse("the signature is in the legacy format, which is supported up to %d MiB only; sign the file again", maxLegacy>>20)
 	}
 	return b, nil
 }

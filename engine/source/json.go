@@ -161,9 +161,9 @@ func plain(err error) error {
 		return fmt.Errorf("%q is a %s, and must be %s", t.Field, t.Value, want)
 	}
 	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return fmt.Errorf("it is no JSON (at byte %d): %w", s.Offset, err)
+		return fmt.Errorf("it is not JSON (at byte %d): %w", s.Offset, err)
 	}
-	return fmt.Errorf("it is no JSON: %w", err)
+	return fmt.Errorf("it is not JSON: %w", err)
 }
 
 // maxName bounds a branch, a tag and a description, in bytes: they become
@@ -185,7 +185,7 @@ func check(i *Info) error {
 	}
 	for _, f := range [...]struct{ name, value string }{{"branch", i.Branch}, {"tag", i.Tag}, {"describe", i.Describe}} {
 		if !isRefName(f.value) {
-			return fmt.Errorf("%q is %q, which is no name that git would take", f.name, f.value)
+			return fmt.Errorf("%q is %q, which is not a name that git accepts", f.name, f.value)
 		}
 	}
 	return nil

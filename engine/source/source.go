@@ -150,5 +150,5 @@ type NoIdentityError struct{ Dir string }
 
 func (e *NoIdentityError) Error() string {
 	return fmt.Sprintf("read source identity: %s is in no git repository and has no %s; "+
-		"run git init and commit, or put the %s of a bundle or source archive beside the Airbuildfile", e.Dir, FileName, FileName)
+		"run git init and commit, or put the %s of a bundle or source archive next to the Airbuildfile", e.Dir, FileName, FileName)
 }

@@ -14,7 +14,7 @@ import (
 
 // errUnsure is why there is no memo: the repository has something whose
 // changes are not watched.
-var errUnsure = errors.New("survey repository: not known what an answer hangs on")
+var errUnsure = errors.New("survey repository: what the result depends on is unknown")
 
 // survey finds all that git's answer hangs on and looks at it. It returns nil
 // where that is not sure: submodules, which are repositories of their own; refs

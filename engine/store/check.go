@@ -181,7 +181,7 @@ func damagedBlob(d, got action.Digest) *action.Damaged {
 // An oddFileError is something that is no file in the place of a blob.
 type oddFileError struct{ mode fs.FileMode }
 
-func (e *oddFileError) Error() string { return "it is no file but " + e.mode.Type().String() }
+func (e *oddFileError) Error() string { return "it is not a file but " + e.mode.Type().String() }
 
 // openRegular opens a file of the store. What is no regular file is not
 // followed or waited on; the error is then an *oddFileError.

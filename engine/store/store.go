@@ -227,7 +227,7 @@ func (s *Disk) Find(ctx context.Context, sum [sha256.Size]byte) (action.Digest, 
 		return action.Digest{}, fmt.Errorf("find blob: %w", err)
 	}
 	if !info.Mode().IsRegular() {
-		return action.Digest{}, fmt.Errorf("find blob %s: %w: it is no regular file", d.Hex(), fs.ErrNotExist)
+		return action.Digest{}, fmt.Errorf("find blob %s: %w: it is not a regular file", d.Hex(), fs.ErrNotExist)
 	}
 	d.Size = info.Size()
 	return d, nil

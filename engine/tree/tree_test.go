@@ -511,7 +511,7 @@ func TestAddDirectory(t *testing.T) {
 	}
 }
 
-// A cache in the project is no input: it changes with every run.
+// A cache in the project is not an input: it changes with every run.
 func TestCacheInProjectIsIgnored(t *testing.T) {
 	w := project(t, map[string]string{"a": "1", "ci/cache/cas/x": "2"})
 	w.IgnoreCache(filepath.Join(w.Root(), "ci", "cache"))

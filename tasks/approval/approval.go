@@ -189,7 +189,7 @@ func planApprovers(b *tasks.Block, threshold int) (all []approver, diags hcl.Dia
 				continue
 			}
 		case sign.CheckKeyName(text) != nil:
-			fail("approvers", "Not an approver", "%q is no public key (RWQ…), no file of one (….pub), and no name that airbuild key list shows.", text)
+			fail("approvers", "Not an approver", "%q is not a public key (RWQ…), a public key file (….pub) or a name from airbuild key list.", text)
 			continue
 		default:
 			if a.ring, err = sign.KeyringDir(b.Project.Environ); err != nil {
@@ -203,7 +203,7 @@ func planApprovers(b *tasks.Block, threshold int) (all []approver, diags hcl.Dia
 		if slices.ContainsFunc(all, func(o approver) bool {
 			return o.text == text || !a.key.IsZero() && a.key.SameKey(o.key)
 		}) {
-			fail("approvers", "Approver listed twice", "%q is there already: one person counts once.", text)
+			fail("approvers", "Approver listed twice", "%q is already listed: one person counts once.", text)
 			continue
 		}
 		all = append(all, a)

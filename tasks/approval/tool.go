@@ -93,7 +93,7 @@ func (l *lister) resolve() (found []Approver, err error) {
 func GateOf(s *engine.Step) (Gate, []Approver, error) {
 	l, ok := s.Lister.(*lister)
 	if !ok {
-		return Gate{}, nil, fmt.Errorf("%s is no approval", s.Name)
+		return Gate{}, nil, fmt.Errorf("%s is not an approval", s.Name)
 	}
 	found, err := l.resolve()
 	return l.gate, found, err

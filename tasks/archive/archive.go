@@ -90,7 +90,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	tasks.AddPaths(&s, b.Paths("files"))
 	sp.Output = b.DistPath(b.StringOr("output", defaultOutput(b)+ending(b, sp.Format)))
 	if sp.Format == binary && sp.Output == b.Paths("files")[0].Path {
-		return nil, append(diags, b.Error("files", "Copy onto itself", sp.Output+" is there already. Set output, or publish the binary without an archive stage."))
+		return nil, append(diags, b.Error("files", "Copy onto itself", sp.Output+" already exists. Set output, or publish the binary without an archive stage."))
 	}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
@@ -152,7 +152,7 @@ func planTime(b *tasks.Block, sp *spec) hcl.Diagnostics {
 	if b.Has("mtime") {
 		var err error
 		if t, err = time.Parse(time.RFC3339, b.String("mtime")); err != nil {
-			return hcl.Diagnostics{b.Error("mtime", "Not a time", `mtime wants RFC 3339, such as "2026-01-31T12:00:00Z".`)}
+			return hcl.Diagnostics{b.Error("mtime", "Not a time", `mtime must be RFC 3339, such as "2026-01-31T12:00:00Z".`)}
 		}
 	}
 	if y := t.UTC().Year(); y < 1970 || y > 2105 {
@@ -171,7 +171,7 @@ func planMode(b *tasks.Block, sp *spec) hcl.Diagnostics {
 	}
 	m, err := strconv.ParseUint(b.String("mode"), 8, 16)
 	if err != nil || m > 0o777 {
-		return hcl.Diagnostics{b.Error("mode", "Not a file mode", `mode wants up to 0777 in octal, such as "0644".`)}
+		return hcl.Diagnostics{b.Error("mode", "Not a file mode", `mode must be octal, up to 0777, such as "0644".`)}
 	}
 	sp.Mode = fmt.Sprintf("%04o", m)
 	return nil

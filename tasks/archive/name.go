@@ -58,7 +58,7 @@ func readNaming(b *tasks.Block) (*naming, hcl.Diagnostics) {
 	local := func(attr, value string) string {
 		if value == "" || !filepath.IsLocal(filepath.FromSlash(value)) || strings.Contains(value, `\`) || path.Clean(value) == "." {
 			diags = append(diags, b.Error(attr, "Not a name inside an archive",
-				fmt.Sprintf("%q is no relative path with slashes that stays inside.", value)))
+				fmt.Sprintf("%q is not a relative path with slashes that stays inside.", value)))
 			return ""
 		}
 		return path.Clean(value)

@@ -159,7 +159,7 @@ func check(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
 	}
 	for _, attr := range []string{"since", "until"} {
 		if v := b.String(attr); b.Has(attr) && (v == "" || strings.HasPrefix(v, "-") || strings.ContainsAny(v, " \t\n\x00")) {
-			diags = append(diags, b.Error(attr, "Not a tag", fmt.Sprintf("%q is no tag and no commit.", v)))
+			diags = append(diags, b.Error(attr, "Not a tag", fmt.Sprintf("%q is neither a tag nor a commit.", v)))
 		}
 	}
 	for _, attr := range []string{"title", "version", "link"} {
@@ -188,7 +188,7 @@ func (l lister) List(ctx context.Context, files engine.Files) (engine.Listing, e
 	case errors.Is(err, source.ErrNoHistory):
 		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog is made of commits: run it in a git clone; in a bundle they come along with history = true; where it may be left out, set when", l.place, err)
 	case errors.Is(err, source.ErrShallow):
-		return engine.Listing{}, fmt.Errorf("%s: %w; in CI, have it cloned whole (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0): a changelog wants every commit back to the one that it begins behind", l.place, err)
+		return engine.Listing{}, fmt.Errorf("%s: %w; in CI, make a full clone (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0): a changelog needs every commit back to its starting point", l.place, err)
 	case errors.Is(err, source.ErrNoRevision) && l.since+l.until != "":
 		return engine.Listing{}, fmt.Errorf("%s: %w; since and until want tags or commits of this clone: a tag may have to be fetched with git fetch --tags", l.place, err)
 	case err != nil:

@@ -183,7 +183,7 @@ func (p *planner) check() {
 	if p.Has("unpack") {
 		p.command("unpack")
 		if p.Has("strip") {
-			p.fail("strip", "Strip beside unpack", "strip is for archives that airbuild unpacks itself: remove it, or unpack.")
+			p.fail("strip", "Strip with unpack", "strip is for archives that airbuild unpacks itself: remove it, or unpack.")
 		}
 	}
 }
@@ -246,7 +246,7 @@ func (p *planner) health() *deploying.Health {
 		p.checkURL()
 	}
 	if s := p.Int("health.status", 200); s < 100 || s > 599 {
-		p.fail("health.status", "Not a status", "%d is no HTTP status: want 100 to 599.", s)
+		p.fail("health.status", "Not a status", "%d is not an HTTP status: want 100 to 599.", s)
 	}
 	return h
 }
@@ -269,7 +269,7 @@ func (p *planner) ports() *deploying.Ports {
 	ports := &deploying.Ports{Blue: p.Int("slots.blue", 0), Green: p.Int("slots.green", 0), File: p.String("slots.port_file")}
 	for _, name := range []string{"slots.blue", "slots.green"} {
 		if n := p.Int(name, 0); n < 1 || n > 65535 {
-			p.fail(name, "Not a port", "%d is no port: want 1 to 65535.", n)
+			p.fail(name, "Not a port", "%d is not a port: want 1 to 65535.", n)
 		}
 	}
 	if ports.Blue == ports.Green {
@@ -286,7 +286,7 @@ func (p *planner) ports() *deploying.Ports {
 func (p *planner) strategy() {
 	if p.StringOr("strategy", deploying.Symlink) == deploying.BlueGreen {
 		if !p.Has("hooks.start") {
-			p.fail("strategy", "Nothing starts the slot", "With blue_green the version is started beside the one that serves: say how with hooks { start = [\"…\"] }.")
+			p.fail("strategy", "Nothing starts the slot", "With blue_green the new version starts while the old one still serves: set hooks { start = [\"…\"] }.")
 		}
 		return
 	}
@@ -346,7 +346,7 @@ func (p *planner) files() (files []deploying.File) {
 func (p *planner) file(label string, common map[string]cty.Value) (f deploying.File, names, missing []string) {
 	at := func(attr string) string { return "template." + label + "." + attr }
 	if !isLocal(label) {
-		p.fail(at("source"), "Invalid path", "%q is no path of a file in the version: write it with forward slashes, without . and .. in it.", label)
+		p.fail(at("source"), "Invalid path", "%q is not a file path in the version: write it with forward slashes, without . and .. in it.", label)
 		return f, nil, nil
 	}
 	f = deploying.File{Path: label, Mode: p.mode(at("mode"), at("vars"))}
@@ -394,7 +394,7 @@ func (p *planner) mode(attr, vars string) fs.FileMode {
 	}
 	n, err := strconv.ParseUint(p.String(attr), 8, 16)
 	if err != nil || n > 0o777 || n&0o400 == 0 {
-		p.fail(attr, "Invalid mode", "%q is no octal mode that lets the owner read, such as \"0640\".", p.String(attr))
+		p.fail(attr, "Invalid mode", "%q is not an octal mode that lets the owner read, such as \"0640\".", p.String(attr))
 	}
 	return fs.FileMode(n)
 }

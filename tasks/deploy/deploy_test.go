@@ -199,7 +199,7 @@ func TestMistakes(t *testing.T) {
 		{"version", "Invalid version", attrs{"version": ""}},
 		{"keep", "Number too small", attrs{"keep": 0}},
 		{"strip", "Number too small", attrs{"strip": -1}},
-		{"strip", "Strip beside unpack", attrs{"strip": 1, "unpack": []string{"tar"}}},
+		{"strip", "Strip with unpack", attrs{"strip": 1, "unpack": []string{"tar"}}},
 		{"unpack", "Nothing to run", attrs{"unpack": []string{}}},
 		{"hooks.after", "Nothing to run", attrs{"hooks.after": []string{""}}},
 		{"hooks.timeout", "Invalid time limit", attrs{"hooks.timeout": -time.Second}},

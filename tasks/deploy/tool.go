@@ -53,7 +53,7 @@ func (r rendered) List(context.Context, engine.Files) (engine.Listing, error) {
 func (c *Config) TargetOf(s *engine.Step) (deploying.Target, error) {
 	args := s.Command.Arguments
 	if s.Type != Type || len(args) != 3 {
-		return deploying.Target{}, fmt.Errorf("%s is no deploy", s.Name)
+		return deploying.Target{}, fmt.Errorf("%s is not a deploy", s.Name)
 	}
 	var sp spec
 	if err := json.Unmarshal([]byte(args[2]), &sp); err != nil {

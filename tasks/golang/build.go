@@ -139,7 +139,7 @@ func (bin *program) check(p tasks.Platform) hcl.Diagnostics {
 			diags = append(diags, b.Error("buildmode", "Needs cgo", fmt.Sprintf("Build mode %s needs a C compiler. Set cgo = true, or name one in a cgo block.", mode)))
 		}
 		if b.Has("packages") || universal {
-			diags = append(diags, b.Error("buildmode", "One package a library", fmt.Sprintf("Build mode %s makes one library of one package. Use package and a single platform.", mode)))
+			diags = append(diags, b.Error("buildmode", "Library needs exactly one package", fmt.Sprintf("Build mode %s makes one library of one package. Use package and a single platform.", mode)))
 		}
 	}
 	for _, attr := range []string{"ldflags", "stamp"} {
@@ -263,7 +263,7 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	closure.AddLister(&s, c)
 	if !b.Bool("size.trimpath", true) {
 		s.NoCache = true
-		d := b.Error("size.trimpath", "Not cached", "Without trimpath the bytes hang on where they were built, so this stage is built again in every run.")
+		d := b.Error("size.trimpath", "Not cached", "Without trimpath the output depends on the build directory, so this stage is rebuilt in every run.")
 		d.Severity = hcl.DiagWarning
 		diags = append(diags, d)
 	}

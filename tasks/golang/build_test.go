@@ -167,7 +167,7 @@ func TestBuildMistakes(t *testing.T) {
 		{"linux/amd64", []any{"package", "./cmd/..."}, "Use packages"},
 		{"linux/amd64", []any{"package", "/abs"}, "absolute"},
 		{"linux/amd64", []any{"package", "../up"}, "outside the project"},
-		{"linux/amd64", []any{"package", "-x"}, "no package"},
+		{"linux/amd64", []any{"package", "-x"}, "is not a package"},
 		{"linux/amd64", []any{"package", "./cmd/app", "packages", []string{"./cmd/..."}}, "Both package and packages"},
 		{"linux/amd64", []any{"package", "./cmd/app", "universal", true}, "Not a macOS platform"},
 		{"linux/amd64", []any{"package", "./cmd/app", "buildmode", "c-shared"}, "Needs cgo"},

@@ -212,7 +212,7 @@ func (k *collecting) prepare(ctx context.Context) error {
 	k.env = []string{"GOPROXY=" + strings.Trim(known+","+proxies, ",")}
 	for name, head := range k.o.Heads {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return fmt.Errorf("continue the head of %q: that is no name of a database", name)
+			return fmt.Errorf("continue the head of %q: that is not a database name", name)
 		}
 		at := filepath.Join(k.downloading().gopath(), "pkg", "sumdb", filepath.FromSlash(name), "latest")
 		if err := writeNew(at, head); err != nil {

@@ -112,7 +112,7 @@ func modules(b *tasks.Block, m *gocmd.Module) (closure.ModMode, hcl.Diagnostics)
 			continue
 		}
 		if len(st.Steps) != 1 || len(st.Steps[0].Outputs) != 1 {
-			return mode, hcl.Diagnostics{b.Error("modules", "Wants one tree of modules",
+			return mode, hcl.Diagnostics{b.Error("modules", "One module tree required",
 				fmt.Sprintf("Stage %q has several cells. Refer to one of them: stage.%s[\"…\"].", st.Name, st.Name))}
 		}
 		out := st.Steps[0].Outputs[0]
@@ -165,7 +165,7 @@ func packages(b *tasks.Block, attr, def string) ([]string, hcl.Diagnostics) {
 func badPackage(b *tasks.Block, attr, p string) *hcl.Diagnostic {
 	switch {
 	case p == "" || strings.HasPrefix(p, "-"):
-		return b.Error(attr, "Bad package", fmt.Sprintf("%q is no package. Write an import path, or a path such as \"./cmd/app\".", p))
+		return b.Error(attr, "Bad package", fmt.Sprintf("%q is not a package. Write an import path, or a path such as \"./cmd/app\".", p))
 	case path.IsAbs(p) || strings.Contains(p, `\`) || len(p) > 1 && p[1] == ':':
 		return b.Error(attr, "Bad package", fmt.Sprintf("%q is an absolute path. Write it relative to the stage's dir, with slashes.", p))
 	case strings.HasPrefix(p, "../") || p == "..":

@@ -73,7 +73,7 @@ func planContent(b *tasks.Block, label, prefix string) (list []content, diags hc
 	raw := b.StringOr(prefix+"dst", label)
 	dst, ok := installPath(raw)
 	if !ok {
-		fail(prefix+"dst", "Not a place to install to", "%q is no absolute path. Write contents \"/etc/app.conf\" { … }, or set dst.", raw)
+		fail(prefix+"dst", "Not a place to install to", "%q is not an absolute path. Write contents \"/etc/app.conf\" { … }, or set dst.", raw)
 	}
 	c := content{Dst: dst, Type: b.String(prefix + "type"), Target: b.String(prefix + "target"), Owner: b.String(prefix + "owner"), Group: b.String(prefix + "group")}
 	if c.Type == typeFile {
@@ -81,13 +81,13 @@ func planContent(b *tasks.Block, label, prefix string) (list []content, diags hc
 	}
 	for _, attr := range []string{prefix + "owner", prefix + "group"} {
 		if b.Has(attr) && !isWord(b.String(attr), "_-.") {
-			fail(attr, "Not a name", "%q is no name of a user or group.", b.String(attr))
+			fail(attr, "Not a name", "%q is not a user or group name.", b.String(attr))
 		}
 	}
 	if b.Has(prefix + "mode") {
 		m, err := strconv.ParseUint(b.String(prefix+"mode"), 8, 16)
 		if err != nil || m > 0o7777 || m == 0 {
-			fail(prefix+"mode", "Not a file mode", `mode wants up to 7777 in octal, such as "0640".`)
+			fail(prefix+"mode", "Not a file mode", `mode must be octal, up to 7777, such as "0640".`)
 		}
 		c.Mode = fmt.Sprintf("%04o", m)
 	}

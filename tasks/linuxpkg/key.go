@@ -50,7 +50,7 @@ func planKey(b *tasks.Block, p *pkg) (s signer, sig signature, diags hcl.Diagnos
 		diags = append(diags, b.Error(attr, summary, detail))
 	}
 	if p.Format == archlinux {
-		fail(firstOf(b, prefix), "Signature beside the package", "A signature of an archlinux package is a file of its own, made by gpg --detach-sign. Remove this block.")
+		fail(firstOf(b, prefix), "Detached signature", "An archlinux package is signed by a separate file from gpg --detach-sign. Remove this block.")
 	}
 	s.format = p.Format
 	s.fingerprint = strings.ToUpper(strings.ReplaceAll(b.String(prefix+"fingerprint"), " ", ""))

@@ -221,7 +221,7 @@ func TestMistakes(t *testing.T) {
 		"no key":             {[]any{"signature.rpm.fingerprint", strings.Repeat("A", 40)}, "No key to sign with"},
 		"two keys":           {[]any{"signature.rpm.key_file", "a", "signature.rpm.key_env", "B"}, "Two keys"},
 		"fingerprint":        {[]any{"signature.rpm.key_file", "a", "signature.rpm.fingerprint", "xyz"}, "Not a fingerprint"},
-		"archlinux key":      {[]any{"signature.archlinux.key_file", "a"}, "Signature beside the package"},
+		"archlinux key":      {[]any{"signature.archlinux.key_file", "a"}, "Detached signature"},
 		"role of rpm":        {[]any{"signature.rpm.key_file", "a", "signature.rpm.role", "origin"}, "Attribute of another format"},
 	} {
 		t.Run(name, func(t *testing.T) {

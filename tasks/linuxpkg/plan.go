@@ -134,7 +134,7 @@ func planTime(b *tasks.Block) (int64, hcl.Diagnostics) {
 	if b.Has("mtime") {
 		var err error
 		if t, err = time.Parse(time.RFC3339, b.String("mtime")); err != nil {
-			return 0, hcl.Diagnostics{b.Error("mtime", "Not a time", `mtime wants RFC 3339, such as "2026-01-31T12:00:00Z".`)}
+			return 0, hcl.Diagnostics{b.Error("mtime", "Not a time", `mtime must be RFC 3339, such as "2026-01-31T12:00:00Z".`)}
 		}
 	}
 	if y := t.UTC().Year(); y < 1970 || y > 2105 {
@@ -215,7 +215,7 @@ func planTexts(b *tasks.Block, get lookup, p *pkg) (diags hcl.Diagnostics) {
 	if m := p.Maintainer; m == "" && p.Format == deb {
 		diags = append(diags, b.Error("maintainer", "No maintainer", `A deb names who looks after it: maintainer = "Name <name@example.com>".`))
 	} else if _, err := mail.ParseAddress(m); m != "" && err != nil {
-		diags = append(diags, b.Error("maintainer", "Not a maintainer", `maintainer wants a name and an address: "Name <name@example.com>".`))
+		diags = append(diags, b.Error("maintainer", "Not a maintainer", `maintainer must be a name and an address: "Name <name@example.com>".`))
 	}
 	if p.License == "" && p.Format == rpm {
 		diags = append(diags, b.Error("license", "No license", `An rpm says under what licence it is: license = "MIT".`))
@@ -230,7 +230,7 @@ func planNumbers(b *tasks.Block, get lookup, p *pkg) (diags hcl.Diagnostics) {
 		_, err := strconv.ParseUint(r, 10, 31)
 		switch {
 		case !isWord(r, "+.~"):
-			diags = append(diags, b.Error(get.attr("release"), "Not a release", `release wants digits, letters and dots, such as "1".`))
+			diags = append(diags, b.Error(get.attr("release"), "Not a release", `release must consist of digits, letters and dots, such as "1".`))
 		case err != nil && (p.Format == apk || p.Format == archlinux):
 			diags = append(diags, b.Error(get.attr("release"), "Not a release", fmt.Sprintf("The release of an %s package is a number.", p.Format)))
 		}
@@ -259,7 +259,7 @@ func planRelations(b *tasks.Block, get lookup, p *pkg) (diags hcl.Diagnostics) {
 	}
 	for _, tag := range p.Lintian {
 		if strings.ContainsFunc(tag, isControl) || tag == "" {
-			diags = append(diags, b.Error("lintian_overrides", "Not a tag", fmt.Sprintf("%q is no tag of lintian.", tag)))
+			diags = append(diags, b.Error("lintian_overrides", "Not a tag", fmt.Sprintf("%q is not a lintian tag.", tag)))
 		}
 	}
 	return diags

@@ -26,7 +26,7 @@ func planArch(b *tasks.Block, get lookup, p *pkg) hcl.Diagnostics {
 	}
 	if b.Platform == nil {
 		return hcl.Diagnostics{b.Error("arch", "No architecture",
-			`The stage has no platform that would say it. Use for_each over a go_build stage, or set arch, such as arch = "all".`)}
+			`The architecture is unknown. Use for_each over a go_build stage, or set arch, such as arch = "all".`)}
 	}
 	p.Arch = b.Platform.Arch
 	switch variant := b.Platform.Variant; {

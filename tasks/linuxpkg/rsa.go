@@ -35,7 +35,7 @@ func openRSA(text []byte, passphrase string) (*rsaKey, error) {
 	}
 	k, ok := any.(*rsa.PrivateKey)
 	if !ok {
-		return nil, errors.New("it is no RSA key, and apk wants one")
+		return nil, errors.New("it is not an RSA key, and apk requires one")
 	}
 	return &rsaKey{k}, nil
 }

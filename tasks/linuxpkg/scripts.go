@@ -79,7 +79,7 @@ func combine(name, user, units string) (string, error) {
 	if strings.HasPrefix(user, "#!") {
 		first, rest, _ = strings.Cut(user, "\n")
 		if fields := strings.Fields(first[2:]); len(fields) == 0 || !strings.HasSuffix(fields[len(fields)-1], "sh") && !slices.ContainsFunc(fields, isShell) {
-			return "", fmt.Errorf("%s is no shell script (%s), and the systemd blocks have to add to it: write it for sh, or do without systemd blocks", name, first)
+			return "", fmt.Errorf("%s is not a shell script (%s), and the systemd blocks must add to it: write it for sh, or remove the systemd blocks", name, first)
 		}
 	}
 	body := ""

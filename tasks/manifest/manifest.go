@@ -133,7 +133,7 @@ func planMade(b *tasks.Block, sp *spec, s *engine.Step) (diags hcl.Diagnostics) 
 		}
 	}
 	if len(sp.Made) == 0 {
-		diags = append(diags, b.Error("stages", "Nothing was made", "The stages have no outputs: there is nothing to tell of. Name stages that make files."))
+		diags = append(diags, b.Error("stages", "Nothing was made", "The stages have no outputs, so the manifest would be empty. Name stages that make files."))
 	}
 	for _, own := range []string{sp.Metadata, sp.Artifacts} {
 		if seen[own] {

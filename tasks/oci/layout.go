@@ -56,10 +56,10 @@ func openLayout(ctx context.Context, tmp string, in fs.FS, name string) (v1.Imag
 	}
 	p, err := layout.FromPath(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("it is no OCI layout: it has no index.json")
+		return nil, errors.New("it is not an OCI layout: it has no index.json")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("it is no OCI layout: %w", err)
+		return nil, fmt.Errorf("it is not an OCI layout: %w", err)
 	}
 	return p.ImageIndex()
 }
@@ -95,7 +95,7 @@ func unpackLayout(ctx context.Context, dir string, in fs.FS, name string) error 
 			return err
 		}
 		if err != nil {
-			return fmt.Errorf("it is no OCI layout: %w", err)
+			return fmt.Errorf("it is not an OCI layout: %w", err)
 		}
 		if h.Typeflag != tar.TypeReg {
 			continue

@@ -257,7 +257,7 @@ func (p *imagePlan) output() {
 	p.spec.Formats = slices.Compact(p.spec.Formats)
 	for _, end := range []string{".oci", ".tar", ".docker"} {
 		if strings.HasSuffix(p.spec.Output, end) {
-			p.fail("output", "Name with an ending", "output is without its ending, which hangs on format: leave %q out.", end)
+			p.fail("output", "Name with an ending", "output must not have an extension, which depends on format: remove %q.", end)
 		}
 	}
 	for _, t := range b.Strings("tags") {
@@ -295,11 +295,11 @@ func (p *imagePlan) merge() {
 		"environment", "user", "workdir", "labels", "ports", "volumes", "stop_signal", "compression",
 	} {
 		if b.Has(attr) {
-			p.fail(attr, "Index of images that are there", "images joins images as they are: %s belongs into the stages that make them.", attr)
+			p.fail(attr, "Index of existing images", "images joins images as they are: set %s in the stages that make them.", attr)
 		}
 	}
 	if len(b.Labels["layer"]) > 0 {
-		p.fail("", "Index of images that are there", "images joins images as they are: layers belong into the stages that make them.")
+		p.fail("", "Index of existing images", "images joins images as they are: add layers in the stages that make them.")
 	}
 	if slices.Contains(p.spec.Formats, dockerArchive) {
 		p.fail("format", "No tar file of an index for docker load", "docker-archive holds the image of one platform: set it in the stages that make the images.")

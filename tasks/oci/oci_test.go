@@ -370,7 +370,7 @@ func TestBadBase(t *testing.T) {
 		words string
 	}{
 		{func(_ *tasks.Block, m fstest.MapFS) { m[list[0]] = &fstest.MapFile{Data: []byte("x")} }, "is damaged: its SHA-256 is"},
-		{func(_ *tasks.Block, m fstest.MapFS) { delete(m, name+"/index.json") }, "it is no OCI layout: it has no index.json"},
+		{func(_ *tasks.Block, m fstest.MapFS) { delete(m, name+"/index.json") }, "it is not an OCI layout: it has no index.json"},
 		{func(_ *tasks.Block, m fstest.MapFS) { m[name+"/index.json"] = &fstest.MapFile{Data: []byte("{")} }, "base dist/base.oci: unexpected end of JSON input"},
 		{func(b *tasks.Block, _ fstest.MapFS) { tasktest.Set(b, "base_tag", "v2") }, `no image with the tag "v2"; it has ["v1"]`},
 		{func(b *tasks.Block, _ fstest.MapFS) {
@@ -422,7 +422,7 @@ func TestMerge(t *testing.T) {
 		t.Error(err)
 	}
 	tasktest.Set(b, "user", "0")
-	tasktest.WantError(t, imageTask{}, b, "user belongs into the stages that make them")
+	tasktest.WantError(t, imageTask{}, b, "set user in the stages that make them")
 }
 
 func TestPrograms(t *testing.T) {
@@ -458,7 +458,7 @@ func TestMistakes(t *testing.T) {
 		{"platforms", []string{"windows/amd64"}, "images are made for Linux"},
 		{"platforms", []string{"linux/amd64", "linux/s390x"}, "binaries has none for linux/s390x; it has linux/arm64, windows/amd64"},
 		{"binary", "bin/app", "begin it with a slash"},
-		{"binary", "/usr/../app", "no plain path"},
+		{"binary", "/usr/../app", "not a plain path"},
 		{"base", "nowhere", `There is no "nowhere" in the project`},
 		{"base", "../x", "leaves the project"},
 		{"base_tag", "x", "there is none"},
@@ -474,7 +474,7 @@ func TestMistakes(t *testing.T) {
 		{"stop_signal", "int", "Write its name"},
 		{"tags", []string{"App:v1"}, "in lower case"},
 		{"tags", []string{"app@sha256:00"}, "names a digest"},
-		{"output", "image.oci.tar", "leave \".tar\" out"},
+		{"output", "image.oci.tar", "remove \".tar\""},
 		{"compression", "zstd", "docker load reads no zstd"},
 		{"annotations", map[string]string{"": "x"}, "without a name"},
 		{"layer.share.to", "share", "begin it with a slash"},

@@ -22,7 +22,7 @@ func inImage(p string) (clean, why string) {
 	case !strings.HasPrefix(p, "/"):
 		return "", fmt.Sprintf("%q is not absolute: begin it with a slash.", p)
 	case slices.Contains(strings.Split(p, "/"), "..") || strings.ContainsAny(p, "\x00\\"):
-		return "", fmt.Sprintf("%q is no plain path.", p)
+		return "", fmt.Sprintf("%q is not a plain path.", p)
 	}
 	return strings.TrimPrefix(path.Clean(p), "/"), ""
 }
@@ -98,7 +98,7 @@ func parseOwner(text string) (uid, gid int, why string) {
 	a, err1 := strconv.ParseUint(u, 10, 31)
 	b, err2 := strconv.ParseUint(g, 10, 31)
 	if err1 != nil || err2 != nil {
-		return 0, 0, fmt.Sprintf("%q is no owner: write user and group as numbers, \"65532:65532\".", text)
+		return 0, 0, fmt.Sprintf("%q is not an owner: write user and group as numbers, \"65532:65532\".", text)
 	}
 	return int(a), int(b), ""
 }
@@ -112,7 +112,7 @@ func (p *imagePlan) layers() {
 		if b.Has(at("mode")) {
 			m, err := strconv.ParseUint(b.String(at("mode")), 8, 16)
 			if err != nil || m > 0o7777 {
-				p.fail(at("mode"), "Not a file mode", `mode wants up to 7777 in octal, such as "0644".`)
+				p.fail(at("mode"), "Not a file mode", `mode must be octal, up to 7777, such as "0644".`)
 			}
 			l.Mode = fmt.Sprintf("%04o", m)
 		}

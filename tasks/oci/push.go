@@ -81,7 +81,7 @@ func (pushTask) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	case b.Has("username") && !b.Has("password_env"):
 		diags = append(diags, b.Error("username", "User without a password", "Name the environment variable that holds it with password_env."))
 	case !b.Has("username") && b.Has("password_env"):
-		diags = append(diags, b.Error("password_env", "Password of nobody", "Set username too."))
+		diags = append(diags, b.Error("password_env", "Missing username", "Set username too."))
 	case strings.ContainsAny(sp.PasswordEnv, "= \t\n\x00"):
 		diags = append(diags, b.Error("password_env", "Name of a variable", "password_env is the name of an environment variable, such as \"REGISTRY_PASSWORD\", not its value."))
 	}

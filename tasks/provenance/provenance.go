@@ -153,7 +153,7 @@ func (task) planFiles(b *tasks.Block, s *engine.Step, sp *spec) (diags hcl.Diagn
 	}
 	slices.Sort(sp.Files)
 	if len(sp.Files) == 0 {
-		diags = append(diags, b.NoFiles("files", "Nothing to state"))
+		diags = append(diags, b.NoFiles("files", "No files to attest"))
 	}
 	tasks.AddPaths(s, b.Paths("files"))
 	for _, h := range b.Paths("host") {

@@ -199,7 +199,7 @@ func TestMistakes(t *testing.T) {
 		value any
 		words string
 	}{
-		{"files", []tasks.PathValue{}, "Nothing to state"},
+		{"files", []tasks.PathValue{}, "No files to attest"},
 		{"files", tasktest.Files("a/x", "b/x"), "Two files of one name"},
 		{"builder", "me", "Not a URI"},
 		{"source", "here and there", "Not a URI"},

@@ -203,7 +203,7 @@ func subjectsOf(in fs.FS, name string) ([]signing.Subject, error) {
 	for _, m := range ix.Manifests {
 		sum, ok := strings.CutPrefix(m.Digest, "sha256:")
 		if !ok || len(sum) != 64 {
-			return nil, fmt.Errorf("its index names %q, which is no SHA-256", m.Digest)
+			return nil, fmt.Errorf("its index names %q, which is not a SHA-256", m.Digest)
 		}
 		s := signing.Subject{Name: path.Base(name), Digest: sha256Of(sum)}
 		if !slices.ContainsFunc(list, func(o signing.Subject) bool { return o.Digest["sha256"] == sum }) {

@@ -45,7 +45,7 @@ func Open(text []byte, o Policy) (*Statement, error) {
 		return nil, err
 	}
 	if st.Type != statementType || st.PredicateType != predicateType {
-		return nil, refuse("it is no statement of SLSA provenance v1, but %q", st.PredicateType)
+		return nil, refuse("it is not a statement of SLSA provenance v1, but %q", st.PredicateType)
 	}
 	if err := json.Unmarshal(st.Predicate, &s.Predicate); err != nil {
 		return nil, refuse("its predicate cannot be read: %v", err)
@@ -94,7 +94,7 @@ func (s *Statement) fits(o Policy) error {
 		return refuse("it is of the commit %q, and not of %q", commit, o.Commit)
 	}
 	if o.Commit != "" && s.Predicate.BuildDefinition.ExternalParameters.Dirty {
-		return refuse("the sources had changes beside the commit %s", commit)
+		return refuse("the sources had changes in addition to commit %s", commit)
 	}
 	return nil
 }

@@ -234,7 +234,7 @@ func (p *planner) auth(sp *spec) {
 	case p.Has("auth.header") && sp.TokenEnv == "":
 		p.fail("auth.header", "Header without a token", "header is for token_env.")
 	case strings.ContainsFunc(sp.Header, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }):
-		p.fail("auth.header", "Not a header", "%q is no name of a header.", sp.Header)
+		p.fail("auth.header", "Not a header", "%q is not a header name.", sp.Header)
 	}
 	for _, name := range []string{"auth.password_env", "auth.token_env"} {
 		if v := p.String(name); p.Has(name) && (v == "" || strings.ContainsAny(v, "= \t\n\x00")) {

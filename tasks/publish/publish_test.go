@@ -195,7 +195,7 @@ func TestMistakes(t *testing.T) {
 		{"auth.token_env", "Give username and password_env, or token_env alone", with(server, token, attrs{"auth.username": "a", "auth.password_env": "P"})},
 		{"auth.password_env", "Give username and password_env", with(server, attrs{"auth.password_env": "P"})},
 		{"auth.header", "Header without a token", with(server, attrs{"auth.username": "a", "auth.password_env": "P", "auth.header": "X"})},
-		{"auth.header", "is no name of a header", with(server, token, attrs{"auth.header": "a b"})},
+		{"auth.header", "is not a header name", with(server, token, attrs{"auth.header": "a b"})},
 		{"auth.token_env", "Name of a variable", with(server, attrs{"auth.token_env": "a b"})},
 		{"goproxy.version", "Not a version of the module", with(goproxy, attrs{"goproxy.version": "1.2.3"})},
 		{"goproxy.version", "Not a version of the module", with(goproxy, attrs{"goproxy.version": "v2.0.0"})},

@@ -220,7 +220,7 @@ func TestContent(t *testing.T) {
 
 func TestNothingInside(t *testing.T) {
 	s := tasktest.Step(t, task{}, block("dist/none"))
-	if _, _, err := tasktest.Run(t, Tools(), s, project(t)); err == nil || !strings.Contains(err.Error(), "describe dist/none: there is no program in it") {
+	if _, _, err := tasktest.Run(t, Tools(), s, project(t)); err == nil || !strings.Contains(err.Error(), "describe dist/none: it has no Go build information") {
 		t.Error(err)
 	}
 }

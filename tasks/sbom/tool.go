@@ -44,7 +44,7 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 			return err
 		}
 		if len(what.Programs) == 0 {
-			return fmt.Errorf("describe %s: there is no program in it that says what it is made of; it was not built by Go, or was stripped of that (upx does)", f.Path)
+			return fmt.Errorf("describe %s: it has no Go build information; it was not built by Go, or was compressed (as by upx)", f.Path)
 		}
 		d := newBill(&sp, f.Path, what, sums, lic)
 		if err := d.write(call, f); err != nil {

@@ -113,7 +113,7 @@ func (p *planner) outputs() {
 	for _, out := range p.b.Strings("outputs") {
 		clean := path.Clean(out)
 		if slices.Contains(files, clean) || slices.Contains(dirs, clean) {
-			p.fail("outputs", "Output listed twice", "%q is there already: remove one.", clean)
+			p.fail("outputs", "Output listed twice", "%q is already listed: remove one.", clean)
 		}
 		if strings.HasSuffix(out, "/") {
 			dirs = append(dirs, clean)

@@ -80,7 +80,7 @@ func (p *planner) call(c call) {
 	case prog.Missing != "" && c.optional:
 		prog = tasks.Program{Name: c.name}
 	case prog.Missing != "":
-		prog.Missing += fmt.Sprintf(" (where the script can do without it, let it ask first: command -v %s)", c.name)
+		prog.Missing += fmt.Sprintf(" (if the script can run without it, check first: command -v %s)", c.name)
 	}
 	p.programs = p.programs.Add(prog)
 }

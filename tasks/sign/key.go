@@ -178,7 +178,7 @@ func (s source) publicOfFile() (signing.PublicKey, error) {
 		return signing.PublicKey{}, fmt.Errorf("there is no key file %s", s.name)
 	}
 	k, err := signing.ReadSecretKey(s.name, func() (string, error) {
-		return "", fmt.Errorf("it is encrypted, so that its public key cannot be seen; put %s beside it, or give it with public_key", filepath.Base(stem)+".pub")
+		return "", fmt.Errorf("it is encrypted, so its public key cannot be read; put %s next to it, or set public_key", filepath.Base(stem)+".pub")
 	})
 	if err != nil {
 		return signing.PublicKey{}, err

@@ -241,7 +241,7 @@ func TestNoKey(t *testing.T) {
 		"keyring":   {map[string]any{"key": "gone"}, `Airbuildfile:2: the keyring ` + ring.Dir() + ` has no key "gone"; to sign, make it: airbuild key new gone`},
 		"file":      {map[string]any{"key_file": "gone.key"}, "there is no key file "},
 		"env":       {map[string]any{"key_env": "GONE"}, "the variable GONE is not set"},
-		"no key":    {map[string]any{"key_env": "NOISE"}, "the variable NOISE: this is no secret key"},
+		"no key":    {map[string]any{"key_env": "NOISE"}, "the variable NOISE: this is not a secret key"},
 		"other key": {map[string]any{"key": "site", "public_key": other.Public().String()}, "key site is key " + k.Public().ID().String()},
 	} {
 		b := block(ring, "NOISE", "noise")
@@ -306,7 +306,7 @@ func TestMistakes(t *testing.T) {
 		{map[string]any{"key_file": ""}, "key_file is empty"},
 		{map[string]any{"key_env": "RWQ AAE"}, "not its value"},
 		{map[string]any{"key": "site", "public_key": "noise"}, "neither the text of a public key"},
-		{map[string]any{"key": "site", "public_key": "LICENSE"}, "LICENSE: this is no public key"},
+		{map[string]any{"key": "site", "public_key": "LICENSE"}, "LICENSE: this is not a public key"},
 		{map[string]any{"key": "site", "comment": "a\nb"}, "It is one line of printable text"},
 		{map[string]any{"key": "site", "payload_type": "text/plain"}, "Add \"dsse\" to format"},
 		{map[string]any{"key": "site", "format": []string{"dsse"}, "payload_type": "x y"}, "Want a media type"},

@@ -175,9 +175,9 @@ func WantErrorAt(t *testing.T, task tasks.Task, b *tasks.Block, at, words string
 	case len(steps) > 0 || !diags.HasErrors():
 		t.Errorf("%s: it is planned", words)
 	case i < 0:
-		t.Errorf("%s: not told: %v", words, diags)
+		t.Errorf("%s: not reported: %v", words, diags)
 	case diags[i].Subject == nil || *diags[i].Subject != b.RangeOf(at):
-		t.Errorf("%s: told at %v, want the place of %s, %v", words, diags[i].Subject, at, b.RangeOf(at))
+		t.Errorf("%s: reported at %v, want the place of %s, %v", words, diags[i].Subject, at, b.RangeOf(at))
 	}
 }
 

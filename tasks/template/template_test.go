@@ -83,7 +83,7 @@ func TestMistakes(t *testing.T) {
 		{"unused", "${site} ${debug}", map[string]any{"vars": hosts}, `does not use "hosts"`},
 		{"unused and misspelt", "${sitte} ${debug} ${hosts[0]}", map[string]any{"vars": hosts}, `does not use "site". Did you mean "sitte"?`},
 		{"no string", "${hosts}", map[string]any{"vars": hosts, "allow_unused": true}, "not a string"},
-		{"vars is no object", "", map[string]any{"vars": cty.True}, "vars is an object"},
+		{"vars is not an object", "", map[string]any{"vars": cty.True}, "vars is an object"},
 		{"name cannot be said", "", map[string]any{"vars": map[string]string{"a b": ""}}, `refer to "a b"`},
 		{"made by a stage", "", map[string]any{"source": tasktest.Made("dist/x.tmpl")}, "made by another stage"},
 		{"missing", "", map[string]any{"source": tasktest.Files("etc/gone.tmpl")}, "cannot be read"},

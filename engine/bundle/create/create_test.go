@@ -42,7 +42,7 @@ func TestSameBytes(t *testing.T) {
 	if after := bundletest.ReadTree(t, a); !slices.Equal(bundletest.SortedKeys(before), bundletest.SortedKeys(after)) {
 		t.Error("creating the same bundle again changed it")
 	}
-	if _, err := create.Bundle(t.Context(), a, x.Spec(2), create.Options{}); err == nil || !strings.Contains(err.Error(), "another bundle is there already") {
+	if _, err := create.Bundle(t.Context(), a, x.Spec(2), create.Options{}); err == nil || !strings.Contains(err.Error(), "already holds another bundle") {
 		t.Errorf("another bundle in its place: %v", err)
 	}
 	bundletest.Make(t, a, x.Spec(2), create.Options{PackSize: 400000, Replace: true}, k)

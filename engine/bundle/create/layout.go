@@ -67,7 +67,7 @@ func (w *layoutWriter) createLocked(ctx context.Context, r *bundle.Root, p *plan
 }
 
 func errOther(r *bundle.Root) error {
-	return fmt.Errorf("another bundle is there already (%s of %s): choose another directory, or replace it", r.Name, r.Created)
+	return fmt.Errorf("the directory already holds another bundle (%s of %s): choose another directory, or replace it", r.Name, r.Created)
 }
 
 // unpacked is r without what is known only after packing.
@@ -94,7 +94,7 @@ func (w *layoutWriter) before(ctx context.Context, p *plan, rec *record, replace
 	case replace && errors.Is(err, bundle.ErrRefused):
 		return nil, nil
 	}
-	return nil, fmt.Errorf("what is there already is no sound bundle: %w. Choose another directory, or replace it", err)
+	return nil, fmt.Errorf("the directory already holds a damaged or unfinished bundle: %w. Choose another directory, or replace it", err)
 }
 
 // same reports whether r, which is not finished, holds the same as one that is.

@@ -235,7 +235,7 @@ func (m *importer) keepCut(ctx context.Context, bad []*bundle.Damage) error {
 			continue
 		}
 		if err := m.spool.keep(ctx, d); err != nil {
-			return fmt.Errorf("keep a pack for when the others are there: %w", err)
+			return fmt.Errorf("keep a pack until the others have arrived: %w", err)
 		}
 	}
 	return nil

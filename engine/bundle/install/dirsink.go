@@ -133,7 +133,7 @@ func (s *DirSink) check(f bundle.File) error {
 		case err != nil:
 			return fmt.Errorf("look at %s: %w", s.path(f), err)
 		case !info.IsDir():
-			return fmt.Errorf("%s is no directory, and files are to be put there: remove it", filepath.Join(s.dir, filepath.FromSlash(dir)))
+			return fmt.Errorf("%s is not a directory, and files must be written into it: remove it", filepath.Join(s.dir, filepath.FromSlash(dir)))
 		}
 		s.setMade(dir)
 	}
@@ -158,7 +158,7 @@ func (s *DirSink) conflict(f bundle.File) error {
 	if !s.o.Strict {
 		return nil
 	}
-	return fmt.Errorf("%s is there already and is not what the bundle has: move it away, or choose another directory", s.path(f))
+	return fmt.Errorf("%s already exists and differs from the bundle's: move it away, or choose another directory", s.path(f))
 }
 
 func (s *DirSink) modeFits(info fs.FileInfo, f bundle.File) bool {

@@ -93,7 +93,7 @@ func TestDirSinkStrict(t *testing.T) {
 	}
 	defer s.Close()
 	_, err = install.Bundle(t.Context(), b, install.Options{Cache: h.Cache, Sink: func(string) (install.Sink, error) { return s, nil }})
-	if err == nil || !strings.Contains(err.Error(), "is not what the bundle has") {
+	if err == nil || !strings.Contains(err.Error(), "differs from the bundle's") {
 		t.Errorf("%v", err)
 	}
 	if got := bundletest.ReadTree(t, dir); len(got) != 1 || got["b"] != "my own work" {

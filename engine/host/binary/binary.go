@@ -119,7 +119,7 @@ func Open(name string) ([]*Report, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: it is no regular file", name)
+		return nil, fmt.Errorf("read %s: it is not a regular file", name)
 	}
 	reports, err := Inspect(f, info.Size())
 	if err != nil {

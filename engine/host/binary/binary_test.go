@@ -289,7 +289,7 @@ func TestNoBinary(t *testing.T) {
 		}
 	}
 	if _, err := Open(dir); err == nil {
-		t.Error("a directory is no binary")
+		t.Error("a directory is not a binary")
 	}
 }
 

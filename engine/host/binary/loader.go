@@ -154,7 +154,7 @@ func (l *loader) open(p place) (*object, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no regular file", in)
+		return nil, fmt.Errorf("%s is not a regular file", in)
 	}
 	b := &file{r: &budget{r: f, left: maxRead}, size: info.Size(), light: true}
 	report, err := b.inspect()
@@ -162,7 +162,7 @@ func (l *loader) open(p place) (*object, error) {
 		return nil, err
 	}
 	if report.Format != ELF {
-		return nil, fmt.Errorf("%s is no ELF file", in)
+		return nil, fmt.Errorf("%s is not an ELF file", in)
 	}
 	report.Path = p.path
 	return &object{Report: report, dir: place{path.Dir(p.path), p.outside}}, nil

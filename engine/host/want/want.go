@@ -43,7 +43,7 @@ func (a Arch) String() string {
 func ParseArch(s string) (Arch, error) {
 	name, level, leveled := strings.Cut(s, "/")
 	if name == "" || strings.ContainsAny(s, " \t") {
-		return Arch{}, fmt.Errorf("%q is no architecture: write one such as \"amd64\" or \"amd64/v3\"", s)
+		return Arch{}, fmt.Errorf("%q is not an architecture: write one such as \"amd64\" or \"amd64/v3\"", s)
 	}
 	if !leveled {
 		return Arch{Name: name}, nil
@@ -72,7 +72,7 @@ type Constraint struct {
 func ParseConstraint(s string) (Constraint, error) {
 	all, err := version.NewConstraint(s)
 	if err != nil {
-		return Constraint{}, fmt.Errorf("%q is no constraint: write one such as \">= 2.28\" or \">= 4.18, < 7\"", s)
+		return Constraint{}, fmt.Errorf("%q is not a constraint: write one such as \">= 2.28\" or \">= 4.18, < 7\"", s)
 	}
 	return Constraint{strings.TrimSpace(s), all}, nil
 }
@@ -111,7 +111,7 @@ func (c Command) String() string { return strings.TrimSpace(c.Name + " " + c.Ver
 func ParseCommand(s string) (Command, error) {
 	name, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
 	if name == "" || strings.ContainsAny(name, `/\<>=~!`) {
-		return Command{}, fmt.Errorf("%q is no program: write its name as on PATH, and a version after a blank, as in \"git >= 2.30\"", s)
+		return Command{}, fmt.Errorf("%q is not a program: write its name as on PATH, and a version after a blank, as in \"git >= 2.30\"", s)
 	}
 	if rest = strings.TrimSpace(rest); rest == "" {
 		return Command{Name: name}, nil
@@ -131,7 +131,7 @@ type Variable struct {
 func ParseVariable(s string) (Variable, error) {
 	name, value, exact := strings.Cut(s, "=")
 	if name == "" || strings.ContainsAny(name, " \t$") {
-		return Variable{}, fmt.Errorf("%q is no environment variable: write its name, or NAME=VALUE", s)
+		return Variable{}, fmt.Errorf("%q is not an environment variable: write its name, or NAME=VALUE", s)
 	}
 	return Variable{name, value, exact}, nil
 }

@@ -217,7 +217,7 @@ func (s *search) failure(wanted string) error {
 		b.WriteString("; install Go from https://go.dev/dl and put its bin directory on PATH")
 		return errors.New(b.String())
 	}
-	b.WriteString("; looked on PATH, in the module cache, in ~/sdk and beside them")
+	b.WriteString("; looked on PATH, in the module cache, in ~/sdk and next to them")
 	if v := exactVersion(wanted); v != "" {
 		fmt.Fprintf(&b, "; to get it: `go install golang.org/dl/%[1]s@latest && %[1]s download`, or `GOTOOLCHAIN=%[1]s go version`", v)
 	} else {
@@ -232,7 +232,7 @@ func readToolchain(root string) (*Toolchain, error) {
 	if fi, err := os.Stat(bin); err != nil {
 		return nil, err
 	} else if !fi.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", bin)
+		return nil, fmt.Errorf("%s is not a file", bin)
 	}
 	text, err := os.ReadFile(filepath.Join(root, "VERSION"))
 	if errors.Is(err, os.ErrNotExist) {

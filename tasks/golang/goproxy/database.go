@@ -44,7 +44,7 @@ func ParseDatabase(gosumdb string) (Database, error) {
 		return Database{}, fmt.Errorf("GOSUMDB %q: want \"sum.golang.org\" or a key such as NAME+HASH+KEY: %w", gosumdb, err)
 	}
 	if name := v.Name(); path.Clean("/"+name) != "/"+name {
-		return Database{}, fmt.Errorf("GOSUMDB %q: %q is no name of a database", gosumdb, name)
+		return Database{}, fmt.Errorf("GOSUMDB %q: %q is not a database name", gosumdb, name)
 	}
 	return Database{v.Name(), f[0]}, nil
 }

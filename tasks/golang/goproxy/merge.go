@@ -69,7 +69,7 @@ func (m merging) pass(ctx context.Context, late bool) error {
 			return err
 		}
 		if !e.Type().IsRegular() {
-			return &BadFileError{filepath.ToSlash(rel), "it is no regular file"}
+			return &BadFileError{filepath.ToSlash(rel), "it is not a regular file"}
 		}
 		if rel == SumsName || strings.HasPrefix(e.Name(), tempPrefix) || tells(filepath.ToSlash(rel)) != late {
 			return nil
@@ -96,7 +96,7 @@ func (m merging) file(rel string) error {
 		return err
 	}
 	if !have.Mode().IsRegular() {
-		return fmt.Errorf("%s is no regular file", to)
+		return fmt.Errorf("%s is not a regular file", to)
 	}
 	slash := filepath.ToSlash(rel)
 	switch {
@@ -109,7 +109,7 @@ func (m merging) file(rel string) error {
 	}
 	same, err := sameContent(to, from)
 	if err == nil && !same {
-		err = &BadFileError{slash, "another file of this name is there already"}
+		err = &BadFileError{slash, "another file of this name already exists"}
 	}
 	return err
 }

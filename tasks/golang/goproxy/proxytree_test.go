@@ -96,14 +96,14 @@ func TestVerifyRefuses(t *testing.T) {
 			[]string{`it is about version "v9.0.0"`}},
 		{"list", func(p *proxytest.Proxy) {
 			p.WriteFile(filepath.Join(filepath.Dir(p.Path(dep, "zip")), "list"), []byte("v1.0.0\n../x\n"))
-		}, []string{`"../x" is no version`}},
+		}, []string{`"../x" is not a version`}},
 		{"stranger", func(p *proxytest.Proxy) { p.WriteFile(filepath.Join(p.Dir, "run.sh"), nil) },
 			[]string{`verify "run.sh"`}},
 		{"link", func(p *proxytest.Proxy) {
 			if err := os.Symlink("/etc/passwd", filepath.Join(filepath.Dir(p.Path(dep, "zip")), "v1.2.0.zip")); err != nil {
 				p.T.Skip("the host has no symbolic links: ", err)
 			}
-		}, []string{"it is no regular file"}},
+		}, []string{"it is not a regular file"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := published(t)

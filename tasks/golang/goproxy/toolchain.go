@@ -33,14 +33,14 @@ func (t Toolchain) String() string { return t.Version + "." + t.Host }
 // check refuses what is no release or would lead out of a directory.
 func (t Toolchain) check() error {
 	if !goversion.IsValid(t.Version) || goversion.Lang(t.Version) == t.Version && goversion.Compare(t.Version, "go1.21") >= 0 {
-		return fmt.Errorf("%q is no release of Go, such as go1.26.8", t.Version)
+		return fmt.Errorf("%q is not a release of Go, such as go1.26.8", t.Version)
 	}
 	os, arch, ok := strings.Cut(t.Host, "-")
 	plain := func(s string) bool {
 		return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 	}
 	if !ok || !plain(os) || !plain(arch) {
-		return fmt.Errorf("%q is no host, such as linux-amd64", t.Host)
+		return fmt.Errorf("%q is not a host, such as linux-amd64", t.Host)
 	}
 	return nil
 }

@@ -101,7 +101,7 @@ func look(ctx context.Context, dir string) (*tree, error) {
 		case e.IsDir():
 			return nil
 		case !e.Type().IsRegular():
-			t.problems = append(t.problems, &BadFileError{rel, "it is no regular file"})
+			t.problems = append(t.problems, &BadFileError{rel, "it is not a regular file"})
 			return nil
 		case rel == SumsName:
 			return nil
@@ -180,7 +180,7 @@ func readSmall(name string) ([]byte, error) {
 		return nil, err
 	}
 	if !fi.Mode().IsRegular() {
-		return nil, errors.New("it is no regular file")
+		return nil, errors.New("it is not a regular file")
 	}
 	if fi.Size() > maxSmall {
 		return nil, fmt.Errorf("it has %d bytes, and at most %d are allowed", fi.Size(), maxSmall)

@@ -269,7 +269,7 @@ func (v *verifier) judge(m Module) (Evidence, error) {
 		e    Evidence
 		by   string
 	}{
-		{v.own, ByRecord, "recorded beside the modules"},
+		{v.own, ByRecord, "recorded next to the modules"},
 		{v.given, BySum, "go.sum"},
 		{proven, ByProof, "checksum database " + v.proofs.db.Name},
 	} {
@@ -316,7 +316,7 @@ func infoIs(dir, rel string, right func(version string) bool) error {
 	}
 	var info struct{ Version string }
 	if err := json.Unmarshal(text, &info); err != nil {
-		return &BadFileError{rel, "it is no JSON: " + err.Error()}
+		return &BadFileError{rel, "it is not JSON: " + err.Error()}
 	}
 	if !right(info.Version) {
 		return &BadFileError{rel, fmt.Sprintf("it is about version %q", info.Version)}
@@ -337,7 +337,7 @@ func checkList(dir, rel string) error {
 	}
 	for line := range strings.Lines(string(text)) {
 		if v := strings.TrimSuffix(line, "\n"); !valid(v) {
-			return &BadFileError{rel, fmt.Sprintf("%q is no version", v)}
+			return &BadFileError{rel, fmt.Sprintf("%q is not a version", v)}
 		}
 	}
 	return nil

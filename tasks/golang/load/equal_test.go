@@ -92,7 +92,7 @@ func TestSelf(t *testing.T) {
 	t.Log("not vendored:", same(t, q, facts))
 }
 
-// selfCopy copies the module without what is no source.
+// selfCopy copies the module without what is not a source.
 func selfCopy(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -145,7 +145,7 @@ func (m *modules) addMain(dir string) error {
 // tooNew refuses what is written for a later Go than the toolchain's.
 func (m *modules) tooNew(v, what string) error {
 	if !version.IsValid("go"+v) || version.Compare("go"+v, m.l.q.GOVERSION) > 0 {
-		return unsure("%s wants Go %s", what, v)
+		return unsure("%s requires Go %s", what, v)
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func (l *loader) importPath(dir string) (string, error) {
 	path := main.prefix()
 	switch {
 	case path == "" && (rel == "" || rel == "builtin"):
-		return "", unsure("%s is no package", dir)
+		return "", unsure("%s is not a package", dir)
 	case path == "":
 		path = rel
 	case rel != "":

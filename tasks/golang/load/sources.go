@@ -148,7 +148,7 @@ func (l *loader) addFile(s *sources, e *entry, known *fact) error {
 			return err
 		}
 	case isOther:
-		return unsure("%s in %s is no regular file", e.name, s.dir)
+		return unsure("%s in %s is not a regular file", e.name, s.dir)
 	}
 	ok, err := l.tags.fileName(e.name)
 	if err != nil {

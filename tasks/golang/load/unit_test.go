@@ -195,7 +195,7 @@ func TestNotSure(t *testing.T) {
 	}{
 		{"no module", map[string]string{"go.mod": "", "a.go": ""}, nil, "no module line"},
 		{"no go line", map[string]string{"go.mod": "module m.x\n"}, nil, "no go line"},
-		{"newer Go", map[string]string{"go.mod": "module m.x\n\ngo 1.999\n"}, nil, "wants Go 1.999"},
+		{"newer Go", map[string]string{"go.mod": "module m.x\n\ngo 1.999\n"}, nil, "requires Go 1.999"},
 		{"syntax", map[string]string{"a.go": "package a\n\nimport x\n"}, nil, "missing import path"},
 		{"two constraints", map[string]string{"a.go": "//go:build a\n//go:build b\n\npackage a\n"}, nil, "several //go:build"},
 		{"two packages", map[string]string{"b.go": "package b\n"}, nil, "packages a and b"},

@@ -133,7 +133,7 @@ func (f *finder) step(ctx context.Context, id engine.StepID) string {
 	if s.Lister != nil {
 		l, err := s.Lister.List(ctx, f.Space)
 		if err != nil {
-			return "what it reads cannot be told: " + err.Error()
+			return "its inputs cannot be determined: " + err.Error()
 		}
 		inputs = slices.Concat(inputs, l.Inputs)
 		if reason := f.listed(s, id, l.Inputs); reason != "" {

@@ -79,14 +79,14 @@ func (u *auditor) correct(s *engine.Step, f *Finding, before map[string][]byte) 
 		return nil // a ready-made pipeline
 	}
 	if err != nil {
-		return fmt.Errorf("mend %s: %w", s.Stage, err)
+		return fmt.Errorf("fix %s: %w", s.Stage, err)
 	}
 	out, err := editStage(src, s.Type, s.Stage, f.attr, f.add, f.remove)
 	if errors.Is(err, errNoStage) || errors.Is(err, errNotLiteral) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("mend %s: %w", s.Stage, err)
+		return fmt.Errorf("fix %s: %w", s.Stage, err)
 	}
 	f.Corrected = true
 	if bytes.Equal(out, src) {
@@ -98,7 +98,7 @@ func (u *auditor) correct(s *engine.Step, f *Finding, before map[string][]byte) 
 	return u.o.Replace(name, out)
 }
 
-var errNotLiteral = errors.New("the attribute is no list of texts")
+var errNotLiteral = errors.New("the attribute is not a list of strings")
 
 // editStage adds an element to a list attribute of a stage, or takes one away.
 // Everything else stays as it is, comments and line breaks too; a file that was

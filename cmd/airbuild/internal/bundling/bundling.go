@@ -163,7 +163,7 @@ func Choose(p *project.Project, args []string, series string) (_ *Target, err er
 		c.names, name = names, strings.Join(names, "-")
 	}
 	if len(c.Steps) == 0 {
-		return nil, exit.UsageError("the bundle is for no step: name a pipeline or a stage.")
+		return nil, exit.UsageError("nothing to bundle: name a pipeline or a stage")
 	}
 	if c.series == "" {
 		c.series = seriesName(filepath.Base(p.Root) + "-" + name)
@@ -224,7 +224,7 @@ func (c *Builder) make(ctx context.Context) error {
 		if err != nil || len(again) == 0 {
 			return err
 		}
-		c.Options.Notify(fmt.Sprintf("%d steps run once more: what they compile is to be carried, and was not recorded", len(again)))
+		c.Options.Notify(fmt.Sprintf("re-running steps to capture their compiled packages for the bundle: %d", len(again)))
 		o.ForceSteps = map[engine.StepID]bool{}
 		for _, id := range again {
 			o.ForceSteps[id] = true

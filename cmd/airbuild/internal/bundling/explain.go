@@ -18,7 +18,7 @@ func Explain(err error) error {
 	case errors.As(err, new(*sign.LimitError)):
 		return exit.With(exit.Unverified, err) // which says what to do
 	case errors.Is(err, bundle.ErrUnsigned):
-		return exit.With(exit.Unverified, fmt.Errorf("%w\nTo trust who made it: airbuild key trust FILE.pub --for bundle --series NAME. To take it all the same: --allow-unsigned", err))
+		return exit.With(exit.Unverified, fmt.Errorf("%w\nTo trust its maker: airbuild key trust FILE.pub --for bundle --series NAME. To import it anyway: --allow-unsigned", err))
 	case errors.Is(err, bundle.ErrOlder):
 		return exit.With(exit.Unverified, fmt.Errorf("%w\nTo go back to it: --allow-older", err))
 	case errors.Is(err, bundle.ErrBase):

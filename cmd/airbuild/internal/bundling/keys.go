@@ -60,7 +60,7 @@ func LackingKeys(ring *sign.Keyring, text string) (needs []string) {
 		switch {
 		case err == nil && e.Key.ID().String() == id:
 		case err == nil:
-			needs = append(needs, fmt.Sprintf("steps were signed with key %s, which is called %q there; here that is key %s, so that they would be signed anew", id, name, e.Key.ID()))
+			needs = append(needs, fmt.Sprintf("steps were signed with key %s, which is called %q there; here that name is key %s, so they would be signed again", id, name, e.Key.ID()))
 		default:
 			needs = append(needs, fmt.Sprintf("steps were signed with key %s; to take their results from the cache: airbuild key trust FILE --name %s", id, name))
 		}

@@ -203,7 +203,7 @@ func RunLine(meta map[string]string) (line string, needs []string) {
 		if value, ok := meta[valuePrefix+name]; ok {
 			words = append(words, "--var", ShellWord(name+"="+value))
 		} else {
-			needs = append(needs, fmt.Sprintf("the variable %q had a value that the bundle does not tell: set %s%s, or give --var-file", name, dsl.EnvPrefix, name))
+			needs = append(needs, fmt.Sprintf("the value of the variable %q is not in the bundle: set %s%s, or give --var-file", name, dsl.EnvPrefix, name))
 		}
 	}
 	for _, name := range strings.Fields(meta["pass-env"]) {

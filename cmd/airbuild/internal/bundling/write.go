@@ -52,7 +52,7 @@ func (c *Builder) write(ctx context.Context) (err error) {
 		return err
 	}
 	if len(c.o.Keys) == 0 {
-		g.Notes = append(g.Notes, "nobody signs this bundle; the other side has to allow that: --sign KEY")
+		g.Notes = append(g.Notes, "this bundle is not signed, so the receiver needs --allow-unsigned; to sign it: --sign KEY")
 	}
 	g.Notes = append(g.Notes, c.lacks...)
 	c.out.Notes = append([]string{}, g.Notes...)
@@ -204,7 +204,7 @@ func (c *Builder) rehearse(ctx context.Context, dir string, g *carry.Contents) (
 		for _, m := range got.Missing {
 			c.o.Missed(m)
 		}
-		return nil, exit.With(exit.Failed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run.\nTo write it all the same, marked as not rehearsed: --no-rehearse", got.Hits, got.Steps, len(got.Missing)))
+		return nil, exit.With(exit.Failed, fmt.Errorf("the bundle is not complete: from it alone %d of %d steps were hits, and %d failed or had to run.\nTo write it anyway, marked as not rehearsed: --no-rehearse", got.Hits, got.Steps, len(got.Missing)))
 	}
 	text := fmt.Sprintf("ok: %d of %d steps hit, %d made again", got.Hits, got.Steps, got.Rebuilt)
 	if never > 0 {

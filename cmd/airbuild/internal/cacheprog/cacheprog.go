@@ -32,8 +32,8 @@ func Serve(args []string, in io.Reader, out, errOut io.Writer) int {
 	dir := f.String("store", "", "the store's directory")
 	reports := f.String("report", "", "the directory for the report")
 	ambient := f.String("ambient", "", "the user's own GOCACHE")
-	salts := f.String("salts", "", "what tells entries of this step apart")
-	checks := f.String("checks", "", "what tells apart what go vet found")
+	salts := f.String("salts", "", "what distinguishes entries of this step")
+	checks := f.String("checks", "", "what distinguishes findings of go vet")
 	scope := f.String("scope", "", "the scope of the project's results")
 	paranoid := f.Bool("paranoid", false, "read every object that is used")
 	if err := f.Parse(args); err != nil || *dir == "" || *reports == "" {

@@ -52,7 +52,7 @@ func CheckHost(host string) error {
 		return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
 	}
 	if !ok || !plain(goos) || !plain(goarch) {
-		return fmt.Errorf("%q is no host: want OS/ARCH, such as linux/amd64", host)
+		return fmt.Errorf("%q is not a host: want OS/ARCH, such as linux/amd64", host)
 	}
 	return nil
 }

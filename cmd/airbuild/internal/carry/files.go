@@ -40,7 +40,7 @@ func below(base, p string) ([]create.Input, error) {
 			return err
 		}
 		if !fi.Mode().IsRegular() {
-			return fmt.Errorf("%s is no file: only files are carried", name)
+			return fmt.Errorf("%s is not a file: only files are carried", name)
 		}
 		rel, err := filepath.Rel(base, name)
 		if err != nil {
@@ -101,7 +101,7 @@ func Programs(hosts []string, given map[string]string, root, self string) (cs []
 		if fi, err := os.Stat(file); err != nil {
 			return nil, nil, fmt.Errorf("carry airbuild for %s: %w", host, err)
 		} else if !fi.Mode().IsRegular() {
-			return nil, nil, fmt.Errorf("carry airbuild for %s: %s is no file", host, file)
+			return nil, nil, fmt.Errorf("carry airbuild for %s: %s is not a file", host, file)
 		}
 		goos, goarch := splitHost(host)
 		in := create.FileInput(programName(goos), file, true)

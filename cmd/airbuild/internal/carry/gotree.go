@@ -255,7 +255,7 @@ func (t *goTree) bring(ctx context.Context, f bundle.File) error {
 func (t *goTree) mend(ctx context.Context, report *goproxy.Report) error {
 	recorded, err := goproxy.TreeSums(GoProxy(t.places.cache))
 	if err != nil {
-		return fmt.Errorf("mend modules: %w", err)
+		return fmt.Errorf("complete modules: %w", err)
 	}
 	for _, m := range report.Modules {
 		if err := ctx.Err(); err != nil {
@@ -269,10 +269,10 @@ func (t *goTree) mend(ctx context.Context, report *goproxy.Report) error {
 			}
 			rel, err := goproxy.RelPath(m.Version, part.ext)
 			if err != nil {
-				return fmt.Errorf("mend modules: %w", err)
+				return fmt.Errorf("complete modules: %w", err)
 			}
 			if err := t.dropDamaged(rel); err != nil {
-				return fmt.Errorf("mend module %s: %w", m.Version, err)
+				return fmt.Errorf("complete module %s: %w", m.Version, err)
 			}
 		}
 	}

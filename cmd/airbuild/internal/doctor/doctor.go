@@ -117,7 +117,7 @@ func (d *doctor) project() {
 		if err := chosen.Resolve(name, wanted, dirs); err != nil {
 			toolchain = err
 		} else if wanted != "" {
-			d.ok("go", "%s, as the toolchain block wants", chosen.Found.Version)
+			d.ok("go", "%s, as the toolchain block requires", chosen.Found.Version)
 		}
 		return nil
 	})
@@ -145,7 +145,7 @@ func (d *doctor) paths() {
 	}
 	dist := filepath.Join(d.root, filepath.FromSlash(d.plan.Dist))
 	if info, err := os.Stat(dist); err == nil && !info.IsDir() {
-		d.fail("paths", "move it away, or set dist in the airbuild block", "%s is no folder", dist)
+		d.fail("paths", "move it away, or set dist in the airbuild block", "%s is not a directory", dist)
 	} else if err == nil && !host.TakeDisk(dist).Writable {
 		d.fail("paths", "chown it to the user who builds, or remove it", "%s cannot be written%s", dist, d.owner(dist))
 	}
@@ -224,7 +224,7 @@ func (d *doctor) hostBlock() {
 	rows := host.Check(d.plan.Host, fp)
 	for _, r := range rows {
 		if r.Status == host.Mismatch {
-			d.fail("host", r.Fix, "%s: the host block wants %s, and found is %s", r.What, r.Expected, r.Found)
+			d.fail("host", r.Fix, "%s: the host block requires %s, found %s", r.What, r.Expected, r.Found)
 		}
 	}
 	if host.Fits(rows) {

@@ -15,7 +15,7 @@ import (
 
 func (d *doctor) git() {
 	if _, err := exec.LookPath("git"); err != nil {
-		d.warn("git", "install git; a source.json beside the Airbuildfile does without", "git is not on PATH")
+		d.warn("git", "install git, or put a source.json next to the Airbuildfile", "git is not on PATH")
 		return
 	}
 	if d.root == "" {
@@ -50,7 +50,7 @@ func (d *doctor) gitTrouble(err error) {
 		return
 	}
 	if _, serr := os.Stat(filepath.Join(d.root, source.FileName)); serr == nil {
-		d.ok("git", "no repository; %s tells what the source is", source.FileName)
+		d.ok("git", "no repository; %s describes the source", source.FileName)
 		return
 	}
 	d.warn("git", "git init, or write a source.json", "the project is in no repository: git and source have no values")

@@ -80,7 +80,7 @@ func (d *doctor) goMod(tc *gocmd.Toolchain) {
 	}
 	wanted := ">= " + mod.Go.Version
 	if _, err := gocmd.FindToolchain(wanted, d.LookupEnv, exec.LookPath); err != nil {
-		d.fail("go.mod", "install Go "+mod.Go.Version+" or newer; a bundle can carry it", "go.mod wants Go %s, and this is %s", mod.Go.Version, tc.Version)
+		d.fail("go.mod", "install Go "+mod.Go.Version+" or newer; a bundle can carry it", "go.mod requires Go %s, and this is %s", mod.Go.Version, tc.Version)
 	}
 }
 
@@ -122,7 +122,7 @@ func (d *doctor) goFlags() {
 	if flags == "" {
 		return
 	}
-	why := "it changes what go does by hand; airbuild's own Go steps do without it"
+	why := "it changes go commands that you run; airbuild's own Go steps ignore it"
 	for flag, text := range map[string]string{
 		"-buildvcs=false": "binaries built by hand do not say which commit they are of",
 		"-mod=mod":        "go by hand may change go.mod and fetch modules, and takes no vendor directory",

@@ -69,7 +69,7 @@ func (d *doctor) disks() {
 		}
 	}
 	if d.fp.Disks["project"].FoldsCase && runtime.GOOS == "linux" {
-		d.warn("case", "move the project to a file system that tells A from a", "on the project's file system A and a are one file: names that differ by case only overwrite each other")
+		d.warn("case", "move the project to a case-sensitive file system", "on the project's file system A and a are one file: names that differ by case only overwrite each other")
 	} else if d.fp.Disks["project"].FoldsCase {
 		d.ok("case", "on the project's file system A and a are one file, as is usual here")
 	}

@@ -57,7 +57,7 @@ func CheckBinary(name string, reports []*binary.Report, target binary.Target, he
 }
 
 // LibrariesFix is what to do where the dynamic loader does not find something.
-const LibrariesFix = "install the package that has it; or ship it beside the binary, linked with -Wl,-rpath,'$ORIGIN'; or link statically (Go: CGO_ENABLED=0)"
+const LibrariesFix = "install the package that has it; or ship it next to the binary, linked with -Wl,-rpath,'$ORIGIN'; or link statically (Go: CGO_ENABLED=0)"
 
 // libraryRows say whether this host's dynamic loader finds all that a binary
 // needs. What libraries beside it need is the binary's need from then on.

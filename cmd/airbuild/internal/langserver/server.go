@@ -317,7 +317,7 @@ func pathOf(uri string) (string, error) {
 		return "", err
 	}
 	if u.Scheme != "file" {
-		return "", errors.New(uri + " is no file")
+		return "", errors.New(uri + " is not a file")
 	}
 	name := u.Path
 	if runtime.GOOS == "windows" {

@@ -52,7 +52,7 @@ func (l *Listing) Write(w io.Writer) {
 		cells := ""
 		switch {
 		case len(x.Cells) == 0:
-			cells = "not in use"
+			cells = "off (when = false)"
 		case x.Cells[0].Cell != "":
 			cells = human.Count(len(x.Cells), "cell")
 		}

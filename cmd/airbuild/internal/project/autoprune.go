@@ -44,7 +44,7 @@ func (s *Session) AutoPrune(ctx context.Context) error {
 	case errors.Is(err, store.ErrInUse):
 		return nil
 	case errors.As(err, &pin):
-		s.Options.Notify(fmt.Sprintf("cache: nothing was removed: %v; make it anew, or: airbuild cache unpin %s", pin, human.OneLine(pin.Name)))
+		s.Options.Notify(fmt.Sprintf("cache: nothing was removed: %v; pin it again, or: airbuild cache unpin %s", pin, human.OneLine(pin.Name)))
 		return nil
 	}
 	if r.Bytes > 0 {

@@ -150,7 +150,7 @@ func (e offlineExecutor) Execute(ctx context.Context, p *engine.Prepared) (*acti
 	r, err := e.Executor.Execute(ctx, &inner)
 	p.Compiled = inner.Compiled
 	if ctx.Err() == nil && (err != nil || r.ExitCode != 0) && gocmd.LacksModules(output.bytes()) {
-		return nil, &gocmd.Unavailable{What: "a module that it wants", Component: "modules", Err: err}
+		return nil, &gocmd.Unavailable{What: "a module that it requires", Component: "modules", Err: err}
 	}
 	return r, err
 }

@@ -132,7 +132,7 @@ func (v *Verifier) File(ctx context.Context, file, signature string) (good []Ver
 type notSigned struct{ file string }
 
 func (n notSigned) Error() string {
-	return "it has no signature: there is neither a .minisig nor a .dsse.json beside it; say where it is with --signature"
+	return "it has no signature: there is neither a .minisig nor a .dsse.json next to it; use --signature to name it"
 }
 
 // signaturesOf finds the signatures beside a file. An envelope that has none
@@ -235,7 +235,7 @@ func IsKeyFile(arg string) bool {
 func (notSigned) Is(target error) bool { return target == sign.ErrUnverified }
 
 func (notEnough) Error() string {
-	return "a signature of minisign's format is by one key, and --threshold wants more"
+	return "a signature of minisign's format is by one key, and --threshold requires more"
 }
 
 func (notEnough) Is(target error) bool { return target == sign.ErrUnverified }

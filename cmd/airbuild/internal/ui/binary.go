@@ -137,7 +137,7 @@ func writeBuild(line func(string, string, ...any), b *binary.Build) {
 		}
 	}
 	line("settings", "%s", strings.Join(settings, " "))
-	line("modules", "%d beside its own", b.Modules)
+	line("modules", "%d besides the main one", b.Modules)
 }
 
 // sectionsShown is how many sections the text names; JSON has all.

@@ -21,7 +21,7 @@ func OpenRegular(name string) (*os.File, error) {
 }
 
 // ErrNotRegular says that a file is not a regular one.
-var ErrNotRegular = errors.New("it is a link, a device or something else that is no regular file")
+var ErrNotRegular = errors.New("it is a link, a device or something else that is not a regular file")
 
 // OpenIfRegular opens a file of which info is the Lstat, if it is a regular one
 // and nothing else took its place meanwhile.

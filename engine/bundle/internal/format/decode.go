@@ -218,7 +218,7 @@ func (d *decoder) patched(before []Content, c *Content) {
 	case before[c.Base].Digest.Size > MaxPatchBase:
 		d.fail("makes the content sha256:%s of one of %d bytes; %d are allowed", c.Digest.Hex(), before[c.Base].Digest.Size, MaxPatchBase)
 	case before[c.Patch].Digest.Size >= c.Digest.Size:
-		d.fail("makes the content sha256:%s by one that is no smaller", c.Digest.Hex())
+		d.fail("makes the content sha256:%s by one that is not smaller", c.Digest.Hex())
 	}
 }
 

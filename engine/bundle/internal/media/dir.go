@@ -106,7 +106,7 @@ func (m *Directory) Blob(ctx context.Context, d action.Digest) (Blob, error) {
 
 func wrongSize(got, want int64) string {
 	if got < want {
-		return fmt.Sprintf("it is cut off: %d of %d bytes are there", got, want)
+		return fmt.Sprintf("it is cut off: it has %d of %d bytes", got, want)
 	}
 	return fmt.Sprintf("it has %d bytes instead of %d", got, want)
 }

@@ -155,7 +155,7 @@ func (v *volume) scanEnd(off int64) (int64, *format.Damage) {
 		return off, &format.Damage{File: v.name, Offset: off, Reason: "the volume does not end as it should"}
 	}
 	if v.number == 0 {
-		return off, &format.Damage{File: v.name, Offset: 0, Reason: "it is no volume of airbuild"}
+		return off, &format.Damage{File: v.name, Offset: 0, Reason: "it is not a volume of airbuild"}
 	}
 	return off, nil
 }
