@@ -50,7 +50,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// limit is how many of the phrases may stand in 10,000 words.
+// limit is how many of the phrases may stand in 10,000 words, of pages and of
+// the string literals of code.
 const limit = 10
 
 // README.md, CHANGELOG.md and docs have few of the phrases.
