@@ -43,7 +43,7 @@ func (l *loader) block(block *hclsyntax.Block) {
 func (l *loader) settings(block *hclsyntax.Block) {
 	s := &l.module.Settings
 	if s.Range != (hcl.Range{}) {
-		diag := errorAt(block.DefRange(), "Duplicate airbuild block", "There is one airbuild block in a file and all that it includes: merge the two.")
+		diag := errorAt(block.DefRange(), "Duplicate airbuild block", "A file and its includes may have one airbuild block: merge the two.")
 		diag.Extra = Related{{Range: s.Range, Note: "declared first"}}
 		l.diags = append(l.diags, diag)
 		return
@@ -191,7 +191,7 @@ func (l *loader) bundle(block *hclsyntax.Block) {
 // host takes the one host block.
 func (l *loader) host(block *hclsyntax.Block) {
 	if first := l.module.Host; first != nil {
-		diag := errorAt(block.DefRange(), "Duplicate host block", "There is one host block in a file and all that it includes: merge the two.")
+		diag := errorAt(block.DefRange(), "Duplicate host block", "A file and its includes may have one host block: merge the two.")
 		diag.Extra = Related{{Range: first.Range, Note: "declared first"}}
 		l.diags = append(l.diags, diag)
 		return

@@ -63,7 +63,7 @@ var forbiddenFunctions = map[string]string{
 	"uuid":          noRandom,
 	"bcrypt":        noRandom,
 	"random":        noRandom,
-	"uuidv5":        "Use sha256(…) for a name that stands for its inputs.",
+	"uuidv5":        "Use sha256(…) for a name derived from its inputs.",
 	"md5":           "It is broken as a digest: use sha256(…).",
 	"filemd5":       "It is broken as a digest: use filesha256(…).",
 	"fileset":       "Use glob(\"pattern\").",

@@ -110,7 +110,7 @@ func (p *planner) checkVersion(module *dsl.Module) {
 	}
 	own, err := version.NewVersion(p.opts.Version)
 	if err != nil {
-		p.report.add(errorAt(at, "Version not known", "This airbuild calls itself %q, which cannot be compared.", p.opts.Version))
+		p.report.add(errorAt(at, "Unknown version", "This airbuild's version is %q, which cannot be compared.", p.opts.Version))
 		return
 	}
 	// A constraint without a pre-release would refuse every pre-release.

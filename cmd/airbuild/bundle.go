@@ -45,7 +45,7 @@ type trustFlags struct {
 func (t *trustFlags) declare(f *pflag.FlagSet) {
 	f.StringArrayVar(&t.keys, "trust", nil, "take only what this `KEY` signed: a key of the keyring, or a file; may be repeated (default: every trusted key)")
 	f.IntVar(&t.signers, "signers", 1, "want signatures of at least `N` of the keys")
-	f.BoolVar(&t.unsigned, "allow-unsigned", false, "take a bundle that nobody signed: who made it is then not known")
+	f.BoolVar(&t.unsigned, "allow-unsigned", false, "accept an unsigned bundle: its origin is then unknown")
 }
 
 // trust turns the flags into keys.

@@ -39,11 +39,11 @@ func bundleCreateCommand(a *app) *cobra.Command {
 	f := &createFlags{}
 	c := &cobra.Command{
 		Use:   "create [BUNDLE|TARGET…] --to DIR",
-		Short: "Make a bundle of what hosts without a network need",
-		Long: "Run the targets, and write a bundle with all that hosts without a network need to make\n" +
-			"them again, and to change them: source, modules with their proofs, Go, airbuild, compiled\n" +
+		Short: "Create a bundle for hosts without a network",
+		Long: "Run the targets, and write a bundle with everything that hosts without a network need to\n" +
+			"rebuild and change them: source, modules with their proofs, Go, airbuild, compiled\n" +
 			"packages, results. BUNDLE is a bundle block of the Airbuildfile; TARGETs are those of run.\n" +
-			"The bundle is rehearsed: made from it alone, without a network and without what this host has.",
+			"The bundle is rehearsed: the targets are rebuilt from it alone, without a network or local files.",
 		Example: "  airbuild bundle create release --to /media/usb --sign site\n" +
 			"  airbuild bundle create release --to /media/usb --sign site --since receipt.json",
 		ValidArgsFunction: a.completeTargets,
@@ -60,10 +60,10 @@ func bundleCreateCommand(a *app) *cobra.Command {
 	fl.StringVar(&f.since, "since", "", "carry only what the host that wrote this receipt `FILE` lacks")
 	fl.StringVar(&f.assume, "assume", "", "carry only what this `BUNDLE` did not bring")
 	fl.StringArrayVar(&f.extra, "extra", nil, "carry further files, `NAME=PATTERN`, below the project; may be repeated")
-	fl.StringArrayVar(&f.exclude, "exclude", nil, "leave source files of this `PATTERN` behind; may be repeated")
+	fl.StringArrayVar(&f.exclude, "exclude", nil, "exclude source files that match `PATTERN`; may be repeated")
 	fl.BoolVar(&f.history, "history", false, "carry the whole history as a git bundle")
-	fl.StringArrayVar(&f.without, "without", nil, "leave a `COMPONENT` out, such as toolchain or gocache; may be repeated")
-	fl.BoolVar(&f.noRehearse, "no-rehearse", false, "do not prove that the bundle is complete; the bundle says so")
+	fl.StringArrayVar(&f.without, "without", nil, "exclude a `COMPONENT`, such as toolchain or gocache; may be repeated")
+	fl.BoolVar(&f.noRehearse, "no-rehearse", false, "do not prove that the bundle is complete; the bundle records that")
 	fl.BoolVar(&f.noRebuild, "no-rebuild", false, "rehearse cache hits only; do not rebuild anything")
 	fl.BoolVar(&f.replace, "replace", false, "replace another bundle of that name in DIR")
 	f.trust.declare(fl)

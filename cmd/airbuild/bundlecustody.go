@@ -97,7 +97,7 @@ func bundleCustodyCommand(a *app) *cobra.Command {
 		Short: "Show and verify a bundle's chain of custody",
 		Long: "Show a custody log and verify its chain: this cache's own, that of a FILE, or the one\n" +
 			"that the bundle in PATH carries. Each entry holds the hash of the one before: none can be\n" +
-			"changed, put in or taken out but at the end. Ends with exit code 3 if the chain is broken.",
+			"changed, inserted or removed, except at the end. Exits with code 3 if the chain is broken.",
 		Example: "  airbuild bundle custody\n  airbuild bundle custody /media/usb\n  airbuild bundle custody site.log --all-signed",
 		RunE:    func(c *cobra.Command, args []string) error { return bundleCustody(c.Context(), a, trust, signed, args) },
 	}

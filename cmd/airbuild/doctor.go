@@ -24,8 +24,8 @@ func doctorCommand(a *app) *cobra.Command {
 			"clock, disks, limits, git, namespaces, permissions), and suggest a fix for each\n" +
 			"problem. Exits with code 1 if there is one.\n\n" +
 			"With binaries of any platform: what each is, what it needs of a host, where the\n" +
-			"dynamic loader would find its libraries, and what it is made of. Nothing is\n" +
-			"executed. Ends with exit code 3 if one would not start, or does not fit the host\n" +
+			"dynamic loader would find its libraries, and its modules. Nothing is\n" +
+			"executed. Exits with code 3 if one would not start, or does not fit the host\n" +
 			"of --against.",
 		Example: "  airbuild doctor\n  airbuild doctor dist/app --against site.json\n  airbuild doctor --root /srv/sysroot dist/app",
 		RunE: func(c *cobra.Command, args []string) error {

@@ -25,7 +25,7 @@ func fmtCommand(a *app) *cobra.Command {
 		Use:   "fmt [FILE…]",
 		Short: "Format Airbuildfiles",
 		Long: "Format Airbuildfiles, and list those that changed. Without\n" +
-			"a file: the project's, with all that it includes. \"-\" reads standard input and\n" +
+			"a file: the project's Airbuildfile and its includes. \"-\" reads standard input and\n" +
 			"writes standard output.",
 		RunE: func(_ *cobra.Command, args []string) error { return runFmt(a, args, f) },
 	}

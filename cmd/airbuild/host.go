@@ -67,7 +67,7 @@ func hostCheckCommand(a *app) *cobra.Command {
 	fl.SortFlags = false
 	fl.StringVar(&f.against, "against", "", "the fingerprint `FILE` to check against; - reads standard input")
 	fl.StringVar(&f.of, "of", "", "check the host of the fingerprint `FILE`, not this one")
-	fl.StringSliceVar(&f.ignore, "ignore", nil, "leave out the rows `A,B`, such as \"kernel\" or \"command\"")
+	fl.StringSliceVar(&f.ignore, "ignore", nil, "ignore the rows `A,B`, such as \"kernel\" or \"command\"")
 	return c
 }
 

@@ -18,8 +18,8 @@ import (
 func keyCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "key",
-		Short: "Make signing keys, and say whose signatures are trusted",
-		Long: "Make signing keys, and say whose signatures are trusted. Keys are files of minisign's\n" +
+		Short: "Create signing keys, and manage trusted keys",
+		Long: "Create signing keys, and manage trusted keys. Keys are files in minisign's\n" +
 			"format in $AIRBUILD_KEYS, or airbuild/keys in the user's configuration directory.",
 	}
 	c.AddCommand(keyNewCommand(a), keyListCommand(a), keyShowCommand(a), keyTrustCommand(a), keyUntrustCommand(a))
@@ -39,7 +39,7 @@ func keyNewCommand(a *app) *cobra.Command {
 		RunE:    func(c *cobra.Command, args []string) error { return keyNew(a, c, args[0], plain, force) },
 	}
 	c.Flags().BoolVar(&plain, "no-password", false, "do not encrypt the secret key: anyone who reads the file can sign")
-	c.Flags().BoolVar(&force, "force", false, "replace a key of that name, which is lost for ever")
+	c.Flags().BoolVar(&force, "force", false, "replace the key of that name; the old key is lost")
 	return c
 }
 

@@ -22,7 +22,7 @@ func cachePinCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "pin [TARGET…]",
 		Short: "Keep results from being pruned",
-		Long: "Keep the results that the targets have in the cache now, and all that they need, from\n" +
+		Long: "Keep the cached results of the targets and their dependencies from\n" +
 			"being pruned. All of it must be in the cache. A pin of the same name is replaced.",
 		Example:           "  airbuild cache pin release\n  airbuild cache pin release --name v1.2.0",
 		ValidArgsFunction: a.completeTargets,

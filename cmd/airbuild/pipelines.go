@@ -19,7 +19,7 @@ func pipelinesCommand(a *app) *cobra.Command {
 	}
 	show := &cobra.Command{
 		Use:   "show NAME",
-		Short: "Print a ready-made pipeline as it is",
+		Short: "Print a ready-made pipeline's source",
 		Args:  exactArgs(1, "one name"),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return embeddedNames(), cobra.ShellCompDirectiveNoFileComp

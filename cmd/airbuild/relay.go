@@ -49,8 +49,8 @@ func relayCommand(a *app) *cobra.Command {
 		Use:   "relay",
 		Short: "Serve bundles, modules, artifacts and the cache on an internal network",
 		Long: "Serve bundles, a GOPROXY with its checksum database, artifacts and the cache on an\n" +
-			"internal network, for reading. Ends with exit code 0 on SIGINT or SIGTERM, when what\n" +
-			"is under way has ended.",
+			"internal network, for reading. Exits with code 0 on SIGINT or SIGTERM, when requests\n" +
+			"in progress have ended.",
 		Example: "  airbuild relay --bundles /media/usb\n" +
 			"  airbuild relay --listen 0.0.0.0:8099 --bundles /srv/bundles --tls-cert relay.pem --tls-key relay.key",
 		Args: noArgs,
@@ -74,11 +74,11 @@ func (f *relayFlags) declare(c *cobra.Command) {
 	s.StringVar(&f.tlsCert, "tls-cert", "", "serve HTTPS with the certificates in `FILE` (PEM)")
 	s.StringVar(&f.tlsKey, "tls-key", "", "the key of --tls-cert, in `FILE` (PEM)")
 	s.BoolVar(&f.tlsSelfSigned, "tls-self-signed", false, "serve HTTPS with a certificate made now; its fingerprint is shown")
-	s.IntVar(&f.maxConnections, "max-connections", relay.DefaultMaxConnections, "have at most `N` connections; more wait")
-	s.StringVar(&f.maxUpload, "max-upload", "4GiB", "take blobs of at most `SIZE`")
-	s.DurationVar(&f.drain, "drain", relay.DefaultDrain, "at the end, wait at most `DURATION` for what is under way")
+	s.IntVar(&f.maxConnections, "max-connections", relay.DefaultMaxConnections, "allow at most `N` connections; more wait")
+	s.StringVar(&f.maxUpload, "max-upload", "4GiB", "accept blobs of at most `SIZE`")
+	s.DurationVar(&f.drain, "drain", relay.DefaultDrain, "on shutdown, wait at most `DURATION` for requests in progress")
 	s.StringVar(&f.accessLog, "access-log", "", "add a line for each request to `FILE`; - is stderr")
-	s.BoolVar(&f.metrics, "metrics", false, "show figures at /metrics, as Prometheus text")
+	s.BoolVar(&f.metrics, "metrics", false, "serve metrics at /metrics, as Prometheus text")
 }
 
 func runRelay(ctx context.Context, a *app, f *relayFlags) (err error) {
@@ -185,9 +185,9 @@ func relayOptions(a *app, f *relayFlags, log *slog.Logger) (o relay.Options, err
 	case f.writable && f.noCache:
 		return o, exit.UsageError("--writable is about the cache, and --no-cache leaves it out")
 	case f.writable && f.tokenFile == "":
-		return o, exit.UsageError("--writable needs --token-file: nobody writes without a token.\nTo make one: openssl rand -hex 32 > relay.token && chmod 600 relay.token")
+		return o, exit.UsageError("--writable requires --token-file: uploads need a token.\nTo make one: openssl rand -hex 32 > relay.token && chmod 600 relay.token")
 	case !f.writable && f.tokenFile != "":
-		return o, exit.UsageError("--token-file is for writing, and without --writable nobody writes.\nFor tokens that reading needs: --read-token-file")
+		return o, exit.UsageError("--token-file is for uploads, which require --writable.\nTo require tokens for reading: --read-token-file")
 	}
 	if o.WriteTokens, err = readTokens(a, "--token-file", f.tokenFile); err != nil {
 		return o, err

@@ -52,7 +52,7 @@ func runCommand(a *app) *cobra.Command {
 	fl.StringVar(&f.junit, "junit", "", "write steps and tests to `FILE` as JUnit XML")
 	fl.StringVar(&f.report, "report", "", "write a report to `FILE` as HTML")
 	fl.StringVar(&f.trace, "trace", "", "write a time line to `FILE` for chrome://tracing or Perfetto")
-	fl.StringVar(&f.metrics, "metrics", "", "write figures to `FILE` as Prometheus text")
+	fl.StringVar(&f.metrics, "metrics", "", "write metrics to `FILE` as Prometheus text")
 	return c
 }
 

@@ -14,7 +14,7 @@ func validateCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate",
 		Short: "Check the Airbuildfile",
-		Long:  "Check the Airbuildfile with all that it includes, and report every mistake.",
+		Long:  "Check the Airbuildfile and its includes, and report every mistake.",
 		Args:  noArgs,
 		RunE:  func(c *cobra.Command, _ []string) error { return runValidate(c.Context(), a) },
 	}

@@ -184,7 +184,7 @@ func writeVerifyReport(a *app, r *rebuild.Report) error {
 		}
 	}
 	for _, p := range r.Unknown {
-		fmt.Fprintf(&b, "not made    %s: no step of these targets makes it, so nothing is said of it\n", human.OneLine(p))
+		fmt.Fprintf(&b, "not made    %s: no step of these targets makes it, so it was not checked\n", human.OneLine(p))
 	}
 	for _, status := range []string{rebuild.Same, rebuild.Follows, rebuild.Failed, rebuild.Differs} {
 		for _, s := range r.Steps {

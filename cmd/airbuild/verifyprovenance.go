@@ -47,7 +47,7 @@ func verifyProvenanceCommand(a *app) *cobra.Command {
 	fl.SortFlags = false
 	fl.StringArrayVar(&f.keys, "key", nil, "a public `KEY`: a file, a key's text, or a name or id of the keyring; may be repeated")
 	fl.IntVar(&f.threshold, "threshold", 1, "want signatures by `N` keys")
-	fl.BoolVar(&f.unsigned, "allow-unsigned", false, "take a statement that nobody signed: it proves nothing but that the files are those")
+	fl.BoolVar(&f.unsigned, "allow-unsigned", false, "accept an unsigned statement: it proves only that the files match it")
 	fl.StringVar(&f.builder, "builder", "", "want this builder, a `URI`")
 	fl.StringVar(&f.source, "source", "", "want this repository, a `URI`")
 	fl.StringVar(&f.commit, "commit", "", "require this `COMMIT` (full hash or prefix); the source must have been clean")

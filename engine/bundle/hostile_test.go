@@ -350,7 +350,7 @@ var hostile = []struct {
 	{"index with long numbers", func(f *forgery) {
 		f.indexRaw = append([]byte(format.IndexMagic), 0x81, 0x80, 0x00)
 	}, "shortest form"},
-	{"index with more behind it", func(f *forgery) { f.indexRaw = append(f.x.Encode(), 0) }, "behind its end"},
+	{"index with more behind it", func(f *forgery) { f.indexRaw = append(f.x.Encode(), 0) }, "trailing bytes"},
 	{"index of another version", func(f *forgery) {
 		f.indexRaw = []byte(strings.Replace(string(f.x.Encode()), "index-1", "index-2", 1))
 	}, "begins with"},

@@ -188,7 +188,7 @@ func (in *installer) parents(dir string) error {
 	case err == nil && info.IsDir():
 		return nil
 	case err == nil:
-		return fmt.Errorf("%s is a file, and something would lie in it", dir)
+		return fmt.Errorf("%s is a file, but other files belong below it", dir)
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}

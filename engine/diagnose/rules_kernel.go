@@ -103,7 +103,7 @@ func kernelRules() []rule {
 		{
 			kind: "kernel.permission", has: []string{"permission denied", "eacces", "access is denied"}, late: true,
 			match: `(?i)^(?:.*?(?:open|mkdir|mkdirat|unlinkat|rename|fork/exec|exec|stat|lstat|chmod|chdir|create|creating|to|directory|file|access|remove|line \d+:|sh: \d+:|^\S+:) +)?['"‘]?(?P<path>[^\s:'"‘’]+)['"’]?: (?:cannot \w+(?: \w+)*: )?(?:permission denied|access is denied)\.?$`,
-			cause: "Permission denied for {path}[: {where} is what stands in the way][; it belongs to {owner}, mode {mode}, and this runs as {user}].",
+			cause: "Permission denied for {path}[: {where} blocks access][; it belongs to {owner}, mode {mode}, and this runs as {user}].",
 			fix:   "give the file or its folder to the user who builds (chown, chmod u+rwx); a script or program needs its executable bit (chmod +x, git update-index --chmod=+x)", refine: owner,
 		},
 		{

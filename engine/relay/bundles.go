@@ -159,7 +159,7 @@ func (h *Handler) serveBundles(w *pacedWriter, r *http.Request, rest string) err
 	name, file, inside := strings.Cut(rest, "/")
 	p, err := h.bundleAt(name)
 	if err != nil {
-		return refuse(http.StatusNotFound, "there is no bundle of that name; /bundles/ lists those that there are")
+		return refuse(http.StatusNotFound, "there is no bundle of that name; /bundles/ lists the existing ones")
 	}
 	switch {
 	case !inside:

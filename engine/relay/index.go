@@ -116,7 +116,7 @@ func checkFiles(files []File, size int64) error {
 		taken[folded] = true
 		for dir := path.Dir(folded); dir != "."; dir = path.Dir(dir) {
 			if taken[dir] {
-				return fmt.Errorf("%s: it lies below a file", f.Path)
+				return fmt.Errorf("%s: it is below a file", f.Path)
 			}
 			taken[dir] = false
 		}

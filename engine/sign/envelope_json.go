@@ -248,7 +248,7 @@ func (p parser) base64() ([]byte, error) {
 // end refuses anything behind the envelope.
 func (p parser) end() error {
 	if _, err := p.dec.Token(); err != io.EOF {
-		return errors.New("something comes behind it")
+		return errors.New("data follows it")
 	}
 	return nil
 }

@@ -115,7 +115,7 @@ func TestParseEnvelope(t *testing.T) {
 		{"null", `{"payload":null,"payloadType":"t/x","signatures":[]}`, "in quotes"},
 		{"number", `{"payload":1,"payloadType":"t/x","signatures":[]}`, "in quotes"},
 		{"list", `[]`, `want "{"`},
-		{"behind", `{"payload":"","payloadType":"t/x","signatures":[]}{}`, "behind it"},
+		{"behind", `{"payload":"","payloadType":"t/x","signatures":[]}{}`, "data follows it"},
 		{"base64", `{"payload":"a","payloadType":"t/x","signatures":[]}`, "base64"},
 		{"bits behind base64", `{"payload":"aGl=","payloadType":"t/x","signatures":[]}`, "base64"},
 		{"type", `{"payload":"","payloadType":"a b","signatures":[]}`, "payload type"},

@@ -97,7 +97,7 @@ func TestParseSecretKeyRefuses(t *testing.T) {
 		{"public half without sum", func(b []byte) { noSum(b); b[bodyAt+50] ^= 1 }, "do not belong together"},
 		{"algorithm", func(b []byte) { b[0] = 'X' }, "not a secret key of minisign's format"},
 		{"sum's kind", func(b []byte) { b[sumAlgAt] = 'X' }, "not a secret key of minisign's format"},
-		{"encryption", func(b []byte) { copy(b[kdfAt:], "Xx") }, "not known here"},
+		{"encryption", func(b []byte) { copy(b[kdfAt:], "Xx") }, "uses an unsupported encryption"},
 		{"memory", func(b []byte) { copy(b[kdfAt:], kdfScrypt); b[opsAt+8+7] = 0x7f }, "asks for more memory"},
 		{"time", func(b []byte) { copy(b[kdfAt:], kdfScrypt); b[opsAt+7] = 0x7f }, "asks for more memory"},
 	} {

@@ -467,7 +467,7 @@ func readSecretFile(file string) ([]byte, error) {
 	}
 	// Windows has no such bits; what Go makes up there says nothing.
 	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read or changed by others (mode %#o). If nobody has: chmod 600 %s; if not, make a new key", file, mode, file)
+		return nil, fmt.Errorf("%s can be read or changed by others (mode %#o). If nobody else has read it: chmod 600 %s; otherwise make a new key", file, mode, file)
 	}
 	if info.Size() > MaxKeyFile || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a key file", file)

@@ -135,7 +135,7 @@ func ParseSecretKey(text []byte, password func() (string, error)) (*SecretKey, e
 	case kdfScrypt:
 		return decrypt(b, password)
 	}
-	return nil, errors.New("this secret key is encrypted in a way that is not known here")
+	return nil, errors.New("this secret key uses an unsupported encryption")
 }
 
 func parsePlain(b []byte) (*SecretKey, error) {

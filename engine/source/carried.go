@@ -98,7 +98,7 @@ func ParseCarried(b []byte) (*Carried, error) {
 		return nil, plain(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("there is text behind the object")
+		return nil, errors.New("there is text after the object")
 	}
 	c := &Carried{f.Bundle, f.Go}
 	return c, c.check()

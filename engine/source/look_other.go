@@ -11,11 +11,11 @@ const typeBits = 0
 type looker struct{}
 
 func openLooker(string) (*looker, error) {
-	return nil, errors.New("look at files: not known how on this system")
+	return nil, errors.New("look at files: not supported on this system")
 }
 
 func (*looker) close() {}
 
 func (*looker) look(string, bool) (state, error) {
-	return state{}, errors.New("look at files: not known how on this system")
+	return state{}, errors.New("look at files: not supported on this system")
 }

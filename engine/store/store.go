@@ -138,7 +138,7 @@ func checkVersion(name string) error {
 	case found == Version:
 		return nil
 	case firstLine(found) == firstLine(Version):
-		return fmt.Errorf("%s has more than the format %q in it; if nobody else uses the directory, remove what follows the first line", name, firstLine(Version))
+		return fmt.Errorf("%s has more than the format %q in it; if no other program uses the directory, remove everything after the first line", name, firstLine(Version))
 	case strings.HasPrefix(Version, found):
 		return os.WriteFile(name, []byte(Version), 0o666)
 	default:

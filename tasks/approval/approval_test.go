@@ -169,7 +169,7 @@ func TestWhatDoesNotCount(t *testing.T) {
 			d.files["dist/docs/z.html"] = &fstest.MapFile{}
 			d.approve("alice", nil)
 			delete(d.files, "dist/docs/z.html")
-		}, "not there any more: dist/docs/z.html"},
+		}, "approved files no longer exist: dist/docs/z.html"},
 		{"flipped", "alice", nil, func(d *desk) {
 			for name, f := range d.files {
 				if strings.HasPrefix(name, "approvals/") {

@@ -51,7 +51,7 @@ func (g *Gate) Subjects(ctx context.Context, in fs.FS) ([]sign.Subject, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read what is to be approved: %w", err)
+			return nil, fmt.Errorf("read files to approve: %w", err)
 		}
 	}
 	slices.Sort(names)
@@ -59,7 +59,7 @@ func (g *Gate) Subjects(ctx context.Context, in fs.FS) ([]sign.Subject, error) {
 	for _, name := range slices.Compact(names) {
 		sum, err := fileSum(in, name)
 		if err != nil {
-			return nil, fmt.Errorf("read what is to be approved: %w", err)
+			return nil, fmt.Errorf("read files to approve: %w", err)
 		}
 		subjects = append(subjects, sign.Subject{Name: name, Digest: map[string]string{"sha256": sum}})
 	}
@@ -253,7 +253,7 @@ func (g *Gate) fits(a *Approval, approved, subjects []sign.Subject, now time.Tim
 		delete(was, s.Name)
 	}
 	if gone := slices.Sorted(maps.Keys(was)); len(gone) > 0 {
-		return fmt.Errorf("files that were approved are not there any more: %s", strings.Join(gone, ", "))
+		return fmt.Errorf("approved files no longer exist: %s", strings.Join(gone, ", "))
 	}
 	return nil
 }

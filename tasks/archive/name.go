@@ -111,7 +111,7 @@ func (n *naming) unused(b *tasks.Block) (diags hcl.Diagnostics) {
 	}
 	if n.strip != "" && !n.stripped && !n.flat {
 		diags = append(diags, b.Error("strip_prefix", "Prefix of no file",
-			fmt.Sprintf("None of the project's files in this archive lies in %q.", n.strip)))
+			fmt.Sprintf("None of the project's files in this archive is in %q.", n.strip)))
 	}
 	return diags
 }

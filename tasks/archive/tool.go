@@ -115,7 +115,7 @@ func distinct(members []member) ([]member, error) {
 	for _, m := range out {
 		for dir := path.Dir(m.name); dir != "."; dir = path.Dir(dir) {
 			if mode, ok := kind[dir]; ok && !mode.IsDir() {
-				return nil, fmt.Errorf("%q is a file in the archive, and %q would lie in it: use rename, or leave one out", dir, m.name)
+				return nil, fmt.Errorf("%q is a file in the archive, but %q is below it: use rename, or remove one", dir, m.name)
 			}
 			full[dir] = true
 		}

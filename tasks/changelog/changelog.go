@@ -186,7 +186,7 @@ func (l lister) List(ctx context.Context, files engine.Files) (engine.Listing, e
 	log, err := source.ReadLog(ctx, files.Root(), l.since, l.until)
 	switch {
 	case errors.Is(err, source.ErrNoHistory):
-		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog is made of commits: run it in a git clone; in a bundle they come along with history = true; where it may be left out, set when", l.place, err)
+		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog needs commits: run it in a git clone; to have them in a bundle, set history = true; to skip the stage, set when", l.place, err)
 	case errors.Is(err, source.ErrShallow):
 		return engine.Listing{}, fmt.Errorf("%s: %w; in CI, make a full clone (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0): a changelog needs every commit back to its starting point", l.place, err)
 	case errors.Is(err, source.ErrNoRevision) && l.since+l.until != "":

@@ -163,7 +163,7 @@ func (p *planner) check() {
 	for _, name := range slices.Sorted(maps.Keys(p.Values)) {
 		v := p.Values[name]
 		if v.Sensitive && name != "vars" && !strings.HasSuffix(name, ".vars") {
-			p.fail(name, "Sensitive value", "It would stand in the records of the deploy. Hand it to commands in the environment, env = { NAME = … }, or to a template in vars.")
+			p.fail(name, "Sensitive value", "It would be written to the deploy's records. Pass it to commands in the environment, env = { NAME = … }, or to a template in vars.")
 		}
 		for _, text := range commandTexts(v.Cty) {
 			if name == "vars" || strings.HasPrefix(name, "template.") {
@@ -258,7 +258,7 @@ func (p *planner) checkURL() {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		p.fail("health.url", "Not an address", "Want an address such as \"http://127.0.0.1:8080/healthz\".")
 	case u.User != nil:
-		p.fail("health.url", "Password in an address", "It would stand in the records of the deploy. Use command, and hand the password over in env.")
+		p.fail("health.url", "Password in an address", "It would be written to the deploy's records. Use command, and pass the password in env.")
 	}
 }
 

@@ -262,7 +262,7 @@ func (k *collecting) fetch(ctx context.Context, u unit) error {
 	}
 	if len(d.left) > 0 {
 		k.out.Lacking = true
-		k.note("not to be had, and not needed to build %s: %s", u.module.Dir(), strings.Join(d.left, ", "))
+		k.note("not available, and not needed to build %s: %s", u.module.Dir(), strings.Join(d.left, ", "))
 	}
 	return nil
 }

@@ -359,7 +359,7 @@ func TestCollectLeavesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, got := c.collect(t, Collection{Dirs: []string{"."}})
-	if !strings.Contains(strings.Join(got.Notes, "\n"), "not to be had, and not needed to build .: example.org/far v0.1.0") {
+	if !strings.Contains(strings.Join(got.Notes, "\n"), "not available, and not needed to build .: example.org/far v0.1.0") {
 		t.Errorf("notes: %q", got.Notes)
 	}
 	if err := os.Remove(c.Path(moduleAt("example.org/private", "v1.0.0"), "zip")); err != nil {

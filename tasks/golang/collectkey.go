@@ -30,7 +30,7 @@ func CollectionKey(ctx context.Context, c *gocmd.Config, o Collection) (string, 
 	k := &collecting{cfg: c, o: o, project: os.DirFS(c.Root)}
 	lines, err := k.describe(ctx)
 	if err != nil {
-		return "", fmt.Errorf("name what is to be collected: %w", err)
+		return "", fmt.Errorf("name the files to collect: %w", err)
 	}
 	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	return hex.EncodeToString(sum[:]), nil

@@ -302,7 +302,7 @@ func (e *unfetched) spare(sums map[string]string) bool {
 // without notes a module that was left out.
 func (d *downloading) without(m downloaded) {
 	d.left = append(d.left, m.Path+" "+m.Version)
-	fmt.Fprintf(d.log, "left out, and in no go.sum: %s %s: %s\n", m.Path, m.Version, m.Error)
+	fmt.Fprintf(d.log, "omitted, and in no go.sum: %s %s: %s\n", m.Path, m.Version, m.Error)
 }
 
 // gopath is the scratch GOPATH: what was fetched, and the databases' heads.

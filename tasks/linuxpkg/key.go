@@ -161,13 +161,13 @@ func (all signers) of(format string) (signer, error) {
 func (s signer) read() ([]byte, error) {
 	if s.file == "" {
 		if *s.text == "" {
-			return nil, fmt.Errorf("the variable %s is not set; set it to the text of a secret key, or say with fingerprint whose packages to take from the cache", s.env)
+			return nil, fmt.Errorf("the variable %s is not set; set it to the text of a secret key, or set fingerprint to reuse that key's packages from the cache", s.env)
 		}
 		return []byte(*s.text), nil
 	}
 	b, err := os.ReadFile(s.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no key file %s; say with fingerprint whose packages to take from the cache", s.file)
+		return nil, fmt.Errorf("there is no key file %s; set fingerprint to reuse that key's packages from the cache", s.file)
 	}
 	return b, err
 }

@@ -517,9 +517,9 @@ func TestLayerNames(t *testing.T) {
 		{[]file{{Path: "a", To: ""}}, "x"},
 		{[]file{{Path: "a", To: "opt"}}, "opt/x"},
 		{[]file{{Path: "b", To: "x"}, {Path: "a", To: ""}}, "two things are called /x"},
-		{[]file{{Path: "b", To: "opt"}, {Path: "a", To: "opt"}}, "/opt is a file, and /opt/x would lie in it"},
+		{[]file{{Path: "b", To: "opt"}, {Path: "a", To: "opt"}}, "/opt is a file, but /opt/x is below it"},
 		{[]file{{Path: "c", To: "c"}}, "means that something is deleted"},
-		{[]file{{Path: "b", To: ""}}, "would be the image's root"},
+		{[]file{{Path: "b", To: ""}}, "cannot be the image's root"},
 		{[]file{{Path: "gone", To: "x"}}, "read gone"},
 	} {
 		list, err := (&layer{File: tt.files}).members(in)

@@ -135,7 +135,7 @@ func (pusher) Run(ctx context.Context, call *engine.ToolCall) error {
 		return err
 	}
 	if !sp.Confirmed {
-		return fmt.Errorf("push %s: this would send it to %s, and nobody said yes; run again with --yes (in CI that is not needed)", sp.Image, strings.Join(sp.To, ", "))
+		return fmt.Errorf("push %s: this would send it to %s, which was not confirmed; run again with --yes (not needed in CI)", sp.Image, strings.Join(sp.To, ", "))
 	}
 	auth, err := sp.auth(call.Env)
 	if err != nil {

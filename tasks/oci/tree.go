@@ -60,7 +60,7 @@ func walk(in fs.FS, name, to string) ([]member, error) {
 		m.size = 0
 		return []member{m}, err
 	case !info.IsDir() && to == "":
-		return nil, fmt.Errorf("it is a file, and would be the image's root; say where it lies")
+		return nil, fmt.Errorf("it is a file and cannot be the image's root; set its path in the image")
 	case !info.IsDir():
 		return []member{m}, nil
 	}
@@ -127,7 +127,7 @@ func distinct(list []member) ([]member, error) {
 	for _, m := range out {
 		for up := path.Dir(m.name); up != "."; up = path.Dir(up) {
 			if isDir, ok := files[up]; ok && !isDir {
-				return nil, fmt.Errorf("/%s is a file, and /%s would lie in it", up, m.name)
+				return nil, fmt.Errorf("/%s is a file, but /%s is below it", up, m.name)
 			}
 		}
 	}

@@ -108,7 +108,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	sp.Module = p.module()
 	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
 		if b.Values[name].Sensitive {
-			p.fail(name, "Sensitive value", "It would stand in the record of what was published. Credentials are given in auth { … }.")
+			p.fail(name, "Sensitive value", "It would be written to the publish record. Set credentials in auth { … }.")
 		}
 	}
 	s := b.NewStep(engine.InProcess)
@@ -183,9 +183,9 @@ func (p *planner) targets(sp *spec) {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		p.fail("url", "Not an address", "Want an address such as \"https://registry.example/generic/app/1.0\".")
 	case u.User != nil:
-		p.fail("url", "Password in an address", "It would stand in logs. Give credentials in auth { … }.")
+		p.fail("url", "Password in an address", "It would appear in logs. Set credentials in auth { … }.")
 	case u.Fragment != "" || u.RawQuery != "" && !strings.Contains(sp.URL, "{name}"):
-		p.fail("url", "Not a folder", "The files' names are put behind it: say with {name} where they belong.")
+		p.fail("url", "Not a folder", "File names are appended to it: use {name} to place them elsewhere.")
 	case u.Scheme == "http" && len(p.Labels["auth"]) > 0 && !loopback(u.Hostname()) && !p.Bool("plain_http", false):
 		p.fail("url", "Credentials without TLS", "Everybody on the way could read them: use https, or say plain_http = true.")
 	}

@@ -246,7 +246,7 @@ func TestPublishes(t *testing.T) {
 	set := attrs{"files": append(tasktest.Made("dist/app.txt", "dist/docs"), tasktest.Files("LICENSE")...), "directory": to}
 	b := block(set)
 	b.Project.Confirmed = false
-	if log, err := publish(t, &Config{}, b, ws); err == nil || !strings.Contains(err.Error(), "nobody said yes") {
+	if log, err := publish(t, &Config{}, b, ws); err == nil || !strings.Contains(err.Error(), "which was not confirmed") {
 		t.Errorf("without a yes: %v\n%s", err, log)
 	}
 	if log, err := publish(t, &Config{DryRun: true}, b, ws); err != nil || strings.Count(log, "would be published ") != 4 {

@@ -62,7 +62,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		return err
 	}
 	if !sp.Confirmed && !t.cfg.DryRun {
-		return fmt.Errorf("publish: this would send files to %s, and nobody said yes; run airbuild publish %s --yes (in CI that is not needed), or look first with --dry-run", strings.Join(sp.places(), ", "), sp.Step)
+		return fmt.Errorf("publish: this would send files to %s, which was not confirmed; run airbuild publish %s --yes (not needed in CI), or check first with --dry-run", strings.Join(sp.places(), ", "), sp.Step)
 	}
 	f, err := tasks.Private[found](call)
 	if err != nil {

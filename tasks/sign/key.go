@@ -141,7 +141,7 @@ func (s source) public() (signing.PublicKey, error) {
 		return s.publicOfFile()
 	}
 	if s.value() == "" {
-		return signing.PublicKey{}, fmt.Errorf("the variable %s is not set; set it to the text of a secret key, or say with public_key whose signatures to take from the cache", s.name)
+		return signing.PublicKey{}, fmt.Errorf("the variable %s is not set; set it to the text of a secret key, or set public_key to reuse that key's signatures from the cache", s.name)
 	}
 	if signing.IsEncrypted([]byte(s.value())) {
 		return signing.PublicKey{}, fmt.Errorf("the key in the variable %s is encrypted, so that its public key cannot be seen; give it with public_key", s.name)
@@ -215,7 +215,7 @@ func (c *Config) open(ctx context.Context, p planned) (*signing.SecretKey, error
 func (c *Config) read(ctx context.Context, from source) (*signing.SecretKey, error) {
 	password := func() (string, error) {
 		if c.Password == nil {
-			return "", errors.New("it needs a password, and there is nobody to ask for it")
+			return "", errors.New("it needs a password, and there is no terminal to ask for it")
 		}
 		return c.Password(ctx, from.shortName())
 	}

@@ -92,7 +92,7 @@ func (s *DirSink) Has(ctx context.Context, f bundle.File, flushed bool) (bool, e
 	case err != nil:
 		return false, fmt.Errorf("look at %s: %w", s.path(f), err)
 	case info.IsDir():
-		return false, fmt.Errorf("%s is a directory, and a file is to be put there: remove it", s.path(f))
+		return false, fmt.Errorf("%s is a directory, but the bundle has a file there: remove it", s.path(f))
 	case !info.Mode().IsRegular():
 		return false, s.conflict(f)
 	}

@@ -41,7 +41,7 @@ func (b *file) fat() ([]*Report, error) {
 	for ; len(table) >= 20; table = table[20:] {
 		off, size := uint64(binary.BigEndian.Uint32(table[8:])), uint64(binary.BigEndian.Uint32(table[12:]))
 		if off > uint64(b.size) || size > uint64(b.size)-off {
-			return nil, fmt.Errorf("an architecture lies outside the file")
+			return nil, fmt.Errorf("an architecture is outside the file")
 		}
 		part := &file{r: &shifted{b.r, int64(off), int64(size)}, size: int64(size)}
 		head, err := part.bytes(0, 4)

@@ -207,7 +207,7 @@ func RunLine(meta map[string]string) (line string, needs []string) {
 		}
 	}
 	for _, name := range strings.Fields(meta["pass-env"]) {
-		needs = append(needs, fmt.Sprintf("steps take %s from the environment: set it as it was", name))
+		needs = append(needs, fmt.Sprintf("steps take %s from the environment: set it to the same value", name))
 	}
 	return strings.Join(append(words, "--offline"), " "), needs
 }

@@ -55,7 +55,7 @@ func (e *ConflictError) Error() string {
 	if n := len(e.Paths) - 10; n > 0 {
 		list += fmt.Sprintf("\n  and %d more", n)
 	}
-	return fmt.Sprintf("unpack into %s: these were changed there, or are somebody else's:\n  %s\nMove them away, take another directory, or use --force to lose the changes.", e.Dir, list)
+	return fmt.Sprintf("unpack into %s: these were changed there, or are not from a bundle:\n  %s\nMove them away, choose another directory, or use --force to overwrite them.", e.Dir, list)
 }
 
 // checkoutRecord is what an earlier checkout into a directory left there.

@@ -196,7 +196,7 @@ func (spec SourceSpec) inputs(names []string) ([]create.Input, map[string]string
 			continue
 		}
 		if err := bundle.CheckPath(name); err != nil {
-			return nil, nil, fmt.Errorf("carry source: %w.\nRename the file, or leave it behind with --exclude", err)
+			return nil, nil, fmt.Errorf("carry source: %w.\nRename the file, or exclude it with --exclude", err)
 		}
 		abs := filepath.Join(spec.Root, filepath.FromSlash(name))
 		fi, err := os.Lstat(abs)
@@ -212,14 +212,14 @@ func (spec SourceSpec) inputs(names []string) ([]create.Input, map[string]string
 			}
 			target = filepath.ToSlash(target)
 			if err := checkLink(name, target); err != nil {
-				return nil, nil, fmt.Errorf("carry source: %w.\nMake it relative, or leave it behind with --exclude", err)
+				return nil, nil, fmt.Errorf("carry source: %w.\nMake it relative, or exclude it with --exclude", err)
 			}
 			links[name] = target
 		case fi.Mode().IsRegular():
 			files = append(files, create.FileInput(name, abs, fi.Mode()&0o111 != 0))
 		case fi.IsDir(): // a submodule that is not there
 		default:
-			return nil, nil, fmt.Errorf("carry source: %s is neither file nor link; leave it behind with --exclude", name)
+			return nil, nil, fmt.Errorf("carry source: %s is neither a file nor a link; exclude it with --exclude", name)
 		}
 	}
 	return files, links, nil

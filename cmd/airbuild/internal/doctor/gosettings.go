@@ -72,7 +72,7 @@ func (d *doctor) goMod(tc *gocmd.Toolchain) {
 	}
 	for _, r := range mod.Replace {
 		if r.New.Version == "" && leavesProject(r.New.Path) {
-			d.warn("relative", "put the module into the project, publish it, or use a go.work file", "go.mod replaces %s by %s, which lies outside the project and is not carried", r.Old.Path, r.New.Path)
+			d.warn("relative", "put the module into the project, publish it, or use a go.work file", "go.mod replaces %s by %s, which is outside the project and not carried", r.Old.Path, r.New.Path)
 		}
 	}
 	if mod.Go == nil {
@@ -124,9 +124,9 @@ func (d *doctor) goFlags() {
 	}
 	why := "it changes go commands that you run; airbuild's own Go steps ignore it"
 	for flag, text := range map[string]string{
-		"-buildvcs=false": "binaries built by hand do not say which commit they are of",
-		"-mod=mod":        "go by hand may change go.mod and fetch modules, and takes no vendor directory",
-		"-mod=vendor":     "go by hand fails in modules without a vendor directory",
+		"-buildvcs=false": "binaries that you build with go do not record their commit",
+		"-mod=mod":        "go commands that you run may change go.mod, fetch modules and ignore a vendor directory",
+		"-mod=vendor":     "go commands that you run fail in modules without a vendor directory",
 		"-insecure":       "modules are fetched without checks",
 	} {
 		if strings.Contains(flags, flag) {
@@ -185,7 +185,7 @@ func (d *doctor) goNetwork() {
 		d.warn("go network", "go env -u GOSUMDB; list private modules in GOPRIVATE", "GOSUMDB=off: new modules are taken as they come")
 	}
 	if v := d.goenv["GOTOOLCHAIN"]; d.Offline && v != "local" && v != "" && os.Getenv("GOTOOLCHAIN") != "local" {
-		d.warn("go network", "set GOTOOLCHAIN=local", "GOTOOLCHAIN=%s: go by hand may want to fetch another Go", v)
+		d.warn("go network", "set GOTOOLCHAIN=local", "GOTOOLCHAIN=%s: go commands that you run may try to download another Go", v)
 	}
 }
 

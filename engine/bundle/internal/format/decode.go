@@ -20,7 +20,7 @@ func DecodeIndex(b []byte) (*Index, error) {
 	d.contents(x, raw)
 	d.parts(x)
 	if d.err == nil && d.rest != "" {
-		d.fail("has %d bytes behind its end", len(d.rest))
+		d.fail("has %d trailing bytes", len(d.rest))
 	}
 	if d.err != nil {
 		return nil, d.err

@@ -111,7 +111,7 @@ func (r *patchReader) number(limit int64) (int64, error) {
 func (r *patchReader) piece() error {
 	if r.left == 0 {
 		if _, err := r.r.ReadByte(); err == nil {
-			return Refusef("patch has bytes behind its end")
+			return Refusef("patch has trailing bytes")
 		} else if err != io.EOF {
 			return err
 		}

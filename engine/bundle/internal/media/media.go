@@ -64,7 +64,7 @@ func Open(paths ...string) (Media, error) {
 			return nil, fmt.Errorf("open bundle: %w", err)
 		}
 		if len(found) == 0 && len(paths) == 1 {
-			return nil, format.Refusef("open bundle %s: it has neither an index.json nor volumes (*.tar): it is not a bundle, or one that was not finished", p)
+			return nil, format.Refusef("open bundle %s: it has neither an index.json nor volumes (*.tar): it is not a bundle, or an unfinished one", p)
 		}
 		tars = append(tars, found...)
 	}
