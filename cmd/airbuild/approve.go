@@ -32,9 +32,9 @@ func approveCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "approve STAGE",
 		Short: "Sign an approval for a pending approval stage",
-		Long: "Make the files that wait at the approval stage STAGE, show their digests, and write an\n" +
+		Long: "Build the files that await approval at stage STAGE, show their digests, and write an\n" +
 			"approval of exactly these bytes, for the chosen environment, signed with your key. No\n" +
-			"network is needed. Where the release is made the file that is written must be present.",
+			"network is needed. The file must then be present where the release is made.",
 		Example:           "  airbuild approve gate --environment prod --dry-run\n  airbuild approve gate --environment prod --sign alice --comment 'change 4711'",
 		Args:              exactArgs(1, "the name of an approval stage"),
 		ValidArgsFunction: a.completeStages(approval.Type),

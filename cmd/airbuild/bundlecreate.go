@@ -43,7 +43,7 @@ func bundleCreateCommand(a *app) *cobra.Command {
 		Long: "Run the targets, and write a bundle with everything that hosts without a network need to\n" +
 			"rebuild and change them: source, modules with their proofs, Go, airbuild, compiled\n" +
 			"packages, results. BUNDLE is a bundle block of the Airbuildfile; TARGETs are those of run.\n" +
-			"The bundle is rehearsed: the targets are rebuilt from it alone, without a network or local files.",
+			"The bundle is rehearsed: the targets are rebuilt from it alone, without a network.",
 		Example: "  airbuild bundle create release --to /media/usb --sign site\n" +
 			"  airbuild bundle create release --to /media/usb --sign site --since receipt.json",
 		ValidArgsFunction: a.completeTargets,

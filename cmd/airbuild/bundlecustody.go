@@ -101,7 +101,7 @@ func bundleCustodyCommand(a *app) *cobra.Command {
 		Example: "  airbuild bundle custody\n  airbuild bundle custody /media/usb\n  airbuild bundle custody site.log --all-signed",
 		RunE:    func(c *cobra.Command, args []string) error { return bundleCustody(c.Context(), a, trust, signed, args) },
 	}
-	c.Flags().BoolVar(&signed, "all-signed", false, "end with exit code 3 if no trusted key signed an entry")
+	c.Flags().BoolVar(&signed, "all-signed", false, "exit with code 3 if no trusted key signed an entry")
 	trust.declare(c.Flags())
 	return c
 }

@@ -133,7 +133,7 @@ func bundleVerifyCommand(a *app) *cobra.Command {
 		Use:   "verify PATH…",
 		Short: "Check signatures and every byte of a bundle",
 		Long: "Check signatures and every byte of a bundle. What is damaged is named by volume, offset\n" +
-			"and digest. Ends with exit code 3 if something is wrong. Volumes may be checked one by one.",
+			"and digest. Exits with code 3 if something is wrong. Volumes may be checked one by one.",
 		Example: "  airbuild bundle verify /media/usb\n  airbuild bundle verify site-002-of-003.tar",
 		Args:    atLeastOne("the bundle"),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -62,7 +62,7 @@ func deployStatusCommand(a *app) *cobra.Command {
 			return deployStatus(c.Context(), a, args[0], check)
 		},
 	}
-	c.Flags().BoolVar(&check, "check", false, "run the health check of the version that serves; if it fails, end with exit code 1")
+	c.Flags().BoolVar(&check, "check", false, "run the health check of the version that serves; if it fails, exit with code 1")
 	return c
 }
 
@@ -87,7 +87,7 @@ func deployHistoryCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "history NAME",
 		Short: "Show what was deployed, by whom, and with what result",
-		Long: "Show what was deployed, by whom, and with what result. Ends with exit code 3 if the audit\n" +
+		Long: "Show what was deployed, by whom, and with what result. Exits with code 3 if the audit\n" +
 			"log was changed after it was written.",
 		Args:              exactArgs(1, "the name of a deploy stage"),
 		ValidArgsFunction: a.completeStages(deploytask.Type),

@@ -59,7 +59,7 @@ func hostCheckCommand(a *app) *cobra.Command {
 		Long: "Check this host against the host block of the Airbuildfile or, with --against,\n" +
 			"against the fingerprint of a host on which the same work runs. With binaries:\n" +
 			"whether each would run here or, with --against, on the host of the fingerprint.\n" +
-			"Ends with exit code 3 if something does not fit.",
+			"Exits with code 3 if something does not fit.",
 		Example: "  airbuild host check\n  airbuild host check --against site.json\n  airbuild host check --against site.json dist/app",
 		RunE:    func(c *cobra.Command, args []string) error { return hostCheck(c.Context(), a, args, f) },
 	}

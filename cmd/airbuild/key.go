@@ -30,9 +30,9 @@ func keyNewCommand(a *app) *cobra.Command {
 	plain, force := false, false
 	c := &cobra.Command{
 		Use:   "new NAME",
-		Short: "Make a key to sign with",
-		Long: "Make a key to sign with: NAME.key, which is secret, and NAME.pub, which others need to\n" +
-			"check what it signed. The secret key is encrypted with a password, which is asked for\n" +
+		Short: "Create a signing key",
+		Long: "Create a signing key: NAME.key, which is secret, and NAME.pub, which others need to\n" +
+			"check its signatures. The secret key is encrypted with a password, which is asked for\n" +
 			"twice, or taken from $AIRBUILD_KEY_PASSWORD.",
 		Example: "  airbuild key new site\n  airbuild key new ci --no-password",
 		Args:    exactArgs(1, "a name for the key"),
@@ -47,7 +47,7 @@ func keyListCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List keys: your own, and those that are trusted",
-		Long:  "List keys: your own, and those that are trusted. Ends with exit code 3 if one cannot be\nused.",
+		Long:  "List keys: your own, and those that are trusted. Exits with code 3 if one cannot be\nused.",
 		Args:  noArgs,
 		RunE:  func(*cobra.Command, []string) error { return keyList(a) },
 	}

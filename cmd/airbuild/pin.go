@@ -50,7 +50,7 @@ func cachePinsCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "pins",
 		Short: "List pins",
-		Long:  "List pins. Ends with exit code 3 if one is damaged.",
+		Long:  "List pins. Exits with code 3 if one is damaged.",
 		Args:  noArgs,
 		RunE:  func(*cobra.Command, []string) error { return a.withStore(a.cachePins) },
 	}

@@ -17,7 +17,7 @@ func planCommand(a *app) *cobra.Command {
 	c := &cobra.Command{
 		Use:               "plan [TARGET…]",
 		Short:             "Say what a run would do, and why",
-		Long:              "Say for each step whether it is in the cache or would run, and why. Nothing is run\nand nothing is written.",
+		Long:              "Show for each step whether it is in the cache or would run, and why. Nothing is run\nand nothing is written.",
 		ValidArgsFunction: a.completeTargets,
 		RunE:              func(c *cobra.Command, args []string) error { return runPlan(c.Context(), a, args, since) },
 	}

@@ -35,8 +35,8 @@ func verifyCommand(a *app) *cobra.Command {
 		Long: "Rebuild the targets from a copy of the source: in another directory, at another\n" +
 			"time, with another umask, user, host name, home, locale and environment, with nothing taken\n" +
 			"from the cache. Then compare every output of every step with what is recorded, or with the\n" +
-			"files of --against. Each difference is reported with its location, its likely cause, the step that\n" +
-			"made it first before those that follow from it. Ends with exit code 3 if anything differs.\n" +
+			"files of --against. Each difference is reported with its location and its likely cause, the\n" +
+			"step that caused it before those that follow from it. Exits with code 3 if anything differs.\n" +
 			"With --provenance nothing is built: it does what verify-provenance does for the files.",
 		Example: "  airbuild verify release\n" +
 			"  airbuild verify release --against /media/usb\n" +

@@ -30,8 +30,8 @@ func verifyProvenanceCommand(a *app) *cobra.Command {
 		Use:   "verify-provenance STATEMENT FILE…",
 		Short: "Check how files were made",
 		Long: "Check that a statement of provenance is genuine and about each of the files, by their\n" +
-			"content; an image may be a directory in OCI layout. Without --key it is to be signed by a\n" +
-			"key of the keyring. Ends with exit code 3 if something does not verify.",
+			"content; an image may be a directory in OCI layout. Without --key it must be signed by a\n" +
+			"key of the keyring. Exits with code 3 if something does not verify.",
 		Example: "  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz\n  airbuild verify-provenance provenance.intoto.jsonl app.tar.gz --key site.pub --commit 0123abc",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) < 2 {

@@ -27,7 +27,7 @@ func verifySignatureCommand(a *app) *cobra.Command {
 		Short: "Check the signatures of files",
 		Long: "Check the signatures of files: FILE.minisig and FILE.dsse.json next to each; at least\n" +
 			"one must exist. Without --key they must be by a key of the keyring, one\n" +
-			"that is trusted or your own. Ends with exit code 3 if one does not verify.",
+			"that is trusted or your own. Exits with code 3 if one does not verify.",
 		Example: "  airbuild verify-signature dist/*.tar.gz\n  airbuild verify-signature app.zip --key site.pub",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
