@@ -41,6 +41,8 @@ import (
 //	                         of them (or exactly N) meets all conditions: PATH=TEXT,
 //	                         PATH~REGEXP; a PATH is made of names, indices and
 //	                         "len": outputs.0.path=dist/a
+//
+// They run as TestScripts/CATEGORY/NAME: the category is the name's first word.
 func TestScripts(t *testing.T) {
 	goenv := goEnv(t, "GOCACHE", "GOMODCACHE", "GOPROXY")
 	proxy := "off"
@@ -49,8 +51,7 @@ func TestScripts(t *testing.T) {
 	}
 	relays := &relayScripts{}
 	carried := carriedTree(t)
-	testscript.Run(t, testscript.Params{
-		Dir:                filepath.Join("..", "..", "testdata", "script"),
+	params := testscript.Params{
 		RequireUniqueNames: true,
 		Condition:          hostCondition,
 		Setup: func(e *testscript.Env) error {
@@ -89,7 +90,30 @@ func TestScripts(t *testing.T) {
 			"relay-stop":  relays.stop,
 			"http":        cmdHTTP,
 		},
-	})
+	}
+	for category, files := range scripts(t) {
+		t.Run(category, func(t *testing.T) {
+			t.Parallel()
+			p := params
+			p.Files = files
+			testscript.Run(t, p)
+		})
+	}
+}
+
+// scripts are the files of testdata/script by category.
+func scripts(t *testing.T) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "script", "*.txtar"))
+	if err != nil || len(files) < 100 {
+		t.Fatalf("%d scripts, %v", len(files), err)
+	}
+	by := map[string][]string{}
+	for _, f := range files {
+		category, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(f), ".txtar"), "_")
+		by[category] = append(by[category], f)
+	}
+	return by
 }
 
 // hostCondition knows conditions of scripts: "attempts-named", that this host's
