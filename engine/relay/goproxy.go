@@ -31,7 +31,7 @@ func (h *Handler) serveGoProxy(w *pacedWriter, r *http.Request, name string) err
 		return err
 	}
 	if rest, ok := strings.CutPrefix(name, "sumdb/"); ok {
-		return h.serveSumDB(w, r, rest)
+		return sumDB{h}.serve(w, r, rest)
 	}
 	if escaped, ok := strings.CutSuffix(name, "/@latest"); ok {
 		return h.latestVersion(w, r, escaped)

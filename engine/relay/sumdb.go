@@ -22,10 +22,13 @@ const (
 	maxLookups = 1 << 16  // files looked at for the latest tree
 )
 
-// serveSumDB passes a carried checksum database on
+// A sumDB serves the checksum databases of a Handler's modules.
+type sumDB struct{ *Handler }
+
+// serve passes a carried checksum database on
 // (go.dev/design/25530-sumdb#proxying-a-checksum-database). Nothing in it needs
 // to be trusted: the go command checks signatures and proofs.
-func (h *Handler) serveSumDB(w *pacedWriter, r *http.Request, name string) error {
+func (h sumDB) serve(w *pacedWriter, r *http.Request, name string) error {
 	db, op := splitSumDB(name)
 	if db == "" || !h.modules.there("sumdb/"+db) {
 		return refuse(http.StatusNotFound, "not found: this checksum database was not carried here")
@@ -60,7 +63,7 @@ func splitSumDB(name string) (db, op string) {
 	return "", ""
 }
 
-func (h *Handler) lookup(w *pacedWriter, r *http.Request, file, wanted string) error {
+func (h sumDB) lookup(w *pacedWriter, r *http.Request, file, wanted string) error {
 	mod, version, ok := strings.Cut(wanted, "@")
 	_, errMod := module.UnescapePath(mod)
 	_, errVersion := module.UnescapeVersion(version)
@@ -74,7 +77,7 @@ func (h *Handler) lookup(w *pacedWriter, r *http.Request, file, wanted string) e
 	return err
 }
 
-func (h *Handler) sendPlain(w *pacedWriter, r *http.Request, file string, limit int64) error {
+func (h sumDB) sendPlain(w *pacedWriter, r *http.Request, file string, limit int64) error {
 	b, err := h.modules.read(file, limit)
 	if err != nil {
 		return err
@@ -84,7 +87,7 @@ func (h *Handler) sendPlain(w *pacedWriter, r *http.Request, file string, limit 
 
 // tile answers with a tile of hashes. One that is not full is the beginning of
 // the full one, or of one with more in it, so that any of them will do.
-func (h *Handler) tile(w *pacedWriter, r *http.Request, db, op string) error {
+func (h sumDB) tile(w *pacedWriter, r *http.Request, db, op string) error {
 	t, err := tlog.ParseTilePath(op)
 	if err != nil || t.L < 0 {
 		return fs.ErrNotExist
@@ -103,7 +106,7 @@ func (h *Handler) tile(w *pacedWriter, r *http.Request, db, op string) error {
 }
 
 // tilesWith names the files that begin with what t holds, t's own first.
-func (h *Handler) tilesWith(db string, t tlog.Tile) []string {
+func (h sumDB) tilesWith(db string, t tlog.Tile) []string {
 	names := []string{t.Path()}
 	full := t
 	full.W = 1 << t.H
@@ -138,7 +141,7 @@ type latestNote struct {
 
 // latestTree answers with the latest signed tree, or the newest that stands in
 // an answer to a lookup.
-func (h *Handler) latestTree(w *pacedWriter, r *http.Request, db string) error {
+func (h sumDB) latestTree(w *pacedWriter, r *http.Request, db string) error {
 	err := h.sendPlain(w, r, "sumdb/"+db+"/latest", maxLookup)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -163,7 +166,7 @@ func (h *Handler) latestTree(w *pacedWriter, r *http.Request, db string) error {
 	return sendText(w, r, known.text)
 }
 
-func (h *Handler) newestTree(r *http.Request, db string) (string, error) {
+func (h sumDB) newestTree(r *http.Request, db string) (string, error) {
 	files, err := h.modules.list(r.Context(), "sumdb/"+db+"/lookup")
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
