@@ -24,7 +24,7 @@ type runFlags struct {
 	shard, affected               string
 	auditHits                     string
 	junit, trace, metrics, report string
-	planned                       func(*project.Project) // is told what is run, if it is not nil
+	planned                       func(*project.Project) // called with what is run, if not nil
 	ended                         func(engine.Event)     // gets every event of the run, if it is not nil
 }
 

@@ -219,7 +219,7 @@ func writeVerdict(b *strings.Builder, pal ui.Palette, s rebuild.StepReport) {
 		for _, d := range o.Differences {
 			if s.Status == rebuild.Follows && len(o.Differences) > 0 {
 				fmt.Fprintf(b, "    %s\n", human.OneLine(placeText(d)))
-				break // the cause is told where it was made
+				break // the cause is reported where it was made
 			}
 			fmt.Fprintf(b, "    %s\n", human.OneLine(placeText(d)))
 			if d.Old != "" || d.New != "" {

@@ -71,7 +71,7 @@ func FileInput(path, file string, executable bool) Input {
 // Options say how a bundle is made. The zero value is a sane default.
 type Options struct {
 	PackSize int64 // of contents, in bytes; zero: DefaultPackSize. Changes the bytes.
-	Jobs     int   // compressing at once; zero: one a processor. Changes nothing.
+	Jobs     int   // compressing at once; zero: one per CPU. Changes nothing.
 	// Replace allows another bundle in the directory to be replaced. Without,
 	// it is an error; the same bundle never is.
 	Replace  bool

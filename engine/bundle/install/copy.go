@@ -16,7 +16,7 @@ import (
 )
 
 // copyContents puts all that is not late. Damage is collected: the good
-// contents are stored all the same.
+// contents are stored nevertheless.
 func (m *importer) copyContents(ctx context.Context) error {
 	var total int64
 	e := &contents.Extractor{Source: &m.src, Jobs: m.o.Jobs, Want: format.NewBitmap(len(m.targets)), Put: m.put, PackDone: m.packDone}

@@ -17,7 +17,7 @@ import (
 
 // TestDamagedMedium flips bits all over the packs: an import names the file, the
 // offset and the blob, keeps what is good, publishes nothing, and goes on when
-// the medium was mended.
+// the medium was repaired.
 func TestDamagedMedium(t *testing.T) {
 	t.Parallel()
 	x, layout := bundletest.Sample(), t.TempDir()

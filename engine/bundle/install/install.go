@@ -29,7 +29,7 @@ type Options struct {
 	Sink func(component string) (Sink, error)
 	// AllowOlder takes a bundle after a newer one of the same name.
 	AllowOlder bool
-	Jobs       int // decompressing and storing at once; zero: one a processor
+	Jobs       int // decompressing and storing at once; zero: one per CPU
 	Progress   bundle.ProgressFunc
 	// Key signs the event in the custody log; nil: the event is not signed.
 	Key   *sign.SecretKey

@@ -99,7 +99,7 @@ func (ls Listers) Programs() tasks.Programs {
 	return all
 }
 
-// identity is the Lister of what every Go step hangs on: which Go it is. It is
+// identity is the Lister of what every Go step depends on: which Go it is. It is
 // asked when the step is keyed, so that a plan can be shown without any Go.
 type identity struct{ cfg *gocmd.Config }
 

@@ -152,7 +152,7 @@ func newPastFiles(past fs.FS, root, prefix string, changes []source.Change) *pas
 	return f
 }
 
-// unknown returns a file that git ignores and that the plan hangs on, or "". The
+// unknown returns a file that git ignores and that the plan depends on, or "". The
 // modules.txt of a vendor directory that a step of the plan fills is none: it is
 // looked at before it is known that a stage makes it, and not believed.
 func (f *pastFiles) unknown(g *engine.Graph) string {

@@ -20,7 +20,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 )
 
-// correctAll mends what can be mended in the files of the project. Each is written
+// correctAll fixes what can be fixed in the files of the project. Each is written
 // whole or not at all; if the Airbuildfile does not validate afterwards, all are
 // put back.
 func (u *auditor) correctAll(ctx context.Context) error {

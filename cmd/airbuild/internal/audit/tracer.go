@@ -27,7 +27,7 @@ func (t *tracer) of(name, base string) (*traceOf, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.steps[name]
-	if s == nil || s.base != base { // a second try begins anew
+	if s == nil || s.base != base { // a second try starts over
 		dir, err := os.MkdirTemp(t.dir, "step-")
 		if err != nil {
 			return nil, err

@@ -98,7 +98,7 @@ func Run(ctx context.Context, o Options) ([]Finding, error) {
 }
 
 // project plans the Airbuildfile, if there is one. Its mistakes are one finding:
-// validate tells them all. A toolchain that is missing is told by its own check.
+// validate reports them all. A missing toolchain is reported by a check of its own.
 func (d *doctor) project() {
 	root, name, err := d.FindFile()
 	if err != nil {

@@ -25,7 +25,7 @@ type Options struct {
 	Vars        []string // "NAME=VALUE"
 	VarFiles    []string
 	Environment string
-	Jobs        int // 0: one a processor
+	Jobs        int // 0: one per CPU
 	KeepGoing   bool
 	Offline     bool
 	OfflineSet  func() bool // whether the user said --offline, or its contrary; nil: no
