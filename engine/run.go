@@ -499,7 +499,7 @@ func (r *run) take(ctx context.Context, p *Prepared) (*hit, string, error) {
 		return nil, "", err
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Sprintf("%d of its blobs are missing or damaged in the store", len(missing)), nil
+		return nil, fmt.Sprintf("blobs missing or damaged in the store: %d", len(missing)), nil
 	}
 	log, err := resultLog(ctx, r.o.Store, res)
 	if err == nil && !r.o.DryRun {

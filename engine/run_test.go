@@ -191,7 +191,7 @@ func TestMissingBlobIsAMiss(t *testing.T) {
 		}
 	}
 	b.run()
-	b.want("done a 1 of its blobs are missing or damaged in the store")
+	b.want("done a blobs missing or damaged in the store: 1")
 }
 
 func TestForeignResultIsAMiss(t *testing.T) {
