@@ -1,27 +1,21 @@
 package docs
 
 import (
-	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/airbuild/airbuild/docs/internal/markdown"
 )
 
 // width is how wide a table may be in a terminal. A wider one is written as a
 // list.
 const width = 100
 
-var (
-	comment = regexp.MustCompile(`(?s)<!--.*?-->\n?`)
-	link    = regexp.MustCompile(`\[([^]\n]*(?:\n[^]\n]*)?)\]\([^)\s]*\)`)
-	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
-	rule    = regexp.MustCompile(`^\|[-:| ]+\|$`)
-)
-
 // Plain returns a page as text to read in a terminal: code is indented, tables
 // are aligned, and links are their words.
 func (p Page) Plain() string { return plain(p.Text) }
 
-func plain(markdown string) string {
+func plain(text string) string {
 	var out strings.Builder
 	var table [][]string
 	flush := func() {
@@ -29,7 +23,7 @@ func plain(markdown string) string {
 		table = nil
 	}
 	code := false
-	for line := range strings.Lines(withoutLinks(comment.ReplaceAllString(markdown, ""))) {
+	for line := range strings.Lines(markdown.Words(text)) {
 		line = strings.TrimRight(line, "\n")
 		switch {
 		case strings.HasPrefix(strings.TrimSpace(line), "```"):
@@ -40,10 +34,10 @@ func plain(markdown string) string {
 			if line != "" {
 				line = "    " + line
 			}
-		case rule.MatchString(line):
+		case markdown.IsRule(line):
 			continue
 		case strings.HasPrefix(line, "|"):
-			table = append(table, cells(line))
+			table = append(table, markdown.Cells(line))
 			continue
 		default:
 			flush()
@@ -53,26 +47,6 @@ func plain(markdown string) string {
 	}
 	flush()
 	return out.String()
-}
-
-// withoutLinks replaces links outside blocks of code by their words.
-func withoutLinks(markdown string) string {
-	out, from := "", 0
-	for _, at := range fence.FindAllStringIndex(markdown, -1) {
-		out += link.ReplaceAllString(markdown[from:at[0]], "$1") + markdown[at[0]:at[1]]
-		from = at[1]
-	}
-	return out + link.ReplaceAllString(markdown[from:], "$1")
-}
-
-// cells are those of a row. A \| is part of a cell.
-func cells(line string) []string {
-	line = strings.ReplaceAll(strings.Trim(line, "|"), `\|`, "\x00")
-	var row []string
-	for _, c := range strings.Split(line, "|") {
-		row = append(row, strings.NewReplacer("\x00", "|", "**", "").Replace(strings.TrimSpace(c)))
-	}
-	return row
 }
 
 // writeTable aligns the columns of a table, the first row of which is its

@@ -237,7 +237,8 @@ func rangeFunc() function.Function {
 		VarParam: &function.Parameter{Name: "numbers", Type: cty.Number},
 		Type:     function.StaticReturnType(cty.List(cty.Number)),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			start, limit, step := cty.Zero, cty.Zero, cty.NumberIntVal(1)
+			start, step := cty.Zero, cty.NumberIntVal(1)
+			var limit cty.Value
 			switch len(args) {
 			case 1:
 				limit = args[0]

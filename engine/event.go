@@ -10,8 +10,7 @@ import (
 type Status uint8
 
 const (
-	Waiting   Status = iota // for other steps
-	Ready                   // for a worker
+	Waiting   Status = iota // for other steps, or for a worker
 	Running                 // "run"
 	Hit                     // taken from the store
 	Done                    // ran and succeeded
@@ -21,7 +20,7 @@ const (
 	WouldRun                // dry run: no result in the store
 )
 
-var statusNames = [...]string{"waiting", "ready", "run", "hit", "done", "failed", "skipped", "cancelled", "would-run"}
+var statusNames = [...]string{"waiting", "run", "hit", "done", "failed", "skipped", "cancelled", "would-run"}
 
 func (s Status) String() string { return statusNames[s] }
 
@@ -43,7 +42,7 @@ const (
 	StepBlocked                   // Blocked is set: the step tried to reach the network
 )
 
-// An Event is told to Options.OnEvent, in order, from the owner goroutine.
+// An Event is reported to Options.OnEvent, in order, from the owner goroutine.
 type Event struct {
 	Kind   EventKind
 	Time   time.Time
@@ -113,9 +112,9 @@ type Summary struct {
 	Damaged                                      int           // store entries found damaged
 	// CompileHits and CompileMisses are the sums of the steps' Compiled.
 	CompileHits, CompileMisses int
-	// Answers are the entries of the store that say what the steps' inputs came
-	// to; see Options.CarryAnswers.
-	Answers []action.Digest
+	// ExportedInputs are the keys of the store's entries with remembered inputs of
+	// the steps; see Options.ExportInputs.
+	ExportedInputs []action.Digest
 	// Failures are the steps that failed, first root cause first.
 	Failures []Failure
 	// Interrupted is set when the context ended the run.

@@ -14,7 +14,7 @@ type Explanation struct {
 	Step  *Step
 	Key   action.Digest // zero if it is not known before other steps have run
 	Lines []action.Line
-	Notes []string // of the step's Lister
+	Notes []string // of the step's InputDiscoverer
 	// Status is Hit or WouldRun, Reason why it would run.
 	Status Status
 	Reason string
@@ -37,7 +37,7 @@ type Previous struct {
 func Explain(ctx context.Context, g *Graph, id StepID, o Options) (*Explanation, error) {
 	e := &Explanation{Step: &g.Steps[id], Status: WouldRun}
 	o.DryRun, o.KeepGoing = true, true
-	tell := o.OnEvent
+	report := o.OnEvent
 	var failure error
 	o.OnEvent = func(ev Event) {
 		if ev.Kind == StepFinished {
@@ -50,12 +50,12 @@ func Explain(ctx context.Context, g *Graph, id StepID, o Options) (*Explanation,
 				e.Waits = append(e.Waits, ev.Step.Name)
 			}
 		}
-		if tell != nil {
-			tell(ev)
+		if report != nil {
+			report(ev)
 		}
 	}
 	r := newRun(g, []StepID{id}, o)
-	r.whole = true
+	r.keys.discovers = true
 	r.loop(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func Explain(ctx context.Context, g *Graph, id StepID, o Options) (*Explanation,
 	if failure != nil {
 		return nil, failure
 	}
-	p := r.prepared[id]
+	p := r.keys.prepared[id]
 	if p == nil {
 		return e, nil
 	}
@@ -72,18 +72,18 @@ func Explain(ctx context.Context, g *Graph, id StepID, o Options) (*Explanation,
 	if e.Lines, err = manifest(p); err != nil {
 		return nil, err
 	}
-	e.nearest(ctx, r, p)
+	e.nearest(ctx, o.Store, p, r.past[id])
 	return e, nil
 }
 
 // nearest finds the earlier outcome with another key and the fewest changes,
 // the newest of equals.
-func (e *Explanation) nearest(ctx context.Context, r *run, p *Prepared) {
-	for _, o := range r.past[p.ID] {
+func (e *Explanation) nearest(ctx context.Context, st Store, p *Prepared, past []outcome) {
+	for _, o := range past {
 		if o.Key == p.Key.String() {
 			continue
 		}
-		changes, err := r.changesSince(ctx, p, o)
+		changes, err := changesSince(ctx, st, p, o)
 		if err != nil {
 			continue
 		}

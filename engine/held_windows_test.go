@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // hold opens a file of the bench's project so that it can be read, and not replaced.

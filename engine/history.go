@@ -11,9 +11,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // A history is what a workspace remembers of earlier runs, by step name: keys to
@@ -172,7 +171,10 @@ func (h *history) save() error {
 		for _, list := range h.steps {
 			write(list)
 		}
-		return replaceFile(h.file, b.Bytes())
+		if err := atomicfile.Write(h.file, b.Bytes(), atomicfile.Options{Perm: 0o600}); err != nil {
+			return fmt.Errorf("save history: %w", err)
+		}
+		return nil
 	}
 	write(h.fresh)
 	f, err := os.OpenFile(h.file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o666)
@@ -187,25 +189,5 @@ func (h *history) save() error {
 		return fmt.Errorf("save history: %w", err)
 	}
 	h.fresh = nil
-	return nil
-}
-
-// replaceFile writes a file whole, by rename.
-func replaceFile(name string, b []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+"-*.tmp")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = tmp.Write(b)
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = robustio.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-		return fmt.Errorf("write %s: %w", name, err)
-	}
 	return nil
 }

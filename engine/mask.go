@@ -97,6 +97,9 @@ func stableBase64(enc *base64.Encoding, text string, shift int) string {
 	return s[from:to]
 }
 
+// Masked is a text about a step without the step's secrets.
+func Masked(text string, s *Step) string { return string(maskLog([]byte(text), s)) }
+
 // maskLog takes a step's secrets out of a stored log. The log was masked when it
 // was made, but a value may have become sensitive since: that changes no key.
 func maskLog(log []byte, s *Step) []byte {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/memo"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
@@ -192,14 +194,16 @@ func (b *bench) run(targets ...engine.StepID) *engine.Summary {
 
 func (b *bench) options() (engine.Options, func()) {
 	b.t.Helper()
-	w, err := tree.ReadAhead(filepath.Join(b.root, ".state")).Open(b.root, "dist")
+	w, err := tree.Preload(filepath.Join(b.root, ".state")).Open(b.root, "dist")
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	o := b.opts
 	o.Store, o.Executor, o.Workspace = b.store, b.exec, w
+	o.Memo = memo.Open(w.State())
+	o.Memo.Workspace = w
 	return o, func() {
-		if err := w.Close(); err != nil {
+		if err := errors.Join(o.Memo.Save(), w.Close()); err != nil {
 			b.t.Error(err)
 		}
 	}

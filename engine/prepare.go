@@ -3,42 +3,122 @@ package engine
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/engine/internal/outputs"
+	"github.com/airbuild/airbuild/engine/memo"
 	"github.com/airbuild/airbuild/engine/tree"
 )
 
-// prepareAll computes a step's key from the ground: its inputs become a Merkle
-// tree, its facts the salt, its command canonical bytes. All that is asked of
-// the workspace is asked of w.
-func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Prepared, error) {
-	s := &r.g.Steps[id]
+// A preparer computes the keys of steps. Any goroutine may call its methods for a step
+// whose dependencies are final. The owner of the run writes prepared and produced of a
+// step before it starts work on those that depend on it.
+type preparer struct {
+	g        *Graph
+	o        *Options
+	index    func() *outputs.Index
+	inputs   inputMemo
+	prepared []*Prepared
+	produced []*produced
+	// discovers: inputs are discovered even if they are remembered.
+	discovers bool
+}
+
+func newPreparer(g *Graph, o *Options) *preparer {
+	p := &preparer{
+		g: g, o: o, prepared: make([]*Prepared, len(g.Steps)), produced: make([]*produced, len(g.Steps)),
+		index: sync.OnceValue(func() *outputs.Index { return indexOutputs(g, o.Workspace.Dist()) }),
+	}
+	p.inputs = newInputMemo(g, o, p.produced, p.view)
+	return p
+}
+
+// prepare computes a step's key. Inputs that are remembered need not be looked at:
+// then the Prepared has no Inputs until fill gives it some. Every step that it
+// needs is final.
+func (p *preparer) prepare(ctx context.Context, id StepID) (*Prepared, error) {
+	q, ok := p.inputs.query(id)
+	if !ok {
+		return p.discover(ctx, id, p.o.Workspace)
+	}
+	if !p.discovers && !p.o.forces(id) && !p.g.Steps[id].NoCache {
+		if in := p.inputs.get(ctx, id, q); in != nil {
+			return p.keyed(id, in, nil), nil
+		}
+	}
+	recorder := &memo.Recorder{}
+	step, err := p.discover(ctx, id, p.o.Workspace.Observed(recorder))
+	if err == nil {
+		p.inputs.put(q, step, recorder)
+	}
+	return step, err
+}
+
+// fill gives a step its Inputs, if it was prepared without them. The workspace may
+// have changed since: then the step has another key, which is reported.
+func (p *preparer) fill(ctx context.Context, step *Prepared) (same bool, err error) {
+	if step.Inputs != nil {
+		return true, nil
+	}
+	full, err := p.discover(ctx, step.ID, p.o.Workspace)
+	if err != nil {
+		return false, err
+	}
+	same = full.Key == step.Key
+	*step = *full
+	return same, nil
+}
+
+// changed names an input that differs from what the step's key says,
+// or that the step did not have before: a file that came into a package while
+// it was built. "" if there is none.
+func (p *preparer) changed(ctx context.Context, step *Prepared) string {
+	if step.Altered != "" {
+		return step.Altered
+	}
+	if changed := p.o.Workspace.Changed(step.Inputs); changed != "" || step.Step.Discoverer == nil {
+		return changed
+	}
+	now, err := step.Step.Discoverer.Discover(ctx, stepFiles{workspaceFiles{p.o.Workspace.Fresh()}, p, step.ID})
+	if err != nil {
+		return "its input list"
+	}
+	if !reflect.DeepEqual(now.Inputs, step.discovery.Inputs) || !reflect.DeepEqual(now.Facts, step.discovery.Facts) {
+		return "its input list"
+	}
+	return ""
+}
+
+// discover computes a step's key from the workspace: its inputs become a Merkle
+// tree, its facts the salt, its command canonical bytes. All that is asked of the
+// workspace is asked of w.
+func (p *preparer) discover(ctx context.Context, id StepID, w *tree.Workspace) (*Prepared, error) {
+	s := &p.g.Steps[id]
 	inputs := s.Inputs
-	var listing Listing
-	if s.Lister != nil {
+	var discovery Discovery
+	if s.Discoverer != nil {
 		var err error
-		if listing, err = s.Lister.List(ctx, stepFiles{workspaceFiles{w}, r, id}); err != nil {
+		if discovery, err = s.Discoverer.Discover(ctx, stepFiles{workspaceFiles{w}, p, id}); err != nil {
 			return nil, err
 		}
-		inputs = slices.Concat(inputs, listing.Inputs)
+		inputs = slices.Concat(inputs, discovery.Inputs)
 	}
-	blind := r.blindness(id)
-	if err := blind.check(inputs, &listing); err != nil {
+	view := p.view(id)
+	if err := view.check(inputs, &discovery); err != nil {
 		return nil, err
 	}
-	hidden := blind.hidden(inputs)
+	hidden := view.hidden(inputs)
 	in := tree.Inputs{Follow: s.Mode == Workspace, Hide: hides(hidden), Files: make([]tree.File, 0, len(inputs))}
 	for i := range inputs {
-		if err := r.addInput(&in, &inputs[i], w); err != nil {
+		if err := p.addInput(&in, &inputs[i], w); err != nil {
 			return nil, fmt.Errorf("read input: %w", err)
 		}
 	}
@@ -46,28 +126,28 @@ func (r *run) prepareAll(ctx context.Context, id StepID, w *tree.Workspace) (*Pr
 	if err != nil {
 		return nil, err
 	}
-	p := r.keyed(id, &known{root: t.Root, facts: listing.Facts, notes: listing.Notes}, t)
-	p.listing, p.Unseen, p.Uncached, p.Private = listing, listing.Unseen, listing.Uncached, listing.Private
-	return p, nil
+	step := p.keyed(id, &resolved{root: t.Root, facts: discovery.Facts, notes: discovery.Notes}, t)
+	step.discovery, step.Unseen, step.Uncached, step.Private = discovery, discovery.Unseen, discovery.Uncached, discovery.Private
+	return step, nil
 }
 
-// keyed computes a step's key from what is known of the workspace. t is nil if
-// the input root is remembered.
-func (r *run) keyed(id StepID, k *known, t *tree.Tree) *Prepared {
-	s := &r.g.Steps[id]
-	facts := slices.Concat(s.Facts, k.facts)
+// keyed computes a step's key from its resolved inputs. t is nil if they are
+// remembered.
+func (p *preparer) keyed(id StepID, in *resolved, t *tree.Tree) *Prepared {
+	s := &p.g.Steps[id]
+	facts := slices.Concat(s.Facts, in.facts)
 	for _, v := range s.Secrets {
-		facts = append(facts, Fact{Name: "secret " + v.Name, Value: r.o.secretHash(v)})
+		facts = append(facts, Fact{Name: "secret " + v.Name, Value: p.o.secretHash(v)})
 	}
-	p := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: k.notes, Facts: facts}
-	p.Action = action.Action{
+	step := &Prepared{ID: id, Step: s, Command: s.Command, Inputs: t, Notes: in.notes, Facts: facts}
+	step.Action = action.Action{
 		Command:   action.Of(s.Command.Marshal()),
-		InputRoot: k.root,
+		InputRoot: in.root,
 		Salt:      salt(facts),
 		Platform:  s.Command.Platform,
 	}
-	p.Key = action.Of(p.Action.Marshal())
-	return p
+	step.Key = action.Of(step.Action.Marshal())
+	return step
 }
 
 // salt writes facts in the form that keys hold: sorted "name<TAB>value" lines.
@@ -92,10 +172,10 @@ func oneLine(s string) string {
 }
 
 // addInput puts one declared input into the tree.
-func (r *run) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error {
+func (p *preparer) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error {
 	switch i.Kind {
 	case FromFile:
-		err := w.Add(in, cmp.Or(i.File, i.Path), i.Path)
+		err := in.Add(w, cmp.Or(i.File, i.Path), i.Path)
 		if i.Optional && errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -107,7 +187,7 @@ func (r *run) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error {
 			return err
 		}
 		for _, f := range files {
-			if err := w.Add(in, f, f); err != nil {
+			if err := in.Add(w, f, f); err != nil {
 				return err
 			}
 		}
@@ -119,18 +199,15 @@ func (r *run) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error {
 		in.Files = append(in.Files, tree.File{Path: i.Path, Digest: i.Blob, Executable: i.Executable, Source: tree.Source{Blob: true}})
 		return nil
 	case FromStep:
-		return r.graft(in, i)
+		return p.graft(in, i)
 	}
 	return fmt.Errorf("input %s: unknown kind %d", i.Path, i.Kind)
 }
 
 // graft puts another step's outputs into the tree without reading them.
-func (r *run) graft(in *tree.Inputs, i *Input) error {
-	m := r.made[i.Step]
+func (p *preparer) graft(in *tree.Inputs, i *Input) error {
+	m := p.produced[i.Step]
 	if m == nil {
-		if _, off := r.skippedData[i.Step]; off {
-			return fmt.Errorf("%s has no outputs", r.g.Steps[i.Step].Name)
-		}
 		return errUnknownYet
 	}
 	to := func(p string) (string, bool) {
@@ -145,24 +222,24 @@ func (r *run) graft(in *tree.Inputs, i *Input) error {
 		return "", false
 	}
 	n := len(in.Files) + len(in.Links) + len(in.Empty)
-	for _, f := range m.files {
+	for _, f := range m.Files {
 		if p, ok := to(f.Path); ok {
 			f.Path = p
 			in.Files = append(in.Files, f)
 		}
 	}
-	for _, l := range m.links {
+	for _, l := range m.Links {
 		if p, ok := to(l.Path); ok {
 			in.Links = append(in.Links, tree.Link{Path: p, Target: l.Target})
 		}
 	}
-	for _, e := range m.empty {
+	for _, e := range m.Empty {
 		if p, ok := to(e); ok {
 			in.Empty = append(in.Empty, p)
 		}
 	}
 	if len(in.Files)+len(in.Links)+len(in.Empty) == n && i.From != "" {
-		return fmt.Errorf("%s made no output %s", r.g.Steps[i.Step].Name, i.From)
+		return fmt.Errorf("%s made no output %s", p.g.Steps[i.Step].Name, i.From)
 	}
 	return nil
 }
@@ -171,140 +248,5 @@ func (r *run) graft(in *tree.Inputs, i *Input) error {
 // needs would run first.
 var errUnknownYet = errors.New("an input is not known before another step has run")
 
-// workspaceFiles is the workspace as a Lister may see it.
+// workspaceFiles is the workspace as an InputDiscoverer may see it.
 type workspaceFiles struct{ *tree.Workspace }
-
-// A made is what a step made, project-relative and flattened.
-type made struct {
-	result *action.Result
-	files  []tree.File
-	links  []tree.Link
-	empty  []string
-	dirs   []string // output directories
-	tops   []Output // as declared
-	refs   []action.Digest
-
-	once sync.Once // computes id
-	id   [sha256.Size]byte
-}
-
-// expand resolves a result's outputs to files, reading Tree messages from the
-// store, and lists every blob that a hit needs.
-func (r *run) expand(ctx context.Context, s *Step, res *action.Result) (*made, error) {
-	m := &made{result: res}
-	wd := s.Command.WorkingDirectory
-	for _, f := range res.OutputFiles {
-		p := path.Join(wd, f.Path)
-		m.files = append(m.files, tree.File{Path: p, Digest: f.Digest, Executable: f.Executable, Source: tree.Source{Blob: true}})
-		m.tops = append(m.tops, Output{Path: p, Digest: f.Digest, Size: f.Digest.Size, Executable: f.Executable, Before: -1})
-		m.refs = append(m.refs, f.Digest)
-	}
-	for _, l := range res.OutputSymlinks {
-		m.links = append(m.links, tree.Link{Path: path.Join(wd, l.Path), Target: l.Target})
-	}
-	for _, d := range res.OutputDirectories {
-		p := path.Join(wd, d.Path)
-		b, err := readBlob(ctx, r.o.Store, d.Tree)
-		if err != nil {
-			return nil, err
-		}
-		msg, err := action.UnmarshalTree(b)
-		if err != nil {
-			return nil, fmt.Errorf("decode tree of %s: %w", p, err)
-		}
-		files, links, empty, err := tree.Flatten(msg, p)
-		if err != nil {
-			return nil, err
-		}
-		top := Output{Path: p, Digest: d.Tree, Dir: true, Before: -1}
-		for _, f := range files {
-			top.Size += f.Digest.Size
-			m.refs = append(m.refs, f.Digest)
-		}
-		m.files = append(m.files, files...)
-		m.links = append(m.links, links...)
-		m.empty = append(m.empty, empty...)
-		m.dirs = append(m.dirs, p)
-		m.tops = append(m.tops, top)
-		m.refs = append(m.refs, d.Tree)
-	}
-	for _, d := range []action.Digest{res.Stdout, res.Stderr} {
-		if !d.IsZero() {
-			m.refs = append(m.refs, d)
-		}
-	}
-	return m, nil
-}
-
-// checkOutputs refuses a result that is of a failure, lacks a declared output,
-// or names one which the command does not declare: it is not this action's,
-// whatever the store says.
-func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
-	if res.ExitCode != 0 {
-		return &action.Damaged{What: "entry", Digest: key, Reason: "it records a failure"}
-	}
-	if len(res.OutputFiles) == 1 && len(res.OutputDirectories)+len(res.OutputSymlinks) == 0 && len(s.Command.OutputPaths) == 1 {
-		if p := s.Command.OutputPaths[0]; res.OutputFiles[0].Path == p && localPath(path.Join(s.Command.WorkingDirectory, p)) {
-			return nil // as most steps are
-		}
-	}
-	named := map[string]bool{}
-	check := func(p string) error {
-		named[p] = true
-		if !slices.Contains(s.Command.OutputPaths, p) || !localPath(path.Join(s.Command.WorkingDirectory, p)) {
-			return &action.Damaged{What: "entry", Digest: key, Reason: fmt.Sprintf("it names an output %q that the command does not declare", p)}
-		}
-		return nil
-	}
-	var errs []error
-	for _, f := range res.OutputFiles {
-		errs = append(errs, check(f.Path))
-	}
-	for _, d := range res.OutputDirectories {
-		errs = append(errs, check(d.Path))
-	}
-	for _, l := range res.OutputSymlinks {
-		errs = append(errs, check(l.Path))
-	}
-	for _, p := range s.Command.OutputPaths {
-		if !named[p] {
-			errs = append(errs, &action.Damaged{What: "entry", Digest: key, Reason: fmt.Sprintf("it lacks the output %q", p)})
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func localPath(p string) bool {
-	return p != "" && p == path.Clean(p) && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../")
-}
-
-func readBlob(ctx context.Context, st Store, d action.Digest) ([]byte, error) {
-	f, err := st.Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
-}
-
-// resultLog returns a result's log; of a very long one the end.
-func resultLog(ctx context.Context, st Store, res *action.Result) ([]byte, error) {
-	if res.Stdout.IsZero() {
-		return res.StdoutRaw, nil
-	}
-	if res.Stdout.Size <= maxLog {
-		return readBlob(ctx, st, res.Stdout)
-	}
-	f, err := st.Open(ctx, res.Stdout)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if _, err := io.CopyN(io.Discard, f, res.Stdout.Size-maxLog); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(f)
-}
-
-// maxLog is how much of the end of a log is kept in memory, to be shown.
-const maxLog = 16 << 20

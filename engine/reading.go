@@ -9,7 +9,7 @@ import (
 type Reading struct {
 	ID StepID
 	// Files are absolute and sorted. What the step takes from other steps is not
-	// among them, unless its Lister found it in the workspace.
+	// among them, unless its InputDiscoverer found it in the workspace.
 	Files []string
 }
 
@@ -20,14 +20,14 @@ type Reading struct {
 func Readings(ctx context.Context, g *Graph, ids []StepID, o Options) (rs []Reading, complete bool, err error) {
 	o.DryRun, o.KeepGoing, o.OnEvent = true, true, nil
 	r := newRun(g, ids, o)
-	r.whole = true // hits have inputs too
+	r.keys.discovers = true // hits have inputs too
 	r.loop(ctx)
 	if err := ctx.Err(); err != nil {
 		return nil, false, err
 	}
 	complete = true
 	for _, id := range g.Closure(ids) {
-		p := r.prepared[id]
+		p := r.keys.prepared[id]
 		if p == nil || p.Inputs == nil {
 			complete = false
 			continue

@@ -227,7 +227,7 @@ func TestIncompleteResultIsAMiss(t *testing.T) {
 	}
 }
 
-func TestLostExplanationIsMended(t *testing.T) {
+func TestLostExplanationIsRepaired(t *testing.T) {
 	b := newBench(t)
 	b.step("a", engine.FileInput("in.txt"))
 	b.run()
@@ -466,11 +466,11 @@ func TestOptionalGlob(t *testing.T) {
 	}
 }
 
-// growing is a Lister that finds one more input each time it is asked.
+// growing is an InputDiscoverer that finds one more input each time it is asked.
 type growing struct{ n int }
 
-func (g *growing) List(context.Context, engine.Files) (engine.Listing, error) {
-	var l engine.Listing
+func (g *growing) Discover(context.Context, engine.Files) (engine.Discovery, error) {
+	var l engine.Discovery
 	for i := range g.n {
 		l.Inputs = append(l.Inputs, engine.TextInput(fmt.Sprint("pkg/", i, ".go"), nil))
 	}
@@ -481,7 +481,7 @@ func (g *growing) List(context.Context, engine.Files) (engine.Listing, error) {
 func TestInputAddedMeanwhileIsNotKept(t *testing.T) {
 	b := newBench(t)
 	id := b.step("a")
-	b.graph.Steps[id].Mode, b.graph.Steps[id].Lister = engine.Workspace, &growing{n: 1}
+	b.graph.Steps[id].Mode, b.graph.Steps[id].Discoverer = engine.Workspace, &growing{n: 1}
 	if sum := b.run(); sum.Ran != 1 || len(b.store.results) != 0 {
 		t.Errorf("a result of inputs that grew was kept: %+v", sum)
 	}

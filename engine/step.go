@@ -51,24 +51,24 @@ type Step struct {
 	Command action.Command
 	Mode    Mode
 
-	Inputs []Input
-	Lister Lister // nil if Inputs says it all
-	Facts  []Fact // what the key needs to know and is no file
-	After  []StepID
+	Inputs     []Input
+	Discoverer InputDiscoverer // nil if Inputs says it all
+	Facts      []Fact          // what the key needs to know and is no file
+	After      []StepID
 
 	Timeout time.Duration // zero: none
 	Retries int           // further tries after a failure
 	CPU     int           // job slots it takes; zero means one
-	Memory  int64         // bytes it needs, so that no more run at once than fit; zero: not told
+	Memory  int64         // bytes it needs, so that no more run at once than fit; zero: not known
 	// Estimate is how long the step may take, to schedule by while no run of
 	// it is remembered. Only the order of sizes matters. Zero: a moment.
 	Estimate time.Duration
 	Network  bool
-	// Sealed: the inputs of a Workspace step are all that it needs of the
+	// Hermetic: the inputs of a Workspace step are all that it needs of the
 	// project. Where the host can, it runs in a copy of them that is at the same
 	// path on every host, and sees nothing else of the project. It is no part of
 	// the key.
-	Sealed bool
+	Hermetic bool
 	// FixedPath: a Workspace step whose outputs hold the path of the project.
 	// Where the host can, the project is at the same path on every host for it.
 	// It is not part of the key.
@@ -149,16 +149,16 @@ func StepInput(path string, id StepID, from string) Input {
 	return Input{Kind: FromStep, Path: path, Step: id, From: from}
 }
 
-// A Lister finds further inputs and facts of a step when the steps it depends
+// An InputDiscoverer finds further inputs and facts of a step when the steps it depends
 // on are done and their outputs are in the workspace: the closure of a Go
 // package, for example. It is called by a worker, at most once a run.
-type Lister interface {
-	List(context.Context, Files) (Listing, error)
+type InputDiscoverer interface {
+	Discover(context.Context, Files) (Discovery, error)
 }
 
-// A Listing is what a Lister found. Notes are shown by explain ("listed by go
+// A Discovery is what an InputDiscoverer found. Notes are shown by explain ("listed by go
 // list: …").
-type Listing struct {
+type Discovery struct {
 	Inputs []Input
 	Facts  []Fact
 	Notes  []string
@@ -168,10 +168,10 @@ type Listing struct {
 	// Uncached says why the result of the step must not be kept: it depends on
 	// something that cannot be followed. Empty: it is kept.
 	Uncached string
-	// Private goes to the step's Tool, in memory: what must not be written
-	// anywhere, such as where a secret key is. It is in no key, so it must not
-	// change a result that Facts does not change too. A Lister that sets it is not
-	// an Asker.
+	// Private goes to the step's Tool, in memory: what must not be written anywhere,
+	// such as where a secret key is. It is in no key, so it must not change a result
+	// that Facts does not change too. An InputDiscoverer that sets it is not
+	// Memoizable.
 	Private any
 	// Reads reports whether a file at the project's path p would be among the
 	// inputs if it were there: one that another step makes may not be there
@@ -191,7 +191,7 @@ type Unseen struct {
 	Checks bool
 }
 
-// Files is the workspace as a Lister sees it. Paths are slash-separated and
+// Files is the workspace as an InputDiscoverer sees it. Paths are slash-separated and
 // relative to the project root unless absolute.
 type Files interface {
 	Root() string                              // absolute path of the project
@@ -210,11 +210,11 @@ type Launcher interface {
 	Launch(ctx context.Context, s *Step, share Share) (path string, env []string, err error)
 }
 
-// A Reacher knows which of the host's directories a program that a Launcher
+// HostPaths says which of the host's directories a program that a Launcher
 // prepares uses beside the step's inputs: what it is made of, and its caches.
 // A step that sees its declared inputs only sees them too.
-type Reacher interface {
-	Reach(ctx context.Context, s *Step) (read, write []string, err error)
+type HostPaths interface {
+	HostPaths(ctx context.Context, s *Step) (read, write []string, err error)
 }
 
 // Share is a step's part of the machine: how many processors it may keep busy.
@@ -245,7 +245,7 @@ type ToolCall struct {
 	// WorkDir is Dir joined with the command's working directory; in a
 	// Workspace step it is the working directory in the project itself.
 	WorkDir string
-	// Private is what the step's Lister found for the Tool alone.
+	// Private is what the step's InputDiscoverer found for the Tool alone.
 	Private any
 	Log     io.Writer
 	// Place says where a file is that the step's processes know by an absolute

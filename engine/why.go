@@ -10,13 +10,12 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 )
 
-// why says in a few words why a step is no hit: the store's own reason if it
-// has one, otherwise what differs from the step's last outcome here. Worker.
-func (r *run) why(ctx context.Context, p *Prepared, reason string) string {
+// whyMissed says in a few words why a step is no hit: the store's own reason if it
+// has one, otherwise what differs from the step's last outcome here.
+func whyMissed(ctx context.Context, st Store, p *Prepared, past []outcome, reason string) string {
 	if reason != "" {
 		return reason
 	}
-	past := r.past[p.ID]
 	if len(past) == 0 {
 		return "first run here"
 	}
@@ -24,7 +23,7 @@ func (r *run) why(ctx context.Context, p *Prepared, reason string) string {
 	if !ok || past[len(past)-1].Key == p.Key.String() {
 		return "its result is no longer in the store"
 	}
-	changes, err := r.changesSince(ctx, p, last)
+	changes, err := changesSince(ctx, st, p, last)
 	if err != nil || len(changes) == 0 {
 		return "its key changed"
 	}
@@ -32,12 +31,12 @@ func (r *run) why(ctx context.Context, p *Prepared, reason string) string {
 }
 
 // changesSince compares a prepared step with an earlier outcome.
-func (r *run) changesSince(ctx context.Context, p *Prepared, o outcome) ([]action.Change, error) {
+func changesSince(ctx context.Context, st Store, p *Prepared, o outcome) ([]action.Change, error) {
 	key, err := action.ParseDigest(o.Key)
 	if err != nil {
 		return nil, err
 	}
-	old, err := KeyParts(ctx, r.o.Store, key)
+	old, err := KeyParts(ctx, st, key)
 	if err != nil {
 		return nil, err
 	}

@@ -1,13 +1,15 @@
 package pipelines
 
 import (
-	"maps"
 	"runtime"
 	"slices"
 
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/decode"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
+	"github.com/airbuild/airbuild/pipelines/internal/eval"
 )
 
 // Cells of a large stage are read and planned by several goroutines. The plan
@@ -39,8 +41,8 @@ func atOnce(n int, do func(part, from, to int)) (parts int) {
 }
 
 // readCells reads all cells; those that when drops are left out.
-func (b *bodyReader) readCells(cells []*cell, bodies []leafBody) []readyCell {
-	if len(cells) < fewCells || b.unusable() {
+func (b *bodyReader) readCells(cells []*eval.Cell, bodies []decode.Body) []readyCell {
+	if len(cells) < fewCells || b.eval.Unusable() {
 		return b.readSome(cells, bodies)
 	}
 	ready := b.readSome(cells[:1], bodies) // finds what is the same for all
@@ -52,8 +54,8 @@ func (b *bodyReader) readCells(cells []*cell, bodies []leafBody) []readyCell {
 
 // readAhead is readSome by several goroutines. It is not ok, and nothing has
 // happened, if there is anything to report.
-func (b *bodyReader) readAhead(cells []*cell, bodies []leafBody) ([]readyCell, bool) {
-	if b.unusable() || runtime.GOMAXPROCS(0) == 1 {
+func (b *bodyReader) readAhead(cells []*eval.Cell, bodies []decode.Body) ([]readyCell, bool) {
+	if b.eval.Unusable() || runtime.GOMAXPROCS(0) == 1 {
 		return nil, false
 	}
 	parts := make([][]readyCell, len(cells))
@@ -63,12 +65,12 @@ func (b *bodyReader) readAhead(cells []*cell, bodies []leafBody) ([]readyCell, b
 		parts[part], twins[part] = t.readSome(cells[from:to], bodies), t
 	})
 	for _, t := range twins[:n] {
-		if t.unusable() || len(t.report.diags) > 0 {
+		if t.eval.Unusable() || !t.eval.Report.Empty() {
 			return nil, false
 		}
 	}
 	for _, t := range twins[:n] {
-		b.suspects.join(t.suspects)
+		b.decode.Suspects.Join(t.decode.Suspects)
 	}
 	return slices.Concat(parts[:n]...), true
 }
@@ -76,8 +78,8 @@ func (b *bodyReader) readAhead(cells []*cell, bodies []leafBody) ([]readyCell, b
 // twin is a bodyReader that reads other cells at the same time.
 func (b *bodyReader) twin() *bodyReader {
 	t := *b
-	t.report, t.suspects = &report{}, &suspects{}
-	t.shared, t.byCell = maps.Clone(b.shared), maps.Clone(b.byCell)
+	t.eval = b.eval.Twin(&diag.Report{})
+	t.decode = b.decode.Twin(t.eval, &decode.Suspects{})
 	return &t
 }
 
@@ -85,7 +87,7 @@ func (b *bodyReader) twin() *bodyReader {
 // How many steps each makes is guessed from the first.
 func (b *bodyReader) planAhead(ready []readyCell, labels map[string][]string) []plannedCell {
 	out := make([]plannedCell, len(ready))
-	first := engine.StepID(len(b.plan.Graph.Steps))
+	first := engine.StepID(len(b.planner.plan.Graph.Steps))
 	each := 1
 	if len(ready) > 0 {
 		out[0] = b.planCell(&ready[0], labels, first)

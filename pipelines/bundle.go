@@ -12,6 +12,9 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
+	"github.com/airbuild/airbuild/pipelines/internal/eval"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // A Bundle is a planned bundle block: what of the project is carried.
@@ -56,7 +59,7 @@ func (p *Plan) Bundle(name string) *Bundle {
 func (p *planner) planBundles() {
 	p.plan.Bundles = nil
 	for _, decl := range p.plan.Module.Bundles {
-		b := &bundleReader{planner: p, decl: decl, planned: &Bundle{Name: decl.Name, Range: decl.Range}}
+		b := &bundleReader{report: &p.report, user: p.user, pipelines: p.pipelines, decl: decl, planned: &Bundle{Name: decl.Name, Range: decl.Range}}
 		b.read()
 		p.plan.Bundles = append(p.plan.Bundles, b.planned)
 	}
@@ -64,9 +67,11 @@ func (p *planner) planBundles() {
 
 // A bundleReader evaluates one bundle block.
 type bundleReader struct {
-	*planner
-	decl    *dsl.Bundle
-	planned *Bundle
+	report    *diag.Report
+	user      *eval.Scope
+	pipelines *pipelinePlanner
+	decl      *dsl.Bundle
+	planned   *Bundle
 }
 
 func (b *bundleReader) read() {
@@ -86,9 +91,9 @@ func (b *bundleReader) read() {
 			continue // reported by the loader
 		}
 		if name := block.Labels[0]; !plainName(name) {
-			b.report.add(errorAt(block.LabelRanges[0], "Invalid name", "%q names a folder on the other side: write letters, digits, dots, dashes and underscores.", name))
+			b.report.Add(diag.ErrorAt(block.LabelRanges[0], "Invalid name", "%q names a folder on the other side: write letters, digits, dots, dashes and underscores.", name))
 		} else if seen[name] {
-			b.report.add(errorAt(block.LabelRanges[0], "Duplicate extra", "The bundle has two blocks extra %q: merge them, or give one another name.", name))
+			b.report.Add(diag.ErrorAt(block.LabelRanges[0], "Duplicate extra", "The bundle has two blocks extra %q: merge them, or give one another name.", name))
 		}
 		seen[block.Labels[0]] = true
 		e := Extra{Name: block.Labels[0], Range: block.DefRange(), Patterns: b.strings(block.Body, "files")}
@@ -120,16 +125,16 @@ func (b *bundleReader) stages() {
 		planned: &Pipeline{Name: b.decl.Name, Range: b.decl.Range},
 	}
 	var names []string
-	for _, decl := range b.plan.Module.Pipelines {
+	for _, decl := range b.decl.Module.Pipelines {
 		names = append(names, decl.Name)
 	}
 	slices.Sort(names)
-	b.pipelineReferences(l, func(name string) bool { return slices.Contains(names, name) }, names)
+	b.pipelines.references(l, func(name string) bool { return slices.Contains(names, name) }, names)
 	if l.broken {
 		return
 	}
-	if v, ok := b.pipelineValue(l, attr, b.pipelineContext(l)); ok {
-		b.takeStages(l, attr.Expr, v)
+	if v, ok := b.pipelines.value(l, attr, b.pipelines.contextOf(l)); ok {
+		b.pipelines.takeStages(l, attr.Expr, v)
 	}
 	slices.Sort(l.planned.Steps)
 	b.planned.Steps, b.planned.Stages = slices.Compact(l.planned.Steps), l.planned.Stages
@@ -142,15 +147,15 @@ func (b *bundleReader) value(body *hclsyntax.Body, name string, want cty.Type) (
 	if attr == nil {
 		return cty.NilVal, false
 	}
-	v, diags := b.user.Value(attr.Expr, b.user.context)
-	b.report.add(diags...)
+	v, diags := b.user.Value(attr.Expr, b.user.Context)
+	b.report.Add(diags...)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		return cty.NilVal, false
 	}
 	at := attr.Expr.Range()
 	bare, marks := v.UnmarkDeep()
 	if _, secret := marks[dsl.Sensitive]; secret {
-		b.report.add(errorAt(at, "Sensitive value shown", "%q would be written into the bundle: use a value that is not sensitive.", name))
+		b.report.Add(diag.ErrorAt(at, "Sensitive value shown", "%q would be written into the bundle: use a value that is not sensitive.", name))
 		return cty.NilVal, false
 	}
 	if bare.IsNull() {
@@ -158,7 +163,7 @@ func (b *bundleReader) value(body *hclsyntax.Body, name string, want cty.Type) (
 	}
 	got, err := convert.Convert(bare, want)
 	if err != nil {
-		b.report.add(errorAt(at, "Wrong type", "%q is a %s, not %s.", name, friendly(want), describe(bare)))
+		b.report.Add(diag.ErrorAt(at, "Wrong type", "%q is a %s, not %s.", name, friendly(want), eval.Describe(bare)))
 		return cty.NilVal, false
 	}
 	return got, true
@@ -189,7 +194,7 @@ func (b *bundleReader) strings(body *hclsyntax.Body, name string) []string {
 	var out []string
 	for _, e := range v.AsValueSlice() {
 		if e.IsNull() || e.AsString() == "" {
-			b.report.add(errorAt(body.Attributes[name].Expr.Range(), "Empty value", "%q has an element that is empty.", name))
+			b.report.Add(diag.ErrorAt(body.Attributes[name].Expr.Range(), "Empty value", "%q has an element that is empty.", name))
 			continue
 		}
 		out = append(out, e.AsString())
@@ -209,7 +214,7 @@ func (b *bundleReader) hosts() {
 func (b *bundleReader) checkHost(host string, at hcl.Range) {
 	os, arch, ok := strings.Cut(host, "/")
 	if !ok || !plainName(os) || !plainName(arch) {
-		b.report.add(errorAt(at, "Invalid host", "%q is not a host: write an operating system and an architecture, as in \"linux/amd64\".", host))
+		b.report.Add(diag.ErrorAt(at, "Invalid host", "%q is not a host: write an operating system and an architecture, as in \"linux/amd64\".", host))
 	}
 }
 
@@ -224,7 +229,7 @@ func (b *bundleReader) airbuild() {
 	for _, host := range slices.Sorted(maps.Keys(values)) {
 		b.checkHost(host, at)
 		if e := values[host]; e.IsNull() || e.AsString() == "" {
-			b.report.add(errorAt(at, "Empty value", "The path of airbuild for %s is empty.", host))
+			b.report.Add(diag.ErrorAt(at, "Empty value", "The path of airbuild for %s is empty.", host))
 			continue
 		}
 		b.planned.Airbuild[host] = values[host].AsString()
@@ -240,9 +245,9 @@ func (b *bundleReader) volumeSize() {
 		b.planned.VolumeSize = NoVolumes
 		return
 	}
-	bytes, err := ParseSize(text)
+	bytes, err := tasks.ParseSize(text)
 	if err != nil {
-		b.report.add(errorAt(b.decl.Body.Attributes["volume_size"].Expr.Range(), "Invalid size", "%s", err))
+		b.report.Add(diag.ErrorAt(b.decl.Body.Attributes["volume_size"].Expr.Range(), "Invalid size", "%s", err))
 		return
 	}
 	b.planned.VolumeSize = bytes

@@ -26,7 +26,7 @@ func (p *planner) defaultOf(name string) (cty.Value, bool) {
 	}
 	switch name {
 	case "packages":
-		mains := MainPackages(p.project.Files, p.user.dir, p.project.Dist)
+		mains := MainPackages(p.project.Files, p.user.Dir, p.project.Dist)
 		if len(mains) == 0 {
 			return cty.NilVal, false
 		}
@@ -36,7 +36,7 @@ func (p *planner) defaultOf(name string) (cty.Value, bool) {
 		}
 		return cty.ListVal(values), true
 	case "name":
-		if name := ModuleName(p.project.Files, p.user.dir); name != "" {
+		if name := ModuleName(p.project.Files, p.user.Dir); name != "" {
 			return cty.StringVal(name), true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -168,7 +169,7 @@ func render(diags hcl.Diagnostics) string {
 		fmt.Fprintf(&b, "%s%s; %s\n", place, d.Summary, d.Detail)
 		if related, ok := d.Extra.(dsl.Related); ok {
 			for _, r := range related {
-				fmt.Fprintf(&b, "  %s: %s\n", lineOf(r.Range), r.Note)
+				fmt.Fprintf(&b, "  %s: %s\n", diag.LineOf(r.Range), r.Note)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/airbuild/airbuild/pipelines/internal/decode"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -48,7 +49,7 @@ func FuzzLoad(f *testing.F) {
 		for _, s := range p.Stages {
 			for _, c := range s.Cells {
 				for _, out := range c.Outputs {
-					if leavesRoot(out) || filepath.IsAbs(out) || out == "." {
+					if decode.LeavesRoot(out) || filepath.IsAbs(out) || out == "." {
 						t.Errorf("%s makes %q", s.Name, out)
 					}
 				}

@@ -13,6 +13,9 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/host/want"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
+	"github.com/airbuild/airbuild/pipelines/internal/eval"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // planHost evaluates the host block.
@@ -21,14 +24,15 @@ func (p *planner) planHost() {
 	if decl == nil {
 		return
 	}
-	h := &hostReader{planner: p, decl: decl, planned: &want.Host{}}
+	h := &hostReader{report: &p.report, user: p.user, decl: decl, planned: &want.Host{}}
 	h.read()
 	p.plan.Host = h.planned
 }
 
 // A hostReader evaluates the host block.
 type hostReader struct {
-	*planner
+	report  *diag.Report
+	user    *eval.Scope
 	decl    *dsl.Host
 	planned *want.Host
 }
@@ -62,14 +66,14 @@ func (h *hostReader) value(name string) (v cty.Value, at hcl.Range, ok bool) {
 		return v, at, false
 	}
 	at = attr.Expr.Range()
-	v, diags := h.user.Value(attr.Expr, h.user.context)
-	h.report.add(diags...)
+	v, diags := h.user.Value(attr.Expr, h.user.Context)
+	h.report.Add(diags...)
 	if diags.HasErrors() || !v.IsWhollyKnown() {
 		return v, at, false
 	}
 	v, marks := v.UnmarkDeep()
 	if _, secret := marks[dsl.Sensitive]; secret {
-		h.report.add(errorAt(at, "Sensitive value shown", "%q would be shown by host check: use a value that is not sensitive.", name))
+		h.report.Add(diag.ErrorAt(at, "Sensitive value shown", "%q would be shown by host check: use a value that is not sensitive.", name))
 		return v, at, false
 	}
 	return v, at, !v.IsNull()
@@ -86,13 +90,13 @@ func (h *hostReader) strings(name string) []string {
 	}
 	list, err := convert.Convert(v, cty.List(cty.String))
 	if err != nil {
-		h.report.add(errorAt(at, "Wrong type", "%q is a list of strings, not %s.", name, describe(v)))
+		h.report.Add(diag.ErrorAt(at, "Wrong type", "%q is a list of strings, not %s.", name, eval.Describe(v)))
 		return nil
 	}
 	var out []string
 	for i, e := range list.AsValueSlice() {
 		if e.IsNull() || e.AsString() == "" {
-			h.report.add(errorAt(h.element(name, i), "Empty value", "%q has an element that is empty.", name))
+			h.report.Add(diag.ErrorAt(h.element(name, i), "Empty value", "%q has an element that is empty.", name))
 			continue
 		}
 		out = append(out, e.AsString())
@@ -115,7 +119,7 @@ func each[T any](h *hostReader, name string, parse func(string) (T, error), to *
 	for i, s := range h.strings(name) {
 		v, err := parse(s)
 		if err != nil {
-			h.report.add(errorAt(h.element(name, i), "Invalid value", "%s", sentence(err.Error())))
+			h.report.Add(diag.ErrorAt(h.element(name, i), "Invalid value", "%s", diag.Sentence(err.Error())))
 			continue
 		}
 		*to = append(*to, v)
@@ -129,7 +133,7 @@ func (h *hostReader) text(name string) (string, hcl.Range, bool) {
 		return "", at, false
 	}
 	if v.Type() != cty.String {
-		h.report.add(errorAt(at, "Wrong type", "%q is a string, not %s.", name, describe(v)))
+		h.report.Add(diag.ErrorAt(at, "Wrong type", "%q is a string, not %s.", name, eval.Describe(v)))
 		return "", at, false
 	}
 	return v.AsString(), at, true
@@ -142,7 +146,7 @@ func (h *hostReader) constraint(name string) want.Constraint {
 	}
 	c, err := want.ParseConstraint(text)
 	if err != nil {
-		h.report.add(errorAt(at, "Invalid version constraint", "%s", sentence(err.Error())))
+		h.report.Add(diag.ErrorAt(at, "Invalid version constraint", "%s", diag.Sentence(err.Error())))
 	}
 	return c
 }
@@ -156,9 +160,9 @@ func (h *hostReader) size(name string) int64 {
 }
 
 func (h *hostReader) ParseSize(text string, at hcl.Range) int64 {
-	n, err := ParseSize(text)
+	n, err := tasks.ParseSize(text)
 	if err != nil {
-		h.report.add(errorAt(at, "Invalid size", "%s", sentence(err.Error())))
+		h.report.Add(diag.ErrorAt(at, "Invalid size", "%s", diag.Sentence(err.Error())))
 	}
 	return n
 }
@@ -175,18 +179,18 @@ func (h *hostReader) disk() {
 	}
 	sizes, err := convert.Convert(v, cty.Map(cty.String))
 	if err != nil {
-		h.report.add(errorAt(at, "Wrong type", "%q is a string or a map of strings, not %s.", "disk", describe(v)))
+		h.report.Add(diag.ErrorAt(at, "Wrong type", "%q is a string or a map of strings, not %s.", "disk", eval.Describe(v)))
 		return
 	}
 	h.planned.Disk = map[string]int64{}
 	values := sizes.AsValueMap()
 	for _, use := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains(want.Uses(), use) {
-			h.report.add(errorAt(at, "Unknown disk", "%q is not a use of a disk; uses are %s.", use, strings.Join(want.Uses(), ", ")))
+			h.report.Add(diag.ErrorAt(at, "Unknown disk", "%q is not a use of a disk; uses are %s.", use, strings.Join(want.Uses(), ", ")))
 			continue
 		}
 		if values[use].IsNull() {
-			h.report.add(errorAt(at, "Empty value", "The size of %q is null.", use))
+			h.report.Add(diag.ErrorAt(at, "Empty value", "The size of %q is null.", use))
 			continue
 		}
 		h.planned.Disk[use] = h.ParseSize(values[use].AsString(), at)

@@ -15,6 +15,9 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/decode"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
+	"github.com/airbuild/airbuild/pipelines/internal/eval"
 	"github.com/airbuild/airbuild/pipelines/internal/projectfs"
 	"github.com/airbuild/airbuild/tasks"
 )
@@ -31,9 +34,10 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 		byName:  map[string]*stage{},
 		schemas: map[string]*tasks.Schema{},
 		looked:  map[string]bool{},
-		asking:  &sync.Mutex{},
 		project: opts.Project,
 	}
+	p.outputs.report = &p.report
+	p.pipelines = &pipelinePlanner{planner: p}
 	if p.project.Files == nil {
 		p.project.Files = fsys
 	}
@@ -52,24 +56,20 @@ type planner struct {
 	plan    *Plan
 	project tasks.Project
 	files   *projectfs.ProjectFiles
-	report  report
+	report  diag.Report
 
 	written    map[string][]byte // the Airbuildfile and what it includes
-	user       *scope            // of the Airbuildfile
-	scopes     []*scope
+	user       *eval.Scope       // of the Airbuildfile
+	scopes     []*eval.Scope
 	uses       []*use
 	stages     []*stage // in source order
 	byName     map[string]*stage
 	schemas    map[string]*tasks.Schema // by stage type
 	stageNames []string                 // sorted
 	looked     map[string]bool          // stages whose paths or cells something asks for
-	pipelines  []*pipeline
-	outputs    map[string]owner // by project-relative path
-	made       map[string]owner // outputs of the first planning; nil during it
-	asked      map[string]bool  // what makes was asked, and last said; under asking
-	met        map[string]bool  // files that a pattern named, and whether they were said to be made; under asking
-	asking     *sync.Mutex
-	suspects   *suspects
+	pipelines  *pipelinePlanner
+	outputs    outputs
+	suspects   *decode.Suspects
 
 	incomplete bool // a file could not be read: names may be missing
 	anyBroken  bool // a stage was left out
@@ -78,13 +78,13 @@ type planner struct {
 // load parses the file and the embedded files that its pipelines use.
 func (p *planner) load(fsys fs.FS, name string) {
 	module, diags := dsl.Load(fsys, name)
-	p.report.add(diags...)
+	p.report.Add(diags...)
 	p.plan.Module = module
 	p.incomplete = module.Incomplete
 	maps.Copy(p.plan.Sources, module.Sources)
 	p.plan.Dist = module.Settings.Dist
 	p.project.Dist = module.Settings.Dist
-	p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.source)
+	p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.outputs.source)
 	p.checkVersion(module)
 	for _, decl := range module.Pipelines {
 		if u := p.findUse(decl); u != nil {
@@ -102,7 +102,7 @@ func (p *planner) checkVersion(module *dsl.Module) {
 	at := module.Settings.RequiredRange
 	constraint, err := version.NewConstraint(wanted)
 	if err != nil {
-		p.report.add(errorAt(at, "Invalid version constraint", "%q is not a constraint: write one such as \">= 0.1.0\" or \"~> 1.2\".", wanted))
+		p.report.Add(diag.ErrorAt(at, "Invalid version constraint", "%q is not a constraint: write one such as \">= 0.1.0\" or \"~> 1.2\".", wanted))
 		return
 	}
 	if p.opts.Version == "" || p.opts.Version == "dev" {
@@ -110,12 +110,12 @@ func (p *planner) checkVersion(module *dsl.Module) {
 	}
 	own, err := version.NewVersion(p.opts.Version)
 	if err != nil {
-		p.report.add(errorAt(at, "Unknown version", "This airbuild's version is %q, which cannot be compared.", p.opts.Version))
+		p.report.Add(diag.ErrorAt(at, "Unknown version", "This airbuild's version is %q, which cannot be compared.", p.opts.Version))
 		return
 	}
 	// A constraint without a pre-release would refuse every pre-release.
 	if !constraint.Check(own.Core()) {
-		p.report.add(errorAt(at, "Wrong version of airbuild", "The file needs airbuild %s and this is %s: install another one.", wanted, own))
+		p.report.Add(diag.ErrorAt(at, "Wrong version of airbuild", "The file needs airbuild %s and this is %s: install another one.", wanted, own))
 	}
 }
 
@@ -131,7 +131,7 @@ func (p *planner) evaluate() {
 	in.Git = remember(in.Git)
 	in.WantTime = in.WantTime || p.anyStage(func(t tasks.Traits) bool { return t.Timed })
 	p.written = maps.Clone(module.Sources)
-	p.user = p.evalModule(module, &in, &scope{dir: path.Dir(module.Name)})
+	p.user = p.evalModule(module, &in, &eval.Scope{Dir: path.Dir(module.Name)})
 	maps.Copy(p.plan.Sources, module.Sources) // the variable files
 	p.project.Source = tasks.Source{Time: p.user.Time, Epoch: p.user.Epoch}
 	p.project.Recipe = p.recipe(in.Git)
@@ -146,21 +146,21 @@ func (p *planner) evaluate() {
 		return g.Commit
 	}
 	p.project.Language = p.user
-	p.project.Makes = p.makes
+	p.project.Makes = p.outputs.makes
 	p.addStages(module.Stages, p.user)
 	for _, u := range p.uses {
 		p.instantiate(u, &in)
 	}
 }
 
-func (p *planner) evalModule(module *dsl.Module, in *dsl.Inputs, s *scope) *scope {
+func (p *planner) evalModule(module *dsl.Module, in *dsl.Inputs, s *eval.Scope) *eval.Scope {
 	evaluated, diags := module.Eval(in)
-	if s.use != "" {
+	if s.Use != "" {
 		hintParameters(module, diags)
 	}
-	p.report.add(diags...)
+	p.report.Add(diags...)
 	s.Scope = evaluated
-	s.context = evaluated.EvalContext(nil)
+	s.Context = evaluated.EvalContext(nil)
 	p.scopes = append(p.scopes, s)
 	return s
 }
@@ -170,7 +170,7 @@ func (p *planner) evalModule(module *dsl.Module, in *dsl.Inputs, s *scope) *scop
 func hintParameters(module *dsl.Module, diags hcl.Diagnostics) {
 	for _, d := range diags {
 		for _, v := range module.Variables {
-			if d.Subject != nil && v.Default != nil && overlaps(*d.Subject, v.Default.Range()) {
+			if d.Subject != nil && v.Default != nil && diag.Overlap(*d.Subject, v.Default.Range()) {
 				d.Detail += fmt.Sprintf(" Or set the parameter %q in the pipeline block.", v.Name)
 			}
 		}
@@ -218,13 +218,13 @@ func (p *planner) schema(stageType string) *tasks.Schema {
 }
 
 // addStages takes declared stages into the namespace of the file.
-func (p *planner) addStages(decls []*dsl.Stage, s *scope) {
+func (p *planner) addStages(decls []*dsl.Stage, s *eval.Scope) {
 	for _, decl := range decls {
 		if first := p.byName[decl.Name]; first != nil {
 			p.clash(first, decl, s)
 			continue
 		}
-		st := &stage{decl: decl, scope: s}
+		st := &stage{Stage: eval.Stage{Decl: decl}, scope: s}
 		st.name = decl.Name
 		p.byName[decl.Name] = st
 		p.stages = append(p.stages, st)
@@ -248,23 +248,23 @@ func (p *planner) settle() {
 		files[i] = m.Files
 	}
 	for range planRounds {
-		p.report = before.clone()
-		p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.source)
+		p.report = before.Clone()
+		p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.outputs.source)
 		var seen []*projectfs.SourceFiles[owner]
 		for i, m := range modules {
-			f := projectfs.NewSourceFiles(files[i], p.made)
+			f := projectfs.NewSourceFiles(files[i], p.outputs.before)
 			m.Files = f.Seen()
 			seen = append(seen, f)
 		}
 		p.evaluate()
 		p.planHost()
 		p.planAll()
-		if !p.guessedWrong() && !slices.ContainsFunc(seen, func(f *projectfs.SourceFiles[owner]) bool { return f.Wrong(p.outputs) }) {
+		if !p.outputs.guessedWrong() && !slices.ContainsFunc(seen, func(f *projectfs.SourceFiles[owner]) bool { return f.Wrong(p.outputs.owners) }) {
 			return
 		}
-		p.made = p.outputs
+		p.outputs.before = p.outputs.owners
 	}
-	p.report.add(errorAt(p.plan.Module.Settings.Range, "Outputs not settled",
+	p.report.Add(diag.ErrorAt(p.plan.Module.Settings.Range, "Outputs not settled",
 		"The names of outputs depend on which files are outputs: a glob() or fileexists() looks where the stages that are made of it write. Have it look elsewhere."))
 }
 
@@ -272,61 +272,21 @@ func (p *planner) settle() {
 func (p *planner) planAll() {
 	p.reset()
 	p.planStages()
-	p.planPipelines()
+	p.pipelines.plan()
 	p.planBundles()
 }
 
 // reset takes back all planning.
 func (p *planner) reset() {
 	p.plan.Graph, p.plan.Stages, p.plan.Pipelines = &engine.Graph{}, nil, nil
-	p.pipelines, p.anyBroken = nil, false
-	p.outputs, p.suspects, p.asked = map[string]owner{}, &suspects{}, map[string]bool{}
-	p.met = map[string]bool{}
+	p.pipelines.all, p.anyBroken = nil, false
+	p.outputs.reset()
+	p.suspects = &decode.Suspects{}
 	for _, s := range p.stages {
-		s.refs, s.broken, s.cells, s.value = nil, s.clashes, nil, cty.NilVal
-		s.planned = &Stage{Name: s.decl.Name, Type: s.decl.Type, Range: s.decl.Range}
+		s.refs, s.broken, s.Cells, s.value = nil, s.clashes, nil, cty.NilVal
+		s.planned = &Stage{Name: s.Decl.Name, Type: s.Decl.Type, Range: s.Decl.Range}
 		p.plan.Stages = append(p.plan.Stages, s.planned)
 	}
-}
-
-// makes is Project.Makes: what is known so far. The outputs are not written
-// to while tasks that may ask plan.
-func (p *planner) makes(name string) bool {
-	p.asking.Lock()
-	defer p.asking.Unlock()
-	_, known := projectfs.OwnerOf(p.made, name)
-	if !known {
-		_, known = projectfs.OwnerOf(p.outputs, name)
-	}
-	p.asked[name] = known
-	return known
-}
-
-// source reports whether a file that is there is a source: no stage makes it.
-func (p *planner) source(name string) bool {
-	p.asking.Lock()
-	defer p.asking.Unlock()
-	_, made := projectfs.OwnerOf(p.made, name)
-	if !made {
-		_, made = projectfs.OwnerOf(p.outputs, name)
-	}
-	p.met[name] = made
-	return !made
-}
-
-// guessedWrong reports whether makes said no to a path that is made.
-func (p *planner) guessedWrong() bool {
-	for name, said := range p.asked {
-		if _, made := projectfs.OwnerOf(p.outputs, name); made != said {
-			return true
-		}
-	}
-	for name, said := range p.met {
-		if _, made := projectfs.OwnerOf(p.outputs, name); made != said {
-			return true
-		}
-	}
-	return false
 }
 
 // planStages finds the types and the order of the stages and plans each.
@@ -335,16 +295,21 @@ func (p *planner) planStages() {
 	nodes := make([]*node, len(p.stages))
 	for i, s := range p.stages {
 		p.findType(s)
-		refs, diags := references(s.decl.Body, "stage")
-		p.report.add(diags...)
+		refs, diags := references(s.Decl.Body, "stage")
+		p.report.Add(diags...)
 		s.refs = refs
 		s.broken = s.broken || diags.HasErrors() || p.unknownNames(refs, "stage", p.hasStage, p.stageNames)
 		nodes[i] = &s.node
 	}
 	p.lookAround()
-	p.report.add(inOrder(nodes, func(i int) { p.planStage(p.stages[i]) })...)
-	p.checkNesting()
-	p.checkSuspects()
+	p.report.Add(inOrder(nodes, func(i int) { p.planStage(p.stages[i]) })...)
+	p.outputs.checkNesting()
+	c := suspectChecker{
+		report: &p.report, files: p.files, dist: p.project.Dist,
+		owners: p.outputs.owners, stages: p.byName,
+		incomplete: p.incomplete, broken: p.anyBroken,
+	}
+	c.check(p.suspects)
 }
 
 // lookAround notes which stages are more than named somewhere.
@@ -375,48 +340,48 @@ func (p *planner) hasStage(name string) bool { return p.byName[name] != nil }
 // findType finds the task of a stage. A schema with a mistake of ours would
 // show up in every file, so it is not looked for here.
 func (p *planner) findType(s *stage) {
-	task, ok := p.opts.Tasks[s.decl.Type]
+	task, ok := p.opts.Tasks[s.Decl.Type]
 	if !ok {
 		known := slices.Sorted(maps.Keys(p.opts.Tasks))
-		detail := dsl.DidYouMean(s.decl.Type, known)
+		detail := dsl.DidYouMean(s.Decl.Type, known)
 		if detail == "" {
 			detail = " There are " + strings.Join(known, ", ") + "."
 		}
-		p.report.add(errorAt(s.decl.TypeRange, "Unknown stage type", "There is no stage type %q.%s", s.decl.Type, detail))
+		p.report.Add(diag.ErrorAt(s.Decl.TypeRange, "Unknown stage type", "There is no stage type %q.%s", s.Decl.Type, detail))
 		s.broken, s.schema = true, &tasks.Schema{}
 		return
 	}
-	s.task, s.schema = task, p.schema(s.decl.Type)
+	s.task, s.schema = task, p.schema(s.Decl.Type)
 }
 
 // checkToolchains resolves the programs that the stages need. That one is missing
 // concerns only the stages that need it: see Plan.Lacking.
 func (p *planner) checkToolchains() {
-	if p.opts.Toolchain == nil || p.report.failed() {
+	if p.opts.Toolchain == nil || p.report.Failed() {
 		return
 	}
 	named := map[string]bool{}
 	lacking := map[string]*hcl.Diagnostic{}
 	for _, t := range p.plan.Module.Toolchains {
 		named[t.Name] = true
-		v, diags := p.user.Value(t.Version, p.user.context)
-		p.report.add(diags...)
+		v, diags := p.user.Value(t.Version, p.user.Context)
+		p.report.Add(diags...)
 		v, _ = v.Unmark()
 		if diags.HasErrors() || !v.IsKnown() {
 			continue
 		}
 		if v.IsNull() || v.Type() != cty.String {
-			p.report.add(errorAt(t.Version.Range(), "Wrong type", "version is a string, as in \"1.26.8\", not %s.", describe(v)))
+			p.report.Add(diag.ErrorAt(t.Version.Range(), "Wrong type", "version is a string, as in \"1.26.8\", not %s.", eval.Describe(v)))
 			continue
 		}
 		if err := p.opts.Toolchain(t.Name, v.AsString(), nil); err != nil {
-			lacking[t.Name] = hostProblem(errorAt(t.Version.Range(), "Toolchain not available", "%s", sentence(err.Error())))
+			lacking[t.Name] = hostProblem(diag.ErrorAt(t.Version.Range(), "Toolchain not available", "%s", diag.Sentence(err.Error())))
 		}
 	}
 	for program, stages := range p.stagesByProgram() {
 		if !named[program] {
 			if err := p.opts.Toolchain(program, "", directories(stages)); err != nil {
-				lacking[program] = hostProblem(errorAt(stages[0].decl.Range, "Toolchain not available", "%s", sentence(err.Error())))
+				lacking[program] = hostProblem(diag.ErrorAt(stages[0].Decl.Range, "Toolchain not available", "%s", diag.Sentence(err.Error())))
 			}
 		}
 		if d := lacking[program]; d != nil {
@@ -431,7 +396,7 @@ func (p *planner) checkToolchains() {
 func (p *planner) stagesByProgram() map[string][]*stage {
 	all := map[string][]*stage{}
 	for _, s := range p.stages {
-		if program, _, ok := strings.Cut(s.decl.Type, "_"); ok && program == "go" && len(s.planned.Cells) > 0 {
+		if program, _, ok := strings.Cut(s.Decl.Type, "_"); ok && program == "go" && len(s.planned.Cells) > 0 {
 			all[program] = append(all[program], s)
 		}
 	}
@@ -442,9 +407,9 @@ func (p *planner) stagesByProgram() map[string][]*stage {
 func directories(stages []*stage) []string {
 	var dirs []string
 	for _, s := range stages {
-		for _, c := range s.cells {
-			if !c.dropped {
-				dirs = append(dirs, c.dir)
+		for _, c := range s.Cells {
+			if !c.Dropped {
+				dirs = append(dirs, c.Dir)
 			}
 		}
 	}
@@ -463,13 +428,13 @@ func hostProblem(d *hcl.Diagnostic) *hcl.Diagnostic {
 
 // finish returns the diagnostics, without secrets.
 func (p *planner) finish() hcl.Diagnostics {
-	if p.anyBroken && !p.report.failed() {
-		p.report.add(&hcl.Diagnostic{
+	if p.anyBroken && !p.report.Failed() {
+		p.report.Add(&hcl.Diagnostic{
 			Severity: hcl.DiagError, Summary: "Value not known",
 			Detail: "A stage could not be planned because a value in it is not known before the run.",
 		})
 	}
-	diags := p.report.sorted()
+	diags := p.report.Sorted()
 	for _, s := range p.scopes {
 		for _, secret := range s.Secrets() {
 			for _, d := range diags {

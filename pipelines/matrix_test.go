@@ -4,10 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/zclconf/go-cty/cty"
-
-	"github.com/airbuild/airbuild/dsl"
 )
 
 // cellKeys are the keys of a stage's cells, in order.
@@ -335,18 +331,5 @@ stage "make" "it" {
 	}
 	if got := render(diags); strings.Contains(got, "hunter2") {
 		t.Errorf("a message tells the secret:\n%s", got)
-	}
-}
-
-func TestStageValueIsKnownToFunctions(t *testing.T) {
-	v := stageValue(&stage{decl: &dsl.Stage{Name: "x"}, cells: []*cell{{key: "k", values: map[string]cty.Value{"n": cty.StringVal("1")}}}})
-	if h, ok := handleOf(v); !ok || h.stage.decl.Name != "x" || h.cell != nil {
-		t.Error("the stage is not recognised")
-	}
-	if h, ok := handleOf(v.GetAttr("k")); !ok || h.cell == nil {
-		t.Error("the cell is not recognised")
-	}
-	if _, ok := handleOf(cty.StringVal("x")); ok {
-		t.Error("a string is taken for a stage")
 	}
 }

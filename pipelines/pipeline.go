@@ -9,63 +9,63 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
+	"github.com/airbuild/airbuild/pipelines/internal/eval"
 )
 
 // A pipeline is a pipeline on its way through planning.
 type pipeline struct {
 	node
 	decl      *dsl.Pipeline
-	scope     *scope
+	scope     *eval.Scope
 	use       *use // of the user's block; nil if it has none
 	stageRefs []reference
 	planned   *Pipeline
 }
 
-// planPipelines resolves what every pipeline asks for. Ready-made pipelines
-// take part under a name that no user can write.
-func (p *planner) planPipelines() {
-	for _, u := range p.uses {
+// A pipelinePlanner plans the pipelines of a file whose stages are planned.
+type pipelinePlanner struct {
+	planner *planner
+	all     []*pipeline
+}
+
+// plan resolves what every pipeline asks for. Ready-made pipelines take part
+// under a name that no user can write.
+func (q *pipelinePlanner) plan() {
+	for _, u := range q.planner.uses {
 		if u.taken != nil && u.scope != nil {
-			p.addPipeline(u.taken, u.scope, nil, "use "+u.decl.Name)
+			q.add(u.taken, u.scope, nil, "use "+u.decl.Name)
 		}
 	}
 	var names []string
-	for _, decl := range p.plan.Module.Pipelines {
-		l := p.addPipeline(decl, p.user, p.useOf(decl), decl.Name)
-		p.plan.Pipelines = append(p.plan.Pipelines, l.planned)
+	for _, decl := range q.planner.plan.Module.Pipelines {
+		l := q.add(decl, q.planner.user, q.planner.useOf(decl), decl.Name)
+		q.planner.plan.Pipelines = append(q.planner.plan.Pipelines, l.planned)
 		names = append(names, decl.Name)
 	}
 	slices.Sort(names)
 	has := func(name string) bool { return slices.Contains(names, name) }
-	nodes := make([]*node, len(p.pipelines))
-	for i, l := range p.pipelines {
-		p.pipelineReferences(l, has, names)
+	nodes := make([]*node, len(q.all))
+	for i, l := range q.all {
+		q.references(l, has, names)
 		nodes[i] = &l.node
 	}
-	p.report.add(inOrder(nodes, func(i int) { p.planPipeline(p.pipelines[i]) })...)
+	q.planner.report.Add(inOrder(nodes, func(i int) { q.planOne(q.all[i]) })...)
 }
 
-func (p *planner) addPipeline(decl *dsl.Pipeline, s *scope, u *use, name string) *pipeline {
+func (q *pipelinePlanner) add(decl *dsl.Pipeline, s *eval.Scope, u *use, name string) *pipeline {
 	l := &pipeline{decl: decl, scope: s, use: u, planned: &Pipeline{Name: decl.Name, Range: decl.Range}}
 	l.name = name
 	if u != nil {
 		l.planned.Use = u.name
 		l.refs = []reference{{name: "use " + decl.Name, Range: u.at}}
 	}
-	p.pipelines = append(p.pipelines, l)
+	q.all = append(q.all, l)
 	return l
 }
 
-func (p *planner) useOf(decl *dsl.Pipeline) *use {
-	i := slices.IndexFunc(p.uses, func(u *use) bool { return u.decl == decl })
-	if i < 0 {
-		return nil
-	}
-	return p.uses[i]
-}
-
-// pipelineReferences finds what a pipeline's stages attribute refers to.
-func (p *planner) pipelineReferences(l *pipeline, has func(string) bool, names []string) {
+// references finds what a pipeline's stages attribute refers to.
+func (q *pipelinePlanner) references(l *pipeline, has func(string) bool, names []string) {
 	var own hclsyntax.Body
 	own.Attributes = hclsyntax.Attributes{}
 	for _, name := range [...]string{"stages", "description", "notice"} {
@@ -74,39 +74,39 @@ func (p *planner) pipelineReferences(l *pipeline, has func(string) bool, names [
 		}
 	}
 	stageRefs, diags := references(&own, "stage")
-	p.report.add(diags...)
+	q.planner.report.Add(diags...)
 	pipelineRefs, more := references(&own, "pipeline")
-	p.report.add(more...)
+	q.planner.report.Add(more...)
 	l.stageRefs = stageRefs
 	l.broken = diags.HasErrors() || more.HasErrors()
-	l.broken = p.unknownNames(stageRefs, "stage", p.hasStage, p.stageNames) || l.broken
-	l.broken = p.unknownNames(pipelineRefs, "pipeline", has, names) || l.broken
+	l.broken = q.planner.unknownNames(stageRefs, "stage", q.planner.hasStage, q.planner.stageNames) || l.broken
+	l.broken = q.planner.unknownNames(pipelineRefs, "pipeline", has, names) || l.broken
 	l.refs = append(l.refs, pipelineRefs...)
 }
 
-// planPipeline evaluates a pipeline whose parts are planned.
-func (p *planner) planPipeline(l *pipeline) {
-	p.checkPipelineBody(l)
-	context := p.pipelineContext(l)
+// planOne evaluates a pipeline whose parts are planned.
+func (q *pipelinePlanner) planOne(l *pipeline) {
+	q.checkBody(l)
+	context := q.contextOf(l)
 	if l.use != nil {
-		if taken := p.pipelineNamed("use " + l.decl.Name); taken != nil {
+		if taken := q.named("use " + l.decl.Name); taken != nil {
 			l.planned.Description = taken.planned.Description
 			l.take(taken)
 		}
 	}
 	if attr := l.decl.Body.Attributes["description"]; attr != nil {
-		if v, ok := p.pipelineValue(l, attr, context); ok {
-			l.planned.Description = p.shownText(attr, v)
+		if v, ok := q.value(l, attr, context); ok {
+			l.planned.Description = q.shownText(attr, v)
 		}
 	}
 	if attr := l.decl.Body.Attributes["stages"]; attr != nil {
-		if v, ok := p.pipelineValue(l, attr, context); ok {
-			p.takeStages(l, attr.Expr, v)
+		if v, ok := q.value(l, attr, context); ok {
+			q.takeStages(l, attr.Expr, v)
 		}
 	}
 	if attr := l.decl.Body.Attributes["notice"]; attr != nil {
-		if v, ok := p.pipelineValue(l, attr, context); ok {
-			l.planned.addNotice(p.shownText(attr, v))
+		if v, ok := q.value(l, attr, context); ok {
+			l.planned.addNotice(q.shownText(attr, v))
 		}
 	}
 	slices.Sort(l.planned.Steps)
@@ -115,13 +115,13 @@ func (p *planner) planPipeline(l *pipeline) {
 
 // shownText is the string of an attribute that users are shown; "" after a
 // mistake.
-func (p *planner) shownText(attr *hclsyntax.Attribute, v cty.Value) string {
+func (q *pipelinePlanner) shownText(attr *hclsyntax.Attribute, v cty.Value) string {
 	at := attr.Expr.Range()
 	switch {
 	case v.Type() != cty.String:
-		p.report.add(errorAt(at, "Wrong type", "%q is a string, not %s.", attr.Name, describe(v)))
+		q.planner.report.Add(diag.ErrorAt(at, "Wrong type", "%q is a string, not %s.", attr.Name, eval.Describe(v)))
 	case v.HasMark(dsl.Sensitive):
-		p.report.add(errorAt(at, "Sensitive value shown", "%q would show it: use a value that is not sensitive.", attr.Name))
+		q.planner.report.Add(diag.ErrorAt(at, "Sensitive value shown", "%q would show it: use a value that is not sensitive.", attr.Name))
 	default:
 		v, _ = v.Unmark()
 		return v.AsString()
@@ -129,103 +129,100 @@ func (p *planner) shownText(attr *hclsyntax.Attribute, v cty.Value) string {
 	return ""
 }
 
-// checkPipelineBody reports what does not belong in the block. Parameters are
+// checkBody reports what does not belong in the block. Parameters are
 // checked with the use.
-func (p *planner) checkPipelineBody(l *pipeline) {
+func (q *pipelinePlanner) checkBody(l *pipeline) {
 	body := l.decl.Body
 	uses := body.Attributes["use"] != nil
 	if body.Attributes["stages"] == nil && !uses {
-		p.report.add(errorAt(l.decl.Range, "Missing attribute", "A pipeline needs \"stages\", the list of what it runs, or \"use\", the name of a ready-made pipeline."))
+		q.planner.report.Add(diag.ErrorAt(l.decl.Range, "Missing attribute", "A pipeline needs \"stages\", the list of what it runs, or \"use\", the name of a ready-made pipeline."))
 	}
-	for _, attr := range sortedAttributes(body) {
+	for _, attr := range eval.SortedAttributes(body) {
 		if uses || slices.Contains(reserved[:], attr.Name) {
 			continue
 		}
-		p.report.add(errorAt(attr.NameRange, "Unknown attribute", "A pipeline without use has no attribute %q.%s", attr.Name, dsl.DidYouMean(attr.Name, reserved[:])))
+		q.planner.report.Add(diag.ErrorAt(attr.NameRange, "Unknown attribute", "A pipeline without use has no attribute %q.%s", attr.Name, dsl.DidYouMean(attr.Name, reserved[:])))
 	}
 	for _, block := range body.Blocks {
-		p.report.add(errorAt(block.TypeRange, "Unknown block", "A pipeline has no blocks: declare stages at the top level and list them in stages."))
+		q.planner.report.Add(diag.ErrorAt(block.TypeRange, "Unknown block", "A pipeline has no blocks: declare stages at the top level and list them in stages."))
 	}
 }
 
-// pipelineContext is what a pipeline's expressions see.
-func (p *planner) pipelineContext(l *pipeline) *hcl.EvalContext {
+// contextOf is what a pipeline's expressions see.
+func (q *pipelinePlanner) contextOf(l *pipeline) *hcl.EvalContext {
 	stages, parts := map[string]cty.Value{}, map[string]cty.Value{}
 	for _, ref := range l.stageRefs {
 		stages[ref.name] = cty.DynamicVal
-		if s := p.byName[ref.name]; s != nil && s.value != cty.NilVal {
+		if s := q.planner.byName[ref.name]; s != nil && s.value != cty.NilVal {
 			stages[ref.name] = s.value
 		}
 	}
 	for _, ref := range l.refs {
 		parts[ref.name] = cty.DynamicVal
-		if part := p.pipelineNamed(ref.name); part != nil && !part.broken {
-			parts[ref.name] = cty.ObjectVal(map[string]cty.Value{
-				"name":     cty.StringVal(part.decl.Name),
-				handleAttr: cty.CapsuleVal(pipelineHandleType, &pipelineHandle{part}),
-			})
+		if part := q.named(ref.name); part != nil && !part.broken {
+			parts[ref.name] = eval.PipelineValue(part.decl.Name, part.name)
 		}
 	}
-	child := l.scope.context.NewChild()
+	child := l.scope.Context.NewChild()
 	child.Variables = map[string]cty.Value{"stage": cty.ObjectVal(stages), "pipeline": cty.ObjectVal(parts)}
 	return child
 }
 
-func (p *planner) pipelineNamed(name string) *pipeline {
-	i := slices.IndexFunc(p.pipelines, func(l *pipeline) bool { return l.name == name })
+func (q *pipelinePlanner) named(name string) *pipeline {
+	i := slices.IndexFunc(q.all, func(l *pipeline) bool { return l.name == name })
 	if i < 0 {
 		return nil
 	}
-	return p.pipelines[i]
+	return q.all[i]
 }
 
-// pipelineValue evaluates an attribute; it is not ok after a mistake, and for
+// value evaluates an attribute; it is not ok after a mistake, and for
 // null and unknown values.
-func (p *planner) pipelineValue(l *pipeline, attr *hclsyntax.Attribute, context *hcl.EvalContext) (cty.Value, bool) {
+func (q *pipelinePlanner) value(l *pipeline, attr *hclsyntax.Attribute, context *hcl.EvalContext) (cty.Value, bool) {
 	roots := map[string]dsl.Names{"stage": {Noun: "stage"}, "pipeline": {Noun: "pipeline"}}
 	if diags := l.scope.CheckTraversals(attr.Expr, roots); diags.HasErrors() {
-		p.report.add(diags...)
+		q.planner.report.Add(diags...)
 		return cty.DynamicVal, false
 	}
 	v, diags := l.scope.Value(attr.Expr, context)
-	p.report.add(explainAll(diags, attr.Expr, context)...)
+	q.planner.report.Add(eval.ExplainAll(diags, attr.Expr, context)...)
 	return v, !diags.HasErrors() && v.IsKnown() && !v.IsNull()
 }
 
 // takeStages takes the elements of a stages attribute.
-func (p *planner) takeStages(l *pipeline, expr hcl.Expression, v cty.Value) {
-	if _, isStage := handleOf(v); isStage || !isList(v) {
-		p.takeElement(l, v, expr.Range())
+func (q *pipelinePlanner) takeStages(l *pipeline, expr hcl.Expression, v cty.Value) {
+	if _, isStage := eval.HandleOf(v); isStage || !eval.IsList(v) {
+		q.takeElement(l, v, expr.Range())
 		return
 	}
-	for i, e := range elementsOf(v) {
-		at := elementExpr(written(expr, l.decl.Module), i).Range()
-		if isList(e) {
-			for _, inner := range elementsOf(e) {
-				p.takeElement(l, inner, at)
+	for i, e := range eval.ElementsOf(v) {
+		at := eval.ElementExpr(eval.Written(expr, l.decl.Module), i).Range()
+		if eval.IsList(e) {
+			for _, inner := range eval.ElementsOf(e) {
+				q.takeElement(l, inner, at)
 			}
 			continue
 		}
-		p.takeElement(l, e, at)
+		q.takeElement(l, e, at)
 	}
 }
 
-func (p *planner) takeElement(l *pipeline, v cty.Value, at hcl.Range) {
+func (q *pipelinePlanner) takeElement(l *pipeline, v cty.Value, at hcl.Range) {
 	if !v.IsKnown() || v.IsNull() {
 		return
 	}
-	if part, ok := pipelineOf(v); ok {
-		l.take(part)
+	if name, ok := eval.PipelineOf(v); ok {
+		l.take(q.named(name))
 		return
 	}
-	h, ok := handleOf(v)
+	h, ok := eval.HandleOf(v)
 	if !ok {
-		p.report.add(errorAt(at, "Wrong type", "stages is a list of stages, cells and pipelines, as in [stage.NAME, pipeline.NAME], not of %s.", plural(v)))
+		q.planner.report.Add(diag.ErrorAt(at, "Wrong type", "stages is a list of stages, cells and pipelines, as in [stage.NAME, pipeline.NAME], not of %s.", eval.Plural(v)))
 		return
 	}
-	l.planned.addStage(h.stage.decl.Name)
-	for _, c := range h.cells() {
-		l.planned.Steps = append(l.planned.Steps, c.step)
+	l.planned.addStage(h.Stage.Decl.Name)
+	for _, c := range h.Cells() {
+		l.planned.Steps = append(l.planned.Steps, c.Step)
 	}
 }
 

@@ -2,12 +2,12 @@
 // graph of steps, and holds the embedded ready-made pipelines.
 //
 // Planning goes stage by stage in the order of their static references: the
-// cells of a stage are found (matrix.go, foreach.go), each cell's body is
-// decoded against the schema of its type (decode.go, meta.go, paths.go), the
-// task turns it into steps (steps.go), and the steps' outputs become the value
-// that later stages refer to (value.go). A path in such a value carries a mark
-// that names the step and the output, so that a dependency follows the path
-// through any function, template or condition.
+// cells of a stage are found (internal/cells), each cell's body is decoded
+// against the schema of its type (internal/decode), the task turns it into
+// steps (steps.go), and the steps' outputs become the value that later
+// stages refer to (internal/eval). A path in such a value carries a mark that
+// names the step and the output, so that a dependency follows the path through
+// any function, template or condition.
 //
 // A stage with a mistake is left out and an unknown value stands in for it, so
 // that its dependents are checked as far as possible and not blamed for it.

@@ -12,7 +12,7 @@ import (
 // real plans a project with the stage types that airbuild has.
 func real(files map[string]string) *fixture {
 	f := &fixture{files: files}
-	f.opts.Tasks = Tasks(&gocmd.Config{LookupEnv: func(string) (string, bool) { return "", false }}, &sign.Config{}, &Outward{})
+	f.opts.Tasks = Tasks(&gocmd.Config{LookupEnv: func(string) (string, bool) { return "", false }}, &sign.Config{}, &ExternalSettings{})
 	f.opts.Inputs.Git = noGit
 	f.opts.Project.FindTool = func(name string) (string, error) { return "", fmt.Errorf("%s is not on PATH", name) }
 	f.opts.Project.HostOS, f.opts.Project.HostArch = "linux", "amd64"

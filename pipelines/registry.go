@@ -25,15 +25,15 @@ import (
 	"github.com/airbuild/airbuild/tasks/template"
 )
 
-// Outward holds the settings of stage types whose work lies outside the project.
-type Outward struct {
+// ExternalSettings holds the settings of stage types whose work lies outside the project.
+type ExternalSettings struct {
 	Deploy   deploy.Config
 	Approval approval.Config
 	Publish  publish.Config
 }
 
 // Tasks returns every stage type by its name.
-func Tasks(cfg *gocmd.Config, keys *sign.Config, out *Outward) map[string]tasks.Task {
+func Tasks(cfg *gocmd.Config, keys *sign.Config, out *ExternalSettings) map[string]tasks.Task {
 	byType := map[string]tasks.Task{}
 	for _, t := range slices.Concat(
 		golang.Tasks(cfg), archive.Tasks(), checksum.Tasks(), changelog.Tasks(), manifest.Tasks(),
@@ -47,7 +47,7 @@ func Tasks(cfg *gocmd.Config, keys *sign.Config, out *Outward) map[string]tasks.
 
 // Tools returns every in-process tool that the stage types' steps name. The
 // Configs are those of Tasks.
-func Tools(cfg *gocmd.Config, keys *sign.Config, out *Outward) map[string]engine.Tool {
+func Tools(cfg *gocmd.Config, keys *sign.Config, out *ExternalSettings) map[string]engine.Tool {
 	tools := map[string]engine.Tool{}
 	for _, leaf := range []map[string]engine.Tool{
 		golang.Tools(cfg), archive.Tools(), checksum.Tools(), changelog.Tools(), manifest.Tools(),

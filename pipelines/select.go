@@ -8,6 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
 )
 
 // defaultPipeline is run if no target is named.
@@ -140,7 +141,7 @@ func cellsMatching(s *Stage, key string) ([]engine.StepID, error) {
 	}
 	hint := dsl.DidYouMean(key, slices.Concat(keys, parts))
 	if hint == "" {
-		hint = " It has " + listNames(keys) + "."
+		hint = " It has " + diag.ListNames(keys) + "."
 	}
 	if len(keys) == 0 || len(keys) == 1 && keys[0] == "" {
 		hint = " It has no cells."

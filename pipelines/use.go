@@ -8,6 +8,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/pipelines/internal/diag"
+	"github.com/airbuild/airbuild/pipelines/internal/eval"
 )
 
 // A use is a pipeline that takes a ready-made one.
@@ -17,7 +19,7 @@ type use struct {
 	at     hcl.Range // of the name
 	module *dsl.Module
 	taken  *dsl.Pipeline // the ready-made one
-	scope  *scope        // nil before it is evaluated
+	scope  *eval.Scope   // nil before it is evaluated
 }
 
 // reserved are the attributes of a pipeline that are no parameters.
@@ -33,19 +35,19 @@ func (p *planner) findUse(decl *dsl.Pipeline) *use {
 	name, at := literalText(attr.Expr), attr.Expr.Range()
 	known := embeddedNames()
 	if name == "" {
-		p.report.add(errorAt(at, "Wrong type", "use is the name of a ready-made pipeline in quotes, as in \"go_release\"."))
+		p.report.Add(diag.ErrorAt(at, "Wrong type", "use is the name of a ready-made pipeline in quotes, as in \"go_release\"."))
 		return nil
 	}
 	if !slices.Contains(known, name) {
 		detail := dsl.DidYouMean(name, known)
 		if detail == "" {
-			detail = " There are " + listNames(known) + "; `airbuild pipelines list` describes them."
+			detail = " There are " + diag.ListNames(known) + "; `airbuild pipelines list` describes them."
 		}
-		p.report.add(errorAt(at, "Unknown pipeline", "There is no ready-made pipeline %q.%s", name, detail))
+		p.report.Add(diag.ErrorAt(at, "Unknown pipeline", "There is no ready-made pipeline %q.%s", name, detail))
 		return nil
 	}
 	module, diags := loadEmbedded(name)
-	p.report.add(diags...)
+	p.report.Add(diags...)
 	maps.Copy(p.plan.Sources, module.Sources)
 	module.Files = p.project.Files
 	return &use{decl: decl, name: name, at: at, module: module, taken: embeddedPipeline(module, name)}
@@ -61,7 +63,7 @@ func (p *planner) instantiate(u *use, user *dsl.Inputs) {
 		LookupEnv: func(string) (string, bool) { return "", false },
 		Git:       user.Git, HostOS: user.HostOS, HostArch: user.HostArch,
 	}
-	u.scope = p.evalModule(u.module, in, &scope{dir: p.user.dir, params: ranges, use: u.name})
+	u.scope = p.evalModule(u.module, in, &eval.Scope{Dir: p.user.Dir, Params: ranges, Use: u.name})
 	var fresh []*dsl.Stage
 	for _, decl := range u.module.Stages {
 		if first := p.earlierUse(u, decl.Range.Filename); first != nil {
@@ -78,26 +80,26 @@ func (p *planner) instantiate(u *use, user *dsl.Inputs) {
 func (p *planner) parameters(u *use) (map[string]cty.Value, map[string]hcl.Range) {
 	values, ranges := map[string]cty.Value{}, map[string]hcl.Range{}
 	known := slices.Sorted(maps.Keys(u.module.Variables))
-	for _, attr := range sortedAttributes(u.decl.Body) {
+	for _, attr := range eval.SortedAttributes(u.decl.Body) {
 		if slices.Contains(reserved[:], attr.Name) {
 			continue
 		}
 		if !slices.Contains(known, attr.Name) {
 			hint := dsl.DidYouMean(attr.Name, append(known, reserved[:]...))
 			if hint == "" {
-				hint = " It has " + listNames(known) + "."
+				hint = " It has " + diag.ListNames(known) + "."
 			}
-			p.report.add(errorAt(attr.NameRange, "Unknown parameter", "The ready-made pipeline %s has no parameter %q.%s", u.name, attr.Name, hint))
+			p.report.Add(diag.ErrorAt(attr.NameRange, "Unknown parameter", "The ready-made pipeline %s has no parameter %q.%s", u.name, attr.Name, hint))
 			continue
 		}
 		ranges[attr.Name] = attr.Expr.Range()
 		values[attr.Name] = cty.DynamicVal
 		if diags := p.user.CheckTraversals(attr.Expr, nil); diags.HasErrors() {
-			p.report.add(diags...)
+			p.report.Add(diags...)
 			continue
 		}
-		v, diags := p.user.Value(attr.Expr, p.user.context)
-		p.report.add(diags...)
+		v, diags := p.user.Value(attr.Expr, p.user.Context)
+		p.report.Add(diags...)
 		if !diags.HasErrors() {
 			values[attr.Name] = v
 		}
@@ -134,14 +136,14 @@ func (p *planner) mustAgree(first, second *use, file string) {
 		if second.module.Variables[name].Range.Filename != file || sameValue(a[name], b[name]) {
 			continue
 		}
-		at, set := second.scope.params[name]
+		at, set := second.scope.Params[name]
 		if !set {
 			at = second.at
 		}
-		d := errorAt(at, "Conflicting parameters", "The pipelines %s and %s share the stages of %s, which cannot have two values of %q: set the same in both.",
+		d := diag.ErrorAt(at, "Conflicting parameters", "The pipelines %s and %s share the stages of %s, which cannot have two values of %q: set the same in both.",
 			first.decl.Name, second.decl.Name, file, name)
 		d.Extra = dsl.Related{{Range: first.at, Note: "used first"}}
-		p.report.add(d)
+		p.report.Add(d)
 	}
 }
 
@@ -154,19 +156,28 @@ func sameValue(a, b cty.Value) bool {
 
 // clash reports a stage whose name is taken. Which of the two is meant is not
 // known: neither is planned.
-func (p *planner) clash(first *stage, decl *dsl.Stage, s *scope) {
-	at, name := decl.NameRange, s.use
+func (p *planner) clash(first *stage, decl *dsl.Stage, s *eval.Scope) {
+	at, name := decl.NameRange, s.Use
 	if name != "" {
-		at = first.decl.NameRange
+		at = first.Decl.NameRange
 	}
-	d := errorAt(at, "Duplicate stage",
+	d := diag.ErrorAt(at, "Duplicate stage",
 		"The ready-made pipeline %s has a stage %q too: rename yours, or copy the pipeline with `airbuild pipelines show %s`, change the copy and take it in with include.",
 		name, decl.Name, name)
 	d.Extra = dsl.Related{{Range: decl.NameRange, Note: "the ready-made one"}}
 	first.clashes = true
 	if name == "" {
-		d = errorAt(at, "Duplicate stage", "There is a stage %q already: rename or remove one of the two.", decl.Name)
-		d.Extra = dsl.Related{{Range: first.decl.NameRange, Note: "declared first"}}
+		d = diag.ErrorAt(at, "Duplicate stage", "There is a stage %q already: rename or remove one of the two.", decl.Name)
+		d.Extra = dsl.Related{{Range: first.Decl.NameRange, Note: "declared first"}}
 	}
-	p.report.add(d)
+	p.report.Add(d)
+}
+
+// useOf is the use of a pipeline, or nil.
+func (p *planner) useOf(decl *dsl.Pipeline) *use {
+	i := slices.IndexFunc(p.uses, func(u *use) bool { return u.decl == decl })
+	if i < 0 {
+		return nil
+	}
+	return p.uses[i]
 }

@@ -2,7 +2,7 @@ package tasks
 
 import "github.com/airbuild/airbuild/engine"
 
-// A KeyNamer is a Lister that looks public keys up by their names in the
+// A KeyNamer is an InputDiscoverer that looks public keys up by their names in the
 // keyring. A host without one of them cannot take the step's result from the
 // cache: who carries results elsewhere has to say which keys belong to them.
 type KeyNamer interface {
@@ -11,13 +11,13 @@ type KeyNamer interface {
 
 // KeyNames are the names of the keys in the keyring that a step looks up.
 func KeyNames(s *engine.Step) []string {
-	if n, ok := s.Lister.(KeyNamer); ok {
+	if n, ok := s.Discoverer.(KeyNamer); ok {
 		return n.KeyNames()
 	}
 	return nil
 }
 
-// A SecretUser is a Lister of a step that needs a secret to run, but not to be
+// A SecretUser is an InputDiscoverer of a step that needs a secret to run, but not to be
 // taken from the cache.
 type SecretUser interface {
 	// Lacking names the secret, if this host does not have it.
@@ -27,7 +27,7 @@ type SecretUser interface {
 // LackingSecret names the secret that a step needs to run and that this host
 // does not have; "" if there is none.
 func LackingSecret(s *engine.Step) string {
-	if u, ok := s.Lister.(SecretUser); ok {
+	if u, ok := s.Discoverer.(SecretUser); ok {
 		return u.Lacking()
 	}
 	return ""

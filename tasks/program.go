@@ -48,7 +48,7 @@ func (b *Block) FindProgram(at hcl.Range, name string) Program {
 	return Program{Name: name, Path: p, trees: programTrees{b.Project.Memo}}
 }
 
-// Programs is the Lister of a step that runs programs of the host. It makes
+// Programs is the InputDiscoverer of a step that runs programs of the host. It makes
 // one fact of each, "tool <name>": the digest of the file at the end of all
 // links or, for the Go command, its version, which says the same on every
 // host. A program outside the system's directories has a second, "tree <name>":
@@ -67,7 +67,7 @@ func (ps Programs) Add(p Program) Programs {
 // ProgramsOf returns the programs of the host that a step runs, as far as its stage
 // type knows them by name.
 func ProgramsOf(s *engine.Step) Programs {
-	if l, ok := s.Lister.(interface{ Programs() Programs }); ok {
+	if l, ok := s.Discoverer.(interface{ Programs() Programs }); ok {
 		return l.Programs()
 	}
 	return nil
@@ -76,8 +76,8 @@ func ProgramsOf(s *engine.Step) Programs {
 // Programs returns ps: see ProgramsOf.
 func (ps Programs) Programs() Programs { return ps }
 
-// List implements engine.Lister. The facts are sorted by name.
-func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer. The facts are sorted by name.
+func (ps Programs) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
 	var missing []error
 	for _, p := range ps {
 		if p.Missing != "" {
@@ -85,16 +85,16 @@ func (ps Programs) List(ctx context.Context, files engine.Files) (engine.Listing
 		}
 	}
 	if err := errors.Join(missing...); err != nil {
-		return engine.Listing{}, err
+		return engine.Discovery{}, err
 	}
-	var l engine.Listing
+	var l engine.Discovery
 	for _, p := range ps {
 		if err := ctx.Err(); err != nil {
-			return engine.Listing{}, err
+			return engine.Discovery{}, err
 		}
 		facts, err := p.identity(files)
 		if err != nil {
-			return engine.Listing{}, err
+			return engine.Discovery{}, err
 		}
 		l.Facts = append(l.Facts, facts...)
 	}
@@ -154,4 +154,36 @@ func goVersion(file string) (string, bool) {
 		return "", false
 	}
 	return line, true
+}
+
+var _ engine.Memoizable = Programs(nil)
+
+// Costly implements engine.Memoizable.
+func (Programs) Costly() bool { return false }
+
+// Query implements engine.Memoizable: which file each program is, at the end of
+// all links, and the state of its tree. The file's content is read through Files.
+func (ps Programs) Query(*engine.NamedRoots) (string, error) {
+	var b strings.Builder
+	for _, p := range ps {
+		if p.Missing != "" {
+			return "", errors.New(p.Missing)
+		}
+		file, state := "", ""
+		if p.Path != "" {
+			var err error
+			if file, err = filepath.EvalSymlinks(p.Path); err != nil {
+				return "", fmt.Errorf("identify program %s: %w", p.Name, err)
+			}
+		}
+		version, ok := goVersion(file)
+		if file != "" && !ok {
+			var err error
+			if state, err = p.trees.of(file).State(); err != nil {
+				return "", fmt.Errorf("identify program %s: %w", p.Name, err)
+			}
+		}
+		fmt.Fprintf(&b, "program %q %q %q %q\n", p.Name, file, version, state)
+	}
+	return b.String(), nil
 }

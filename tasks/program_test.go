@@ -49,7 +49,7 @@ func TestProgramFacts(t *testing.T) {
 		Add(tasks.Program{Name: "go", Path: write("go/bin/go", "release")}).
 		Add(tasks.Program{Name: "gofmt", Path: write("tip/bin/gofmt", "tip")}).
 		Add(tasks.Program{Name: "awk", Path: write("go/bin/awk", "awk")})
-	l, err := ps.List(t.Context(), disk{})
+	l, err := ps.Discover(t.Context(), disk{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestProgramFacts(t *testing.T) {
 		t.Errorf("no facts %v", want)
 	}
 	ps = tasks.Programs{{Name: "gone", Path: filepath.Join(dir, "gone")}}
-	if _, err := ps.List(t.Context(), disk{}); err == nil {
+	if _, err := ps.Discover(t.Context(), disk{}); err == nil {
 		t.Error("a program that went away is not an error")
 	}
 }

@@ -47,7 +47,7 @@ func (p programTrees) of(file string) *programTree {
 	return t
 }
 
-// State is part of what is asked about a program, see tree.ProgramTree.State.
+// State is part of the query of a program, see tree.ProgramTree.State.
 func (t *programTree) State() (string, error) {
 	t.state.once.Do(func() {
 		if t.there {

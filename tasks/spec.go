@@ -44,7 +44,7 @@ func ReadSpec(call *engine.ToolCall, spec any) error {
 	return nil
 }
 
-// Private is what the step's Lister found for its tool alone: Listing.Private.
+// Private is what the step's InputDiscoverer found for its tool alone: engine.Discovery.Private.
 func Private[T any](call *engine.ToolCall) (T, error) {
 	v, ok := call.Private.(T)
 	if !ok { // the engine lists before it runs

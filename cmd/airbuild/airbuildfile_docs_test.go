@@ -42,7 +42,7 @@ func referencePages() map[string]page {
 	for _, b := range dsl.TopLevelSchema() {
 		args := arguments{rows: rowsOfBlock(b.Attrs), blocks: nestedOfBlocks(b.Blocks)}
 		if b.Type == "stage" {
-			args = argumentsOf(pipelines.MetaSchema(), nil)
+			args = argumentsOf(tasks.MetaSchema(), nil)
 		}
 		p := page{}
 		if text := args.text(""); text != "" {
@@ -50,7 +50,7 @@ func referencePages() map[string]page {
 		}
 		add("blocks", b.Type, b.Doc, p)
 	}
-	types := pipelines.Tasks(&gocmd.Config{}, &sign.Config{}, &pipelines.Outward{})
+	types := pipelines.Tasks(&gocmd.Config{}, &sign.Config{}, &pipelines.ExternalSettings{})
 	shared := sharedBlocks(types)
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		schema := types[name].Schema()

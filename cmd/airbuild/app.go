@@ -65,19 +65,18 @@ func (a *app) main(args []string) int {
 		code = exit.Interrupted
 	}
 	if show != nil {
-		p := ui.NewPalette(a.paintErrors())
-		fmt.Fprintf(a.err, "%s %s\n", p.Red("error:"), show)
+		fmt.Fprintf(a.err, "%s %s\n", a.palette(a.err).Red("error:"), show)
 	}
 	return code
 }
 
-// paintErrors reports whether text on err may be coloured.
-func (a *app) paintErrors() bool {
+// palette is what text on w may be painted with.
+func (a *app) palette(w io.Writer) ui.Palette {
 	mode, err := ui.ParseColor(a.color)
 	if err != nil {
 		mode = ui.ColorAuto
 	}
-	return ui.Detect(ui.Config{Color: mode, Out: a.err, LookupEnv: a.LookupEnv}).Palette.On()
+	return ui.Detect(ui.Config{Color: mode, Out: w, LookupEnv: a.LookupEnv}).Palette
 }
 
 // prepare checks what the shared flags say and goes to the directory asked for.
@@ -205,7 +204,7 @@ func (a *app) showDiagnostics(diags hcl.Diagnostics, sources map[string][]byte, 
 			js.Diagnostic(jsonDiagnostic(d))
 		}
 	} else if len(diags) > 0 {
-		p := ui.NewPalette(a.paintErrors())
+		p := a.palette(a.err)
 		style := dsl.Style{Bold: p.Bold, Error: p.Red, Warning: p.Yellow, Dim: p.Dim}
 		if err := dsl.WriteDiagnostics(a.err, diags, sources, style); err != nil {
 			return err

@@ -10,13 +10,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/robustio"
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/deploy"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/approval"
 )
@@ -125,15 +125,8 @@ func keepApproval(a *app, root string, gate *approval.Gate, key sign.PublicKey, 
 		return fmt.Errorf("write approval: %w", err)
 	}
 	target := filepath.Join(root, filepath.FromSlash(file))
-	if err := os.MkdirAll(filepath.Dir(target), 0o777); err != nil {
+	if err := atomicfile.Write(target, content, atomicfile.Options{Mkdir: 0o777}); err != nil {
 		return fmt.Errorf("write approval: %w", err)
-	}
-	tmp := target + ".new"
-	if err := os.WriteFile(tmp, content, 0o666); err != nil {
-		return fmt.Errorf("write approval: %w", err)
-	}
-	if err := robustio.Rename(tmp, target); err != nil {
-		return fmt.Errorf("write approval: %w", errors.Join(err, os.Remove(tmp)))
 	}
 	_, err = fmt.Fprintf(a.out, "approved by key %s: %s\n", key.ID(), file)
 	return err
@@ -141,11 +134,11 @@ func keepApproval(a *app, root string, gate *approval.Gate, key sign.PublicKey, 
 
 // showApprovals shows who has approved, and why an approval does not count.
 func showApprovals(a *app, root string, gate *approval.Gate, approvers []approval.Approver, subjects []sign.Subject, now time.Time) error {
-	voices, err := gate.Voices(tasks.ProjectFiles(root), approvers, subjects, now)
+	submissions, err := gate.Submissions(tasks.ProjectFiles(root), approvers, subjects, now)
 	if err != nil {
 		return fmt.Errorf("read approvals: %w", err)
 	}
-	for _, v := range voices {
+	for _, v := range submissions {
 		text := "does not count: "
 		if v.Err != nil {
 			text += v.Err.Error()
@@ -154,7 +147,7 @@ func showApprovals(a *app, root string, gate *approval.Gate, approvers []approva
 		}
 		fmt.Fprintf(a.out, "%s: %s\n", v.Place, human.OneLine(text))
 	}
-	_, err = fmt.Fprintf(a.out, "%d of %d approvals\n", len(approval.Counted(voices)), gate.Threshold)
+	_, err = fmt.Fprintf(a.out, "%d of %d approvals\n", len(approval.Counted(submissions)), gate.Threshold)
 	return err
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/verdict"
 )
 
 // auditHitsVariable is the default of --audit-hits, for CI.
@@ -58,8 +58,6 @@ func auditHits(ctx context.Context, a *app, s *project.Session, h *rebuild.Hits)
 
 // writeHitAudit reports hits that came out differently.
 func writeHitAudit(a *app, r *rebuild.Report) error {
-	var b strings.Builder
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.err, LookupEnv: a.LookupEnv}).Palette
 	checked, bad := 0, 0
 	for _, s := range r.Steps {
 		switch s.Status {
@@ -67,17 +65,15 @@ func writeHitAudit(a *app, r *rebuild.Report) error {
 			checked++
 		case rebuild.Differs, rebuild.Follows, rebuild.Failed:
 			checked, bad = checked+1, bad+1
-			writeVerdict(&b, pal, s)
 		}
 	}
 	if bad == 0 {
 		_, err := fmt.Fprintf(a.err, "audit of hits: %s made again, same bytes\n", human.Count(checked, "step"))
 		return err
 	}
-	fmt.Fprint(a.err, b.String())
+	fmt.Fprint(a.err, verdict.Differing(r, a.palette(a.err)))
 	return exit.With(exit.Unverified, errors.New(
 		"audit of hits: "+human.Count(bad, "step")+" came out differently from the cached result.\n"+
 			"If a rebuild here differs too (airbuild verify), the step is not reproducible; otherwise its key lacks an input:\n"+
 			"airbuild audit lists files that it reads and does not declare. To replace the result: airbuild run --force"))
-
 }

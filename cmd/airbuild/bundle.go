@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,9 +14,9 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bundling"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/progress"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
 )
@@ -137,71 +135,12 @@ func actor() string {
 	return "airbuild " + readVersion().Version + " on " + host
 }
 
-// A meter shows how far a long operation is, on a terminal.
-type meter struct {
-	out   io.Writer
-	live  bool
-	quiet bool
-	last  time.Time
-	began time.Time
-	phase string
-	wrote bool
-}
-
 // newMeter shows progress on err, if that is a terminal; elsewhere a line a
 // phase. JSON output has none.
-func (a *app) newMeter() *meter {
-	m := &meter{out: a.err, quiet: a.json()}
+func (a *app) newMeter() *progress.Meter {
+	m := &progress.Meter{Out: a.err, Quiet: a.json()}
 	if f, ok := a.err.(*os.File); ok && a.output != string(ui.Plain) {
-		m.live = term.IsTerminal(int(f.Fd()))
+		m.Live = term.IsTerminal(int(f.Fd()))
 	}
 	return m
-}
-
-// phases says what a phase of a bundle does.
-var phases = map[string]string{
-	bundle.PhaseHash: "reading", bundle.PhasePatch: "comparing", bundle.PhasePack: "packing", bundle.PhaseVolumes: "writing volumes",
-	bundle.PhaseVerify: "verifying", bundle.PhaseCheck: "comparing", bundle.PhaseImport: "importing",
-	bundle.PhaseFlush: "waiting for the disk", bundle.PhasePublish: "publishing", "fetch": "fetching",
-}
-
-// show is a bundle.ProgressFunc.
-func (m *meter) show(p bundle.Progress) {
-	if m.quiet {
-		return
-	}
-	now := time.Now()
-	if p.Phase != m.phase {
-		m.end()
-		m.phase, m.began, m.last = p.Phase, now, time.Time{}
-		if !m.live && p.Total > 0 {
-			fmt.Fprintf(m.out, "%s %s\n", phases[p.Phase], human.Bytes(p.Total))
-		}
-	}
-	if !m.live || now.Sub(m.last) < 100*time.Millisecond {
-		return
-	}
-	m.last, m.wrote = now, true
-	fmt.Fprintf(m.out, "\r\x1b[K%s %s", phases[p.Phase], m.amount(p, now))
-}
-
-// amount is "1.2 GiB of 4.0 GiB, 2m10s left".
-func (m *meter) amount(p bundle.Progress, now time.Time) string {
-	if p.Total <= 0 {
-		return ""
-	}
-	text := human.Bytes(p.Bytes) + " of " + human.Bytes(p.Total)
-	if spent := now.Sub(m.began); p.Bytes > 0 && spent > time.Second {
-		left := time.Duration(float64(spent) * float64(p.Total-p.Bytes) / float64(p.Bytes))
-		text += ", " + left.Round(time.Second).String() + " left"
-	}
-	return text
-}
-
-// end clears the line.
-func (m *meter) end() {
-	if m.wrote {
-		fmt.Fprint(m.out, "\r\x1b[K")
-		m.wrote = false
-	}
 }

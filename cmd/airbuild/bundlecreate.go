@@ -21,6 +21,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks"
 )
 
 // createFlags are the flags of bundle create.
@@ -172,7 +173,7 @@ func createOptions(ctx context.Context, a *app, f *createFlags, target *bundling
 		History: f.history, NoRehearse: f.noRehearse, NoRebuild: f.noRebuild, Replace: f.replace,
 		Version: a.Version, Actor: actor(), Log: a.err,
 		Note:     func(line string) { fmt.Fprintf(a.err, "note: %s\n", line) },
-		Progress: func() (bundle.ProgressFunc, func()) { m := a.newMeter(); return m.show, m.end },
+		Progress: func() (bundle.ProgressFunc, func()) { m := a.newMeter(); return m.Show, m.End },
 		Missed:   func(m carry.Missing) { writeMissed(a.err, m) },
 	}
 	o.Say = func(line string) {
@@ -206,7 +207,7 @@ func (f *createFlags) volumeBytes(block *pipelines.Bundle) (int64, error) {
 	case text == "none":
 		return pipelines.NoVolumes, nil
 	case text != "":
-		n, err := pipelines.ParseSize(text)
+		n, err := tasks.ParseSize(text)
 		if err != nil {
 			return 0, exit.UsageError("--volume-size: %w", err)
 		}

@@ -111,10 +111,7 @@ func bundleCustody(ctx context.Context, a *app, t *trustFlags, signed bool, args
 	if err != nil {
 		return bundling.Explain(err)
 	}
-	limits, err := limitCustody(a, events)
-	if err != nil {
-		return err
-	}
+	limits := custody.Limit(events, a.knownKeys())
 	if err := showCustody(a, events); err != nil {
 		return err
 	}
@@ -131,24 +128,6 @@ func bundleCustody(ctx context.Context, a *app, t *trustFlags, signed bool, args
 		}
 	}
 	return nil
-}
-
-// limitCustody takes the signers away that are not trusted for what they signed,
-// and says why for each entry that has lost one.
-func limitCustody(a *app, events []custody.Event) (map[int]error, error) {
-	ring := a.knownKeys()
-	limits := map[int]error{}
-	for i := range events {
-		e := &events[i]
-		e.Signers = slices.DeleteFunc(e.Signers, func(key sign.PublicKey) bool {
-			why := ring.Check(key, sign.Need{Purpose: sign.Custody, Series: e.Name})
-			if why != nil {
-				limits[i] = why
-			}
-			return why != nil
-		})
-	}
-	return limits, nil
 }
 
 // readCustody reads the log that the arguments name.

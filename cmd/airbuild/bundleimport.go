@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/progress"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
@@ -78,7 +79,7 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 		return err
 	}
 	m := a.newMeter()
-	defer m.end()
+	defer m.End()
 	paths, done, unlock, err := fetchBundle(ctx, a, cache, args, f, m)
 	if err != nil {
 		return err
@@ -99,9 +100,9 @@ func bundleImport(ctx context.Context, a *app, args []string, f *importFlags) (e
 		return err
 	}
 	got, err := carry.Import(ctx, b, carry.Importing{Cache: cache, Store: s, Scope: scope, Options: install.Options{
-		AllowOlder: f.older, Jobs: a.Jobs, Progress: m.show, Key: key, Actor: actor(),
+		AllowOlder: f.older, Jobs: a.Jobs, Progress: m.Show, Key: key, Actor: actor(),
 	}})
-	m.end()
+	m.End()
 	if err != nil {
 		return bundling.Explain(err)
 	}
@@ -243,7 +244,7 @@ func isURL(arg string) bool {
 
 // fetchBundle downloads a bundle if it is a URL. done removes what was
 // downloaded, when it is imported; unlock lets others at it.
-func fetchBundle(ctx context.Context, a *app, cache string, args []string, f *importFlags, m *meter) (paths []string, done, unlock func() error, err error) {
+func fetchBundle(ctx context.Context, a *app, cache string, args []string, f *importFlags, m *progress.Meter) (paths []string, done, unlock func() error, err error) {
 	none := func() error { return nil }
 	if !slices.ContainsFunc(args, isURL) {
 		return args, none, none, nil
@@ -264,7 +265,7 @@ func fetchBundle(ctx context.Context, a *app, cache string, args []string, f *im
 		return nil, none, none, err
 	}
 	_, err = relay.Fetch(ctx, args[0], dir, o)
-	m.end()
+	m.End()
 	if errors.Is(err, relay.ErrChanged) || errors.Is(err, relay.ErrDamaged) {
 		err = exit.With(exit.Unverified, err)
 	}
@@ -275,7 +276,7 @@ func fetchBundle(ctx context.Context, a *app, cache string, args []string, f *im
 }
 
 // fetchOptions are the flags' and the host's.
-func fetchOptions(a *app, f *importFlags, m *meter) (o relay.FetchOptions, err error) {
+func fetchOptions(a *app, f *importFlags, m *progress.Meter) (o relay.FetchOptions, err error) {
 	o.Fingerprint = f.fingerprint
 	if f.tokenFile != "" {
 		b, err := os.ReadFile(f.tokenFile)
@@ -290,10 +291,10 @@ func fetchOptions(a *app, f *importFlags, m *meter) (o relay.FetchOptions, err e
 		}
 	}
 	o.Progress = func(p relay.Progress) {
-		m.show(bundle.Progress{Phase: "fetch", Bytes: p.Done, Total: p.Total})
+		m.Show(bundle.Progress{Phase: progress.Fetch, Bytes: p.Done, Total: p.Total})
 	}
 	o.Retry = func(err error, after time.Duration) {
-		m.end()
+		m.End()
 		if !a.json() {
 			fmt.Fprintf(a.err, "%v; trying again in %s\n", err, after.Round(100*time.Millisecond))
 		}

@@ -157,8 +157,8 @@ func bundleVerify(ctx context.Context, a *app, t *trustFlags, deep bool, signer 
 	}
 	defer func() { err = exit.First(err, b.Close()) }()
 	m := a.newMeter()
-	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.show})
-	m.end()
+	report, err := b.Verify(ctx, bundle.VerifyOptions{Deep: deep, Progress: m.Show})
+	m.End()
 	if err != nil {
 		return bundling.Explain(err)
 	}

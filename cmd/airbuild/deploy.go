@@ -102,7 +102,7 @@ func runDeploy(ctx context.Context, a *app, name string) error {
 		}
 		for _, id := range ids {
 			step := p.Plan.Graph.Steps[id].Name
-			out, ok := p.Outward.Deploy.Outcome(step)
+			out, ok := p.ExternalSettings.Deploy.Outcome(step)
 			if !ok || out.Release == "" {
 				continue
 			}
@@ -139,7 +139,7 @@ func deployTarget(ctx context.Context, a *app, name string) (deploy.Target, erro
 	if err != nil {
 		return deploy.Target{}, err
 	}
-	t, err := p.Outward.Deploy.TargetOf(step)
+	t, err := p.ExternalSettings.Deploy.TargetOf(step)
 	t.Log = a.err
 	return t, err
 }

@@ -55,7 +55,7 @@ func runExplain(ctx context.Context, a *app, target string, full bool) (err erro
 	if a.json() {
 		return a.writeJSON(ui.ExplanationJSON(e))
 	}
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.LookupEnv}).Palette
+	pal := a.palette(a.out)
 	_, err = fmt.Fprint(a.out, ui.ExplanationText(e, full, pal))
 	return err
 }

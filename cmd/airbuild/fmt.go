@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -95,14 +95,10 @@ func replaceFile(name string, b []byte) error {
 	if err != nil {
 		return fmt.Errorf("format %s: %w", name, err)
 	}
-	err = ui.WriteFile(real, func(w io.Writer) error {
-		_, err := w.Write(b)
-		return err
-	})
-	if err != nil {
-		return err
+	if err := atomicfile.Write(real, b, atomicfile.Options{Perm: fi.Mode().Perm(), Exact: true}); err != nil {
+		return fmt.Errorf("write %s: %w", real, err)
 	}
-	return os.Chmod(real, fi.Mode().Perm())
+	return nil
 }
 
 func writeChange(a *app, name string, src, out []byte, f *fmtFlags) error {

@@ -6,10 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	goversion "go/version"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,11 +20,10 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/scaffold"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/tasks"
-	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 func initCommand(a *app) *cobra.Command {
@@ -56,13 +53,15 @@ func runInit(ctx context.Context, a *app, force bool) error {
 	}
 	facts, err := scaffold.Look(tasks.ProjectFiles(root), filepath.Base(root))
 	none, isNone := errors.AsType[scaffold.NoModule](err)
+	above := scaffold.ModuleAbove(root)
 	switch {
-	case isNone && none.Below != "" && !insideModule(root):
+	case isNone && none.Below != "" && above == "":
 		return exit.UsageError("%w. The module is in %s: airbuild -C %s init", err, none.Below, none.Below)
-	case isNone, err == nil && facts.Nested && insideModule(root):
-		return noModule(root, scaffold.NoModule{})
-	}
-	if err != nil {
+	case above != "" && (isNone || err == nil && facts.Nested):
+		return exit.UsageError("%w. The nearest is in %s: airbuild -C %s init", scaffold.NoModule{}, above, above)
+	case isNone:
+		return exit.UsageError("%w. Run it in the root of a Go module.", err)
+	case err != nil:
 		return exit.UsageError("init: %w", err)
 	}
 	_, err = source.Read(ctx, root, []string{"describe"}, source.Options{})
@@ -70,7 +69,7 @@ func runInit(ctx context.Context, a *app, force bool) error {
 	if err := askNames(ctx, a, facts); err != nil {
 		return err
 	}
-	if err := pinGo(a, root, facts); err != nil {
+	if err := facts.PinGo(root, a.LookupEnv); err != nil {
 		return err
 	}
 	// Formatted, for the alignment of what depends on the project's names.
@@ -78,12 +77,8 @@ func runInit(ctx context.Context, a *app, force bool) error {
 	if diags.HasErrors() {
 		return fmt.Errorf("init: %w", diags)
 	}
-	err = ui.WriteFile(name, func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
-	if err != nil {
-		return err
+	if err := atomicfile.Write(name, text, atomicfile.Options{Mkdir: 0o777}); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return writeInitReport(a, name, root, facts)
 }
@@ -143,57 +138,6 @@ func readLines(r io.Reader) <-chan string {
 	return lines
 }
 
-// pinGo finds the version that a toolchain block is to pin: that of a toolchain
-// line, or of a go line that is newer than the Go on PATH, where that version is
-// used. The go command would use a newer Go too; so does a constraint.
-func pinGo(a *app, root string, f *scaffold.Facts) error {
-	dirs := f.Modules
-	if dirs == nil {
-		dirs = []string{"."}
-	}
-	r, err := gocmd.Required(root, dirs, a.LookupEnv)
-	if err != nil || r.Version == "" {
-		return err
-	}
-	path, err := gocmd.FindToolchain("", a.LookupEnv, exec.LookPath)
-	newer := err != nil || goversion.Compare(path.Version, r.Version) < 0
-	if !strings.HasPrefix(r.Line, "toolchain ") && !newer {
-		return nil
-	}
-	number := strings.TrimPrefix(r.Version, "go")
-	f.Asked, f.Go = r.String(), ">= "+number
-	if tc, err := gocmd.ChooseToolchain(r, a.LookupEnv, exec.LookPath); err == nil && newer {
-		f.Go = strings.TrimPrefix(tc.Version, "go") // as a run without the block would
-	} else if _, err := gocmd.FindToolchain(number, a.LookupEnv, exec.LookPath); err == nil || newer {
-		f.Go = number
-	}
-	return nil
-}
-
-// insideModule reports whether a folder above is a module or a workspace.
-func insideModule(root string) bool {
-	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
-		if project.Exists(filepath.Join(dir, "go.mod")) || project.Exists(filepath.Join(dir, "go.work")) {
-			return true
-		}
-		if dir == filepath.Dir(dir) {
-			return false
-		}
-	}
-}
-
-// noModule says where the module is, if the working directory is inside one.
-func noModule(root string, err error) error {
-	for dir := filepath.Dir(root); ; dir = filepath.Dir(dir) {
-		if project.Exists(filepath.Join(dir, "go.mod")) || project.Exists(filepath.Join(dir, "go.work")) {
-			return exit.UsageError("%w. The nearest is in %s: airbuild -C %s init", err, dir, dir)
-		}
-		if dir == filepath.Dir(dir) {
-			return exit.UsageError("%w. Run it in the root of a Go module.", err)
-		}
-	}
-}
-
 func writeInitReport(a *app, name, root string, f *scaffold.Facts) error {
 	next := "airbuild run release"
 	found := human.Count(len(f.Mains), "main package")
@@ -216,24 +160,9 @@ func writeInitReport(a *app, name, root string, f *scaffold.Facts) error {
 		text += fmt.Sprintf("pinned Go %s: %s\n", f.Go, f.Asked)
 	}
 	text += "next: " + next + "\n"
-	if len(f.Mains) > 0 && project.Exists(filepath.Join(root, ".git")) && !ignoresDist(root) {
+	if len(f.Mains) > 0 && project.Exists(filepath.Join(root, ".git")) && !scaffold.IgnoresDist(root) {
 		text += "hint: add /dist/ to .gitignore\n"
 	}
 	_, err := io.WriteString(a.out, text)
 	return err
-}
-
-// ignoresDist reports whether .gitignore names dist. Only plain patterns are
-// looked for: a wrong answer costs a hint.
-func ignoresDist(root string) bool {
-	text, err := os.ReadFile(filepath.Join(root, ".gitignore"))
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(text)) {
-		if strings.Trim(strings.TrimSpace(line), "/*") == "dist" {
-			return true
-		}
-	}
-	return false
 }

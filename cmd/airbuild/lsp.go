@@ -28,7 +28,7 @@ func lspCommand(a *app) *cobra.Command {
 func runLSP(ctx context.Context, a *app) error {
 	o := langserver.Options{
 		In: a.in, Out: a.out, Version: readVersion().Version, Check: a.check,
-		Stages: map[string]*tasks.Schema{}, Meta: pipelines.MetaSchema(),
+		Stages: map[string]*tasks.Schema{}, Meta: tasks.MetaSchema(),
 	}
 	p := project.New(a.quietly(), "", "", &gocmd.Config{LookupEnv: a.LookupEnv})
 	for name, t := range p.StageTypes() {

@@ -56,7 +56,7 @@ func runPlan(ctx context.Context, a *app, args []string, since string) (err erro
 		return err
 	}
 	if js == nil {
-		pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.LookupEnv}).Palette
+		pal := a.palette(a.out)
 		for _, text := range s.Notices {
 			fmt.Fprintf(a.err, "notice: %s\n", text)
 		}

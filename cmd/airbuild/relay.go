@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -224,7 +223,7 @@ func (f *relayFlags) certificate() (*tls.Config, []byte, error) {
 	case (f.tlsCert == "") != (f.tlsKey == ""):
 		return nil, nil, exit.UsageError("--tls-cert and --tls-key belong together")
 	case f.tlsSelfSigned:
-		c, text, err := relay.SelfSigned(f.certificateHosts(), time.Now())
+		c, text, err := relay.SelfSigned(relay.CertificateHosts(f.listen), time.Now())
 		if err != nil {
 			return nil, nil, err
 		}
@@ -239,36 +238,6 @@ func (f *relayFlags) certificate() (*tls.Config, []byte, error) {
 		return conf, nil, nil
 	}
 	return nil, nil, nil
-}
-
-// certificateHosts are the names and addresses that this host is called by.
-func (f *relayFlags) certificateHosts() []string {
-	hosts := []string{"localhost", "127.0.0.1", "::1"}
-	seen := map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, "": true}
-	add := func(h string) {
-		if !seen[h] {
-			seen[h] = true
-			hosts = append(hosts, h)
-		}
-	}
-	if host, _, err := net.SplitHostPort(f.listen); err == nil {
-		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
-			add(host)
-		}
-	}
-	if name, err := os.Hostname(); err == nil {
-		add(name)
-	}
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return hosts
-	}
-	for _, addr := range addrs {
-		if n, ok := addr.(*net.IPNet); ok && !n.IP.IsLinkLocalUnicast() {
-			add(n.IP.String())
-		}
-	}
-	return hosts
 }
 
 // checkExposure wants addresses that others reach to be said, and no token for
@@ -309,12 +278,7 @@ func openAccessLog(a *app, f *relayFlags, o *relay.Options) (closeLog func(), er
 		}
 		w, closeLog = file, func() { file.Close() }
 	}
-	var mu sync.Mutex
-	o.Access = func(x relay.Access) {
-		mu.Lock()
-		defer mu.Unlock()
-		fmt.Fprintln(w, x) // a full disk stops no request
-	}
+	o.Access = relay.AccessLog(w)
 	return closeLog, nil
 }
 
@@ -324,7 +288,7 @@ func announceRelay(ctx context.Context, a *app, f *relayFlags, h *relay.Handler,
 	if err != nil {
 		return err
 	}
-	base, fingerprint := relayURL(addr, conf != nil), ""
+	base, fingerprint := relay.URL(addr, conf != nil), ""
 	if f.tlsSelfSigned {
 		fingerprint = relay.Fingerprint(conf.Certificates[0].Certificate[0])
 	}
@@ -371,23 +335,4 @@ func emptyNote(dir string) string {
 		return " (none imported yet)"
 	}
 	return ""
-}
-
-// relayURL is how others call the relay.
-func relayURL(addr net.Addr, encrypted bool) string {
-	scheme := "http"
-	if encrypted {
-		scheme = "https"
-	}
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return scheme + "://" + addr.String()
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "localhost"
-		if name, err := os.Hostname(); err == nil {
-			host = name
-		}
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
 }

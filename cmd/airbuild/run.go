@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/report"
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // A runFlags are the flags of run alone.
@@ -204,8 +205,8 @@ func (f *runFlags) writeFiles(run *ui.Run, title string) error {
 		if file.name == "" {
 			continue
 		}
-		if err := ui.WriteFile(file.name, file.write); err != nil && first == nil {
-			first = err
+		if err := atomicfile.WriteFunc(file.name, atomicfile.Options{Mkdir: 0o777}, file.write); err != nil && first == nil {
+			first = fmt.Errorf("write %s: %w", file.name, err)
 		}
 	}
 	return first

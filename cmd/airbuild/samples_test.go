@@ -37,6 +37,7 @@ type sample struct {
 
 func newSample(t *testing.T, from string) *sample {
 	t.Helper()
+	warmGoCache(t)
 	// A folder whose name is not plain ASCII, as some users have it.
 	root := filepath.Join(t.TempDir(), "Mein Projekt ä", filepath.Base(from))
 	if err := os.CopyFS(root, os.DirFS(from)); err != nil {

@@ -44,6 +44,7 @@ import (
 //
 // They run as TestScripts/CATEGORY/NAME: the category is the name's first word.
 func TestScripts(t *testing.T) {
+	warmGoCache(t)
 	goenv := goEnv(t, "GOCACHE", "GOMODCACHE", "GOPROXY")
 	proxy := "off"
 	if strings.HasPrefix(goenv["GOPROXY"], "file:") {

@@ -53,6 +53,7 @@ func TestGettingStartedDocs(t *testing.T) {
 	}
 	dir := t.TempDir()
 	t.Cleanup(func() { writable(dir) })
+	warmGoCache(t)
 	home := filepath.Join(dir, "home")
 	cmd := exec.Command("sh", "-c", pageScript(string(b)))
 	cmd.Dir = dir

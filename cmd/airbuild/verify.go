@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +12,10 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
+	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/verdict"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // verifyFlags are the flags of verify.
@@ -104,7 +104,12 @@ func runVerify(ctx context.Context, a *app, args []string, f *verifyFlags) (err 
 	if err := writeStatement(ctx, a, report, f.attest, keys); err != nil {
 		return err
 	}
-	if err := writeVerifyReport(a, report); err != nil {
+	if a.json() {
+		err = a.writeJSON(report)
+	} else {
+		_, err = io.WriteString(a.out, verdict.Rebuild(report, a.palette(a.out)))
+	}
+	if err != nil {
 		return err
 	}
 	return verifyOutcome(report)
@@ -161,103 +166,6 @@ func nothingCompared(r *rebuild.Report) string {
 	return "every step is left out, or has no outputs"
 }
 
-// writeVerifyReport writes the report: what was varied, what was left out, and what differs,
-// the steps that made it first.
-func writeVerifyReport(a *app, r *rebuild.Report) error {
-	if a.json() {
-		return a.writeJSON(r)
-	}
-	pal := ui.Detect(ui.Config{Color: ui.ColorMode(a.color), Out: a.out, LookupEnv: a.LookupEnv}).Palette
-	var b strings.Builder
-	for _, x := range r.Varied {
-		fmt.Fprintf(&b, "varied      %s: %s; %s\n", x.What, human.OneLine(x.Was), human.OneLine(x.Is))
-	}
-	for _, x := range r.Constant {
-		fmt.Fprintf(&b, "not varied  %s: %s\n", x.What, human.OneLine(x.Why))
-	}
-	if len(r.First) > 0 {
-		fmt.Fprintf(&b, "made first  %s: there was no recorded result\n", strings.Join(r.First, ", "))
-	}
-	for _, s := range r.Steps {
-		if s.Status == rebuild.LeftOut || s.Status == rebuild.Absent && r.Path == "" {
-			fmt.Fprintf(&b, "left out    %s: %s\n", s.Step, human.OneLine(s.Reason))
-		}
-	}
-	for _, p := range r.Unknown {
-		fmt.Fprintf(&b, "not made    %s: no step of these targets makes it, so it was not checked\n", human.OneLine(p))
-	}
-	for _, status := range []string{rebuild.Same, rebuild.Follows, rebuild.Failed, rebuild.Differs} {
-		for _, s := range r.Steps {
-			if s.Status == status {
-				writeVerdict(&b, pal, s)
-			}
-		}
-	}
-	b.WriteString(verifySummary(r, pal))
-	_, err := io.WriteString(a.out, b.String())
-	return err
-}
-
-func writeVerdict(b *strings.Builder, pal ui.Palette, s rebuild.StepReport) {
-	switch s.Status {
-	case rebuild.Same:
-		fmt.Fprintf(b, "%s        %s: %s\n", pal.Green("same"), s.Step, human.Count(len(s.Outputs), "file"))
-		return
-	case rebuild.Failed:
-		fmt.Fprintf(b, "%s      %s: the second build failed: %s\n", pal.Red("failed"), s.Step, human.OneLine(s.Reason))
-		return
-	case rebuild.Follows:
-		fmt.Fprintf(b, "%s     %s: %s\n", pal.Yellow("follows"), s.Step, human.OneLine(s.Reason))
-	default:
-		fmt.Fprintf(b, "%s     %s: %s\n", pal.Red("differs"), s.Step, human.OneLine(s.Reason))
-	}
-	for _, o := range s.Outputs {
-		if o.Same {
-			continue
-		}
-		fmt.Fprintf(b, "  %s\n", human.OneLine(o.Path))
-		for _, d := range o.Differences {
-			if s.Status == rebuild.Follows && len(o.Differences) > 0 {
-				fmt.Fprintf(b, "    %s\n", human.OneLine(placeText(d)))
-				break // the cause is reported where it was made
-			}
-			fmt.Fprintf(b, "    %s\n", human.OneLine(placeText(d)))
-			if d.Old != "" || d.New != "" {
-				fmt.Fprintf(b, "      first   %s\n      second  %s\n", cmp.Or(human.OneLine(d.Old), "(nothing)"), cmp.Or(human.OneLine(d.New), "(nothing)"))
-			}
-			if d.Cause != "" {
-				fmt.Fprintf(b, "      likely  %s\n", d.Cause)
-			}
-		}
-	}
-}
-
-func placeText(d rebuild.Difference) string {
-	text := strings.Join(append(append([]string{}, d.Where...), d.What), ": ")
-	if d.Offset != nil {
-		text += fmt.Sprintf(", from byte %d", *d.Offset)
-	}
-	return text
-}
-
-func verifySummary(r *rebuild.Report, pal ui.Palette) string {
-	var roots []string
-	for _, s := range r.Steps {
-		if s.Status == rebuild.Differs {
-			roots = append(roots, s.Step)
-		}
-	}
-	switch {
-	case r.OK:
-		return fmt.Sprintf("%s: %s built again, byte for byte\n", pal.Green("verified"), human.Count(r.Same, "file"))
-	case len(roots) > 0:
-		return fmt.Sprintf("%s: %d of %s; it begins with %s\n", pal.Red("not the same"), r.Differing, human.Count(r.Same+r.Differing, "file"), strings.Join(roots, ", "))
-	case r.Failed > 0:
-		return fmt.Sprintf("%s: %s\n", pal.Red("not built again"), human.Count(r.Failed, "step"))
-	}
-	return pal.Red("not verified") + "\n"
-}
-
 // writeStatement writes the statement of what came out the same, signed. Without any
 // such file there is nothing to state, and no file is written.
 func writeStatement(ctx context.Context, a *app, r *rebuild.Report, file string, keys []*sign.SecretKey) error {
@@ -272,7 +180,7 @@ func writeStatement(ctx context.Context, a *app, r *rebuild.Report, file string,
 		fmt.Fprintf(a.err, "nothing came out the same, so %s is not written\n", file)
 		return nil
 	}
-	envelope, err := sign.Seal(sign.PayloadStatement, payload, keys...)
+	envelope, err := sign.NewEnvelope(sign.PayloadStatement, payload, keys...)
 	if err != nil {
 		return fmt.Errorf("sign the statement: %w", err)
 	}
@@ -280,10 +188,10 @@ func writeStatement(ctx context.Context, a *app, r *rebuild.Report, file string,
 	if err != nil {
 		return fmt.Errorf("sign the statement: %w", err)
 	}
-	return ui.WriteFile(file, func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	})
+	if err := atomicfile.Write(file, text, atomicfile.Options{Mkdir: 0o777}); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
 }
 
 // rebuildElsewhere is the process that builds again.

@@ -10,7 +10,6 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/shard"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/watch"
 	"github.com/airbuild/airbuild/pipelines"
 )
@@ -49,7 +48,7 @@ func runWatch(ctx context.Context, a *app, args []string, f *runFlags) error {
 // showError shows how a run ended that does not end the program.
 func (a *app) showError(err error) {
 	if _, show := exit.Code(err); show != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintf(a.err, "%s %s\n", ui.NewPalette(a.paintErrors()).Red("error:"), show)
+		fmt.Fprintf(a.err, "%s %s\n", a.palette(a.err).Red("error:"), show)
 	}
 }
 

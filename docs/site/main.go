@@ -13,7 +13,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"github.com/yuin/goldmark"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/airbuild/airbuild/docs"
 	"github.com/airbuild/airbuild/docs/internal/anchor"
+	"github.com/airbuild/airbuild/docs/internal/markdown"
 )
 
 //go:embed page.html style.css search.js
@@ -132,8 +132,6 @@ func source(p docs.Page) string {
 
 func htmlName(p docs.Page) string { return source(p) + ".html" }
 
-var comment = regexp.MustCompile(`(?s)<!--.*?-->\n?`)
-
 // render returns a page's HTML, with its links made to fit the site.
 func render(p docs.Page) ([]byte, error) {
 	md := goldmark.New(
@@ -145,7 +143,7 @@ func render(p docs.Page) ([]byte, error) {
 	)
 	var out bytes.Buffer
 	ids := parser.WithContext(parser.NewContext(parser.WithIDs(anchors{})))
-	err := md.Convert([]byte(comment.ReplaceAllString(p.Text, "")), &out, ids)
+	err := md.Convert([]byte(markdown.WithoutComments(p.Text)), &out, ids)
 	return out.Bytes(), err
 }
 

@@ -36,6 +36,8 @@ func platformStub(list []Property) *repb.Platform {
 	return p
 }
 
+//lint:file-ignore SA1019 the bytes of fields that are deprecated count too
+
 func commandStub(c *Command) *repb.Command {
 	m := &repb.Command{
 		Arguments: c.Arguments, OutputFiles: c.OutputFiles, OutputDirectories: c.OutputDirectories,

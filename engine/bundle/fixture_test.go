@@ -156,9 +156,7 @@ func TestFixture(t *testing.T) {
 	volumes := bundletest.Open(t, trust, fixture+"-volumes")
 	full, delta := bundletest.Open(t, trust, fixture), bundletest.Open(t, trust, fixture+"-delta")
 	for _, b := range []*bundle.Bundle{full, volumes, delta} {
-		if r, err := b.Verify(t.Context(), bundle.VerifyOptions{Deep: true}); err != nil || !r.OK() {
-			t.Errorf("%s: %+v, %v", b.Media().Name(), r, err)
-		}
+		bundletest.Sound(t, b)
 		if again, err := b.Root().Encode(); err != nil || !bytes.Equal(again, b.RootBytes()) {
 			t.Errorf("root: %v", err)
 		}

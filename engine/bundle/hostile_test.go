@@ -34,7 +34,6 @@ type forgery struct {
 	raw      []byte // of the only pack
 	x        *format.Index
 	pack     []byte
-	packed   bool // pack was set by hand
 	indexRaw []byte
 	stored   []byte // index blob
 	root     *bundle.Root
@@ -120,7 +119,7 @@ func (f *forgery) write() {
 	if err := os.MkdirAll(blobs, 0o777); err != nil {
 		f.t.Fatal(err)
 	}
-	e, err := sign.Seal(f.typ, f.payload, f.key)
+	e, err := sign.NewEnvelope(f.typ, f.payload, f.key)
 	if err != nil {
 		f.t.Fatal(err)
 	}

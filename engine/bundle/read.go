@@ -12,8 +12,8 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 )
 
-// Files are the files of a component, by path. None if there is no such
-// component.
+// Files are the files of a component, by path. None if the bundle does not
+// have the component.
 func (b *Bundle) Files(component string) iter.Seq[File] {
 	return func(yield func(File) bool) {
 		p := b.src.Index.Component(component)

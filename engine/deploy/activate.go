@@ -20,157 +20,166 @@ const (
 // and checks are bounded by themselves.
 const backTime = 30 * time.Minute
 
+// A switchover makes another release serve, and goes back if that is not healthy. The
+// journal says how far it is.
+type switchover struct {
+	*deployment
+	j   *journal
+	rel *Release // that is to serve
+}
+
 // activate makes an installed release serve. It reports whether current
 // changed for good. With an error, what served before does so again, unless the
 // error says otherwise.
-func (r *room) activate(ctx context.Context, op string, rel *Release) (bool, error) {
-	j, err := r.begin(op, rel)
+func (d *deployment) activate(ctx context.Context, op string, rel *Release) (bool, error) {
+	j, err := d.begin(op, rel)
 	if err != nil {
 		return false, err
 	}
-	if err := r.approach(ctx, j, rel); err != nil {
-		return false, r.giveUp(ctx, j, rel, err)
+	s := &switchover{d, j, rel}
+	if err := s.before(ctx); err != nil {
+		return false, s.giveUp(ctx, err)
 	}
-	if err := r.point(j.To, j.ToSlot, rel); err != nil {
-		return false, r.goBack(ctx, j, rel, err)
+	if err := s.point(j.To, j.ToSlot, rel); err != nil {
+		return false, s.goBack(ctx, err)
 	}
-	return r.settle(ctx, j, rel)
+	return s.confirm(ctx)
 }
 
 // begin decides what to go back to, and writes the journal.
-func (r *room) begin(op string, rel *Release) (*journal, error) {
-	id, slot, err := r.pointers.release(current)
+func (d *deployment) begin(op string, rel *Release) (*journal, error) {
+	id, slot, err := d.dir.pointers.release(current)
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{Format: formatVersion, Op: op, Phase: phaseSwitch, From: id, FromSlot: slot, To: rel.ID, Who: r.Who, Started: r.Now().UTC()}
+	j := &journal{Format: formatVersion, Op: op, Phase: phaseSwitch, From: id, FromSlot: slot, To: rel.ID, Who: d.Who, Started: d.Now().UTC()}
 	if rel.Plan.Strategy == BlueGreen {
 		j.ToSlot = blue
 		if slot == blue {
 			j.ToSlot = green
 		}
-	} else if good := r.state.lastGood(""); id == rel.ID || good != "" && id != good {
+	} else if good := d.dir.state.lastGood(""); id == rel.ID || good != "" && id != good {
 		// What serves is the release itself, or was never good.
-		j.From, j.FromSlot = r.state.lastGood(rel.ID), ""
+		j.From, j.FromSlot = d.dir.state.lastGood(rel.ID), ""
 		if j.From == "" && id != rel.ID {
 			j.From, j.FromSlot = id, slot
 		}
 	}
 	if j.From != "" {
-		if _, err := r.release(j.From); err != nil {
-			r.say("there is nothing to go back to: %v", err)
+		if _, err := d.dir.release(j.From); err != nil {
+			d.logf("there is nothing to go back to: %v", err)
 			j.From, j.FromSlot = "", ""
 		}
 	}
-	return j, writeJSON(r.journalFile(), j)
+	return j, writeJSON(d.dir.journalFile(), j)
 }
 
-// approach does what comes before current changes.
-func (r *room) approach(ctx context.Context, j *journal, rel *Release) error {
-	h := &rel.Plan.Hooks
-	if j.ToSlot == "" {
-		return r.hook(ctx, "before", h.Before, rel, "")
+// before does what comes before current changes.
+func (s *switchover) before(ctx context.Context) error {
+	h := &s.rel.Plan.Hooks
+	if s.j.ToSlot == "" {
+		return s.hook(ctx, "before", h.Before, s.rel, "")
 	}
 	// What is left in the idle slot may still run.
-	if id, _, err := r.pointers.release(j.ToSlot); err != nil {
+	if id, _, err := s.dir.pointers.release(s.j.ToSlot); err != nil {
 		return err
-	} else if old, err := r.release(id); id != "" && err == nil {
-		if err := r.hook(ctx, "stop", old.Plan.Hooks.Stop, old, j.ToSlot); err != nil {
+	} else if old, err := s.dir.release(id); id != "" && err == nil {
+		if err := s.hook(ctx, "stop", old.Plan.Hooks.Stop, old, s.j.ToSlot); err != nil {
 			return err
 		}
 	}
-	if err := r.pointers.set(j.ToSlot, releasePath(rel.ID)); err != nil {
+	if err := s.dir.pointers.set(s.j.ToSlot, releasePath(s.rel.ID)); err != nil {
 		return err
 	}
-	if err := r.hook(ctx, "before", h.Before, rel, j.ToSlot); err != nil {
+	if err := s.hook(ctx, "before", h.Before, s.rel, s.j.ToSlot); err != nil {
 		return err
 	}
-	if err := r.hook(ctx, "start", h.Start, rel, j.ToSlot); err != nil {
+	if err := s.hook(ctx, "start", h.Start, s.rel, s.j.ToSlot); err != nil {
 		return err
 	}
-	return r.check(ctx, rel, j.ToSlot)
+	return s.check(ctx, s.rel, s.j.ToSlot)
 }
 
 // point makes current stand for a release or slot, and has the traffic follow.
-func (r *room) point(id, slot string, rel *Release) error {
+func (d *deployment) point(id, slot string, rel *Release) error {
 	target := slot
 	if slot == "" {
 		target = releasePath(id)
 	}
-	if err := r.pointers.set(current, target); err != nil {
+	if err := d.dir.pointers.set(current, target); err != nil {
 		return err
 	}
-	return r.writePort(rel, slot)
+	return d.writePort(rel, slot)
 }
 
-func (r *room) writePort(rel *Release, slot string) error {
+func (d *deployment) writePort(rel *Release, slot string) error {
 	p := rel.Plan.Ports
 	if p == nil || p.File == "" || slot == "" {
 		return nil
 	}
-	return writeFile(filepath.Join(r.Root, filepath.FromSlash(p.File)), []byte(strconv.Itoa(p.Of(slot))+"\n"), 0o644)
+	return writeFile(filepath.Join(d.Root, filepath.FromSlash(p.File)), []byte(strconv.Itoa(p.Of(slot))+"\n"), 0o644)
 }
 
-// settle does what comes after current has changed: hooks and the check, and
+// confirm does what comes after current has changed: hooks and the check, and
 // then the release is a good one, or is left again.
-func (r *room) settle(ctx context.Context, j *journal, rel *Release) (bool, error) {
-	err := r.arrive(ctx, j, rel)
+func (s *switchover) confirm(ctx context.Context) (bool, error) {
+	err := s.after(ctx)
 	if err != nil {
-		return false, r.goBack(ctx, j, rel, err)
+		return false, s.goBack(ctx, err)
 	}
-	return true, r.commit(j, rel, nil)
+	return true, s.commit(nil)
 }
 
-func (r *room) arrive(ctx context.Context, j *journal, rel *Release) error {
-	if j.ToSlot != "" {
-		if err := r.hook(ctx, "switch", rel.Plan.Hooks.Switch, rel, j.ToSlot); err != nil {
+func (s *switchover) after(ctx context.Context) error {
+	if s.j.ToSlot != "" {
+		if err := s.hook(ctx, "switch", s.rel.Plan.Hooks.Switch, s.rel, s.j.ToSlot); err != nil {
 			return err
 		}
 	}
-	if err := r.hook(ctx, "after", rel.Plan.Hooks.After, rel, j.ToSlot); err != nil {
+	if err := s.hook(ctx, "after", s.rel.Plan.Hooks.After, s.rel, s.j.ToSlot); err != nil {
 		return err
 	}
-	return r.check(ctx, rel, j.ToSlot)
+	return s.check(ctx, s.rel, s.j.ToSlot)
 }
 
 // commit records that a release serves. The journal goes last: until then a
 // crash makes the next one do it again.
-func (r *room) commit(j *journal, rel *Release, detail error) error {
-	rel.Good = true
-	if err := r.saveRelease(rel); err != nil {
+func (s *switchover) commit(detail error) error {
+	s.rel.Good = true
+	if err := s.dir.saveRelease(s.rel); err != nil {
 		return err
 	}
 	result := Deployed
-	if j.Op == opRollback {
+	if s.j.Op == opRollback {
 		result = RolledBack
-		if i := slices.Index(r.state.Served, rel.ID); i >= 0 {
-			r.state.Served = r.state.Served[:i+1]
+		if i := slices.Index(s.dir.state.Served, s.rel.ID); i >= 0 {
+			s.dir.state.Served = s.dir.state.Served[:i+1]
 		}
 	}
-	r.state.take(rel.ID)
-	if err := r.saveState(); err != nil {
+	s.dir.state.take(s.rel.ID)
+	if err := s.dir.saveState(); err != nil {
 		return err
 	}
-	if err := r.record(result, rel, detail); err != nil {
+	if err := s.record(result, s.rel, detail); err != nil {
 		return err
 	}
-	r.say("%s serves", rel.ID)
-	return remove(r.journalFile())
+	s.logf("%s serves", s.rel.ID)
+	return remove(s.dir.journalFile())
 }
 
 // giveUp ends a switch before current changed.
-func (r *room) giveUp(ctx context.Context, j *journal, rel *Release, cause error) error {
+func (s *switchover) giveUp(ctx context.Context, cause error) error {
 	var after error
-	if j.ToSlot != "" {
+	if s.j.ToSlot != "" {
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
 		defer cancel()
-		after = r.hook(late, "stop", rel.Plan.Hooks.Stop, rel, j.ToSlot)
+		after = s.hook(late, "stop", s.rel.Plan.Hooks.Stop, s.rel, s.j.ToSlot)
 	}
-	err := fmt.Errorf("%s was not made to serve: %w", rel.ID, cause)
-	if j.From != "" {
-		err = fmt.Errorf("%w; %s serves as before", err, j.From)
+	err := fmt.Errorf("%s was not made to serve: %w", s.rel.ID, cause)
+	if s.j.From != "" {
+		err = fmt.Errorf("%w; %s serves as before", err, s.j.From)
 	}
-	if err := errors.Join(after, r.record(Failed, rel, err), remove(r.journalFile())); err != nil {
+	if err := errors.Join(after, s.record(Failed, s.rel, err), remove(s.dir.journalFile())); err != nil {
 		return errors.Join(cause, err)
 	}
 	return err
@@ -179,53 +188,53 @@ func (r *room) giveUp(ctx context.Context, j *journal, rel *Release, cause error
 // goBack makes the release serve again that served before, and checks it. It
 // always returns an error: the cause, and what became of it. Being interrupted
 // does not keep it from going back.
-func (r *room) goBack(ctx context.Context, j *journal, rel *Release, cause error) error {
+func (s *switchover) goBack(ctx context.Context, cause error) error {
 	if ctx.Err() != nil {
 		cause = fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), backTime)
 	defer cancel()
-	if j.From == "" {
-		err := fmt.Errorf("%s is not healthy: %w; there is no earlier version to go back to, so it stays", rel.ID, cause)
-		return errors.Join(err, r.record(Failed, rel, err), remove(r.journalFile()))
+	if s.j.From == "" {
+		err := fmt.Errorf("%s is not healthy: %w; there is no earlier version to go back to, so it stays", s.rel.ID, cause)
+		return errors.Join(err, s.record(Failed, s.rel, err), remove(s.dir.journalFile()))
 	}
-	j.Phase, j.Cause = phaseBack, r.hide(cause.Error())
-	if err := writeJSON(r.journalFile(), j); err != nil {
+	s.j.Phase, s.j.Cause = phaseBack, s.mask(cause.Error())
+	if err := writeJSON(s.dir.journalFile(), s.j); err != nil {
 		return errors.Join(cause, err)
 	}
-	r.say("going back to %s: %v", j.From, cause)
-	old, err := r.release(j.From)
+	s.logf("going back to %s: %v", s.j.From, cause)
+	old, err := s.dir.release(s.j.From)
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	if err := r.point(j.From, j.FromSlot, old); err != nil {
+	if err := s.point(s.j.From, s.j.FromSlot, old); err != nil {
 		return errors.Join(cause, err)
 	}
-	if err := r.returned(ctx, j, rel, old); err != nil {
-		err = fmt.Errorf("%s was not good: %w; %s serves again, and is not good either: %w", rel.ID, cause, j.From, err)
-		return errors.Join(err, r.record(Failed, rel, err), remove(r.journalFile()))
+	if err := s.afterReturn(ctx, old); err != nil {
+		err = fmt.Errorf("%s was not good: %w; %s serves again, and is not good either: %w", s.rel.ID, cause, s.j.From, err)
+		return errors.Join(err, s.record(Failed, s.rel, err), remove(s.dir.journalFile()))
 	}
-	err = fmt.Errorf("%s was not good: %w; %s serves again", rel.ID, cause, j.From)
-	rel.Good = false
-	r.state.Served = slices.DeleteFunc(r.state.Served, func(id string) bool { return id == rel.ID })
-	return errors.Join(err, r.saveRelease(rel), r.saveState(), r.record(Returned, rel, err), remove(r.journalFile()))
+	err = fmt.Errorf("%s was not good: %w; %s serves again", s.rel.ID, cause, s.j.From)
+	s.rel.Good = false
+	s.dir.state.Served = slices.DeleteFunc(s.dir.state.Served, func(id string) bool { return id == s.rel.ID })
+	return errors.Join(err, s.dir.saveRelease(s.rel), s.dir.saveState(), s.record(Returned, s.rel, err), remove(s.dir.journalFile()))
 }
 
-// returned does what comes after current has changed back.
-func (r *room) returned(ctx context.Context, j *journal, rel, old *Release) error {
-	if j.FromSlot != "" {
-		if err := r.hook(ctx, "switch", old.Plan.Hooks.Switch, old, j.FromSlot); err != nil {
+// afterReturn does what comes after current has changed back.
+func (s *switchover) afterReturn(ctx context.Context, old *Release) error {
+	if s.j.FromSlot != "" {
+		if err := s.hook(ctx, "switch", old.Plan.Hooks.Switch, old, s.j.FromSlot); err != nil {
 			return err
 		}
 	}
-	phase, argv := "on_rollback", rel.Plan.Hooks.OnRollback
+	phase, argv := "on_rollback", s.rel.Plan.Hooks.OnRollback
 	if len(argv) == 0 {
 		phase, argv = "after", old.Plan.Hooks.After
 	}
-	if err := r.hook(ctx, phase, argv, old, j.FromSlot); err != nil {
+	if err := s.hook(ctx, phase, argv, old, s.j.FromSlot); err != nil {
 		return err
 	}
 	// What runs in the slot that was left may have requests to answer: it is
 	// stopped when the slot is used again.
-	return r.check(ctx, old, j.FromSlot)
+	return s.check(ctx, old, s.j.FromSlot)
 }

@@ -34,7 +34,7 @@ type File struct {
 }
 
 // fill installs an artifact and files into an empty directory.
-func (r *room) fill(ctx context.Context, dir string, q *Request) error {
+func (d *deployment) fill(ctx context.Context, dir string, q *Request) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (r *room) fill(ctx context.Context, dir string, q *Request) error {
 	}
 	switch {
 	case len(a.Unpack) > 0:
-		err = r.unpackBy(ctx, in, dir, q)
+		err = d.unpackBy(ctx, in, dir, q)
 	case info.IsDir():
 		err = in.tree(a.FS, a.Path)
 	default:
@@ -66,9 +66,9 @@ func (r *room) fill(ctx context.Context, dir string, q *Request) error {
 }
 
 // unpackBy lets a tool of the host fill the release.
-func (r *room) unpackBy(ctx context.Context, in *installer, dir string, q *Request) error {
+func (d *deployment) unpackBy(ctx context.Context, in *installer, dir string, q *Request) error {
 	// The tool gets a copy that was verified while it was read.
-	tmp, err := os.MkdirTemp(r.tmp, "artifact-")
+	tmp, err := os.MkdirTemp(d.dir.tmp, "artifact-")
 	if err != nil {
 		return err
 	}
@@ -90,12 +90,12 @@ func (r *room) unpackBy(ctx context.Context, in *installer, dir string, q *Reque
 	if err != nil {
 		return err
 	}
-	w := words{"artifact": name, "release": dir, "root": r.Root, "version": q.Version, "environment": r.Environment}
+	w := words{"artifact": name, "release": dir, "root": d.Root, "version": q.Version, "environment": d.Environment}
 	limit := q.Plan.Hooks.Timeout
 	if limit <= 0 {
 		limit = DefaultHookTime
 	}
-	if err := r.command(ctx, q.Artifact.Unpack, w, dir, limit); err != nil {
+	if err := d.command(ctx, q.Artifact.Unpack, w, dir, limit); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(dir)

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // ErrBroken is what errors wrap that say that an audit log was changed.
@@ -50,23 +52,23 @@ type Entry struct {
 const maxEntry = 64 << 10 // bytes of a line
 
 // record appends an entry about a release.
-func (r *room) record(result string, rel *Release, detail error) error {
-	name := r.private("audit.log")
+func (d *deployment) record(result string, rel *Release, detail error) error {
+	name := d.dir.private("audit.log")
 	last, head, size, err := tail(name)
 	if err != nil {
 		return err
 	}
-	serves, _, err := r.pointers.release(current)
+	serves, _, err := d.dir.pointers.release(current)
 	if err != nil {
 		serves = ""
 	}
 	e := Entry{
-		Seq: last + 1, Time: r.Now().UTC(), Who: r.Who, Deploy: r.Name, Environment: r.Environment,
+		Seq: last + 1, Time: d.Now().UTC(), Who: d.Who, Deploy: d.Name, Environment: d.Environment,
 		Result: result, Release: rel.ID, Version: rel.Version, Digest: rel.Digest, Artifact: rel.Artifact,
 		Serves: serves, Prev: head,
 	}
 	if detail != nil {
-		e.Detail = strings.ToValidUTF8(r.hide(detail.Error()), "?")
+		e.Detail = strings.ToValidUTF8(d.mask(detail.Error()), "?")
 		if len(e.Detail) > maxEntry/8 {
 			e.Detail = strings.ToValidUTF8(e.Detail[:maxEntry/8], "") + "…"
 		}
@@ -92,7 +94,7 @@ func (r *room) record(result string, rel *Release, detail error) error {
 	if err != nil {
 		return fmt.Errorf("write audit log: %w", err)
 	}
-	return syncDir(filepath.Dir(name))
+	return atomicfile.SyncDir(filepath.Dir(name))
 }
 
 // tail is the number and digest of the last whole line, and where it ends.

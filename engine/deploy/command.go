@@ -18,7 +18,7 @@ const killDelay = 5 * time.Second
 // command runs a program of the host in dir, at most for limit. It is no step
 // in a sandbox: to restart a service is what it is for. A program with a slash
 // in its name is looked for in dir. What it starts in the background lives on.
-func (r *room) command(ctx context.Context, argv []string, w words, dir string, limit time.Duration) error {
+func (d *deployment) command(ctx context.Context, argv []string, w words, dir string, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	argv = w.fillAll(argv)
@@ -30,12 +30,11 @@ func (r *room) command(ctx context.Context, argv []string, w words, dir string, 
 	if c.Err != nil {
 		return fmt.Errorf("find %s: %w", argv[0], c.Err)
 	}
-	env := r.Env
+	env := d.Env
 	if env == nil {
 		env = os.Environ()
 	}
-	var out masked
-	out.room = r
+	out := lines{logf: d.logf}
 	c.Dir, c.Stdout, c.Stderr = dir, &out, &out
 	c.Env = append(append([]string(nil), env...), w.env()...)
 	inGroup(c)
@@ -56,36 +55,36 @@ func (r *room) command(ctx context.Context, argv []string, w words, dir string, 
 	return fmt.Errorf("run %s: %w", argv[0], err)
 }
 
-// masked shows whole lines of a command's output. The command's copier writes
-// to it from one goroutine.
-type masked struct {
-	room *room
+// lines logs a command's output line by line. The command's copier writes to it from
+// one goroutine.
+type lines struct {
+	logf func(format string, args ...any)
 	rest []byte
 }
 
 const maxLine = 64 << 10 // bytes that wait for the end of their line
 
-func (m *masked) Write(p []byte) (int, error) {
-	m.rest = append(m.rest, p...)
-	if i := bytes.LastIndexByte(m.rest, '\n'); i >= 0 {
-		m.room.say("%s", m.rest[:i])
-		m.rest = append(m.rest[:0], m.rest[i+1:]...)
+func (l *lines) Write(p []byte) (int, error) {
+	l.rest = append(l.rest, p...)
+	if i := bytes.LastIndexByte(l.rest, '\n'); i >= 0 {
+		l.logf("%s", l.rest[:i])
+		l.rest = append(l.rest[:0], l.rest[i+1:]...)
 	}
-	if len(m.rest) > maxLine {
-		m.flush()
+	if len(l.rest) > maxLine {
+		l.flush()
 	}
 	return len(p), nil
 }
 
-func (m *masked) flush() {
-	if len(m.rest) > 0 {
-		m.room.say("%s", m.rest)
+func (l *lines) flush() {
+	if len(l.rest) > 0 {
+		l.logf("%s", l.rest)
 	}
-	m.rest = m.rest[:0]
+	l.rest = l.rest[:0]
 }
 
 // hook runs one of a plan's hooks about a release; an empty one is done.
-func (r *room) hook(ctx context.Context, phase string, argv []string, rel *Release, slot string) error {
+func (d *deployment) hook(ctx context.Context, phase string, argv []string, rel *Release, slot string) error {
 	if len(argv) == 0 {
 		return nil
 	}
@@ -93,17 +92,17 @@ func (r *room) hook(ctx context.Context, phase string, argv []string, rel *Relea
 	if limit <= 0 {
 		limit = DefaultHookTime
 	}
-	r.say("%s: %s", phase, strings.Join(argv, " "))
-	if err := r.command(ctx, argv, r.words(rel, slot), r.dir(rel.ID), limit); err != nil {
+	d.logf("%s: %s", phase, strings.Join(argv, " "))
+	if err := d.command(ctx, argv, d.words(rel, slot), d.dir.releaseDir(rel.ID), limit); err != nil {
 		return fmt.Errorf("hook %s: %w", phase, err)
 	}
 	return nil
 }
 
 // words are what commands about a release may refer to.
-func (r *room) words(rel *Release, slot string) words {
+func (d *deployment) words(rel *Release, slot string) words {
 	w := words{
-		"root": r.Root, "current": filepath.Join(r.Root, current), "release": r.dir(rel.ID),
+		"root": d.Root, "current": filepath.Join(d.Root, current), "release": d.dir.releaseDir(rel.ID),
 		"version": rel.Version, "environment": rel.Environment, "slot": slot, "port": "",
 	}
 	if port := rel.Plan.Ports.Of(slot); port != 0 && slot != "" {

@@ -9,7 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // A Request is a version to deploy.
@@ -39,43 +40,43 @@ func Deploy(ctx context.Context, t Target, q Request) (Outcome, error) {
 	if err := CheckVersion(q.Version); err != nil {
 		return Outcome{}, fmt.Errorf("deploy: %w", err)
 	}
-	r, err := open(t)
+	d, err := open(t)
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer r.close()
-	if err := r.repair(ctx); err != nil {
-		return r.outcome(""), err
+	defer d.dir.close()
+	if err := d.repair(ctx); err != nil {
+		return d.outcome(""), err
 	}
-	rel, err := r.install(ctx, &q)
+	rel, err := d.install(ctx, &q)
 	if err != nil {
-		return r.outcome(""), errors.Join(err, r.record(Failed, &Release{Version: q.Version, Artifact: q.Digest}, err))
+		return d.outcome(""), errors.Join(err, d.record(Failed, &Release{Version: q.Version, Artifact: q.Digest}, err))
 	}
-	out, err := r.take(ctx, rel)
+	out, err := d.serve(ctx, rel)
 	if err != nil {
 		return out, err
 	}
-	return out, r.prune(q.Keep)
+	return out, d.prune(q.Keep)
 }
 
-// take makes an installed release serve, unless it does and is healthy.
-func (r *room) take(ctx context.Context, rel *Release) (Outcome, error) {
-	serves, _, err := r.pointers.release(current)
+// serve makes an installed release serve, unless it does and is healthy.
+func (d *deployment) serve(ctx context.Context, rel *Release) (Outcome, error) {
+	serves, _, err := d.dir.pointers.release(current)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if serves == rel.ID && rel.Good {
-		_, slot, _ := r.pointers.release(current)
-		if err := r.check(ctx, rel, slot); err == nil {
-			r.say("%s serves already", rel.ID)
-			out := r.outcome(rel.ID)
-			return out, r.record(Deployed, rel, errors.New("it served already"))
+		_, slot, _ := d.dir.pointers.release(current)
+		if err := d.check(ctx, rel, slot); err == nil {
+			d.logf("%s serves already", rel.ID)
+			out := d.outcome(rel.ID)
+			return out, d.record(Deployed, rel, errors.New("it served already"))
 		} else if ctx.Err() != nil {
-			return r.outcome(rel.ID), ctx.Err()
+			return d.outcome(rel.ID), ctx.Err()
 		}
 	}
-	changed, err := r.activate(ctx, opDeploy, rel)
-	out := r.outcome(rel.ID)
+	changed, err := d.activate(ctx, opDeploy, rel)
+	out := d.outcome(rel.ID)
 	out.Changed = changed
 	if err != nil && out.Serves != rel.ID {
 		out.Back = out.Serves
@@ -84,14 +85,14 @@ func (r *room) take(ctx context.Context, rel *Release) (Outcome, error) {
 }
 
 // outcome is how things stand now.
-func (r *room) outcome(asked string) Outcome {
-	serves, _, _ := r.pointers.release(current)
-	return Outcome{Release: asked, Serves: serves, Previous: r.state.lastGood(serves)}
+func (d *deployment) outcome(asked string) Outcome {
+	serves, _, _ := d.dir.pointers.release(current)
+	return Outcome{Release: asked, Serves: serves, Previous: d.dir.state.lastGood(serves)}
 }
 
 // install puts a release together and gives it its name.
-func (r *room) install(ctx context.Context, q *Request) (*Release, error) {
-	dir, sum, err := r.assemble(ctx, q)
+func (d *deployment) install(ctx context.Context, q *Request) (*Release, error) {
+	dir, sum, err := d.assemble(ctx, q)
 	if dir != "" {
 		defer os.RemoveAll(dir)
 	}
@@ -100,37 +101,37 @@ func (r *room) install(ctx context.Context, q *Request) (*Release, error) {
 	}
 	rel := &Release{
 		Format: formatVersion, Version: q.Version, Digest: sum, Artifact: q.Digest,
-		Environment: r.Environment, Installed: r.Now().UTC(), Plan: q.Plan,
+		Environment: d.Environment, Installed: d.Now().UTC(), Plan: q.Plan,
 	}
-	there, err := r.name(rel)
+	there, err := d.name(rel)
 	if err != nil {
 		return nil, err
 	}
 	if there {
-		r.say("%s is installed already", rel.ID)
-		if old, err := r.release(rel.ID); err == nil {
+		d.logf("%s is installed already", rel.ID)
+		if old, err := d.dir.release(rel.ID); err == nil {
 			rel.Good = old.Good
 		}
 	}
-	if err := r.saveRelease(rel); err != nil || there {
+	if err := d.dir.saveRelease(rel); err != nil || there {
 		return rel, err
 	}
-	if err := robustio.Rename(dir, r.dir(rel.ID)); err != nil {
+	if err := inuse.Rename(dir, d.dir.releaseDir(rel.ID)); err != nil {
 		return nil, fmt.Errorf("install %s: %w", rel.ID, err)
 	}
-	r.say("%s is installed", rel.ID)
-	return rel, syncDir(r.dir(""))
+	d.logf("%s is installed", rel.ID)
+	return rel, atomicfile.SyncDir(d.dir.releaseDir(""))
 }
 
 // assemble fills a directory below tmp, and returns its digest.
-func (r *room) assemble(ctx context.Context, q *Request) (dir, sum string, err error) {
-	if dir, err = os.MkdirTemp(r.tmp, "release-"); err != nil {
+func (d *deployment) assemble(ctx context.Context, q *Request) (dir, sum string, err error) {
+	if dir, err = os.MkdirTemp(d.dir.tmp, "release-"); err != nil {
 		return "", "", fmt.Errorf("install: %w", err)
 	}
 	if err = os.Chmod(dir, 0o755); err != nil {
 		return dir, "", err
 	}
-	if err = r.fill(ctx, dir, q); err != nil {
+	if err = d.fill(ctx, dir, q); err != nil {
 		return dir, "", err
 	}
 	sum, err = digest(dir, true)
@@ -140,62 +141,62 @@ func (r *room) assemble(ctx context.Context, q *Request) (dir, sum string, err e
 // name gives a release its id, and reports whether it is installed already. A
 // directory of that name whose content was changed is left alone, because it
 // may serve, and the release gets another name.
-func (r *room) name(rel *Release) (there bool, err error) {
+func (d *deployment) name(rel *Release) (there bool, err error) {
 	base := rel.Version + "-" + rel.Digest[:12]
 	for n := 1; ; n++ {
 		rel.ID = base
 		if n > 1 {
 			rel.ID = fmt.Sprintf("%s~%d", base, n)
 		}
-		if _, err := os.Lstat(r.dir(rel.ID)); errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Lstat(d.dir.releaseDir(rel.ID)); errors.Is(err, os.ErrNotExist) {
 			return false, nil
 		} else if err != nil {
 			return false, err
 		}
-		if sum, err := digest(r.dir(rel.ID), false); err == nil && sum == rel.Digest {
+		if sum, err := digest(d.dir.releaseDir(rel.ID), false); err == nil && sum == rel.Digest {
 			return true, nil
 		}
-		r.say("%s was changed after it was installed, and is not used", rel.ID)
+		d.logf("%s was changed after it was installed, and is not used", rel.ID)
 	}
 }
 
 // Rollback makes an earlier release serve: the one that was good before the
 // current one, or the one named to.
 func Rollback(ctx context.Context, t Target, to string) (Outcome, error) {
-	r, err := open(t)
+	d, err := open(t)
 	if err != nil {
 		return Outcome{}, err
 	}
-	defer r.close()
-	if err := r.repair(ctx); err != nil {
-		return r.outcome(""), err
+	defer d.dir.close()
+	if err := d.repair(ctx); err != nil {
+		return d.outcome(""), err
 	}
-	serves, _, err := r.pointers.release(current)
+	serves, _, err := d.dir.pointers.release(current)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if to == "" {
-		if to = r.state.lastGood(serves); to == "" {
-			return r.outcome(""), fmt.Errorf("roll back: there is no earlier good release in %s", r.Root)
+		if to = d.dir.state.lastGood(serves); to == "" {
+			return d.outcome(""), fmt.Errorf("roll back: there is no earlier good release in %s", d.Root)
 		}
 	}
 	if to == serves {
-		return r.outcome(to), fmt.Errorf("roll back: %s serves already", to)
+		return d.outcome(to), fmt.Errorf("roll back: %s serves already", to)
 	}
-	rel, err := r.release(to)
+	rel, err := d.dir.release(to)
 	if err != nil {
-		return r.outcome(to), fmt.Errorf("roll back: %w; installed are: %s", err, r.installed())
+		return d.outcome(to), fmt.Errorf("roll back: %w; installed are: %s", err, d.dir.installed())
 	}
-	if sum, err := digest(r.dir(to), false); err != nil || sum != rel.Digest {
-		return r.outcome(to), fmt.Errorf("roll back: %s was changed after it was installed; deploy that version again", to)
+	if sum, err := digest(d.dir.releaseDir(to), false); err != nil || sum != rel.Digest {
+		return d.outcome(to), fmt.Errorf("roll back: %s was changed after it was installed; deploy that version again", to)
 	}
-	changed, err := r.activate(ctx, opRollback, rel)
-	out := r.outcome(to)
+	changed, err := d.activate(ctx, opRollback, rel)
+	out := d.outcome(to)
 	out.Changed = changed
 	return out, err
 }
 
-func (r *room) installed() string {
+func (r *rootDir) installed() string {
 	all, _ := r.releases()
 	var ids []string
 	for _, rel := range all {
@@ -206,22 +207,22 @@ func (r *room) installed() string {
 
 // prune removes the oldest releases over keep: never one that serves, that
 // would be gone back to, or that a slot holds.
-func (r *room) prune(keep int) error {
+func (d *deployment) prune(keep int) error {
 	if keep <= 0 {
 		keep = DefaultKeep
 	}
 	needed := map[string]bool{}
 	for _, name := range []string{current, blue, green} {
-		id, _, err := r.pointers.release(name)
+		id, _, err := d.dir.pointers.release(name)
 		if err != nil {
 			return err
 		}
 		needed[id] = true
 		if name == current {
-			needed[r.state.lastGood(id)] = true
+			needed[d.dir.state.lastGood(id)] = true
 		}
 	}
-	all, err := r.releases()
+	all, err := d.dir.releases()
 	if err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func (r *room) prune(keep int) error {
 		if len(all)-i <= keep || needed[rel.ID] {
 			continue
 		}
-		if err := r.removeRelease(rel); err != nil {
+		if err := d.removeRelease(rel); err != nil {
 			return err
 		}
 	}
@@ -238,25 +239,25 @@ func (r *room) prune(keep int) error {
 
 // removeRelease takes a release out of the way before its files go: a crash in
 // between leaves them below tmp, which the next one clears.
-func (r *room) removeRelease(rel *Release) error {
-	r.state.Served = slices.DeleteFunc(r.state.Served, func(id string) bool { return id == rel.ID })
-	if err := r.saveState(); err != nil {
+func (d *deployment) removeRelease(rel *Release) error {
+	d.dir.state.Served = slices.DeleteFunc(d.dir.state.Served, func(id string) bool { return id == rel.ID })
+	if err := d.dir.saveState(); err != nil {
 		return err
 	}
-	if err := r.record(Removed, rel, nil); err != nil {
+	if err := d.record(Removed, rel, nil); err != nil {
 		return err
 	}
-	gone := filepath.Join(r.tmp, rel.ID)
-	if err := robustio.Rename(r.dir(rel.ID), gone); err != nil {
+	gone := filepath.Join(d.dir.tmp, rel.ID)
+	if err := inuse.Rename(d.dir.releaseDir(rel.ID), gone); err != nil {
 		return fmt.Errorf("remove release %s: %w", rel.ID, err)
 	}
-	if err := remove(r.private("releases", rel.ID+".json")); err != nil {
+	if err := remove(d.dir.private("releases", rel.ID+".json")); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(gone); err != nil {
 		return fmt.Errorf("remove release %s: %w", rel.ID, err)
 	}
-	r.say("%s is removed: it was one too many", rel.ID)
+	d.logf("%s is removed: it was one too many", rel.ID)
 	return nil
 }
 
@@ -265,26 +266,26 @@ func DryRun(ctx context.Context, t Target, q Request) (Outcome, error) {
 	if err := CheckVersion(q.Version); err != nil {
 		return Outcome{}, fmt.Errorf("deploy: %w", err)
 	}
-	r, err := look(t)
+	d, err := openUnlocked(t)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := r.readState(); err != nil {
+	if err := d.dir.readState(d.Name); err != nil {
 		return Outcome{}, err
 	}
-	if r.tmp, err = os.MkdirTemp("", "airbuild-deploy-"); err != nil {
+	if d.dir.tmp, err = os.MkdirTemp("", "airbuild-deploy-"); err != nil {
 		return Outcome{}, err
 	}
-	defer os.RemoveAll(r.tmp)
-	_, sum, err := r.assemble(ctx, &q)
+	defer os.RemoveAll(d.dir.tmp)
+	_, sum, err := d.assemble(ctx, &q)
 	if err != nil {
 		return Outcome{}, err
 	}
 	rel := &Release{Version: q.Version, Digest: sum}
-	if _, err := r.name(rel); err != nil {
+	if _, err := d.name(rel); err != nil {
 		return Outcome{}, err
 	}
-	out := r.outcome(rel.ID)
+	out := d.outcome(rel.ID)
 	out.Changed = out.Serves != rel.ID
 	return out, nil
 }

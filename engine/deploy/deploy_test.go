@@ -56,15 +56,15 @@ func mustDeploy(t *testing.T, target Target, q Request) Outcome {
 // serves reads what serves through the pointer.
 func serves(t *testing.T, target Target) string {
 	t.Helper()
-	r, err := look(target)
+	d, err := openUnlocked(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, _, err := r.pointers.release(current)
+	id, _, err := d.dir.pointers.release(current)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.ReadFile(filepath.Join(r.dir(id), "version.txt"))
+	b, err := os.ReadFile(filepath.Join(d.dir.releaseDir(id), "version.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestKeep(t *testing.T) {
 
 func TestBusy(t *testing.T) {
 	target := aTarget(t)
-	r, err := open(target)
+	d, err := open(target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,18 +256,18 @@ func TestBusy(t *testing.T) {
 	if rep, err := Status(t.Context(), target, false); err != nil || rep.Busy == "" {
 		t.Errorf("status = %+v, %v", rep, err)
 	}
-	r.close()
+	d.dir.close()
 	mustDeploy(t, target, aVersion("1.0", Plan{}))
 }
 
 // What a killed process was about to start holds its lock for a moment longer.
 func TestBusyMoment(t *testing.T) {
 	target := aTarget(t)
-	r, err := open(target)
+	d, err := open(target)
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := time.AfterFunc(lockGrace/10, r.close)
+	free := time.AfterFunc(lockGrace/10, d.dir.close)
 	defer free.Stop()
 	mustDeploy(t, target, aVersion("1.0", Plan{}))
 }

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // digest is that of an installed tree: SHA-256 over one line a file, link and
@@ -31,7 +33,7 @@ func digest(dir string, sync bool) (string, error) {
 				fmt.Fprintf(sum, "dir %q\n", rel)
 			}
 			if sync {
-				return syncDir(name)
+				return atomicfile.SyncDir(name)
 			}
 			return nil
 		case d.Type()&fs.ModeSymlink != 0:

@@ -8,9 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // formatVersion is in every JSON file of a root. A reader refuses others.
@@ -18,45 +17,10 @@ const formatVersion = 1
 
 const maxRecord = 1 << 20 // bytes of a JSON file
 
-// writeFile writes a file in whole or not at all: beside it, synced, renamed.
-// Its mode is exactly perm, whatever the umask is.
+// writeFile writes a file that lasts. Its mode is exactly perm, whatever the umask is.
 func writeFile(name string, b []byte, perm fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(name), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(b)
-	if err == nil {
-		err = tmp.Chmod(perm)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if e := tmp.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = robustio.Rename(tmp.Name(), name)
-	}
-	if err != nil {
+	if err := atomicfile.Write(name, b, atomicfile.Options{Perm: perm, Exact: true, Sync: true, SyncDir: true}); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-// syncDir makes the names in a directory last. Windows has no such thing.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
 }
@@ -109,5 +73,5 @@ func remove(name string) error {
 	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return syncDir(filepath.Dir(name))
+	return atomicfile.SyncDir(filepath.Dir(name))
 }

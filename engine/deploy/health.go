@@ -17,7 +17,7 @@ const defaultTry = 10 * time.Second
 
 // check runs a release's health check until it passes or no try is left. A
 // release without a check is healthy.
-func (r *room) check(ctx context.Context, rel *Release, slot string) error {
+func (d *deployment) check(ctx context.Context, rel *Release, slot string) error {
 	h := rel.Plan.Health
 	if h == nil {
 		return nil
@@ -34,18 +34,18 @@ func (r *room) check(ctx context.Context, rel *Release, slot string) error {
 			}
 		}
 		if len(h.Command) > 0 {
-			err = r.command(ctx, h.Command, r.words(rel, slot), r.dir(rel.ID), limit)
+			err = d.command(ctx, h.Command, d.words(rel, slot), d.dir.releaseDir(rel.ID), limit)
 		} else {
-			err = h.ask(ctx, r.words(rel, slot).fill(h.URL), limit)
+			err = h.ask(ctx, d.words(rel, slot).fill(h.URL), limit)
 		}
 		if err == nil {
-			r.say("health check of %s: passed at try %d", rel.ID, try+1)
+			d.logf("health check of %s: passed at try %d", rel.ID, try+1)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		r.say("health check of %s: try %d of %d: %v", rel.ID, try+1, h.Retries+1, err)
+		d.logf("health check of %s: try %d of %d: %v", rel.ID, try+1, h.Retries+1, err)
 	}
 	return fmt.Errorf("health check of %s failed: %w", rel.ID, err)
 }

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // Names in a root.
@@ -65,17 +65,10 @@ func (p pointers) set(name, target string) error {
 	if p.files {
 		return writeFile(file+".txt", []byte(target+"\n"), 0o644)
 	}
-	tmp := filepath.Join(p.root, privateDir, "new-"+name)
-	if err := remove(tmp); err != nil {
-		return err
-	}
-	if err := os.Symlink(filepath.FromSlash(target), tmp); err != nil {
-		return fmt.Errorf("make link %s: %w", file, err)
-	}
-	if err := robustio.Rename(tmp, file); err != nil {
+	if err := atomicfile.Symlink(filepath.FromSlash(target), file, atomicfile.Options{Temp: atomicfile.TempPrefix + name, SyncDir: true}); err != nil {
 		return fmt.Errorf("change link %s: %w", file, err)
 	}
-	return syncDir(p.root)
+	return nil
 }
 
 // release is the release that a name stands for, over a slot if need be.

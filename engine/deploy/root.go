@@ -30,7 +30,7 @@ type Target struct {
 	Env []string
 	// Mask are texts that records and the log must not show.
 	Mask []string
-	Log  io.Writer        // nil: nothing is told
+	Log  io.Writer        // nil: nothing is logged
 	Now  func() time.Time // nil: time.Now
 	// PointerFiles: files stand for links. Always so on Windows.
 	PointerFiles bool
@@ -51,41 +51,48 @@ func Whoami() string {
 	return name
 }
 
-// A room is a root that this process has locked.
-type room struct {
+// A rootDir is the files of a root: its releases and the records about them.
+type rootDir struct {
+	path     string
+	pointers pointers
+	state    state
+	lock     *flock.Flock
+	tmp      string // where releases are put together
+}
+
+// A deployment is what one process does with a root. It has the root locked, unless
+// it only reads.
+type deployment struct {
 	Target
-	pointers
-	state state
-	lock  *flock.Flock
-	tmp   string // where releases are put together
+	dir *rootDir
 }
 
 // open locks the root, made if it is not there, and ends what a crash left
-// half done. The caller closes the room.
-func open(t Target) (_ *room, err error) {
-	r, err := look(t)
+// half done. The caller closes dir.
+func open(t Target) (_ *deployment, err error) {
+	d, err := openUnlocked(t)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.make(); err != nil {
+	if err := d.dir.make(); err != nil {
 		return nil, err
 	}
-	if err := r.takeLock(); err != nil {
+	if err := d.dir.takeLock(fmt.Sprintf("%s, process %d, since %s", d.Who, os.Getpid(), d.Now().UTC().Format(time.RFC3339))); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			r.close()
+			d.dir.close()
 		}
 	}()
-	if err := r.readState(); err != nil {
+	if err := d.dir.readState(d.Name); err != nil {
 		return nil, err
 	}
-	return r, r.clean()
+	return d, d.dir.clean()
 }
 
-// look is a room that is not locked, for reading.
-func look(t Target) (*room, error) {
+// openUnlocked opens a root for reading.
+func openUnlocked(t Target) (*deployment, error) {
 	t.Root = filepath.Clean(t.Root)
 	if !filepath.IsAbs(t.Root) {
 		return nil, fmt.Errorf("open %s: the root of a deploy is an absolute path", t.Root)
@@ -99,26 +106,27 @@ func look(t Target) (*room, error) {
 	if t.Who == "" {
 		t.Who = Whoami()
 	}
-	r := &room{Target: t, pointers: pointers{t.Root, t.PointerFiles || runtime.GOOS == "windows"}}
-	r.tmp = r.private("tmp")
-	return r, nil
+	dir := &rootDir{path: t.Root, pointers: pointers{t.Root, t.PointerFiles || runtime.GOOS == "windows"}}
+	dir.tmp = dir.private("tmp")
+	return &deployment{Target: t, dir: dir}, nil
 }
 
-func (r *room) readState() error {
+// readState reads the state of the root of the deploy with the given name.
+func (r *rootDir) readState(name string) error {
 	known, err := readJSON(r.private("state.json"), &r.state)
 	switch {
 	case err != nil:
 		return err
 	case !known:
-		r.state = state{Format: formatVersion, Name: r.Name}
-	case r.state.Name != r.Name:
-		return fmt.Errorf("open %s: it is the root of the deploy %q, not of %q; give each its own root", r.Root, r.state.Name, r.Name)
+		r.state = state{Format: formatVersion, Name: name}
+	case r.state.Name != name:
+		return fmt.Errorf("open %s: it is the root of the deploy %q, not of %q; give each its own root", r.path, r.state.Name, name)
 	}
 	return nil
 }
 
 // clean removes what an interrupted installation left.
-func (r *room) clean() error {
+func (r *rootDir) clean() error {
 	if err := os.RemoveAll(r.tmp); err != nil {
 		return err
 	}
@@ -126,16 +134,16 @@ func (r *room) clean() error {
 }
 
 // make makes the root's directories, and refuses to take over somebody else's.
-func (r *room) make() error {
+func (r *rootDir) make() error {
 	_, err := os.Lstat(r.private())
 	ours := err == nil // and made first, so that a crash below does not matter
 	for _, name := range []string{releasesDir, current, blue, green} {
-		if _, err := os.Lstat(filepath.Join(r.Root, name)); err == nil && !ours {
-			return fmt.Errorf("open %s: there is a %q that no deploy of airbuild made; choose another root, or move it away", r.Root, name)
+		if _, err := os.Lstat(filepath.Join(r.path, name)); err == nil && !ours {
+			return fmt.Errorf("open %s: there is a %q that no deploy of airbuild made; choose another root, or move it away", r.path, name)
 		}
 	}
 	for _, dir := range []string{"", privateDir, releasesDir, privateDir + "/releases", privateDir + "/tmp"} {
-		dir = filepath.Join(r.Root, filepath.FromSlash(dir))
+		dir = filepath.Join(r.path, filepath.FromSlash(dir))
 		err := os.Mkdir(dir, 0o755)
 		switch {
 		case errors.Is(err, fs.ErrExist):
@@ -158,45 +166,45 @@ func (r *room) make() error {
 // to that program until it is loaded, which closes it.
 const lockGrace = 500 * time.Millisecond
 
-// takeLock locks the root for this process. The system frees the lock of a
+// takeLock locks the root for this process, which holder describes. The system frees the lock of a
 // process that dies, so that a lock is never stale.
-func (r *room) takeLock() error {
+func (r *rootDir) takeLock(holder string) error {
 	r.lock = flock.New(r.private("lock"), flock.SetPermissions(0o644))
 	ctx, cancel := context.WithTimeout(context.Background(), lockGrace)
 	defer cancel()
 	ok, err := r.lock.TryLockContext(ctx, 10*time.Millisecond)
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("lock %s: %w", r.Root, err)
+		return fmt.Errorf("lock %s: %w", r.path, err)
 	}
 	if ok {
-		return os.WriteFile(r.private("holder"), fmt.Appendf(nil, "%s, process %d, since %s\n", r.Who, os.Getpid(), r.Now().UTC().Format(time.RFC3339)), 0o644)
+		return os.WriteFile(r.private("holder"), []byte(holder+"\n"), 0o644)
 	}
 	by, _ := os.ReadFile(r.private("holder"))
-	return fmt.Errorf("lock %s: %w (%s); wait until it is over", r.Root, ErrBusy, strings.TrimSpace(string(by)))
+	return fmt.Errorf("lock %s: %w (%s); wait until it is over", r.path, ErrBusy, strings.TrimSpace(string(by)))
 }
 
-func (r *room) close() {
+func (r *rootDir) close() {
 	_ = remove(r.private("holder"))
 	_ = r.lock.Close() // frees the lock whatever it says
 }
 
 // private is the place of a file of our own.
-func (r *room) private(elem ...string) string {
-	return filepath.Join(append([]string{r.Root, privateDir}, elem...)...)
+func (r *rootDir) private(elem ...string) string {
+	return filepath.Join(append([]string{r.path, privateDir}, elem...)...)
 }
 
-func (r *room) journalFile() string { return r.private("journal.json") }
+func (r *rootDir) journalFile() string { return r.private("journal.json") }
 
 // dir is where a release is.
-func (r *room) dir(id string) string { return filepath.Join(r.Root, releasesDir, id) }
+func (r *rootDir) releaseDir(id string) string { return filepath.Join(r.path, releasesDir, id) }
 
-func (r *room) say(format string, args ...any) {
-	fmt.Fprintln(r.Log, r.hide(fmt.Sprintf(format, args...)))
+func (d *deployment) logf(format string, args ...any) {
+	fmt.Fprintln(d.Log, d.mask(fmt.Sprintf(format, args...)))
 }
 
-// hide takes secrets out of a text.
-func (r *room) hide(text string) string {
-	for _, secret := range r.Mask {
+// mask takes secrets out of a text.
+func (d *deployment) mask(text string) string {
+	for _, secret := range d.Mask {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "***")
 		}
@@ -204,14 +212,14 @@ func (r *room) hide(text string) string {
 	return text
 }
 
-func (r *room) saveState() error { return writeJSON(r.private("state.json"), &r.state) }
+func (r *rootDir) saveState() error { return writeJSON(r.private("state.json"), &r.state) }
 
-func (r *room) saveRelease(rel *Release) error {
+func (r *rootDir) saveRelease(rel *Release) error {
 	return writeJSON(r.private("releases", rel.ID+".json"), rel)
 }
 
 // release reads the record of a release that is installed.
-func (r *room) release(id string) (*Release, error) {
+func (r *rootDir) release(id string) (*Release, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
@@ -220,15 +228,15 @@ func (r *room) release(id string) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info, serr := os.Stat(r.dir(id)); !ok || serr != nil || !info.IsDir() {
-		return nil, fmt.Errorf("release %s is not installed in %s", id, r.Root)
+	if info, serr := os.Stat(r.releaseDir(id)); !ok || serr != nil || !info.IsDir() {
+		return nil, fmt.Errorf("release %s is not installed in %s", id, r.path)
 	}
 	return &rel, nil
 }
 
 // releases are all installed releases, the oldest first.
-func (r *room) releases() ([]*Release, error) {
-	entries, err := os.ReadDir(filepath.Join(r.Root, releasesDir))
+func (r *rootDir) releases() ([]*Release, error) {
+	entries, err := os.ReadDir(filepath.Join(r.path, releasesDir))
 	if err != nil {
 		return nil, err
 	}

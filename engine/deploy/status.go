@@ -26,39 +26,39 @@ type Report struct {
 // another deploy is at work; it makes no root. With check, the release that
 // serves is checked once more.
 func Status(ctx context.Context, t Target, check bool) (*Report, error) {
-	r, err := look(t)
+	d, err := openUnlocked(t)
 	if err != nil {
 		return nil, err
 	}
-	rep := &Report{Root: r.Root, Name: t.Name}
-	if _, err := os.Lstat(r.private()); errors.Is(err, os.ErrNotExist) {
+	rep := &Report{Root: d.Root, Name: t.Name}
+	if _, err := os.Lstat(d.dir.private()); errors.Is(err, os.ErrNotExist) {
 		return rep, nil
 	}
 	locked, err := open(t)
 	switch {
 	case errors.Is(err, ErrBusy):
 		rep.Busy = err.Error()
-		if err := r.readState(); err != nil {
+		if err := d.dir.readState(d.Name); err != nil {
 			return nil, err
 		}
 	case err != nil:
 		return nil, err
 	default:
-		defer locked.close()
-		r = locked
-		if err := r.repair(ctx); err != nil {
+		defer locked.dir.close()
+		d = locked
+		if err := d.repair(ctx); err != nil {
 			return nil, err
 		}
 	}
-	if rep.Serves, rep.Slot, err = r.pointers.release(current); err != nil {
+	if rep.Serves, rep.Slot, err = d.dir.pointers.release(current); err != nil {
 		return nil, err
 	}
-	rep.Previous = r.state.lastGood(rep.Serves)
-	if rep.Releases, err = r.releases(); err != nil {
+	rep.Previous = d.dir.state.lastGood(rep.Serves)
+	if rep.Releases, err = d.dir.releases(); err != nil {
 		return nil, err
 	}
 	if i := slices.IndexFunc(rep.Releases, func(rel *Release) bool { return rel.ID == rep.Serves }); check && i >= 0 {
-		rep.Healthy = r.check(ctx, rep.Releases[i], rep.Slot)
+		rep.Healthy = d.check(ctx, rep.Releases[i], rep.Slot)
 	}
 	return rep, nil
 }

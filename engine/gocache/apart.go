@@ -62,17 +62,17 @@ func (c *Cache) blob(ctx context.Context, d action.Digest) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// Reacher lets a step that sees little of the host have the GOCACHE that it was given.
-func (c *Cache) Reacher(r engine.Reacher) engine.Reacher { return reacher{c, r} }
+// HostPaths lets a step that sees little of the host have the GOCACHE that it was given.
+func (c *Cache) HostPaths(r engine.HostPaths) engine.HostPaths { return hostPaths{c, r} }
 
-type reacher struct {
-	c *Cache
-	engine.Reacher
+type hostPaths struct {
+	c       *Cache
+	program engine.HostPaths
 }
 
-// Reach implements engine.Reacher.
-func (r reacher) Reach(ctx context.Context, s *engine.Step) (read, write []string, err error) {
-	read, write, err = r.Reacher.Reach(ctx, s)
+// HostPaths implements engine.HostPaths.
+func (r hostPaths) HostPaths(ctx context.Context, s *engine.Step) (read, write []string, err error) {
+	read, write, err = r.program.HostPaths(ctx, s)
 	use, _ := ctx.Value(sessionKey{}).(*session)
 	if err != nil || use == nil || use.native == nil || !use.native() {
 		return read, write, err

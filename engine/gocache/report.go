@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // A Report is what one Server tells the process that had it started. It passes
@@ -115,7 +115,7 @@ func (m *Mark) End(r *Report) error {
 	}
 	name := m.file.Name()
 	if err = errors.Join(err, m.file.Close()); err == nil {
-		err = robustio.Rename(name, strings.TrimSuffix(name, openSuffix)+doneSuffix)
+		err = inuse.Rename(name, strings.TrimSuffix(name, openSuffix)+doneSuffix)
 	}
 	if err != nil {
 		return fmt.Errorf("end report: %w", err)

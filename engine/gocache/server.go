@@ -44,8 +44,7 @@ type Server struct {
 	mu      sync.Mutex // guards what follows; never held during I/O
 	touched map[ActionID]use
 	notes   []string
-	failed  int // puts that the store did not take
-	damaged int
+	failed  int    // puts that the store did not take
 	temp    string // the directory in Temp, when there is one
 	temps   int
 

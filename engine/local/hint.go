@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path"
@@ -20,49 +19,58 @@ import (
 	"github.com/airbuild/airbuild/engine/sandbox"
 )
 
-// explain ends the log with what the sandbox kept the step from, and if the
-// step failed with what would mend that. It comes below the programs' own
+// hints explain a failed step by its log: with what the sandbox kept it from, and
+// which files and programs it does not declare.
+type hints struct {
+	*layout
+	log      *logFile
+	sandbox  *confinement
+	testDirs map[string]bool // directories of inputs that are tests; nil until needed
+}
+
+// write ends the log with what the sandbox kept the step from, and if the
+// step failed with what would fix that. It comes below the programs' own
 // words, never instead of them.
-func (j *job) explain(ctx context.Context, err error) {
+func (h *hints) write(ctx context.Context, err error) {
 	var exit *engine.ExitError
 	failed := errors.As(err, &exit)
-	j.boxes.told.Lock()
-	attempts := slices.Clone(j.boxes.attempts)
-	j.boxes.told.Unlock()
+	h.sandbox.reported.Lock()
+	attempts := slices.Clone(h.sandbox.attempts)
+	h.sandbox.reported.Unlock()
 	shown := 10
 	if err == nil {
 		shown = 1 // it did without: worth a line, and no more
 	}
 	for i, a := range attempts {
 		if i == shown {
-			j.say("blocked: %d more", len(attempts)-shown)
+			h.print("blocked: %d more", len(attempts)-shown)
 			break
 		}
 		done := ""
 		if err == nil {
 			done = "; the step succeeded without it"
 		}
-		j.say("blocked: %s%s", sandbox.Attempt{Program: a.Program, PID: a.PID, Op: sandbox.Op(a.Op), Address: a.Address, Host: a.Host}, done)
+		h.print("blocked: %s%s", sandbox.Attempt{Program: a.Program, PID: a.PID, Op: sandbox.Op(a.Op), Address: a.Address, Host: a.Host}, done)
 	}
-	tests := j.p.Step.LogFormat == testLog
+	tests := h.p.Step.LogFormat == testLog
 	switch {
 	case !failed:
 	case len(attempts) > 0:
-		j.say("the network is off for this step; if it needs it, %s", j.mend(attempts))
-	case tests && !j.p.Step.Network && j.e.Sandbox != nil && j.testFailed():
+		h.print("the network is off for this step; if it needs it, %s", h.networkFix(attempts))
+	case tests && !h.p.Step.Network && h.sandbox.e.Sandbox != nil && h.testFailed():
 		// A program that a test starts may say nothing of it: the go command
 		// stops by GOPROXY=off before it tries anything.
-		j.say("tests have no network here: if they need it, %s", withNetwork)
+		h.print("tests have no network here: if they need it, %s", withNetwork)
 	}
-	if !failed || j.p.Step.Mode != engine.Staged && !j.sealed {
+	if !failed || h.p.Step.Mode != engine.Staged && !h.copied {
 		return
 	}
-	missed := j.missed()
-	for _, p := range j.undeclared(missed) {
-		j.say("%s exists in the project, but the step does not declare it; add to the stage: inputs = [%q]", p.project, p.input)
+	missed := h.missed()
+	for _, p := range h.undeclared(missed) {
+		h.print("%s exists in the project, but the step does not declare it; add to the stage: inputs = [%q]", p.project, p.input)
 	}
-	for _, p := range j.hiddenPrograms(ctx, missed) {
-		j.say("%s is on this host (%s), and the step does not declare it: add it to the stage: tools = [%q]", p.name, p.path, p.name)
+	for _, p := range h.hiddenPrograms(ctx, missed) {
+		h.print("%s is on this host (%s), and the step does not declare it: add it to the stage: tools = [%q]", p.name, p.path, p.name)
 	}
 }
 
@@ -76,8 +84,8 @@ const (
 )
 
 // testFailed reports whether a test failed, and not only a compilation.
-func (j *job) testFailed() bool {
-	for _, l := range j.lines() {
+func (h *hints) testFailed() bool {
+	for _, l := range h.lines() {
 		if l.failed {
 			return true
 		}
@@ -85,21 +93,21 @@ func (j *job) testFailed() bool {
 	return false
 }
 
-// mend says what to do for a step that wants the network.
-func (j *job) mend(attempts []engine.Attempt) string {
+// networkFix says what to do for a step that wants the network.
+func (h *hints) networkFix(attempts []engine.Attempt) string {
 	isGo := func(a engine.Attempt) bool { return a.Program == "go" }
 	switch {
-	case j.p.Step.LogFormat == testLog:
+	case h.p.Step.LogFormat == testLog:
 		return withNetwork
-	case j.p.Step.Traits.Go || slices.ContainsFunc(attempts, isGo):
+	case h.p.Step.Traits.Go || slices.ContainsFunc(attempts, isGo):
 		return "run it where the modules are in the module cache, give it a tree of them (modules = stage.<a go_download or go_vendor stage>), or allow it with " + allowNetwork
 	}
 	return "declare what it fetches as inputs, take it from a stage that may fetch, or allow it with " + allowNetwork
 }
 
-// say writes a line of airbuild's own into the log.
-func (j *job) say(format string, args ...any) {
-	fmt.Fprintf(j.log, "airbuild: "+format+"\n", args...)
+// print writes a line of airbuild's own into the log.
+func (h *hints) print(format string, args ...any) {
+	fmt.Fprintf(h.log, "airbuild: "+format+"\n", args...)
 }
 
 // An undeclared file is named in the log and missing among the inputs.
@@ -115,7 +123,7 @@ const missing = `(?i)no such file( or directory)?|((executable )?file|command|di
 const named = `[^\s'"` + "`" + `’‘“”()\[\]{}<>:,;=|*?]+`
 
 // hintLog is how much of the end of a log is looked at, bytes, and hintCount
-// how many files are told at most.
+// how many files are reported at most.
 const (
 	hintLog   = 256 << 10
 	hintCount = 5
@@ -129,14 +137,14 @@ type line struct {
 }
 
 // lines are the end of the log, line by line.
-func (j *job) lines() []line {
+func (h *hints) lines() []line {
 	var out []line
-	for b := range bytes.Lines(j.log.tail(hintLog)) {
+	for b := range bytes.Lines(h.log.tail(hintLog)) {
 		l := line{text: string(b)}
-		if j.p.Step.LogFormat == testLog {
+		if h.p.Step.LogFormat == testLog {
 			var e struct{ Action, Package, Test, Output string }
 			if json.Unmarshal(b, &e) == nil {
-				l = line{text: e.Output, dir: j.packageDir(e.Package), failed: e.Action == "fail" && e.Test != ""}
+				l = line{text: e.Output, dir: h.packageDir(e.Package), failed: e.Action == "fail" && e.Test != ""}
 			}
 		}
 		out = append(out, l)
@@ -146,17 +154,17 @@ func (j *job) lines() []line {
 
 // packageDir is the directory of the project in which a package has its tests:
 // of those whose names end the import path, the longest.
-func (j *job) packageDir(pkg string) string {
-	if j.testDirs == nil {
-		j.testDirs = map[string]bool{}
-		for _, f := range j.p.Inputs.Files {
+func (h *hints) packageDir(pkg string) string {
+	if h.testDirs == nil {
+		h.testDirs = map[string]bool{}
+		for _, f := range h.p.Inputs.Files {
 			if strings.HasSuffix(f.Path, "_test.go") {
-				j.testDirs[path.Dir(f.Path)] = true
+				h.testDirs[path.Dir(f.Path)] = true
 			}
 		}
 	}
 	for rest := pkg; rest != ""; {
-		if j.testDirs[rest] {
+		if h.testDirs[rest] {
 			return rest
 		}
 		_, rest, _ = strings.Cut(rest, "/")
@@ -170,10 +178,10 @@ type word struct{ text, dir string }
 
 // missed are the words of those lines of the log in which programs said that
 // something was not there, without the words that say so.
-func (j *job) missed() []word {
+func (h *hints) missed() []word {
 	var out []word
 	missing, named := regexp.MustCompile(missing), regexp.MustCompile(named)
-	for _, l := range j.lines() {
+	for _, l := range h.lines() {
 		out = append(out, missedIn(l, missing, named)...)
 	}
 	return out
@@ -222,10 +230,10 @@ func isObject(text string, at []int, said [][]int) bool {
 }
 
 // undeclared are the files and directories of the project among words.
-func (j *job) undeclared(words []word) []undeclared {
+func (h *hints) undeclared(words []word) []undeclared {
 	var out []undeclared
 	for _, w := range words {
-		u, ok := j.lookUp(w)
+		u, ok := h.lookUp(w)
 		if ok && !slices.Contains(out, u) && len(out) < hintCount {
 			out = append(out, u)
 		}
@@ -238,11 +246,11 @@ type program struct{ name, path string }
 
 // hiddenPrograms are the programs on PATH among words that the sandbox did not
 // show.
-func (j *job) hiddenPrograms(ctx context.Context, words []word) []program {
-	if !j.boxes.hidden {
+func (h *hints) hiddenPrograms(ctx context.Context, words []word) []program {
+	if !h.sandbox.hidden {
 		return nil
 	}
-	spec, err := j.spec(ctx)
+	spec, err := h.sandbox.spec(ctx, nil)
 	if err != nil {
 		return nil
 	}
@@ -266,17 +274,17 @@ func (j *job) hiddenPrograms(ctx context.Context, words []word) []program {
 // lookUp takes a word of the log for a path: absolute in the project or in the
 // copy of it that the step saw, or relative to the step's directory, to that of
 // a tested package, or to the project.
-func (j *job) lookUp(w word) (undeclared, bool) {
+func (h *hints) lookUp(w word) (undeclared, bool) {
 	word := w.text
-	root := j.e.Workspace.Root()
-	wd := filepath.FromSlash(j.p.Command.WorkingDirectory)
+	root := h.project
+	wd := filepath.FromSlash(h.p.Command.WorkingDirectory)
 	tries := []string{filepath.Join(wd, word), word}
 	if w.dir != "" {
 		tries = slices.Insert(tries, 0, filepath.Join(filepath.FromSlash(w.dir), word))
 	}
 	if filepath.IsAbs(word) {
 		tries = nil
-		for _, base := range [...]string{j.out, root} {
+		for _, base := range [...]string{h.out, root} {
 			if within(base, word) {
 				rel, _ := filepath.Rel(base, word)
 				tries = append(tries, rel)
@@ -292,7 +300,7 @@ func (j *job) lookUp(w word) (undeclared, bool) {
 			continue
 		}
 		p := filepath.ToSlash(filepath.Clean(rel))
-		if first, _, _ := strings.Cut(p, "/"); first == ".git" || j.declares(p) {
+		if first, _, _ := strings.Cut(p, "/"); first == ".git" || h.declares(p) {
 			continue
 		}
 		in, err := filepath.Rel(filepath.Join(root, wd), filepath.Join(root, rel))
@@ -310,32 +318,19 @@ func (j *job) lookUp(w word) (undeclared, bool) {
 
 // declares reports whether the project's path p is an input, holds one, or is
 // an output.
-func (j *job) declares(p string) bool {
-	for _, f := range j.p.Inputs.Files {
+func (h *hints) declares(p string) bool {
+	for _, f := range h.p.Inputs.Files {
 		if f.Path == p || strings.HasPrefix(f.Path, p+"/") {
 			return true
 		}
 	}
-	for _, l := range j.p.Inputs.Links {
+	for _, l := range h.p.Inputs.Links {
 		if l.Path == p || strings.HasPrefix(p, l.Path+"/") {
 			return true
 		}
 	}
-	return slices.ContainsFunc(j.p.Command.OutputPaths, func(o string) bool {
-		o = path.Join(j.p.Command.WorkingDirectory, o)
+	return slices.ContainsFunc(h.p.Command.OutputPaths, func(o string) bool {
+		o = path.Join(h.p.Command.WorkingDirectory, o)
 		return o == p || strings.HasPrefix(p, o+"/")
 	})
-}
-
-// tail is the end of what was logged so far, secrets masked.
-func (l *logFile) tail(limit int64) []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	from := max(0, l.size-limit)
-	b := make([]byte, l.size-from)
-	n, err := l.file.ReadAt(b, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil
-	}
-	return b[:n]
 }

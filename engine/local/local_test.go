@@ -54,7 +54,7 @@ func openRig(t *testing.T, files map[string]string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := tree.ReadAhead(filepath.Join(cache, "state")).Open(root, "dist")
+	w, err := tree.Preload(filepath.Join(cache, "state")).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func (r *rig) do(ctx context.Context, s engine.Step, inputs ...string) (*action.
 	r.t.Helper()
 	var in tree.Inputs
 	for _, p := range inputs {
-		if err := r.Workspace.Add(&in, p, p); err != nil {
+		if err := in.Add(r.Workspace, p, p); err != nil {
 			r.t.Fatal(err)
 		}
 	}
@@ -282,7 +282,7 @@ func TestStagedProgramIsNotBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	var in tree.Inputs
-	if err := r.Workspace.Add(&in, "tool", "tool"); err != nil {
+	if err := in.Add(r.Workspace, "tool", "tool"); err != nil {
 		t.Fatal(err)
 	}
 	tr, err := tree.Build(in.Files, nil, nil)
@@ -472,6 +472,36 @@ func TestWorkspaceWritesInPlace(t *testing.T) {
 	res, err = r.do(context.Background(), sh(engine.Workspace, "cat src src > gen.txt", "gen.txt"), "src")
 	if err != nil || len(res.OutputFiles) != 1 || r.content(res.OutputFiles[0].Digest) != "xx" {
 		t.Errorf("%v %+v", err, res)
+	}
+}
+
+// A link that the step reads is a source like a file: it is not removed, whatever
+// becomes of the step.
+func TestWorkspaceKeepsLinkThatIsInput(t *testing.T) {
+	r := newRig(t, map[string]string{"real/inside": "x"})
+	beyond := filepath.Join(t.TempDir(), "beyond")
+	if err := errors.Join(os.WriteFile(beyond, []byte("y"), 0o666), os.Symlink("real/inside", filepath.Join(r.Workspace.Root(), "in")), os.Symlink(beyond, filepath.Join(r.Workspace.Root(), "out"))); err != nil {
+		t.Fatal(err)
+	}
+	var in tree.Inputs
+	in.Follow = true
+	for _, p := range []string{"in", "out"} {
+		if err := in.Add(r.Workspace, p, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tr, err := tree.Build(in.Files, in.Links, in.Empty)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sh(engine.Workspace, "exit 1", "in", "out")
+	if res, err := r.Execute(context.Background(), &engine.Prepared{Step: &s, Command: s.Command, Inputs: tr, Log: &r.log, Share: engine.Share{CPU: 1}}); err != nil || res.ExitCode != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	for name, want := range map[string]string{"in": "x", "out": "y"} {
+		if b, err := os.ReadFile(filepath.Join(r.Workspace.Root(), name)); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package local
 import (
 	"bytes"
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,13 +12,14 @@ import (
 	"sync"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/action"
 )
 
 // masked is what stands in a log for a secret.
 const masked = "***"
 
 // A logFile takes a step's output in the order in which it comes, takes out
-// secrets and the path of a Sealed step, so that files are named as in the
+// secrets and the fixed path, so that files are named as in the
 // project, keeps it in a file and passes it on.
 type logFile struct {
 	mu      sync.Mutex
@@ -135,3 +138,39 @@ func (l *logFile) finish() (name string, size int64, err error) {
 }
 
 func (l *logFile) Close() error { return l.file.Close() }
+
+// tail is the end of what was logged so far, secrets masked.
+func (l *logFile) tail(limit int64) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from := max(0, l.size-limit)
+	b := make([]byte, l.size-from)
+	n, err := l.file.ReadAt(b, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil
+	}
+	return b[:n]
+}
+
+// inlineLog is the size up to which a log is kept in the result itself.
+const inlineLog = 1 << 10
+
+// keepLog puts the log into the result, inline or as a blob.
+func keepLog(ctx context.Context, st Store, l *logFile, res *action.Result) error {
+	name, size, err := l.finish()
+	if err != nil {
+		return err
+	}
+	if size <= inlineLog {
+		b, err := os.ReadFile(name)
+		if len(b) > 0 {
+			res.StdoutRaw = b
+		}
+		return err
+	}
+	res.Stdout, err = st.PutFile(ctx, name, action.Digest{})
+	if err != nil {
+		return fmt.Errorf("store log: %w", err)
+	}
+	return nil
+}

@@ -8,50 +8,57 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/engine/sandbox"
 )
 
 // defaultGrace is how long a process may take to stop when asked.
 const defaultGrace = 5 * time.Second
 
-// process runs one program in a process group of its own. When ctx ends the
+// A runner runs the processes of one execution, and its tool. Any goroutine may call
+// its methods.
+type runner struct {
+	*layout
+	e       *Executor
+	log     *logFile
+	env     *environ
+	sandbox *confinement
+}
+
+// run runs one program in a process group of its own. When ctx ends the
 // group is interrupted, and killed after the grace time; nothing of the group
 // outlives the call.
-func (j *job) process(ctx context.Context, p *engine.Process) error {
-	if j.p.Step.Mode == engine.InProcess {
-		if err := makeAll(j.private()); err != nil {
+func (r *runner) run(ctx context.Context, p *engine.Process) error {
+	if r.p.Step.Mode == engine.InProcess {
+		if err := makeAll(r.private()); err != nil {
 			return err
 		}
 	}
-	name, extra, err := j.resolve(ctx, p.Path)
+	name, extra, err := r.resolve(ctx, p.Path)
 	if err != nil {
 		return err
 	}
-	if j.placed {
-		j.extra = extra
-	}
-	box, err := j.box(ctx)
+	sb, err := r.sandbox.open(ctx, extra)
 	if err != nil {
 		return err
 	}
-	name, argv, err := j.watch(name, append([]string{p.Path}, p.Args...))
+	name, argv, err := r.traced(name, append([]string{p.Path}, p.Args...))
 	if err != nil {
 		return err
 	}
-	if box != nil {
-		return j.processInBox(ctx, box, name, argv, extra, p)
+	if sb != nil {
+		return r.runInSandbox(ctx, sb, name, argv, extra, p)
 	}
 	cmd := exec.CommandContext(ctx, name)
 	cmd.Args = argv
-	cmd.Dir, cmd.Env = j.surroundings(p, extra)
+	cmd.Dir, cmd.Env = r.env.process(p, extra)
 	cmd.Stdin = p.Stdin
-	cmd.Stdout, cmd.Stderr = j.outputs(p)
-	grace := j.e.grace()
+	cmd.Stdout, cmd.Stderr = r.streams(p)
+	grace := r.e.grace()
 	group, err := ownGroup(cmd)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Path, err)
@@ -82,7 +89,7 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	if errors.As(err, &exit) {
 		code := exit.ExitCode()
 		if code < 0 { // ended by a signal: a shell's number for it
-			fmt.Fprintf(j.log, "%s: %s\n", p.Path, exit.ProcessState)
+			fmt.Fprintf(r.log, "%s: %s\n", p.Path, exit.ProcessState)
 			code = 128 + signalNumber(exit.ProcessState)
 		}
 		return &engine.ExitError{Program: p.Path, Code: code}
@@ -93,35 +100,60 @@ func (j *job) process(ctx context.Context, p *engine.Process) error {
 	return err
 }
 
-// surroundings are the working directory and the whole environment of a
-// process; extra is what its Launcher adds.
-func (j *job) surroundings(p *engine.Process, extra []string) (dir string, env []string) {
-	dir = p.Dir
-	if dir == "" {
-		dir = j.runDir()
-	}
-	env = p.Env
-	if env == nil {
-		env = j.commandEnv()
-	}
-	if j.placed {
+// runInSandbox is run in a sandbox.
+func (r *runner) runInSandbox(ctx context.Context, sb *sandbox.Sandbox, name string, argv, extra []string, p *engine.Process) error {
+	if r.sandbox.hidden {
 		extra = slices.DeleteFunc(slices.Clone(extra), func(v string) bool {
 			name, _, _ := strings.Cut(v, "=")
-			at, ok := j.e.Fixed[name]
-			return ok && at == ""
+			return slices.Contains(personal[:], name) || slices.Contains(outOfReach[:], name)
 		})
 	}
-	return dir, dedupe(slices.Concat(j.base, extra, env, []string{"PWD=" + dir}))
+	dir, env := r.env.process(p, extra)
+	if r.fixed {
+		env = r.env.inside(env)
+	}
+	stdout, stderr := r.streams(p)
+	err := sb.Run(ctx, &sandbox.Cmd{
+		Path: name, Args: argv, Env: env, Dir: dir,
+		Stdin: p.Stdin, Stdout: stdout, Stderr: stderr, Grace: r.e.grace(),
+	})
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	var exit *sandbox.ExitError
+	if errors.As(err, &exit) {
+		code := exit.Code
+		if code < 0 { // ended by a signal: a shell's number for it
+			fmt.Fprintf(r.log, "%s: %s\n", p.Path, exit)
+			code = 128 + int(exit.Signal)
+		}
+		return &engine.ExitError{Program: p.Path, Code: code}
+	}
+	var start *sandbox.StartError
+	if errors.As(err, &start) {
+		return r.notStarted(p.Path, name, start.Err)
+	}
+	return err
 }
 
-// outputs are where a process writes to.
-func (j *job) outputs(p *engine.Process) (stdout, stderr io.Writer) {
+// notStarted is startError for a sandbox, which may not show the program.
+func (r *runner) notStarted(asked, name string, err error) error {
+	if r.sandbox.hidden && errors.Is(err, os.ErrNotExist) {
+		if _, serr := os.Stat(name); serr == nil && !within(r.out, name) {
+			return fmt.Errorf("start %s: it is not a declared program of the step, so the sandbox hides %s; to declare it: tools = [%q]", asked, name, asked)
+		}
+	}
+	return startError(asked, name, err)
+}
+
+// streams are where a process writes to.
+func (r *runner) streams(p *engine.Process) (stdout, stderr io.Writer) {
 	stdout, stderr = p.Stdout, p.Stderr
 	if stdout == nil {
-		stdout = j.log
+		stdout = r.log
 	}
 	if stderr == nil {
-		stderr = j.log
+		stderr = r.log
 	}
 	return stdout, stderr
 }
@@ -144,15 +176,15 @@ func startError(asked, name string, err error) error {
 }
 
 // resolve finds the file to run, and the environment that comes with it.
-func (j *job) resolve(ctx context.Context, name string) (string, []string, error) {
-	if l, ok := j.e.Launchers[name]; ok {
-		return l.Launch(ctx, j.p.Step, j.p.Share)
+func (r *runner) resolve(ctx context.Context, name string) (string, []string, error) {
+	if l, ok := r.e.Launchers[name]; ok {
+		return l.Launch(ctx, r.p.Step, r.p.Share)
 	}
 	if filepath.IsAbs(name) {
 		return name, nil, nil
 	}
 	if strings.ContainsAny(name, `/\`) {
-		return filepath.Join(j.runDir(), filepath.FromSlash(name)), nil, nil
+		return filepath.Join(r.runDir(), filepath.FromSlash(name)), nil, nil
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
@@ -162,73 +194,14 @@ func (j *job) resolve(ctx context.Context, name string) (string, []string, error
 	return path, nil, err
 }
 
-// commandEnv is the command's own environment, secrets included.
-func (j *job) commandEnv() []string {
-	var env []string
-	for _, v := range slices.Concat(j.p.Command.Env, j.p.Step.Secrets) {
-		env = append(env, v.Name+"="+v.Value)
+// traced puts the Tracer, if there is one, before a program.
+func (r *runner) traced(path string, argv []string) (string, []string, error) {
+	if r.e.Tracer == nil {
+		return path, argv, nil
 	}
-	return env
-}
-
-// passed are variables of airbuild's own environment without which programs
-// do not start; none of them may change a result.
-var passed = map[string][]string{
-	"windows": {"PATH", "PATHEXT", "SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "WINDIR", "PROGRAMDATA", "PROGRAMFILES", "NUMBER_OF_PROCESSORS", "PROCESSOR_ARCHITECTURE"},
-	"unix":    {"PATH"},
-}
-
-// baseEnv is the environment that every process gets and no key holds.
-func (j *job) baseEnv() []string {
-	names := passed["unix"]
-	if runtime.GOOS == "windows" {
-		names = passed["windows"]
+	cmd, err := r.e.Tracer.Trace(r.p, r.out, path, argv)
+	if err != nil || len(cmd) == 0 {
+		return path, argv, err
 	}
-	own := j.private()
-	home, tmp := own[0], own[1]
-	env := []string{
-		"HOME=" + home, "USERPROFILE=" + home, "TMPDIR=" + tmp, "TMP=" + tmp, "TEMP=" + tmp,
-		"LANG=C.UTF-8", "LC_ALL=C.UTF-8", "TZ=UTC",
-	}
-	for _, v := range j.e.Environ {
-		name, _, _ := strings.Cut(v, "=")
-		if runtime.GOOS == "windows" {
-			name = strings.ToUpper(name)
-		}
-		if slices.Contains(names, name) {
-			env = append(env, v)
-		}
-	}
-	if !j.p.Step.Network && j.p.Step.Traits.Command {
-		env = append(env, noUpdates[:]...)
-	}
-	return append(env, j.e.Vary...)
-}
-
-// noUpdates keep tools from looking for newer versions of themselves and from
-// reporting their use, where the step has no network: an attempt would be
-// reported, and be taken for what the step lacks. Tests have none of them: a test
-// may be about these very variables.
-var noUpdates = [...]string{
-	"NO_UPDATE_NOTIFIER=1",             // programs with the package update-notifier
-	"npm_config_update_notifier=false", // npm
-	"PIP_DISABLE_PIP_VERSION_CHECK=1",  // pip
-	"CHECKPOINT_DISABLE=1",             // HashiCorp's
-	"DO_NOT_TRACK=1",                   // many
-}
-
-// dedupe keeps the last value of each variable.
-func dedupe(env []string) []string {
-	at := map[string]int{}
-	var out []string
-	for _, v := range env {
-		name, _, _ := strings.Cut(v, "=")
-		if i, ok := at[name]; ok {
-			out[i] = v
-			continue
-		}
-		at[name] = len(out)
-		out = append(out, v)
-	}
-	return out
+	return cmd[0], cmd, nil
 }

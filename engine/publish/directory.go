@@ -9,11 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"runtime"
 
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
@@ -80,54 +78,25 @@ func (d *Directory) write(ctx context.Context, item Item) error {
 		return err
 	}
 	defer root.Close()
-	dir := path.Dir(item.Name)
-	if err := root.MkdirAll(filepath.FromSlash(dir), 0o755); err != nil {
-		return err
-	}
 	name := filepath.FromSlash(item.Name)
-	part := name + partSuffix
-	if err := fill(ctx, root, part, item); err != nil {
-		return errors.Join(err, root.Remove(part))
-	}
-	if err := inuse.Rename(root, part, name); err != nil {
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	at, err := root.Open(filepath.FromSlash(dir))
-	if err != nil {
-		return err
-	}
-	defer at.Close()
-	return at.Sync()
+	// Its permissions are the same whatever the umask is.
+	o := atomicfile.Options{Root: root, Perm: 0o644, Exact: true, Mkdir: 0o755, Temp: filepath.Base(name) + partSuffix, Sync: true, SyncDir: true}
+	return atomicfile.WriteFunc(name, o, func(w io.Writer) error { return copyItem(ctx, w, item) })
 }
 
-// fill writes an item's content to a file, and fails if it is not what the
-// item says.
-func fill(ctx context.Context, root *os.Root, name string, item Item) error {
+// copyItem copies an item's content, and fails if it is not what the item says.
+func copyItem(ctx context.Context, w io.Writer, item Item) error {
 	src, err := item.Open()
 	if err != nil {
 		return err
 	}
 	defer src.Close()
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
+	sum := sha256.New()
+	if _, err := io.Copy(io.MultiWriter(w, sum), ctxio.Reader(ctx, src)); err != nil {
 		return err
 	}
-	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, sum), ctxio.Reader(ctx, src))
-	if err == nil {
-		err = f.Chmod(0o644) // whatever the umask is
+	if got := hex.EncodeToString(sum.Sum(nil)); got != item.SHA256 {
+		return fmt.Errorf("the content changed while it was copied: sha256 %.12s…, want %.12s…", got, item.SHA256)
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); err == nil && got != item.SHA256 {
-		err = fmt.Errorf("the content changed while it was copied: sha256 %.12s…, want %.12s…", got, item.SHA256)
-	}
-	return err
+	return nil
 }

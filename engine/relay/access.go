@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"sort"
 	"strings"
@@ -27,6 +28,17 @@ type Access struct {
 func (a Access) String() string {
 	return fmt.Sprintf("%s %s %q %q %d %d %.3f",
 		a.Time.UTC().Format(time.RFC3339), a.Remote, a.Method, a.Path, a.Status, a.Bytes, a.Duration.Seconds())
+}
+
+// AccessLog returns a function for Options.Access that writes a line to w for each
+// request. An error of writing is ignored: a full disk stops no request.
+func AccessLog(w io.Writer) func(Access) {
+	var mu sync.Mutex
+	return func(a Access) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintln(w, a)
+	}
 }
 
 func accessOf(r *http.Request, w *pacedWriter, start time.Time) Access {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -54,6 +55,37 @@ func SelfSigned(hosts []string, now time.Time) (tls.Certificate, []byte, error) 
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, text, nil
+}
+
+// CertificateHosts are the names and addresses that others may call a relay by
+// which listens on the given HOST:PORT of this host. They are what SelfSigned takes.
+func CertificateHosts(listen string) []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	seen := map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true, "": true}
+	add := func(h string) {
+		if !seen[h] {
+			seen[h] = true
+			hosts = append(hosts, h)
+		}
+	}
+	if host, _, err := net.SplitHostPort(listen); err == nil {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+			add(host)
+		}
+	}
+	if name, err := os.Hostname(); err == nil {
+		add(name)
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return hosts
+	}
+	for _, addr := range addrs {
+		if n, ok := addr.(*net.IPNet); ok && !n.IP.IsLinkLocalUnicast() {
+			add(n.IP.String())
+		}
+	}
+	return hosts
 }
 
 // Fingerprint is the SHA-256 of a certificate in the form that openssl and

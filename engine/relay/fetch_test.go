@@ -185,7 +185,7 @@ func TestFetchDamagedPart(t *testing.T) {
 	url, site, blob := served(t, nil, Options{})
 	dir := t.TempDir()
 	write(t, dir, "blobs/sha256/"+hexOf(blob)+partSuffix, strings.Repeat("\x00", 50_000))
-	done, err := Fetch(context.Background(), url, dir, quick(FetchOptions{}))
+	_, err := Fetch(context.Background(), url, dir, quick(FetchOptions{}))
 	if err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a part without a state: %v", err)
 	}
@@ -199,7 +199,7 @@ func TestFetchDamagedPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, dir, stateName, string(b))
-	done, err = Fetch(context.Background(), url, dir, quick(FetchOptions{}))
+	done, err := Fetch(context.Background(), url, dir, quick(FetchOptions{}))
 	if err != nil || done.Received != done.Index.Size-50_000+50_000+int64(len(blob))-50_000 {
 		t.Errorf("%+v %v", done, err)
 	}
@@ -312,10 +312,12 @@ func TestFetchHostile(t *testing.T) {
 		"no json":   {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, "is this the address"},
 		"no files":  {func(w http.ResponseWriter, _ *http.Request) { sendIndex(w, "", 0) }, "no files"},
 		"not found": {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "nothing \x1b[31mhere", 404) }, `404 Not Found: "nothing \x1b[31mhere"`},
-		"no entry":  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 401) }, "does not let us in"},
-		"elsewhere": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 302) }, "it is at http://127.0.0.1:1/"},
-		"busy":      {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(503) }, "waited 1m0s"},
-		"broken":    {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }, "tried 3 times"},
+		"no entry":  {func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusUnauthorized) }, "does not let us in"},
+		"elsewhere": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}, "it is at http://127.0.0.1:1/"},
+		"busy":   {func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Retry-After", "9"); w.WriteHeader(503) }, "waited 1m0s"},
+		"broken": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }, "tried 3 times"},
 		"encoded": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			sendIndex(w, one, 1)

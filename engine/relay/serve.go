@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
 
@@ -88,4 +89,24 @@ func drain(s *http.Server, ended <-chan error, o ServeOptions) error {
 		return fmt.Errorf("end serving: %w", err)
 	}
 	return nil
+}
+
+// URL is how others call a relay that listens on addr: the name of this host stands
+// for all of its addresses.
+func URL(addr net.Addr, encrypted bool) string {
+	scheme := "http"
+	if encrypted {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return scheme + "://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+		if name, err := os.Hostname(); err == nil {
+			host = name
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -311,6 +312,51 @@ func TestHalfOpenRequests(t *testing.T) {
 		conn.SetDeadline(time.Now().Add(headerTimeout * 8 / 10)) // the others' time is not over
 		if line, err := get(conn); err != nil || !strings.Contains(line, "200") {
 			t.Errorf("%q: %s, %v", half, line, err)
+		}
+	}
+}
+
+func TestURL(t *testing.T) {
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		ip        string
+		encrypted bool
+		want      string
+	}{
+		{"127.0.0.1", false, "http://127.0.0.1:8099"},
+		{"192.0.2.7", true, "https://192.0.2.7:8099"},
+		{"2001:db8::1", true, "https://[2001:db8::1]:8099"},
+		{"0.0.0.0", false, "http://" + name + ":8099"},
+		{"::", true, "https://" + name + ":8099"},
+	} {
+		if got := URL(&net.TCPAddr{IP: net.ParseIP(test.ip), Port: 8099}, test.encrypted); got != test.want {
+			t.Errorf("URL(%s, %v) = %s, want %s", test.ip, test.encrypted, got, test.want)
+		}
+	}
+}
+
+func TestCertificateHosts(t *testing.T) {
+	for _, test := range []struct {
+		listen, has string
+	}{
+		{"relay.test:8099", "relay.test"},
+		{"192.0.2.7:8099", "192.0.2.7"},
+		{"0.0.0.0:8099", "localhost"},
+		{"[::1]:8099", "::1"},
+	} {
+		hosts := CertificateHosts(test.listen)
+		if !slices.Contains(hosts, test.has) || !slices.Contains(hosts, "127.0.0.1") {
+			t.Errorf("%s: %q lacks %s or 127.0.0.1", test.listen, hosts, test.has)
+		}
+		if slices.Contains(hosts, "0.0.0.0") || slices.Contains(hosts, "") {
+			t.Errorf("%s: %q has what is no host", test.listen, hosts)
+		}
+		slices.Sort(hosts)
+		if len(slices.Compact(slices.Clone(hosts))) != len(hosts) {
+			t.Errorf("%s: %q has one twice", test.listen, hosts)
 		}
 	}
 }

@@ -19,8 +19,9 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // What a download adds to the files of the bundle, and takes away at its end.
@@ -161,22 +162,16 @@ func (s *staging) checkStrangers(x *Index) error {
 	})
 }
 
-// writeState: written under another name, synced and renamed.
+// writeState records what is being downloaded.
 func (s *staging) writeState(url string, x *Index) error {
 	b, err := encode(state{stateFormat, url, x})
 	if err != nil {
 		return err
 	}
-	tmp := stateName + partSuffix
-	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := atomicfile.Write(stateName, b, atomicfile.Options{Root: s.root, Temp: stateName + partSuffix, Sync: true}); err != nil {
 		return fmt.Errorf("write the state of the download: %w", err)
 	}
-	return inuse.Rename(s.root, tmp, stateName)
+	return nil
 }
 
 // end takes away what the download added.
@@ -296,7 +291,7 @@ func (p *part) finish() error {
 	if err := errors.Join(p.f.Sync(), p.f.Close()); err != nil {
 		return err
 	}
-	return inuse.Rename(p.s.root, name, p.file.Path)
+	return inuse.RenameIn(p.s.root, name, p.file.Path)
 }
 
 // close may follow finish.

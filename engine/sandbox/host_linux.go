@@ -71,12 +71,12 @@ func (h *Host) probe(ctx context.Context) (Support, start, error) {
 	return s, start{}, nil
 }
 
-// Open makes a sandbox. tell gets every attempt to reach the network, from
+// Open makes a sandbox. report gets every attempt to reach the network, from
 // any goroutine; it may be nil. Close must be called. With Method None there
 // is no sandbox, and the error is ErrUnsupported.
-func (h *Host) Open(ctx context.Context, s Spec, tell func(Attempt)) (*Box, error) {
-	if b := h.openFirst(ctx, s, tell); b != nil {
-		return b, nil
+func (h *Host) Open(ctx context.Context, s Spec, report func(Attempt)) (*Sandbox, error) {
+	if sb := h.openFirst(ctx, s, report); sb != nil {
+		return sb, nil
 	}
 	if h.Support(ctx).Method == None {
 		if ctx.Err() != nil {
@@ -87,17 +87,17 @@ func (h *Host) Open(ctx context.Context, s Spec, tell func(Attempt)) (*Box, erro
 	m := h.start
 	m.network = s.Network
 	m.declared = s.View == Declared
-	b, _, err := open(ctx, m, newSetup(m.method, s), tell)
+	sb, _, err := open(ctx, m, newSetup(m.method, s), report)
 	if err != nil {
 		return nil, fmt.Errorf("make sandbox: %w", err)
 	}
-	return b, nil
+	return sb, nil
 }
 
 // openFirst opens the first sandbox without asking what the host can do: where
 // it can do all, which is the rule, the answer costs as much as the sandbox. Nil
 // if that is known already, or if it did not work: then Support finds out why.
-func (h *Host) openFirst(ctx context.Context, s Spec, tell func(Attempt)) *Box {
+func (h *Host) openFirst(ctx context.Context, s Spec, report func(Attempt)) *Sandbox {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.probed || h.Limit != None {
@@ -105,16 +105,16 @@ func (h *Host) openFirst(ctx context.Context, s Spec, tell func(Attempt)) *Box {
 	}
 	m := starts(h.Limit)[0]
 	m.network, m.declared = s.Network, s.View == Declared
-	b, ready, err := open(ctx, m, newSetup(m.method, s), tell)
+	sb, ready, err := open(ctx, m, newSetup(m.method, s), report)
 	if err != nil {
 		return nil
 	}
 	if s.Network {
-		return b // it cannot say whether attempts would be named
+		return sb // it cannot say whether attempts would be named
 	}
 	h.support = Support{Method: m.method, Named: ready.Named, Offline: offline()}
 	h.start, h.probed = m, true
-	return b
+	return sb
 }
 
 // A start is a way to start an init process.

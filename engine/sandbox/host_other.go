@@ -22,18 +22,18 @@ func (*Host) Support(context.Context) Support {
 }
 
 // Open fails with ErrUnsupported.
-func (*Host) Open(context.Context, Spec, func(Attempt)) (*Box, error) {
+func (*Host) Open(context.Context, Spec, func(Attempt)) (*Sandbox, error) {
 	return nil, ErrUnsupported
 }
 
-// A Box is one sandbox, open: there is none on this system.
-type Box struct{}
+// A Sandbox keeps processes to its Spec: there is none on this system.
+type Sandbox struct{}
 
 // Run fails with ErrUnsupported.
-func (*Box) Run(context.Context, *Cmd) error { return ErrUnsupported }
+func (*Sandbox) Run(context.Context, *Cmd) error { return ErrUnsupported }
 
 // FilesHidden reports whether files that were not declared are kept away here.
-func (*Box) FilesHidden() bool { return false }
+func (*Sandbox) FilesHidden() bool { return false }
 
 // Close does nothing.
-func (*Box) Close() error { return nil }
+func (*Sandbox) Close() error { return nil }

@@ -16,14 +16,14 @@ const (
 	initFD  = 3
 )
 
-// An init process becomes one here, and not in main: a program that opens a Box
+// An init process becomes one here, and not in main: a program that opens a Sandbox
 // may have much to initialise that an init process has no use for, and each step
 // starts one. Go initialises a package as soon as what it imports is, so this one
 // imports little, none of package net, os/exec and path/filepath.
 func init() { Main() }
 
 // Main turns this process into the init process of a sandbox if it was started
-// as one; then it does not return. Every program that opens a Box, and every
+// as one; then it does not return. Every program that opens a Sandbox, and every
 // test binary that does, calls it before anything else. It has happened by then:
 // the call says that the program depends on it.
 func Main() {
@@ -80,7 +80,7 @@ func (n *initProcess) prepare(ready *reply) error {
 	} else if u.View == Declared {
 		ready.Hidden = u.landlock() == nil
 	}
-	w := &watcher{tell: n.attempt, barrier: u.Method == Filter && !u.Network, ownProc: ownProc()}
+	w := &watcher{report: n.attempt, barrier: u.Method == Filter && !u.Network, ownProc: ownProc()}
 	if u.Method == Namespaces && !u.Network {
 		w.ownNet, _ = os.Readlink("/proc/self/ns/net")
 		answerNames(w)

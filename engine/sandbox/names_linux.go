@@ -102,7 +102,7 @@ func (w *watcher) asked(network string, from uint16, q []byte) int {
 				a.Program, a.PID = w.who(pid)
 			}
 		}
-		w.tell(a)
+		w.report(a)
 	}
 	return end
 }

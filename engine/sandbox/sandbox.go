@@ -2,13 +2,13 @@
 // its network, and where that is wanted without its files. It names every
 // attempt to reach out.
 //
-// A Box is one sandbox. On Linux it is a set of namespaces with an init process
+// A Sandbox is, on Linux, a set of namespaces with an init process
 // in it, which is this very program started again (Main), so that nothing has
-// to be installed; all processes of a step run in one Box and see each other's
+// to be installed; all processes of a step run in one Sandbox and see each other's
 // loopback, processes and temporary files. The network namespace is the
 // barrier. What names attempts (a seccomp filter whose supervisor is the init
 // process, and a name server on the sandbox's own loopback) only watches:
-// without it an attempt fails all the same and is not told.
+// without it an attempt fails too, and is not reported.
 //
 // Where the kernel refuses namespaces, the same init process refuses
 // connections with the filter instead, and Landlock keeps files away, if it is
@@ -78,7 +78,7 @@ func (h *Host) FixedPaths(ctx context.Context) bool {
 // A Place shows a directory of the host at a path below Own.
 type Place struct{ Dir, At string }
 
-// A Cmd is a process to run in a Box.
+// A Cmd is a process to run in a Sandbox.
 type Cmd struct {
 	Path   string   // absolute
 	Args   []string // with the program's own name
@@ -188,7 +188,7 @@ type Support struct {
 	Offline bool
 }
 
-// NetworkBlocked reports whether nothing in a Box can reach the network.
+// NetworkBlocked reports whether nothing in a Sandbox can reach the network.
 func (s Support) NetworkBlocked() bool { return s.Method == Namespaces || s.Offline }
 
 // FilesHidden reports whether the Declared view holds.

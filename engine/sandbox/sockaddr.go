@@ -95,9 +95,9 @@ func parseSockaddr(b []byte) (to endpoint, ok bool) {
 	return endpoint{}, false
 }
 
-// outward reports whether an address is on the network: neither loopback nor
+// external reports whether an address is on the network: neither loopback nor
 // the unspecified address, which stands for loopback in connect.
-func outward(to endpoint) bool {
+func external(to endpoint) bool {
 	if to.is4() {
 		return to.ip[12] != 127 && [4]byte(to.ip[12:]) != [4]byte{}
 	}

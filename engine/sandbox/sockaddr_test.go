@@ -21,10 +21,10 @@ func TestParseSockaddr(t *testing.T) {
 	inside := []byte{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1}
 	doc := []byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7}
 	for _, tt := range []struct {
-		name    string
-		b       []byte
-		want    string // "" if it is not an IP address
-		outward bool
+		name     string
+		b        []byte
+		want     string // "" if it is not an IP address
+		external bool
 	}{
 		{"nothing", nil, "", false},
 		{"family only", raw(familyIPv4), "", false},
@@ -46,8 +46,8 @@ func TestParseSockaddr(t *testing.T) {
 		if ok {
 			got = to.String()
 		}
-		if got != tt.want || ok && outward(to) != tt.outward {
-			t.Errorf("%s: %q, outward %v", tt.name, got, ok && outward(to))
+		if got != tt.want || ok && external(to) != tt.external {
+			t.Errorf("%s: %q, external %v", tt.name, got, ok && external(to))
 		}
 	}
 }
@@ -68,8 +68,8 @@ func FuzzParseSockaddr(f *testing.F) {
 		if got := to.String(); got != want.String() {
 			t.Errorf("%x: %s, want %s", b, got, want)
 		}
-		if ip := want.Addr(); outward(to) == (ip.IsLoopback() || ip.IsUnspecified()) {
-			t.Errorf("%s: outward %v", want, outward(to))
+		if ip := want.Addr(); external(to) == (ip.IsLoopback() || ip.IsUnspecified()) {
+			t.Errorf("%s: external %v", want, external(to))
 		}
 	})
 }

@@ -19,7 +19,7 @@ import (
 // while it is being looked at. For naming that is no matter: whoever does so
 // hides its own mistake, and reaches nobody.
 type watcher struct {
-	tell     func(Attempt)
+	report   func(Attempt)
 	barrier  bool
 	ownProc  bool   // /proc has our process numbers
 	ownNet   string // the network namespace that attempts are told of; empty for any
@@ -61,7 +61,7 @@ func (w *watcher) watch() {
 			if w.barrier {
 				v.flags, v.err = 0, -int32(unix.ENETUNREACH)
 			}
-			w.tell(a)
+			w.report(a)
 		}
 		ioctl(w.listener, unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&v))
 	}
@@ -89,7 +89,7 @@ func (w *watcher) attempt(n *notification) (Attempt, bool) {
 	case unix.SYS_SENDMMSG:
 		to, ok = w.messagesAddress(n.pid, n.args[1], n.args[2])
 	}
-	if !ok || !outward(to) || w.elsewhere(n.pid) {
+	if !ok || !external(to) || w.elsewhere(n.pid) {
 		return a, false
 	}
 	a.Address = to.String()
@@ -117,7 +117,7 @@ func (w *watcher) messagesAddress(pid uint32, at, count uint64) (to endpoint, ok
 	const step = (stride + word - 1) / word * word
 	for i := range min(count&0xffffffff, maxMessages) {
 		one, has := w.messageAddress(pid, at+i*step)
-		if has && outward(one) {
+		if has && external(one) {
 			return one, true
 		}
 		if has {

@@ -53,9 +53,9 @@ func PAE(payloadType string, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// Seal signs payload with each key. The type says what the payload is: a media
+// NewEnvelope signs payload with each key. The type says what the payload is: a media
 // type or a URI. The payload is not copied.
-func Seal(payloadType string, payload []byte, keys ...*SecretKey) (*Envelope, error) {
+func NewEnvelope(payloadType string, payload []byte, keys ...*SecretKey) (*Envelope, error) {
 	if err := CheckPayloadType(payloadType); err != nil {
 		return nil, err
 	}

@@ -22,9 +22,9 @@ func TestPAE(t *testing.T) {
 	}
 }
 
-func seal(t testing.TB, keys ...*SecretKey) *Envelope {
+func envelope(t testing.TB, keys ...*SecretKey) *Envelope {
 	t.Helper()
-	e, err := Seal("application/x-test", []byte("payload"), keys...)
+	e, err := NewEnvelope("application/x-test", []byte("payload"), keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,16 +38,16 @@ func TestEnvelopeThreshold(t *testing.T) {
 	alias.id = 77
 	impostor := pc // another key under the id of a
 	impostor.id = pa.id
-	both := seal(t, b, a)
-	forged := seal(t, a)
+	both := envelope(t, b, a)
+	forged := envelope(t, a)
 	forged.Signatures = append(forged.Signatures, EnvelopeSignature{pb.id.String(), forged.Signatures[0].Sig})
-	renamed := seal(t, a)
+	renamed := envelope(t, a)
 	renamed.Signatures = append(renamed.Signatures, EnvelopeSignature{alias.id.String(), renamed.Signatures[0].Sig})
-	other := seal(t, a, b)
+	other := envelope(t, a, b)
 	other.Payload = []byte("changed")
-	retyped := seal(t, a, b)
+	retyped := envelope(t, a, b)
 	retyped.PayloadType = "application/x-other"
-	unnamed := seal(t, a)
+	unnamed := envelope(t, a)
 	unnamed.Signatures[0].KeyID = ""
 	for _, tt := range []struct {
 		name    string
@@ -57,20 +57,20 @@ func TestEnvelopeThreshold(t *testing.T) {
 		want    []PublicKey
 		words   string
 	}{
-		{"one of one", seal(t, a), 1, []PublicKey{pa}, []PublicKey{pa}, ""},
+		{"one of one", envelope(t, a), 1, []PublicKey{pa}, []PublicKey{pa}, ""},
 		{"two of two", both, 2, []PublicKey{pa, pb, pc}, []PublicKey{pa, pb}, ""},
-		{"two of one", seal(t, a), 2, []PublicKey{pa, pb}, []PublicKey{pa}, "1 of 2 needed"},
-		{"a key twice in the keyring", seal(t, a), 2, []PublicKey{pa, pa}, []PublicKey{pa}, "1 of 2"},
+		{"two of one", envelope(t, a), 2, []PublicKey{pa, pb}, []PublicKey{pa}, "1 of 2 needed"},
+		{"a key twice in the keyring", envelope(t, a), 2, []PublicKey{pa, pa}, []PublicKey{pa}, "1 of 2"},
 		{"a key under two ids", renamed, 2, []PublicKey{pa, alias}, []PublicKey{pa}, "1 of 2"},
-		{"another key of that id first", seal(t, a), 1, []PublicKey{impostor, pa}, []PublicKey{pa}, ""},
-		{"another key of that id only", seal(t, a), 1, []PublicKey{impostor}, nil, "not over these bytes"},
+		{"another key of that id first", envelope(t, a), 1, []PublicKey{impostor, pa}, []PublicKey{pa}, ""},
+		{"another key of that id only", envelope(t, a), 1, []PublicKey{impostor}, nil, "not over these bytes"},
 		{"signature under another name", forged, 2, []PublicKey{pa, pb}, []PublicKey{pa}, "1 of 2"},
 		{"bytes", other, 1, []PublicKey{pa, pb}, nil, "is not over these bytes"},
 		{"type", retyped, 1, []PublicKey{pa, pb}, nil, "is not over these bytes"},
-		{"stranger", seal(t, c), 1, []PublicKey{pa}, nil, "which is not trusted"},
+		{"stranger", envelope(t, c), 1, []PublicKey{pa}, nil, "which is not trusted"},
 		{"no name", unnamed, 1, []PublicKey{pb, pa}, []PublicKey{pa}, ""},
-		{"no signature", seal(t), 1, []PublicKey{pa}, nil, "it is not signed"},
-		{"nobody is trusted", seal(t, a), 1, nil, nil, "not trusted"},
+		{"no signature", envelope(t), 1, []PublicKey{pa}, nil, "it is not signed"},
+		{"nobody is trusted", envelope(t, a), 1, nil, nil, "not trusted"},
 	} {
 		got, err := tt.e.Verify(tt.n, tt.trusted...)
 		if !slices.Equal(got, tt.want) {
@@ -87,12 +87,12 @@ func TestEnvelopeThreshold(t *testing.T) {
 
 func TestSignTwiceIsOnce(t *testing.T) {
 	a, b := testKey(t, 1), testKey(t, 2)
-	e := seal(t, a, b)
+	e := envelope(t, a, b)
 	if err := e.Sign(a); err != nil || len(e.Signatures) != 2 {
 		t.Fatalf("%d signatures, %v", len(e.Signatures), err)
 	}
 	one, _ := e.Encode()
-	two, _ := seal(t, b, a).Encode()
+	two, _ := envelope(t, b, a).Encode()
 	if !bytes.Equal(one, two) {
 		t.Errorf("%s\n%s", one, two)
 	}
@@ -139,7 +139,7 @@ func TestParseEnvelope(t *testing.T) {
 
 // Our canonical form is what encoding/json gives for sorted keys.
 func TestEncodeIsCanonical(t *testing.T) {
-	b, err := seal(t, testKey(t, 1), testKey(t, 2)).Encode()
+	b, err := envelope(t, testKey(t, 1), testKey(t, 2)).Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestEncodeIsCanonical(t *testing.T) {
 
 func TestSealRefuses(t *testing.T) {
 	for _, typ := range []string{"", "a b", "a\"b", strings.Repeat("x", 300), "ü"} {
-		if _, err := Seal(typ, nil, testKey(t, 1)); err == nil {
+		if _, err := NewEnvelope(typ, nil, testKey(t, 1)); err == nil {
 			t.Errorf("type %q is taken", typ)
 		}
 	}
@@ -162,7 +162,7 @@ func TestSealRefuses(t *testing.T) {
 	for i := range MaxSignatures + 1 {
 		keys = append(keys, testKey(t, byte(i)))
 	}
-	if _, err := Seal("t/x", nil, keys...); err == nil {
+	if _, err := NewEnvelope("t/x", nil, keys...); err == nil {
 		t.Error("too many signatures are made")
 	}
 }
@@ -176,14 +176,14 @@ func TestCovers(t *testing.T) {
 	if want := `"predicate":{"comment":"x < \"y\""}`; !strings.Contains(string(statement), want) {
 		t.Errorf("%s has no %s", statement, want)
 	}
-	e, err := Seal(PayloadStatement, statement, k)
+	e, err := NewEnvelope(PayloadStatement, statement, k)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if e.Comment() != `x < "y"` {
 		t.Errorf("comment %q", e.Comment())
 	}
-	inline, bad := seal(t, k), &Envelope{PayloadType: PayloadStatement, Payload: []byte("{")}
+	inline, bad := envelope(t, k), &Envelope{PayloadType: PayloadStatement, Payload: []byte("{")}
 	for _, tt := range []struct {
 		e       *Envelope
 		content string
@@ -206,7 +206,7 @@ func TestCovers(t *testing.T) {
 // What is decoded is encoded to what is decoded again, and canonical bytes to
 // themselves.
 func FuzzParseEnvelope(f *testing.F) {
-	e := seal(f, testKey(f, 1), testKey(f, 2))
+	e := envelope(f, testKey(f, 1), testKey(f, 2))
 	canonical, err := e.Encode()
 	if err != nil {
 		f.Fatal(err)

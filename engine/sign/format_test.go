@@ -70,11 +70,11 @@ func made(t *testing.T) map[string][]byte {
 		"message.dsse.json": {PayloadStatement, statement, []*SecretKey{k}},
 		"inline.dsse.json":  {"text/plain", message, []*SecretKey{k, testKey(t, 2)}},
 	} {
-		sealed, err := Seal(e.typ, e.payload, e.keys...)
+		envelope, err := NewEnvelope(e.typ, e.payload, e.keys...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if files[name], err = sealed.Encode(); err != nil {
+		if files[name], err = envelope.Encode(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -172,7 +172,7 @@ func TestTrustFor(t *testing.T) {
 
 func TestVerifyAs(t *testing.T) {
 	a, b, c := testKey(t, 1), testKey(t, 2), testKey(t, 3)
-	e, err := Seal("text/plain", []byte("x"), a, b)
+	e, err := NewEnvelope("text/plain", []byte("x"), a, b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -253,7 +253,7 @@ func TestKeyring(t *testing.T) {
 	if err := r.Untrust("other"); !errors.Is(err, ErrNoKey) {
 		t.Errorf("untrust twice: %v", err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(r.Dir(), "*", ".tmp*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(r.Dir(), "*", ".airbuild-*")); len(left) > 0 {
 		t.Errorf("left over: %v", left)
 	}
 }

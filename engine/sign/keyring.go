@@ -10,6 +10,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // EnvKeys names the variable with the keyring's directory.
@@ -216,7 +218,7 @@ func removeFile(name string) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(name))
+	return atomicfile.SyncDir(filepath.Dir(name))
 }
 
 // trusted returns the trusted key of a name. It is there also if it is damaged.

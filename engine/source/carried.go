@@ -2,18 +2,16 @@ package source
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // CarriedName is the name of the file that says which bundle a source tree was
@@ -50,17 +48,8 @@ func WriteCarried(dir string, c Carried) error {
 		return fmt.Errorf("write %s: %w", CarriedName, err)
 	}
 	// Among files that belong to the user: their mode is for the umask to say.
-	tmp, err := os.OpenFile(filepath.Join(dir, CarriedName+"."+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
+	if err := atomicfile.Write(filepath.Join(dir, CarriedName), append(b, '\n'), atomicfile.Options{Sync: true}); err != nil {
 		return fmt.Errorf("write %s: %w", CarriedName, err)
-	}
-	_, err = tmp.Write(append(b, '\n'))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = robustio.Rename(tmp.Name(), filepath.Join(dir, CarriedName))
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", CarriedName, err), os.Remove(tmp.Name()))
 	}
 	return nil
 }

@@ -15,12 +15,17 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/frames"
 )
 
-// A memo is an answer of git with all that it hangs on: as long as none of
-// that has changed, git would answer the same and need not be started. What
-// is unsure is no memo; the worst of losing one is a few processes.
+// A memo is what git said, with everything that it depends on: as long as none of
+// that has changed, git would say the same and need not be started. Where the
+// dependencies are uncertain nothing is remembered; losing it costs a few processes.
+//
+// It is not an entry of engine/memo: the commit is read to plan the project, before
+// there is a workspace, and depends on the state of git's files and of tracked files,
+// not on content. For 1,300 tracked files a memo takes 12 ms where git takes 170.
 //
 // The file is written whole, by rename. All integers are little-endian or
 // varints of encoding/binary; a text is its length as uvarint, then its bytes.
@@ -28,7 +33,7 @@ import (
 //	memoMagic                     23 bytes
 //	CRC-32C of the body            4 bytes
 //	body:
-//	  key                         32 bytes, see memoKey
+//	  key                         32 bytes, see queryHash
 //	  top                         text: absolute, what relative paths begin at
 //	  commit short branch tag describe   texts
 //	  dirty                        1 byte, 0 or 1
@@ -41,7 +46,7 @@ type memo struct {
 	top   string
 	info  Info
 	marks int       // the first of watch are of the repository, the rest is the work tree
-	watch []watched // what the answer hangs on
+	watch []watched // what the result depends on
 }
 
 const memoMagic = "airbuild-source-memo-1\n"
@@ -49,19 +54,19 @@ const memoMagic = "airbuild-source-memo-1\n"
 // maxMemo bounds what is read of a memo, in bytes: two million tracked files.
 const maxMemo = 256 << 20
 
-// memoFile is where the answer to attrs is remembered.
+// memoFile is where what git said of attrs is remembered.
 func memoFile(state string, attrs []string) string {
 	sum := sha256.Sum256([]byte(strings.Join(attrs, " ")))
 	return filepath.Join(state, "source-"+hex.EncodeToString(sum[:4]))
 }
 
-// asking is the version of how git is asked. It changes when the answer to a
-// question would, so that memos of another airbuild are not taken for it.
-const asking = "2"
+// queryVersion is the version of how git is asked. It changes when the result of a
+// query would, so that memos of another airbuild are not used.
+const queryVersion = "2"
 
-// memoKey is the question: how it is asked, the directory, the attributes, and
+// queryHash identifies what git is asked: how, the directory, the attributes, and
 // what of the environment git looks at to find its configuration.
-func memoKey(dir string, attrs, env []string) (key [sha256.Size]byte) {
+func queryHash(dir string, attrs, env []string) (key [sha256.Size]byte) {
 	var asked []string
 	for _, v := range environ(env) {
 		name, _, _ := strings.Cut(v, "=")
@@ -70,21 +75,21 @@ func memoKey(dir string, attrs, env []string) (key [sha256.Size]byte) {
 		}
 	}
 	slices.Sort(asked)
-	return sha256.Sum256([]byte(strings.Join(slices.Concat([]string{asking, dir, strings.Join(attrs, " ")}, asked), "\x00")))
+	return sha256.Sum256([]byte(strings.Join(slices.Concat([]string{queryVersion, dir, strings.Join(attrs, " ")}, asked), "\x00")))
 }
 
 // homes are variables by which git finds its configuration.
 var homes = [...]string{"HOME", "XDG_CONFIG_HOME", "USERPROFILE", "HOMEDRIVE", "HOMEPATH", "PROGRAMDATA"}
 
-// recall answers from the memo in state, if it surely holds, and asks git
-// otherwise. The order is what makes it sure: everything that an answer hangs
-// on is looked at before git is, and what changed so shortly before that it
-// could change again without a trace is not remembered.
-func recall(ctx context.Context, dir string, attrs []string, state string) (*Info, error) {
+// readMemo returns what the memo in state has, if it is certainly valid, and asks
+// git otherwise. The order makes it certain: everything that a result depends on is
+// looked at before git is asked, and what changed so shortly before that it could
+// change again without a trace is not remembered.
+func readMemo(ctx context.Context, dir string, attrs []string, state string) (*Info, error) {
 	attrs = slices.Clone(attrs)
 	slices.Sort(attrs)
 	attrs = slices.Compact(attrs)
-	file, key, at := memoFile(state, attrs), memoKey(dir, attrs, os.Environ()), time.Now()
+	file, key, at := memoFile(state, attrs), queryHash(dir, attrs, os.Environ()), time.Now()
 	next := loadMemo(file, key)
 	if next != nil {
 		switch changed, err := next.update(); {
@@ -97,7 +102,7 @@ func recall(ctx context.Context, dir string, attrs []string, state string) (*Inf
 		}
 	}
 	if next == nil {
-		next = survey(ctx, dir, attrs)
+		next = dependencies(ctx, dir, attrs)
 	}
 	info, err := askGit(ctx, dir, attrs)
 	if err != nil || next == nil || next.racy(at) {
@@ -132,7 +137,7 @@ func (m *memo) racy(at time.Time) bool {
 	return slices.ContainsFunc(m.watch, func(w watched) bool { return w.racy(at) })
 }
 
-// loadMemo returns nil if there is no such memo or it cannot be read.
+// loadMemo returns nil if the memo is missing or cannot be read.
 func loadMemo(file string, key [sha256.Size]byte) *memo {
 	info, err := os.Stat(file)
 	if err != nil || !info.Mode().IsRegular() || info.Size() > maxMemo {
@@ -150,24 +155,8 @@ func loadMemo(file string, key [sha256.Size]byte) *memo {
 }
 
 func (m *memo) save(file string) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), "source-*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(m.encode())
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = robustio.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
+	return atomicfile.Write(file, m.encode(), atomicfile.Options{Perm: 0o600, Mkdir: 0o777})
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 const memoHeader = len(memoMagic) + crc32.Size
 
@@ -205,7 +194,7 @@ func (m *memo) encode() []byte {
 		}
 		b = binary.LittleEndian.AppendUint32(b, w.mode)
 	}
-	binary.LittleEndian.PutUint32(b[len(memoMagic):], crc32.Checksum(b[memoHeader:], castagnoli))
+	binary.LittleEndian.PutUint32(b[len(memoMagic):], frames.Checksum(b[memoHeader:]))
 	return b
 }
 
@@ -213,7 +202,7 @@ var errMemo = errors.New("decode source memo: damaged or of another version")
 
 func decodeMemo(b []byte) (*memo, error) {
 	if len(b) < memoHeader || !bytes.HasPrefix(b, []byte(memoMagic)) ||
-		crc32.Checksum(b[memoHeader:], castagnoli) != binary.LittleEndian.Uint32(b[len(memoMagic):]) {
+		frames.Checksum(b[memoHeader:]) != binary.LittleEndian.Uint32(b[len(memoMagic):]) {
 		return nil, errMemo
 	}
 	d := decoder{rest: string(b[memoHeader:])}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/frames"
 )
 
 // settle waits until what was written can be told from what is written later.
@@ -380,7 +381,7 @@ func FuzzMemo(f *testing.F) {
 	f.Add(fixtureMemo.encode()[memoHeader:])
 	f.Add((&memo{}).encode()[memoHeader:])
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b := slices.Concat([]byte(memoMagic), binary.LittleEndian.AppendUint32(nil, crc32.Checksum(body, castagnoli)), body)
+		b := slices.Concat([]byte(memoMagic), binary.LittleEndian.AppendUint32(nil, frames.Checksum(body)), body)
 		m, err := decodeMemo(b)
 		if err != nil {
 			return

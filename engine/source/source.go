@@ -45,9 +45,9 @@ var attributes = [...]string{"commit", "short", "branch", "tag", "describe", "di
 
 // Options are what Read goes by beside the source tree.
 type Options struct {
-	// State is a directory for this source tree alone, made if need be, in
-	// which git's answers are remembered with all that they hang on, so that
-	// git is not started while none of it has changed. Losing it costs time
+	// State is a directory for this source tree alone, made if need be, that
+	// keeps what git said and everything that it depends on, so that git is not
+	// started while none of it has changed. Losing it costs time
 	// only. Empty: git is always asked.
 	State string
 }
@@ -95,7 +95,7 @@ func readGit(ctx context.Context, dir string, attrs []string, o Options) (*Info,
 	if o.State == "" {
 		return askGit(ctx, dir, attrs)
 	}
-	return recall(ctx, dir, attrs, o.State)
+	return readMemo(ctx, dir, attrs, o.State)
 }
 
 // maxFile bounds a source.json, in bytes.

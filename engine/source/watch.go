@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A watched is a path that an answer hangs on, and how it was.
+// A watched is a path that git's result depends on, and how it was.
 type watched struct {
 	kind watchKind
 	path string // absolute, or relative to the top of the work tree

@@ -10,24 +10,44 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
+	"sync"
 
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // smallBlob is how much of a blob Put looks at before it writes, in bytes. A
 // blob that ends within it is not written if the store has it.
 const smallBlob = 32 << 10
 
+// blobs are the files in cas.
+type blobs struct {
+	marks
+	files   layout
+	damages *damages
+	heads   buffers
+}
+
+// buffers are memory that is used again.
+type buffers struct{ pool sync.Pool } // of *[smallBlob]byte
+
+func (b *buffers) get() *[smallBlob]byte {
+	if buf, ok := b.pool.Get().(*[smallBlob]byte); ok {
+		return buf
+	}
+	return new([smallBlob]byte)
+}
+
+func (b *buffers) put(buf *[smallBlob]byte) { b.pool.Put(buf) }
+
 // Put stores what r gives and returns its digest. On disk: a file in tmp that
 // is renamed into cas when it is whole; nothing is left behind on failure.
-func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
+func (s *blobs) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
 	r = ctxio.Reader(ctx, r)
-	head := s.head()
-	defer s.heads.Put(head)
+	head := s.heads.get()
+	defer s.heads.put(head)
 	n, err := io.ReadFull(r, head[:])
 	switch err {
 	case nil:
@@ -38,16 +58,8 @@ func (s *Disk) Put(ctx context.Context, r io.Reader) (action.Digest, error) {
 	return action.Digest{}, fmt.Errorf("put blob: %w", err)
 }
 
-// head returns a buffer that is to be put into s.heads again.
-func (s *Disk) head() *[smallBlob]byte {
-	if head, ok := s.heads.Get().(*[smallBlob]byte); ok {
-		return head
-	}
-	return new([smallBlob]byte)
-}
-
 // PutBytes stores b. If the store has it already nothing is written.
-func (s *Disk) PutBytes(ctx context.Context, b []byte) (action.Digest, error) {
+func (s *blobs) PutBytes(ctx context.Context, b []byte) (action.Digest, error) {
 	d := action.Of(b)
 	ok, err := s.has(ctx, d)
 	if err != nil {
@@ -59,11 +71,14 @@ func (s *Disk) PutBytes(ctx context.Context, b []byte) (action.Digest, error) {
 	return s.put(ctx, bytes.NewReader(b))
 }
 
-func (s *Disk) put(ctx context.Context, r io.Reader) (action.Digest, error) {
-	d, err := s.write(func(f *os.File, h hash.Hash) error {
+func (s *blobs) put(ctx context.Context, r io.Reader) (action.Digest, error) {
+	f, d, err := s.write(func(f *os.File, h hash.Hash) error {
 		_, err := io.Copy(io.MultiWriter(f, h), r)
 		return err
-	}, func(d action.Digest, tmp string) error { return s.keep(ctx, d, tmp) })
+	})
+	if err == nil {
+		err = s.keep(ctx, d, f)
+	}
 	if err != nil {
 		return action.Digest{}, fmt.Errorf("put blob: %w", err)
 	}
@@ -74,7 +89,7 @@ func (s *Disk) put(ctx context.Context, r io.Reader) (action.Digest, error) {
 // knows the digest it passes it as want: nothing is read if the store has that
 // blob, and a file that turns out to hold something else is an error. With the
 // zero Digest any content will do.
-func (s *Disk) PutFile(ctx context.Context, path string, want action.Digest) (action.Digest, error) {
+func (s *blobs) PutFile(ctx context.Context, path string, want action.Digest) (action.Digest, error) {
 	if !want.IsZero() {
 		if ok, err := s.has(ctx, want); err != nil || ok {
 			return want, err
@@ -85,14 +100,14 @@ func (s *Disk) PutFile(ctx context.Context, path string, want action.Digest) (ac
 		return action.Digest{}, fmt.Errorf("put file: %w", err)
 	}
 	defer src.Close()
-	d, err := s.write(func(f *os.File, h hash.Hash) error {
-		return copyHashed(ctx, f, src, h)
-	}, func(d action.Digest, tmp string) error {
-		if !want.IsZero() && d != want {
-			return fmt.Errorf("%s changed while it was read: it has digest %s, not %s", path, d, want)
-		}
-		return s.keep(ctx, d, tmp)
-	})
+	f, d, err := s.write(func(f *os.File, h hash.Hash) error { return copyHashed(ctx, f, src, h) })
+	if err == nil && !want.IsZero() && d != want {
+		f.Discard()
+		err = fmt.Errorf("%s changed while it was read: it has digest %s, not %s", path, d, want)
+	}
+	if err == nil {
+		err = s.keep(ctx, d, f)
+	}
 	if err != nil {
 		return action.Digest{}, fmt.Errorf("put file: %w", err)
 	}
@@ -113,39 +128,46 @@ func copyHashed(ctx context.Context, dst, src *os.File, h hash.Hash) error {
 	return err
 }
 
-// write lets fill write a temporary file and hash it, and hands the file with
-// its digest to keep. The temporary file is gone afterwards.
-func (s *Disk) write(fill func(*os.File, hash.Hash) error, keep func(action.Digest, string) error) (action.Digest, error) {
-	f, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "new-")
+// write lets fill write a temporary file and hash it, and returns it with its digest.
+func (s *blobs) write(fill func(*os.File, hash.Hash) error) (_ *atomicfile.File, d action.Digest, err error) {
+	f, err := s.files.create(atomicfile.Options{Perm: 0o444})
 	if err != nil {
-		return action.Digest{}, err
+		return nil, d, err
 	}
-	defer os.Remove(f.Name()) // fails after the rename, as it should
+	defer func() {
+		if err != nil {
+			f.Discard()
+		}
+	}()
 	h := sha256.New()
-	err = fill(f, h)
-	var d action.Digest
-	if info, statErr := f.Stat(); statErr == nil {
-		d.Size = info.Size()
-	} else {
-		err = errors.Join(err, statErr)
+	if err := fill(f.File, h); err != nil {
+		return nil, d, err
 	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return action.Digest{}, err
+	info, err := f.Stat()
+	if err != nil {
+		return nil, d, err
 	}
 	h.Sum(d.Hash[:0])
-	return d, keep(d, f.Name())
+	d.Size = info.Size()
+	return f, d, nil
 }
 
-// keep makes the temporary file the blob of d, sealed and read-only, unless
+// keep makes the temporary file the blob of d, marked and read-only, unless
 // the store has the blob already.
-func (s *Disk) keep(ctx context.Context, d action.Digest, tmp string) error {
+func (s *blobs) keep(ctx context.Context, d action.Digest, f *atomicfile.File) error {
+	defer f.Discard()
 	if ok, err := s.has(ctx, d); err != nil || ok {
 		return err
 	}
-	if err := finish(tmp, s); err != nil {
+	if err := f.Close(); err != nil {
 		return err
 	}
-	err := publish(tmp, s.blobPath(d))
+	// Before it gets its name, so that no process sees it without the mark and
+	// hashes it in vain.
+	if err := os.Chtimes(f.Name(), s.mark, s.mark); err != nil {
+		return err
+	}
+	err := f.Commit(s.files.BlobFile(d))
 	if err != nil {
 		// Windows does not replace a file that another process reads; it is
 		// the same blob then.
@@ -156,29 +178,17 @@ func (s *Disk) keep(ctx context.Context, d action.Digest, tmp string) error {
 	return err
 }
 
-// finish seals a blob before it gets its name, so that no process sees it
-// without the seal and hashes it in vain.
-func finish(tmp string, s *Disk) error {
-	if err := os.Chtimes(tmp, s.seal, s.seal); err != nil {
-		return err
-	}
-	if runtime.GOOS == "windows" {
-		return nil // a read-only file could not be replaced there
-	}
-	return os.Chmod(tmp, 0o444)
-}
-
 // Open returns the content of d. The reader checks it on the way: a blob that
 // is not what d says ends in a *action.Damaged error instead of io.EOF, and is
 // removed. The error is fs.ErrNotExist if d is not there.
-func (s *Disk) Open(ctx context.Context, d action.Digest) (io.ReadCloser, error) {
-	name := s.blobPath(d)
+func (s *blobs) Open(ctx context.Context, d action.Digest) (io.ReadCloser, error) {
+	name := s.files.BlobFile(d)
 	f, info, err := openRegular(name)
 	var odd *oddFileError
 	switch {
 	case errors.As(err, &odd):
 		bad := &action.Damaged{What: "blob", Digest: d, Reason: odd.Error()}
-		s.discard(name, info, bad)
+		s.discard(info, bad)
 		return nil, bad
 	case err != nil:
 		return nil, fmt.Errorf("open blob: %w", err)
@@ -191,7 +201,7 @@ func (s *Disk) Open(ctx context.Context, d action.Digest) (io.ReadCloser, error)
 
 // wrongSize tells a damaged blob from a digest that names nothing: the hash of
 // a good blob with another size.
-func (s *Disk) wrongSize(ctx context.Context, d action.Digest, info fs.FileInfo) error {
+func (s *blobs) wrongSize(ctx context.Context, d action.Digest, info fs.FileInfo) error {
 	good, err := s.has(ctx, action.Digest{Hash: d.Hash, Size: info.Size()})
 	switch {
 	case err != nil:
@@ -205,7 +215,7 @@ func (s *Disk) wrongSize(ctx context.Context, d action.Digest, info fs.FileInfo)
 // A blobReader reads a blob and verifies it at its end.
 type blobReader struct {
 	ctx  context.Context
-	s    *Disk
+	s    *blobs
 	f    *os.File
 	info fs.FileInfo
 	d    action.Digest
@@ -235,12 +245,12 @@ func (r *blobReader) verify() error {
 	got := action.Digest{Size: r.n}
 	r.hash.Sum(got.Hash[:0])
 	if got == r.d {
-		r.s.sealBlob(r.d, r.f.Name(), r.info.ModTime())
+		r.s.verified(r.d, r.f.Name(), r.info.ModTime())
 		return io.EOF
 	}
 	bad := damagedBlob(r.d, got)
 	r.f.Close() // before it is removed
-	r.s.discard(r.f.Name(), r.info, bad)
+	r.s.discard(r.info, bad)
 	return bad
 }
 
@@ -252,7 +262,7 @@ func (r *blobReader) Close() error {
 }
 
 // read returns the whole content of d, verified.
-func (s *Disk) read(ctx context.Context, d action.Digest) ([]byte, error) {
+func (s *blobs) read(ctx context.Context, d action.Digest) ([]byte, error) {
 	if d.Size > action.MaxMessage {
 		return nil, fmt.Errorf("read blob %s: it is too large for a message", d)
 	}
@@ -262,4 +272,30 @@ func (s *Disk) read(ctx context.Context, d action.Digest) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(f)
+}
+
+// discard removes a damaged blob; see damages.
+func (s *blobs) discard(info fs.FileInfo, bad *action.Damaged) {
+	s.damages.discard(s.files.BlobFile(bad.Digest), info, bad)
+	s.forget(bad.Digest)
+}
+
+// Find returns the digest of the blob with this hash, for protocols that name
+// blobs by their hash alone. The size is the file's, and the content was not
+// looked at: Open and Missing verify it. The error is fs.ErrNotExist if the
+// store does not have the blob.
+func (s *blobs) Find(ctx context.Context, sum [sha256.Size]byte) (action.Digest, error) {
+	d := action.Digest{Hash: sum}
+	if err := ctx.Err(); err != nil {
+		return action.Digest{}, err
+	}
+	info, err := os.Lstat(s.files.BlobFile(d))
+	if err != nil {
+		return action.Digest{}, fmt.Errorf("find blob: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return action.Digest{}, fmt.Errorf("find blob %s: %w: it is not a regular file", d.Hex(), fs.ErrNotExist)
+	}
+	d.Size = info.Size()
+	return d, nil
 }

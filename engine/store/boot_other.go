@@ -3,5 +3,5 @@
 package store
 
 // bootID cannot tell one boot from another here, so that no process trusts
-// the seals of an earlier one.
+// the marks of an earlier one.
 func bootID() (string, error) { return processID() }

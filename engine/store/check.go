@@ -14,14 +14,14 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/internal/ctxio"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // Missing returns those of the digests that the store cannot serve, each once,
-// in the given order. A blob with the seal is there; any other is hashed, and
+// in the given order. A blob with the mark is there; any other is hashed, and
 // removed if it is damaged, so that what is not missing can be relied on.
-func (s *Disk) Missing(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
+func (s *blobs) Missing(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
 	if len(digests) <= fewDigests {
 		missing, sure, err := s.missingOfFew(digests)
 		if sure || err != nil {
@@ -66,7 +66,7 @@ const fewDigests = 8
 
 // missingOfFew is Missing where no blob needs to be hashed; otherwise it is not
 // sure.
-func (s *Disk) missingOfFew(digests []action.Digest) (missing []action.Digest, sure bool, err error) {
+func (s *blobs) missingOfFew(digests []action.Digest) (missing []action.Digest, sure bool, err error) {
 	for i, d := range digests {
 		if slices.Contains(digests[:i], d) {
 			continue
@@ -85,7 +85,7 @@ func (s *Disk) missingOfFew(digests []action.Digest) (missing []action.Digest, s
 
 // checkAll hashes the blobs, as many at once as there are processors, and
 // returns those that are not there.
-func (s *Disk) checkAll(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
+func (s *blobs) checkAll(ctx context.Context, digests []action.Digest) ([]action.Digest, error) {
 	if len(digests) == 0 {
 		return nil, ctx.Err()
 	}
@@ -115,8 +115,8 @@ const (
 	verified
 )
 
-func (s *Disk) glance(d action.Digest) (blobState, error) {
-	l, err := lookAt(s.blobPath(d))
+func (s *blobs) glance(d action.Digest) (blobState, error) {
+	l, err := lookAt(s.files.BlobFile(d))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return absent, nil
@@ -129,7 +129,7 @@ func (s *Disk) glance(d action.Digest) (blobState, error) {
 }
 
 // has reports whether the store can serve d, reading the blob if need be.
-func (s *Disk) has(ctx context.Context, d action.Digest) (bool, error) {
+func (s *blobs) has(ctx context.Context, d action.Digest) (bool, error) {
 	switch state, err := s.glance(d); {
 	case err != nil || state != unverified:
 		return state == verified, err
@@ -138,17 +138,17 @@ func (s *Disk) has(ctx context.Context, d action.Digest) (bool, error) {
 }
 
 // check hashes d's blob and reports whether the store can serve d.
-func (s *Disk) check(ctx context.Context, d action.Digest) (bool, error) {
+func (s *blobs) check(ctx context.Context, d action.Digest) (bool, error) {
 	got, _, err := s.rehash(ctx, d)
 	// A good blob of another size is not damaged, but d does not name it.
 	return err == nil && got == d, err
 }
 
-// rehash hashes d's blob. One that holds what its name says is sealed and its
+// rehash hashes d's blob. One that holds what its name says is marked and its
 // digest returned; any other is removed and returned as damaged. Both are zero
 // if there is none.
-func (s *Disk) rehash(ctx context.Context, d action.Digest) (action.Digest, *action.Damaged, error) {
-	name := s.blobPath(d)
+func (s *blobs) rehash(ctx context.Context, d action.Digest) (action.Digest, *action.Damaged, error) {
+	name := s.files.BlobFile(d)
 	got, info, err := hashFile(ctx, name)
 	var odd *oddFileError
 	var bad *action.Damaged
@@ -162,10 +162,10 @@ func (s *Disk) rehash(ctx context.Context, d action.Digest) (action.Digest, *act
 	case got.Hash != d.Hash:
 		bad = damagedBlob(d, got)
 	default:
-		s.sealBlob(got, name, info.ModTime())
+		s.verified(got, name, info.ModTime())
 		return got, nil, nil
 	}
-	s.discard(name, info, bad)
+	s.discard(info, bad)
 	return action.Digest{}, bad, nil
 }
 

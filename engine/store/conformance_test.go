@@ -9,10 +9,10 @@ import (
 )
 
 var (
-	_ engine.Store   = (*store.Disk)(nil)
-	_ engine.Locker  = (*store.Disk)(nil)
-	_ engine.Copier  = (*store.Disk)(nil)
-	_ engine.Damages = (*store.Disk)(nil)
+	_ engine.Store          = (*store.Disk)(nil)
+	_ engine.Locker         = (*store.Disk)(nil)
+	_ engine.Copier         = (*store.Disk)(nil)
+	_ engine.DamageReporter = (*store.Disk)(nil)
 
 	_ engine.Withholder = (*store.Disk)(nil)
 )

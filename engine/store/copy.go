@@ -2,20 +2,15 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
-
-// TempPrefix begins the names of files that are being restored. One that a
-// killed process left may be removed.
-const TempPrefix = ".airbuild-"
 
 // CopyTo puts the content of d into dir under name, with mode 0755 or 0644 less
 // the umask. What was there is replaced in one step; a link is replaced and not
@@ -23,7 +18,7 @@ const TempPrefix = ".airbuild-"
 // the store through it. A damaged blob is removed and is a *action.Damaged
 // error, and a file that another program has open is inuse.ErrInUse; what was
 // there is then as it was.
-func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dir *os.Root, name string, executable bool) error {
+func (s *blobs) CopyTo(ctx context.Context, d action.Digest, dir *os.Root, name string, executable bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -31,31 +26,30 @@ func (s *Disk) CopyTo(ctx context.Context, d action.Digest, dir *os.Root, name s
 	if executable {
 		perm = 0o755
 	}
-	tmp := TempPrefix + rand.Text()
-	f, err := dir.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, perm)
+	f, err := atomicfile.Create(".", atomicfile.Options{Root: dir, Perm: perm})
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", name, err)
 	}
-	err = s.copyBlob(ctx, d, f)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = inuse.Rename(dir, tmp, name)
+	defer f.Discard()
+	err = s.copyBlob(ctx, d, f.File)
+	if err == nil {
+		err = f.Commit(name)
 	}
 	if err != nil {
-		dir.Remove(tmp)
 		return fmt.Errorf("restore %s: %w", name, err)
 	}
 	return nil
 }
 
 // copyBlob fills f with the content of d: by clone or by the system's copy if
-// the blob is sealed, else by a copy that hashes.
-func (s *Disk) copyBlob(ctx context.Context, d action.Digest, f *os.File) error {
+// the blob is marked as verified, else by a copy that hashes.
+func (s *blobs) copyBlob(ctx context.Context, d action.Digest, f *os.File) error {
 	state, err := s.glance(d)
 	if err != nil {
 		return err
 	}
 	if state == verified {
-		src, err := inuse.Open(s.blobPath(d))
+		src, err := inuse.Open(s.files.BlobFile(d))
 		if err != nil {
 			return err
 		}

@@ -73,13 +73,13 @@ func TestDamagedBlob(t *testing.T) {
 			t.Run(use+" "+name, func(t *testing.T) {
 				s := open(t, t.TempDir())
 				put(t, s, text)
-				damage(t, s.blobPath(d))
+				damage(t, s.BlobFile(d))
 				dst := filepath.Join(t.TempDir(), "dst")
 				var damaged *action.Damaged
 				if err := f(t, s, dst); !errors.As(err, &damaged) {
 					t.Errorf("it was not noticed: %v", err)
 				}
-				if _, err := os.Lstat(s.blobPath(d)); err == nil {
+				if _, err := os.Lstat(s.BlobFile(d)); err == nil {
 					t.Error("it is still there")
 				}
 				if _, err := os.Lstat(dst); err == nil {
@@ -101,7 +101,7 @@ func TestDamagedBlob(t *testing.T) {
 func TestPutMends(t *testing.T) {
 	s := open(t, t.TempDir())
 	d := put(t, s, "text")
-	edit(t, s.blobPath(d), func([]byte) []byte { return []byte("TEXT") })
+	edit(t, s.BlobFile(d), func([]byte) []byte { return []byte("TEXT") })
 	put(t, s, "text")
 	if missing, err := s.Missing(t.Context(), []action.Digest{d}); err != nil || len(missing) > 0 {
 		t.Errorf("missing %v, %v", missing, err)
@@ -163,7 +163,7 @@ func TestFlippedBit(t *testing.T) {
 func TestExchangedEntries(t *testing.T) {
 	s := open(t, t.TempDir())
 	keys := small(t, s)
-	if err := os.Rename(s.entryPath(keys[0]), s.entryPath(keys[1])); err != nil {
+	if err := os.Rename(s.entryFile(keys[0]), s.entryFile(keys[1])); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := s.Result(t.Context(), keys[1]); r != nil || err == nil {
@@ -171,7 +171,7 @@ func TestExchangedEntries(t *testing.T) {
 	}
 }
 
-func TestSeal(t *testing.T) {
+func TestMark(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	d := put(t, s, "text")
@@ -183,12 +183,12 @@ func TestSeal(t *testing.T) {
 		}
 		return state
 	}
-	info, err := os.Stat(s.blobPath(d))
+	info, err := os.Stat(s.BlobFile(d))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if m := info.ModTime(); m.Unix()%2 != 0 || m.Nanosecond() != 0 || m.Unix() < 1_000_000_000 || m.Unix() > 2_100_000_000 {
-		t.Errorf("seal %v does not fit every file system", m)
+		t.Errorf("mark %v does not fit every file system", m)
 	}
 	if state(s) != verified {
 		t.Error("a blob that was just written is not trusted")
@@ -199,7 +199,7 @@ func TestSeal(t *testing.T) {
 	}
 
 	// Any other time makes it be read, once.
-	if err := os.Chtimes(s.blobPath(d), time.Time{}, info.ModTime().Add(2*time.Second)); err != nil {
+	if err := os.Chtimes(s.BlobFile(d), time.Time{}, info.ModTime().Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if state(s) != unverified {
@@ -209,11 +209,11 @@ func TestSeal(t *testing.T) {
 		t.Errorf("missing %v, %v", missing, err)
 	}
 	if state(s) != verified {
-		t.Error("a verified blob was not sealed")
+		t.Error("a verified blob was not marked")
 	}
 
 	// A reader that comes to the end has verified it too.
-	if err := os.Chtimes(s.blobPath(d), time.Time{}, time.Now()); err != nil {
+	if err := os.Chtimes(s.BlobFile(d), time.Time{}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.read(t.Context(), d); err != nil || state(s) != verified {
@@ -221,31 +221,31 @@ func TestSeal(t *testing.T) {
 	}
 
 	// Another boot.
-	s.seal = s.seal.Add(2 * time.Second)
+	s.mark = s.mark.Add(2 * time.Second)
 	if state(s) != unverified {
-		t.Error("the seal of another boot is trusted")
+		t.Error("the mark of another boot is trusted")
 	}
 }
 
 // A copy of a store that keeps times, as cp -a makes, is not trusted.
-func TestSealOfCopiedStore(t *testing.T) {
+func TestMarkOfCopiedStore(t *testing.T) {
 	s := open(t, t.TempDir())
 	dir := t.TempDir()
 	version := filepath.Join(dir, "VERSION")
-	info, err := os.Stat(filepath.Join(s.dir, "VERSION"))
+	info, err := os.Stat(filepath.Join(s.Dir(), "VERSION"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.WriteFile(version, []byte(Version), 0o644), os.Chtimes(version, info.ModTime(), info.ModTime())); err != nil {
 		t.Fatal(err)
 	}
-	if seal, err := newSeal(version); err != nil || seal.Equal(s.seal) {
-		t.Errorf("the copy has the seal %v of the original, %v", seal, err)
+	if mark, err := newMark(version); err != nil || mark.Equal(s.mark) {
+		t.Errorf("the copy has the mark %v of the original, %v", mark, err)
 	}
 }
 
-// Where the seal cannot be set, the process remembers for itself.
-func TestKnownWithoutSeal(t *testing.T) {
+// Where the mark cannot be set, the process remembers for itself.
+func TestKnownWithoutMark(t *testing.T) {
 	s := open(t, t.TempDir())
 	d := put(t, s, "text")
 	odd := time.Unix(1234567, 0)

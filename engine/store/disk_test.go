@@ -109,7 +109,7 @@ func openRoot(t testing.TB, dir string) *os.Root {
 func TestCopyTo(t *testing.T) {
 	s := open(t, t.TempDir())
 	d := put(t, s, "text")
-	blob, err := os.Stat(s.blobPath(d))
+	blob, err := os.Stat(s.BlobFile(d))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,14 +118,14 @@ func TestCopyTo(t *testing.T) {
 	}
 	dir := t.TempDir()
 	root := openRoot(t, dir)
-	for _, sealed := range []bool{true, false} {
+	for _, marked := range []bool{true, false} {
 		for _, executable := range []bool{true, false} {
-			if !sealed {
-				if err := os.Chtimes(s.blobPath(d), time.Time{}, time.Now()); err != nil {
+			if !marked {
+				if err := os.Chtimes(s.BlobFile(d), time.Time{}, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 			}
-			dst := filepath.Join(dir, fmt.Sprint(sealed, executable))
+			dst := filepath.Join(dir, fmt.Sprint(marked, executable))
 			if err := os.WriteFile(dst, []byte("what was there before"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -254,7 +254,7 @@ func TestResultIsMarkedAsUsed(t *testing.T) {
 	s := open(t, t.TempDir())
 	key := small(t, s)[0]
 	written := time.Now().Add(-100 * time.Hour).Truncate(time.Second)
-	if err := os.Chtimes(s.entryPath(key), written, written); err != nil {
+	if err := os.Chtimes(s.entryFile(key), written, written); err != nil {
 		t.Fatal(err)
 	}
 	used := func(at time.Time) time.Time {
@@ -263,7 +263,7 @@ func TestResultIsMarkedAsUsed(t *testing.T) {
 		if r, err := s.Result(t.Context(), key); r == nil || err != nil {
 			t.Fatal(err)
 		}
-		info, err := os.Stat(s.entryPath(key))
+		info, err := os.Stat(s.entryFile(key))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,7 +284,7 @@ func TestResultIsMarkedAsUsed(t *testing.T) {
 func TestInfo(t *testing.T) {
 	s := open(t, t.TempDir())
 	small(t, s)
-	if err := os.WriteFile(filepath.Join(s.dir, "tmp", "new-1"), []byte("left"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir(), "tmp", "new-1"), []byte("left"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	n, err := s.Info(t.Context())
@@ -292,7 +292,7 @@ func TestInfo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n.Blobs != 9 || n.Entries != 2 || n.Temps != 1 || n.TempBytes != 4 || n.BlobBytes == 0 || n.EntryBytes == 0 ||
-		n.Version != "airbuild-store 1" || n.Dir != s.dir || n.Oldest.IsZero() || n.Newest.Before(n.Oldest) {
+		n.Version != "airbuild-store 1" || n.Dir != s.Dir() || n.Oldest.IsZero() || n.Newest.Before(n.Oldest) {
 		t.Errorf("%+v", n)
 	}
 }
@@ -307,11 +307,11 @@ func TestVerify(t *testing.T) {
 
 	// A bit rots where no time tells: only Verify sees it.
 	program := action.Of([]byte("a program\n"))
-	edit(t, s.blobPath(program), bytes.ToUpper)
-	if err := os.Chtimes(s.blobPath(program), s.seal, s.seal); err != nil {
+	edit(t, s.BlobFile(program), bytes.ToUpper)
+	if err := os.Chtimes(s.BlobFile(program), s.mark, s.mark); err != nil {
 		t.Fatal(err)
 	}
-	edit(t, s.entryPath(keys[1]), func(b []byte) []byte { b[20] ^= 1; return b })
+	edit(t, s.entryFile(keys[1]), func(b []byte) []byte { b[20] ^= 1; return b })
 	r, err := s.Verify(t.Context(), nil)
 	if err != nil || len(r.Damaged) != 2 || len(r.Dangling) != 1 {
 		t.Fatalf("%+v, %v", r, err)
@@ -338,7 +338,7 @@ func TestVerifyLostTree(t *testing.T) {
 	s := open(t, t.TempDir())
 	key, text := action.Of([]byte("key")), put(t, s, "no tree")
 	b := encodeEntry(key, &action.Result{OutputDirectories: []action.OutputDirectory{{Path: "d", Tree: text}}})
-	if err := errors.Join(os.MkdirAll(filepath.Dir(s.entryPath(key)), 0o755), os.WriteFile(s.entryPath(key), b, 0o644)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(s.entryFile(key)), 0o755), os.WriteFile(s.entryFile(key), b, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	if r, err := s.Verify(t.Context(), nil); err != nil || len(r.Dangling) != 1 || r.Dangling[0].Blob != text {
@@ -361,7 +361,7 @@ func aged(t *testing.T) (*Disk, []action.Digest) {
 			OutputDirectories: []action.OutputDirectory{{Path: "d", Tree: put(t, s, string(tree.Marshal()))}},
 		})
 		used := now.Add(-time.Duration(i+1) * 24 * time.Hour)
-		if err := os.Chtimes(s.entryPath(key), used, used); err != nil {
+		if err := os.Chtimes(s.entryFile(key), used, used); err != nil {
 			t.Fatal(err)
 		}
 		keys = append(keys, key)
@@ -430,8 +430,8 @@ func TestPrune(t *testing.T) {
 // What is young may be on its way to an entry.
 func TestPruneGrace(t *testing.T) {
 	s, _ := aged(t)
-	name := filepath.Join(s.dir, "tmp", "new-1")
-	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Chtimes(name, s.seal, s.seal)); err != nil {
+	name := filepath.Join(s.Dir(), "tmp", "new-1")
+	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Chtimes(name, s.mark, s.mark)); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {
@@ -455,7 +455,7 @@ func TestPruneGrace(t *testing.T) {
 func TestPruneKeepsOrigin(t *testing.T) {
 	s := open(t, t.TempDir())
 	keys := small(t, s)
-	if err := os.Remove(s.blobPath(action.Of(nil))); err != nil { // keys[1] needs it
+	if err := os.Remove(s.BlobFile(action.Of(nil))); err != nil { // keys[1] needs it
 		t.Fatal(err)
 	}
 	s.now = func() time.Time { return time.Now().Add(2 * time.Hour) }
@@ -484,12 +484,12 @@ func TestFixture(t *testing.T) {
 	keys := small(t, s)
 	s.Close()
 	if *update {
-		if err := errors.Join(os.RemoveAll(fixture), os.CopyFS(fixture, os.DirFS(s.dir)),
+		if err := errors.Join(os.RemoveAll(fixture), os.CopyFS(fixture, os.DirFS(s.Dir())),
 			os.RemoveAll(filepath.Join(fixture, "lock")), os.RemoveAll(filepath.Join(fixture, "tmp"))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	written, frozen := files(t, s.dir), files(t, fixture)
+	written, frozen := files(t, s.Dir()), files(t, fixture)
 	if !reflect.DeepEqual(written, frozen) {
 		t.Errorf("wrote\n%q\nwant\n%q", written, frozen)
 	}
@@ -559,8 +559,8 @@ func BenchmarkPutAgain(b *testing.B) {
 	}
 }
 
-// Asking for 1,000 sealed blobs, as a hit on a vendor tree does.
-func BenchmarkMissingSealed(b *testing.B) {
+// Asking for 1,000 blobs with the mark, as a hit on a vendor tree does.
+func BenchmarkMissingMarked(b *testing.B) {
 	s := open(b, b.TempDir())
 	var digests []action.Digest
 	for i := range 1000 {

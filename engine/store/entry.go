@@ -6,14 +6,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // An entry is a file in ac:
@@ -33,11 +34,32 @@ const maxEntry = 64 << 20
 // Prune to know, seldom enough to cost nothing.
 const touchEvery = time.Hour
 
+// entries are the files in ac.
+type entries struct {
+	// Scope is that of the project which the store is open for. Its results are
+	// found before those that count everywhere, and all that is recorded stays in
+	// it: what is made from its results deserves no more trust than they do. It is set
+	// before the first use.
+	Scope Scope
+	// Scopes lists the scopes whose results Withheld looks for; nil: none. It is
+	// called at most once, and set before the first use.
+	Scopes func() []Scope
+
+	files   layout
+	blobs   *blobs
+	damages *damages
+	heads   buffers
+	now     func() time.Time // the clock; tests set it
+
+	scopes sync.Once // guards found
+	found  []Scope   // what Scopes gave
+}
+
 // Result returns the recorded result of the action with digest key, or nil if
 // there is none. A damaged entry is removed; the error is then a
 // *action.Damaged. The blobs that it names may be gone: see Missing and
 // References. A result of the store's Scope comes first.
-func (s *Disk) Result(ctx context.Context, key action.Digest) (*action.Result, error) {
+func (s *entries) Result(ctx context.Context, key action.Digest) (*action.Result, error) {
 	if !s.Scope.IsZero() {
 		if r, err := s.result(ctx, s.Scope.Key(key)); r != nil || err != nil {
 			return r, err
@@ -47,7 +69,7 @@ func (s *Disk) Result(ctx context.Context, key action.Digest) (*action.Result, e
 }
 
 // result returns the entry of this very key.
-func (s *Disk) result(ctx context.Context, key action.Digest) (*action.Result, error) {
+func (s *entries) result(ctx context.Context, key action.Digest) (*action.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -62,14 +84,14 @@ func (s *Disk) result(ctx context.Context, key action.Digest) (*action.Result, e
 	}
 	if age := s.now().Sub(used); age > touchEvery || age < -touchEvery {
 		// Not being able to costs the entry its place in the order of use.
-		_ = os.Chtimes(s.entryPath(key), time.Time{}, s.now())
+		_ = os.Chtimes(s.files.entryFile(key), time.Time{}, s.now())
 	}
 	return r, nil
 }
 
 // readEntry returns nil if there is no entry.
-func (s *Disk) readEntry(key action.Digest) (*action.Result, fs.FileInfo, error) {
-	name := s.entryPath(key)
+func (s *entries) readEntry(key action.Digest) (*action.Result, fs.FileInfo, error) {
+	name := s.files.entryFile(key)
 	f, info, err := openRegular(name)
 	var odd *oddFileError
 	switch {
@@ -94,10 +116,10 @@ func (s *Disk) readEntry(key action.Digest) (*action.Result, fs.FileInfo, error)
 
 // readSmallEntry reads an entry that is small and as it should be, as nearly all
 // are, and when it was last used. What any other is is for readEntry to say.
-func (s *Disk) readSmallEntry(key action.Digest) (r *action.Result, used time.Time, ok bool) {
-	buf := s.head()
-	defer s.heads.Put(buf)
-	b, l, ok := readSmall(s.entryPath(key), buf[:])
+func (s *entries) readSmallEntry(key action.Digest) (r *action.Result, used time.Time, ok bool) {
+	buf := s.heads.get()
+	defer s.heads.put(buf)
+	b, l, ok := readSmall(s.files.entryFile(key), buf[:])
 	if !ok {
 		return nil, used, false
 	}
@@ -105,9 +127,9 @@ func (s *Disk) readSmallEntry(key action.Digest) (r *action.Result, used time.Ti
 	return r, l.mtime, err == nil
 }
 
-func (s *Disk) damagedEntry(key action.Digest, info fs.FileInfo, reason string) error {
+func (s *entries) damagedEntry(key action.Digest, info fs.FileInfo, reason string) error {
 	bad := &action.Damaged{What: "entry", Digest: key, Reason: reason}
-	s.discard(s.entryPath(key), info, bad)
+	s.damages.discard(s.files.entryFile(key), info, bad)
 	return bad
 }
 
@@ -150,13 +172,13 @@ func decodeEntry(key action.Digest, b []byte) (*action.Result, error) {
 // refused unless every blob that r names is there: a reader that sees the entry
 // may open them at once. On disk: the blobs were renamed into place before, the
 // entry is now, and replaces an older one. The entry is one of the store's Scope.
-func (s *Disk) PutResult(ctx context.Context, key action.Digest, r *action.Result) error {
+func (s *entries) PutResult(ctx context.Context, key action.Digest, r *action.Result) error {
 	key = s.Scope.Key(key)
-	refs, err := s.References(ctx, r)
+	refs, err := s.blobs.References(ctx, r)
 	if err != nil {
 		return fmt.Errorf("record result: %w", err)
 	}
-	missing, err := s.Missing(ctx, refs)
+	missing, err := s.blobs.Missing(ctx, refs)
 	if err != nil {
 		return fmt.Errorf("record result: %w", err)
 	}
@@ -167,25 +189,28 @@ func (s *Disk) PutResult(ctx context.Context, key action.Digest, r *action.Resul
 	if len(entry) > maxEntry {
 		return fmt.Errorf("record result: %d bytes are more than the %d of an entry", len(entry), maxEntry)
 	}
-	_, err = s.write(func(f *os.File, _ hash.Hash) error {
-		_, err := f.Write(entry)
-		return err
-	}, func(_ action.Digest, tmp string) error {
-		if err := os.Chmod(tmp, 0o644); err != nil {
-			return err
-		}
-		err := publish(tmp, s.entryPath(key))
-		if err != nil {
-			// Another process reads the entry and Windows does not replace it. The
-			// same result is as good as ours.
-			if there, readErr := inuse.ReadFile(s.entryPath(key)); readErr == nil && bytes.Equal(there, entry) {
-				return nil
-			}
-		}
-		return err
-	})
-	if err != nil {
+	if err := s.write(key, entry); err != nil {
 		return fmt.Errorf("record result: %w", err)
 	}
 	return nil
+}
+
+func (s *entries) write(key action.Digest, entry []byte) error {
+	f, err := s.files.create(atomicfile.Options{Perm: 0o644})
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	if _, err := f.Write(entry); err != nil {
+		return err
+	}
+	err = f.Commit(s.files.entryFile(key))
+	if err != nil {
+		// Another process reads the entry and Windows does not replace it. The
+		// same result is as good as ours.
+		if there, readErr := inuse.ReadFile(s.files.entryFile(key)); readErr == nil && bytes.Equal(there, entry) {
+			return nil
+		}
+	}
+	return err
 }

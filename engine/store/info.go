@@ -22,7 +22,7 @@ type Info struct {
 
 // Info counts. It reads no file.
 func (s *Disk) Info(ctx context.Context) (Info, error) {
-	n := Info{Dir: s.dir, Version: firstLine(Version)}
+	n := Info{Dir: s.Dir(), Version: firstLine(Version)}
 	err := s.each(ctx, "cas", func(x stored) error {
 		n.Blobs++
 		n.BlobBytes += x.info.Size()

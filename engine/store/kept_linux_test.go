@@ -20,7 +20,7 @@ func TestDamageThatStays(t *testing.T) {
 	}
 	s := open(t, t.TempDir())
 	keys := small(t, s)
-	name := s.entryPath(keys[0])
+	name := s.entryFile(keys[0])
 	edit(t, name, func(b []byte) []byte { b[len(b)-1] ^= 1; return b })
 	if err := os.Chmod(filepath.Dir(name), 0o555); err != nil {
 		t.Fatal(err)

@@ -36,6 +36,7 @@ var ErrInUse = errors.New("in use by another airbuild")
 // actions which happen to share a file do not wait for each other within the
 // process; between processes they may, which costs time only.
 type locks struct {
+	files  layout
 	mu     sync.Mutex // guards the maps; never held while waiting
 	held   map[action.Digest]chan struct{}
 	shards map[uint16]*shard
@@ -54,12 +55,12 @@ type shard struct {
 // holder must not call Lock again before it unlocks, for any key: two processes
 // that did so could wait for each other for ever. The system frees the locks of
 // a process that dies.
-func (s *Disk) Lock(ctx context.Context, key action.Digest, onWait func()) (unlock func(), err error) {
-	release, err := s.locks.hold(ctx, key)
+func (l *locks) Lock(ctx context.Context, key action.Digest, onWait func()) (unlock func(), err error) {
+	release, err := l.hold(ctx, key)
 	if err != nil {
 		return nil, fmt.Errorf("lock action: %w", err)
 	}
-	sh := s.locks.shard(s.dir, key)
+	sh := l.shard(key)
 	if err := sh.enter(ctx, onWait); err != nil {
 		release()
 		return nil, fmt.Errorf("lock action: %w", err)
@@ -98,7 +99,7 @@ func (l *locks) hold(ctx context.Context, key action.Digest) (release func(), er
 	}
 }
 
-func (l *locks) shard(dir string, key action.Digest) *shard {
+func (l *locks) shard(key action.Digest) *shard {
 	n := (uint16(key.Hash[0])<<8 | uint16(key.Hash[1])) % lockShards
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +108,7 @@ func (l *locks) shard(dir string, key action.Digest) *shard {
 	}
 	sh, ok := l.shards[n]
 	if !ok {
-		name := filepath.Join(dir, "lock", fmt.Sprintf("%03x", n))
+		name := filepath.Join(l.files.Dir(), "lock", fmt.Sprintf("%03x", n))
 		sh = &shard{turn: make(chan struct{}, 1), file: newFlock(name)}
 		l.shards[n] = sh
 	}
@@ -166,11 +167,16 @@ func newFlock(name string) *flock.Flock {
 	return flock.New(name, flock.SetPermissions(0o666))
 }
 
+// users are the processes that use a store, or the one that prunes it.
+type users struct {
+	file *flock.Flock // held shared from Open to Close, exclusively by Prune
+}
+
 // join takes the store for use, shared with all but Prune.
-func (s *Disk) join() error {
+func (u *users) join() error {
 	ctx, cancel := context.WithTimeout(context.Background(), maxJoin)
 	defer cancel()
-	err := poll(ctx, s.users.TryRLock, nil)
+	err := poll(ctx, u.file.TryRLock, nil)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("another airbuild has been pruning it for %v", maxJoin)
 	}
@@ -180,16 +186,16 @@ func (s *Disk) join() error {
 // alone runs f while no other process uses the store, or fails with ErrInUse.
 // The lock is given up and taken anew, because turning one kind into the other
 // is not a single step on any system.
-func (s *Disk) alone(f func() error) error {
-	if err := s.users.Unlock(); err != nil {
+func (u *users) alone(f func() error) error {
+	if err := u.file.Unlock(); err != nil {
 		return err
 	}
-	ok, err := s.users.TryLock()
+	ok, err := u.file.TryLock()
 	if err == nil && !ok {
 		err = ErrInUse
 	}
 	if err == nil {
 		err = f()
 	}
-	return errors.Join(err, s.users.Unlock(), s.join())
+	return errors.Join(err, u.file.Unlock(), u.join())
 }

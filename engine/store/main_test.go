@@ -115,7 +115,7 @@ func edit(t testing.TB, name string, f func([]byte) []byte) {
 
 func temps(t testing.TB, s *Disk) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(s.dir, "tmp", "*"))
+	files, err := filepath.Glob(filepath.Join(s.Dir(), "tmp", "*"))
 	if err != nil {
 		t.Fatal(err)
 	}

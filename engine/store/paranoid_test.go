@@ -23,7 +23,7 @@ func TestParanoidSeesBitRot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name := s.blobPath(d)
+	name := s.BlobFile(d)
 	info, err := os.Stat(name)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestParanoidSeesBitRot(t *testing.T) {
 		t.Fatal(err)
 	}
 	if missing, err := s.Missing(t.Context(), []action.Digest{d}); err != nil || len(missing) != 0 {
-		t.Fatalf("sealed: %v, %v", missing, err)
+		t.Fatalf("marked: %v, %v", missing, err)
 	}
 	s.Paranoid = true
 	if missing, err := s.Missing(t.Context(), []action.Digest{d}); err != nil || len(missing) != 1 {

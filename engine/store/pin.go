@@ -15,9 +15,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // A Pin keeps results from being pruned until it is taken away. It is a file
@@ -70,13 +69,17 @@ func CheckPinName(name string) error {
 	return nil
 }
 
-func (s *Disk) pinPath(name string) string { return filepath.Join(s.dir, "pins", name) }
+// pins are the files in pins.
+type pins struct {
+	files   layout
+	entries *entries
+}
 
 // PutPin records p, in the place of an older pin of that name. Each of its
 // results must be there whole; the error says which is not. The caller has the
 // store open, so that nothing is pruned meanwhile. The file is on the disk
 // when PutPin returns.
-func (s *Disk) PutPin(ctx context.Context, p *Pin) error {
+func (s *pins) PutPin(ctx context.Context, p *Pin) error {
 	if err := CheckPinName(p.Name); err != nil {
 		return err
 	}
@@ -93,42 +96,32 @@ func (s *Disk) PutPin(ctx context.Context, p *Pin) error {
 	if err != nil {
 		return fmt.Errorf("pin %s: %w", p.Name, err)
 	}
-	if err := s.writePin(p.Name, b); err != nil {
+	if err := s.write(p.Name, b); err != nil {
 		return fmt.Errorf("pin %s: %w", p.Name, err)
 	}
 	return nil
 }
 
-// writePin writes the file whole, by a rename within the store.
-func (s *Disk) writePin(name string, b []byte) error {
-	if err := os.MkdirAll(filepath.Join(s.dir, "pins"), 0o777); err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Join(s.dir, "tmp"), "pin-*")
+// write writes the file of a pin.
+func (s *pins) write(name string, b []byte) error {
+	f, err := s.files.create(atomicfile.Options{Perm: 0o644, Sync: true})
 	if err != nil {
 		return err
 	}
-	_, err = tmp.Write(b)
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Chmod(tmp.Name(), 0o644)
+	defer f.Discard()
+	if _, err := f.Write(b); err != nil {
+		return err
 	}
-	if err == nil {
-		err = robustio.Rename(tmp.Name(), s.pinPath(name))
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
+	return f.Commit(s.files.pinFile(name))
 }
 
 // Unpin takes a pin away, damaged or not. The error is ErrNoPin if there is
 // none.
-func (s *Disk) Unpin(name string) error {
+func (s *pins) Unpin(name string) error {
 	if err := CheckPinName(name); err != nil {
 		return err
 	}
-	err := os.Remove(s.pinPath(name))
+	err := os.Remove(s.files.pinFile(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrNoPin
 	}
@@ -139,8 +132,8 @@ func (s *Disk) Unpin(name string) error {
 }
 
 // Pins returns the pins by name, and those that cannot be read.
-func (s *Disk) Pins() (pins []*Pin, damaged []*DamagedPin, err error) {
-	files, err := os.ReadDir(filepath.Join(s.dir, "pins"))
+func (s *pins) Pins() (pins []*Pin, damaged []*DamagedPin, err error) {
+	files, err := os.ReadDir(filepath.Join(s.files.Dir(), "pins"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}
@@ -164,8 +157,8 @@ func (s *Disk) Pins() (pins []*Pin, damaged []*DamagedPin, err error) {
 
 // Pin reads one pin. The error is ErrNoPin or a *DamagedPin, or says why the
 // file could not be read.
-func (s *Disk) Pin(name string) (*Pin, error) {
-	f, _, err := openRegular(s.pinPath(name))
+func (s *pins) Pin(name string) (*Pin, error) {
+	f, _, err := openRegular(s.files.pinFile(name))
 	var odd *oddFileError
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -235,12 +228,12 @@ func decodePin(b []byte) (*Pin, error) {
 }
 
 // lostPinned says why a pinned result would be no hit, or "".
-func (s *Disk) lostPinned(ctx context.Context, x Pinned) (why string, err error) {
+func (s *pins) lostPinned(ctx context.Context, x Pinned) (why string, err error) {
 	key, err := action.ParseDigest(x.Key)
 	if err != nil {
 		return "", err
 	}
-	r, _, err := s.readEntry(key)
+	r, _, err := s.entries.readEntry(key)
 	var bad *action.Damaged
 	switch {
 	case errors.As(err, &bad):
@@ -250,7 +243,7 @@ func (s *Disk) lostPinned(ctx context.Context, x Pinned) (why string, err error)
 	case r == nil:
 		return "its result is not in the store", nil
 	}
-	missing, err := s.firstMissing(ctx, r)
+	missing, err := s.entries.blobs.firstMissing(ctx, r)
 	if err != nil || missing.IsZero() {
 		return "", err
 	}
@@ -259,7 +252,7 @@ func (s *Disk) lostPinned(ctx context.Context, x Pinned) (why string, err error)
 
 // pinned returns the keys of all pins. A damaged pin is an error: what it
 // keeps must not be taken for unpinned.
-func (s *Disk) pinned() ([]action.Digest, error) {
+func (s *pins) pinned() ([]action.Digest, error) {
 	pins, damaged, err := s.Pins()
 	if err != nil {
 		return nil, err
@@ -285,7 +278,7 @@ type LostPin struct{ Pin, Step, Why string }
 
 // checkPins returns the damaged pins and the pinned results that are no hits.
 // The files stay: only the user can say what they were to keep.
-func (s *Disk) checkPins(ctx context.Context) (damaged []*DamagedPin, lost []LostPin, err error) {
+func (s *pins) checkPins(ctx context.Context) (damaged []*DamagedPin, lost []LostPin, err error) {
 	pins, damaged, err := s.Pins()
 	if err != nil {
 		return nil, nil, err

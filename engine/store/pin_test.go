@@ -65,7 +65,7 @@ func TestPinRefuses(t *testing.T) {
 	if err := s.PutPin(t.Context(), pinOf("a", action.Of([]byte("x")))); err == nil || !strings.Contains(err.Error(), "bin[a]: its result is not in the store") {
 		t.Errorf("result that is not there: %v", err)
 	}
-	if err := os.Remove(s.blobPath(action.Of(nil))); err != nil { // keys[1] needs it
+	if err := os.Remove(s.BlobFile(action.Of(nil))); err != nil { // keys[1] needs it
 		t.Fatal(err)
 	}
 	if err := s.PutPin(t.Context(), pinOf("a", keys...)); err == nil || !strings.Contains(err.Error(), "bin[b]: blob e3b0c44298fc of its result") {
@@ -110,14 +110,14 @@ func TestDamagedPin(t *testing.T) {
 		"newer": func(f string) {
 			edit(t, f, func(b []byte) []byte { return bytes.Replace(b, []byte("pin-1"), []byte("pin-2"), 1) })
 		},
-		"renamed":  func(f string) { os.Rename(s.pinPath("good"), f) },
+		"renamed":  func(f string) { os.Rename(s.pinFile("good"), f) },
 		"a folder": func(f string) { os.Remove(f); os.Mkdir(f, 0o777) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := errors.Join(s.PutPin(t.Context(), pinOf("good", keys[0])), s.PutPin(t.Context(), pinOf("bad", keys[1]))); err != nil {
 				t.Fatal(err)
 			}
-			damage(s.pinPath("bad"))
+			damage(s.pinFile("bad"))
 			for _, dry := range []bool{true, false} {
 				r, err := s.Prune(t.Context(), PruneOptions{MaxBytes: 1, DryRun: dry})
 				var bad *DamagedPin
@@ -146,7 +146,7 @@ func TestLostPin(t *testing.T) {
 	if err := s.PutPin(t.Context(), pinOf("a", keys...)); err != nil {
 		t.Fatal(err)
 	}
-	edit(t, s.entryPath(keys[1]), func(b []byte) []byte { b[20] ^= 1; return b })
+	edit(t, s.entryFile(keys[1]), func(b []byte) []byte { b[20] ^= 1; return b })
 	for _, damaged := range []int{1, 0} {
 		r, err := s.Verify(t.Context(), nil)
 		want := []LostPin{{"a", "bin[b]", "its result is not in the store"}}

@@ -305,7 +305,7 @@ func TestLockInProcess(t *testing.T) {
 	again()
 
 	// The file stays locked for other processes while b is held.
-	other := open(t, s.dir)
+	other := open(t, s.Dir())
 	ctx, cancel = context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	if _, err := other.Lock(ctx, a, nil); !errors.Is(err, context.DeadlineExceeded) {

@@ -56,10 +56,10 @@ func (s *Disk) Prune(ctx context.Context, o PruneOptions) (PruneReport, error) {
 	if o.DryRun {
 		err = run()
 	} else {
-		err = s.alone(run)
+		err = s.users.alone(run)
 	}
 	if err != nil {
-		return p.report, fmt.Errorf("prune store %s: %w", s.dir, err)
+		return p.report, fmt.Errorf("prune store %s: %w", s.Dir(), err)
 	}
 	return p.report, nil
 }
@@ -110,7 +110,7 @@ func (p *pruner) run(ctx context.Context) error {
 		return err
 	}
 	return p.s.eachTemp(func(x stored) error {
-		// Not by the modification time: a finished blob has its seal already.
+		// Not by the modification time: a finished blob has its mark already.
 		if p.s.now().Sub(changed(x.info)) < tempGrace {
 			return nil
 		}
@@ -185,7 +185,7 @@ func (p *pruner) keep(x *ranked, refs []action.Digest, size int64) {
 
 func (p *pruner) drop(x *ranked) error {
 	p.report.Entries++
-	return p.remove(p.s.entryPath(x.key()), x.size)
+	return p.remove(p.s.entryFile(x.key()), x.size)
 }
 
 // size is what keeping x takes beside what is kept already.
@@ -220,7 +220,7 @@ func (p *pruner) references(ctx context.Context, key action.Digest) ([]action.Di
 		return nil, err
 	}
 	for _, d := range refs {
-		if info, err := os.Lstat(p.s.blobPath(d)); err != nil || info.Size() != d.Size {
+		if info, err := os.Lstat(p.s.BlobFile(d)); err != nil || info.Size() != d.Size {
 			return nil, nil
 		}
 	}
@@ -230,7 +230,7 @@ func (p *pruner) references(ctx context.Context, key action.Digest) ([]action.Di
 // origin returns the digests of the Action with the given hash and of its
 // Command, as far as they are stored.
 func (p *pruner) origin(ctx context.Context, key action.Digest) []action.Digest {
-	info, err := os.Lstat(p.s.blobPath(key))
+	info, err := os.Lstat(p.s.BlobFile(key))
 	if err != nil {
 		return []action.Digest{}
 	}
@@ -243,7 +243,7 @@ func (p *pruner) origin(ctx context.Context, key action.Digest) []action.Digest 
 	if err != nil {
 		return []action.Digest{key}
 	}
-	if info, err := os.Lstat(p.s.blobPath(a.Command)); err != nil || info.Size() != a.Command.Size {
+	if info, err := os.Lstat(p.s.BlobFile(a.Command)); err != nil || info.Size() != a.Command.Size {
 		return []action.Digest{key}
 	}
 	return []action.Digest{key, a.Command}

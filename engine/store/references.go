@@ -14,7 +14,7 @@ import (
 // the inputs (but not the input files). It reads the trees of output
 // directories, which must be there: the error says fs.ErrNotExist if one is
 // not, and is a *action.Damaged if one is damaged.
-func (s *Disk) References(ctx context.Context, r *action.Result) ([]action.Digest, error) {
+func (s *blobs) References(ctx context.Context, r *action.Result) ([]action.Digest, error) {
 	refs := &references{seen: map[action.Digest]bool{}}
 	for _, f := range r.OutputFiles {
 		refs.add(f.Digest)
@@ -71,7 +71,7 @@ func (r *references) add(d action.Digest) bool {
 	return true
 }
 
-func (s *Disk) addTree(ctx context.Context, refs *references, tree action.Digest) error {
+func (s *blobs) addTree(ctx context.Context, refs *references, tree action.Digest) error {
 	if !refs.add(tree) {
 		return nil
 	}
@@ -96,7 +96,7 @@ func (s *Disk) addTree(ctx context.Context, refs *references, tree action.Digest
 
 // walk follows Directory messages from root, for results that have no Tree.
 // Each directory is read once, so that it ends.
-func (s *Disk) walk(ctx context.Context, refs *references, root action.Digest) error {
+func (s *blobs) walk(ctx context.Context, refs *references, root action.Digest) error {
 	todo := []action.Digest{root}
 	for len(todo) > 0 {
 		d := todo[len(todo)-1]
@@ -120,4 +120,21 @@ func (s *Disk) walk(ctx context.Context, refs *references, root action.Digest) e
 		}
 	}
 	return nil
+}
+
+// firstMissing returns a blob that a hit on r would lack, or the zero Digest.
+func (s *blobs) firstMissing(ctx context.Context, r *action.Result) (action.Digest, error) {
+	refs, err := s.References(ctx, r)
+	var lost *lostTreeError
+	if errors.As(err, &lost) {
+		return lost.tree, nil
+	}
+	if err != nil {
+		return action.Digest{}, err
+	}
+	missing, err := s.Missing(ctx, refs)
+	if err != nil || len(missing) == 0 {
+		return action.Digest{}, err
+	}
+	return missing[0], nil
 }

@@ -58,7 +58,7 @@ func ParseScope(s string) (Scope, error) {
 }
 
 // Withheld implements engine.Withholder: of the results of other scopes.
-func (s *Disk) Withheld(_ context.Context, key action.Digest) string {
+func (s *entries) Withheld(_ context.Context, key action.Digest) string {
 	s.scopes.Do(func() {
 		if s.Scopes != nil {
 			s.found = s.Scopes()
@@ -68,7 +68,7 @@ func (s *Disk) Withheld(_ context.Context, key action.Digest) string {
 		if scope == s.Scope {
 			continue
 		}
-		if _, err := os.Lstat(s.entryPath(scope.Key(key))); err == nil {
+		if _, err := os.Lstat(s.files.entryFile(scope.Key(key))); err == nil {
 			return "its result came with a bundle, and counts only in the source of that"
 		}
 	}
@@ -78,7 +78,7 @@ func (s *Disk) Withheld(_ context.Context, key action.Digest) string {
 // EntryKey is the key of the entry that Result returns for the action with digest
 // key: that of the store's Scope if there is one, else key. Pins and whoever
 // else names entries need it.
-func (s *Disk) EntryKey(ctx context.Context, key action.Digest) (action.Digest, error) {
+func (s *entries) EntryKey(ctx context.Context, key action.Digest) (action.Digest, error) {
 	if s.Scope.IsZero() {
 		return key, nil
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // processID is the boot id where the machine gives none: random, so that
-// seals hold within this process only.
+// marks hold within this process only.
 func processID() (string, error) { return rand.Text(), nil }
 
 // A look is what tells that a blob was verified. On Linux neither a look nor

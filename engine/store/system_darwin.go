@@ -29,7 +29,7 @@ func fileIdentity(info fs.FileInfo) string {
 }
 
 // changed returns when the file last changed in any way. The modification
-// time of a blob does not tell: it is the seal.
+// time of a blob does not tell: it is the mark.
 func changed(info fs.FileInfo) time.Time {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {

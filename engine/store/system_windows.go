@@ -13,7 +13,7 @@ func fileIdentity(info fs.FileInfo) string {
 }
 
 // changed returns when the file was made. The modification time of a blob
-// does not tell: it is the seal.
+// does not tell: it is the mark.
 func changed(info fs.FileInfo) time.Time {
 	st, ok := info.Sys().(*syscall.Win32FileAttributeData)
 	if !ok {

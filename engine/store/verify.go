@@ -7,10 +7,10 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/rogpeppe/go-internal/robustio"
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // A Report is what Verify has found so far.
@@ -140,25 +140,8 @@ func (v *verifier) entry(ctx context.Context, x stored) (_ *Dangling, bad *actio
 		return nil, nil, nil // replaced or gone meanwhile
 	}
 	d := &Dangling{Key: x.digest, Blob: missing}
-	if err := robustio.RemoveAll(x.name); err != nil {
+	if err := inuse.RemoveAll(x.name); err != nil {
 		d.Kept = err.Error()
 	}
 	return d, nil, nil
-}
-
-// firstMissing returns a blob that a hit on r would lack, or the zero Digest.
-func (s *Disk) firstMissing(ctx context.Context, r *action.Result) (action.Digest, error) {
-	refs, err := s.References(ctx, r)
-	var lost *lostTreeError
-	if errors.As(err, &lost) {
-		return lost.tree, nil
-	}
-	if err != nil {
-		return action.Digest{}, err
-	}
-	missing, err := s.Missing(ctx, refs)
-	if err != nil || len(missing) == 0 {
-		return action.Digest{}, err
-	}
-	return missing[0], nil
 }

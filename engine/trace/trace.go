@@ -24,7 +24,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // Options say what to watch.
@@ -157,14 +157,11 @@ func names(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// write leaves a record in a directory: by rename, so that it is whole.
+// write leaves a record in a directory that others read.
 func (r *Record) write(name string) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(name+".part", b, 0o666); err != nil {
-		return err
-	}
-	return robustio.Rename(name+".part", name)
+	return atomicfile.Write(name, b, atomicfile.Options{})
 }

@@ -61,7 +61,7 @@ func Build(files []File, links []Link, empty []string) (*Tree, error) {
 			return nil, err
 		}
 	}
-	t.Root, err = root.seal("", t.Dirs)
+	t.Root, err = root.marshal("", t.Dirs)
 	return t, err
 }
 
@@ -133,13 +133,13 @@ func (n *node) child(name, p string) (*node, error) {
 	return c, nil
 }
 
-// seal encodes n and all below it into out.
-func (n *node) seal(at string, out map[action.Digest][]byte) (action.Digest, error) {
+// marshal puts the messages of n and all below it into out.
+func (n *node) marshal(at string, out map[action.Digest][]byte) (action.Digest, error) {
 	for name, c := range n.dirs {
 		if _, isLeaf := n.leaves[name]; isLeaf {
 			return action.Digest{}, fmt.Errorf("input %s is both a file and a directory", path.Join(at, name))
 		}
-		d, err := c.seal(path.Join(at, name), out)
+		d, err := c.marshal(path.Join(at, name), out)
 		if err != nil {
 			return action.Digest{}, err
 		}

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -41,20 +40,7 @@ func TestContent(t *testing.T) {
 	if _, _, err := w.Content("none", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("what is not there: %v", err)
 	}
-	if _, _, err := w.Content("far", nil); !errors.Is(err, errIsDir) {
+	if _, _, err := w.Content("far", nil); !errors.Is(err, ErrIsDir) {
 		t.Errorf("a directory: %v", err)
-	}
-}
-
-// A view notes what Content was asked as it notes Lookup.
-func TestContentIsNoted(t *testing.T) {
-	w := project(t, map[string]string{"a": "one"})
-	v := w.View()
-	if _, _, err := v.Content("a", nil); err != nil {
-		t.Fatal(err)
-	}
-	d := action.Of([]byte("one"))
-	if got := v.trace.sights[traced{"a", 'f'}]; got.kind != sightFile || !bytes.Equal(got.hash[:], d.Hash[:]) {
-		t.Errorf("noted %+v", got)
 	}
 }

@@ -20,22 +20,22 @@ const maxLinks = 40
 // or to what is never an input, has no content to add.
 //
 // Each step of the way is looked up, so that one which changes is noticed.
-func (w *Workspace) follow(b *Inputs, p, to string) error {
+func (b *Inputs) follow(w *Workspace, p, to string) error {
 	if filepath.IsAbs(filepath.FromSlash(p)) {
-		return w.addOutside(b, w.Abs(p), to)
+		return b.addOutside(w, w.Abs(p), to)
 	}
 	y := w.Way(p)
 	if len(y.Links) > 0 && y.Links[0].Path != p {
-		return w.addOutside(b, w.Abs(p), to) // p itself lies behind a link
+		return b.addOutside(w, w.Abs(p), to) // p itself lies behind a link
 	}
 	b.Links = append(b.Links, y.Links...)
 	switch {
 	case y.Outside != "":
-		return w.addOutside(b, y.Outside, y.End)
+		return b.addOutside(w, y.Outside, y.End)
 	case y.Nowhere:
 		return nil
 	}
-	return w.addEnd(b, p, y.End)
+	return b.addEnd(w, p, y.End)
 }
 
 // A Way is where a path of the project leads to.
@@ -63,7 +63,7 @@ func (w *Workspace) Way(p string) Way {
 			continue
 		}
 		e, err := w.Lookup(next)
-		if err != nil && !errors.Is(err, errIsDir) || e.IsLink && len(y.Links) == maxLinks {
+		if err != nil && !errors.Is(err, ErrIsDir) || e.IsLink && len(y.Links) == maxLinks {
 			y.Nowhere = true
 			return y
 		}
@@ -118,7 +118,7 @@ func (w *Workspace) roots() []string {
 
 // addEnd adds the file or directory of the project that the link at p leads
 // to, once.
-func (w *Workspace) addEnd(b *Inputs, p, end string) error {
+func (b *Inputs) addEnd(w *Workspace, p, end string) error {
 	if end == "." || strings.HasPrefix(p, end+"/") {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (w *Workspace) addEnd(b *Inputs, p, end string) error {
 	if _, done := b.landed(end, end); done {
 		return nil
 	}
-	return w.Add(b, end, end)
+	return b.Add(w, end, end)
 }
 
 // landed notes that what is at p lands at the path to, or returns where it did
@@ -147,7 +147,7 @@ func (b *Inputs) landed(p, to string) (first string, before bool) {
 }
 
 // addOutside adds what is at an absolute path, links followed, at the path to.
-func (w *Workspace) addOutside(b *Inputs, abs, to string) error {
+func (b *Inputs) addOutside(w *Workspace, abs, to string) error {
 	real, err := filepath.EvalSymlinks(abs)
 	if err != nil {
 		return nil // leads nowhere
@@ -157,7 +157,7 @@ func (w *Workspace) addOutside(b *Inputs, abs, to string) error {
 	case err != nil:
 		return err
 	case info.Mode().IsRegular():
-		return w.addFile(b, filepath.ToSlash(real), to)
+		return b.addFile(w, filepath.ToSlash(real), to)
 	case !info.IsDir():
 		return nil
 	}
@@ -173,7 +173,7 @@ func (w *Workspace) addOutside(b *Inputs, abs, to string) error {
 		}
 		return nil
 	}
-	return w.addDir(b, dir, to)
+	return b.addDir(w, dir, to)
 }
 
 // seenFrom writes a relative path as seen from a relative directory.

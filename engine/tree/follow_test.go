@@ -40,7 +40,7 @@ func TestFollow(t *testing.T) {
 				t.Fatal(err)
 			}
 			root, out := filepath.Join(base, "project"), filepath.Join(base, "outside")
-			w, err := ReadAhead(filepath.Join(base, "state")).Open(root, "dist")
+			w, err := Preload(filepath.Join(base, "state")).Open(root, "dist")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -64,7 +64,7 @@ func TestFollow(t *testing.T) {
 				}
 			}
 			in := Inputs{Follow: true}
-			if err := w.Add(&in, c.add, c.add); err != nil {
+			if err := in.Add(w, c.add, c.add); err != nil {
 				t.Fatal(err)
 			}
 			tree, err := Build(in.Files, in.Links, in.Empty)
@@ -90,7 +90,7 @@ func TestFollow(t *testing.T) {
 // all of the host.
 func TestFollowRefuses(t *testing.T) {
 	root := t.TempDir()
-	w, err := ReadAhead(t.TempDir()).Open(root, "dist")
+	w, err := Preload(t.TempDir()).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestFollowRefuses(t *testing.T) {
 	if err := os.Symlink("..", filepath.Join(root, "l")); err != nil {
 		t.Skip(err)
 	}
-	err = w.Add(&Inputs{Follow: true}, "l", "l")
+	err = (&Inputs{Follow: true}).Add(w, "l", "l")
 	if err == nil || !strings.Contains(err.Error(), "holds the project itself") {
 		t.Error(err)
 	}

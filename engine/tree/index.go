@@ -3,18 +3,15 @@ package tree
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/frames"
 )
 
 // indexMagic begins the file; a reader that finds another one starts empty.
@@ -48,11 +45,9 @@ type record struct {
 // (the idea is git's index). Losing it costs time only.
 //
 // The file is append-only: the magic, then frames. A run appends one frame
-// with what it learned, in one write; of two records of one path the later
-// holds. All integers are little-endian.
+// with what it learned; of two records of one path the later holds. Bodies are
+// records, whose integers are little-endian; see package frames for the rest.
 //
-//	frame:   uint32 length of the body, uint32 CRC-32C of the body, body
-//	body:    records
 //	record:  kind ('f' or 'd'), uint32 length of the path, path, size, mtime,
 //	         ctime, inode (8 bytes each), mode (4), at (8), then
 //	         'f': 32 bytes SHA-256
@@ -81,50 +76,32 @@ func loadIndex(file string) *index {
 		return x
 	}
 	x.records = make(map[string]record, len(b)/usualRecord)
-	x.stored, err = decodeIndex(b, x.records)
-	x.anew = err != nil
+	n, whole := decodeIndex(b, x.records)
+	x.stored, x.anew = n, !whole
 	return x
 }
-
-// errIndex is why the rest of an index file is not read.
-var errIndex = errors.New("decode stat index: damaged or of another version")
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // usualRecord is about how long a record is, in bytes: the map that takes a file
 // in has room for it at once.
 const usualRecord = 150
 
-// decodeIndex adds the records of b and returns how many it read. With an
-// error, those before the damage have been added.
-func decodeIndex(b []byte, records map[string]record) (n int, err error) {
-	if len(b) < len(indexMagic) || string(b[:len(indexMagic)]) != indexMagic {
-		return 0, errIndex
-	}
-	for b = b[len(indexMagic):]; len(b) > 0; {
-		if len(b) < 8 {
-			return n, errIndex
-		}
-		size, sum := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:])
-		if int64(size) > int64(len(b)-8) {
-			return n, errIndex
-		}
-		body := b[8 : 8+size]
-		if crc32.Checksum(body, castagnoli) != sum {
-			return n, errIndex
-		}
+// decodeIndex adds the records of b and returns how many it read. It reports whether b
+// is whole; of one that is damaged, the records before the damage have been added.
+func decodeIndex(b []byte, records map[string]record) (n int, whole bool) {
+	whole = frames.Decode(b, indexMagic, func(body []byte) bool {
 		text := string(body) // the names point into it: one copy instead of thousands
-		for b = b[8+size:]; len(body) > 0; n++ {
+		for ; len(body) > 0; n++ {
 			at := len(text) - len(body)
 			name, r, rest, ok := decodeRecord(body)
 			if !ok {
-				return n, errIndex
+				return false
 			}
 			records[text[at+recordName:at+recordName+len(name)]] = r
 			body = rest
 		}
-	}
-	return n, nil
+		return true
+	})
+	return n, whole
 }
 
 // A record's name begins after recordName bytes; recordFixed is the length of
@@ -175,13 +152,6 @@ func appendRecord(b []byte, name string, r record) []byte {
 		return append(b, r.digest[:]...)
 	}
 	return append(le.AppendUint32(b, uint32(len(r.listing))), r.listing...)
-}
-
-// appendFrame puts a body into a frame.
-func appendFrame(b, body []byte) []byte {
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
-	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(body, castagnoli))
-	return append(b, body...)
 }
 
 // lookup returns what is known of the path if it cannot have been written
@@ -270,13 +240,8 @@ func (x *index) append() error {
 	for name := range x.fresh {
 		body = appendRecord(body, name, x.records[name])
 	}
-	f, err := os.OpenFile(x.file, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(appendFrame(nil, body))
 	x.stored += len(x.fresh)
-	return errors.Join(err, f.Close())
+	return frames.Append(x.file, body)
 }
 
 // writeAnew replaces the file by one with each path once. Paths of files that
@@ -286,16 +251,8 @@ func (x *index) writeAnew() error {
 	for name, r := range x.records {
 		body = appendRecord(body, name, r)
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(x.file), "index-*.tmp")
-	if err != nil {
+	if err := frames.Replace(x.file, indexMagic, body); err != nil {
 		return err
-	}
-	_, err = tmp.Write(appendFrame([]byte(indexMagic), body))
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = robustio.Rename(tmp.Name(), x.file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	x.stored, x.anew = len(x.records), false
 	return nil

@@ -69,7 +69,7 @@ func openIn(dir *os.Root, name, at string, ours func(string) bool) (*os.Root, er
 			target, _ := dir.Readlink(name)
 			return nil, &LinkError{Path: at, Target: target}
 		case !info.IsDir():
-			return nil, &fs.PathError{Op: "open directory", Path: at, Err: errNotDir}
+			return nil, &fs.PathError{Op: "open directory", Path: at, Err: ErrNotDir}
 		}
 		next, err := dir.OpenRoot(name)
 		if errors.Is(err, fs.ErrNotExist) && ours != nil {
@@ -93,4 +93,4 @@ func isLink(info fs.FileInfo) bool { return info.Mode()&(fs.ModeSymlink|fs.ModeI
 
 // IsNotDir reports whether an error of OpenDir says that something which is
 // not a directory is in the way.
-func IsNotDir(err error) bool { return errors.Is(err, errNotDir) }
+func IsNotDir(err error) bool { return errors.Is(err, ErrNotDir) }

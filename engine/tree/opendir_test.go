@@ -13,7 +13,7 @@ import (
 
 func TestOpenDirFollowsNoLink(t *testing.T) {
 	root, outside := t.TempDir(), t.TempDir()
-	w, err := tree.ReadAhead(t.TempDir()).Open(root, "dist")
+	w, err := tree.Preload(t.TempDir()).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestOpenDirFollowsNoLink(t *testing.T) {
 // the link.
 func TestOpenDirWhileItIsSwapped(t *testing.T) {
 	root, outside := t.TempDir(), t.TempDir()
-	w, err := tree.ReadAhead(t.TempDir()).Open(root, "dist")
+	w, err := tree.Preload(t.TempDir()).Open(root, "dist")
 	if err != nil {
 		t.Fatal(err)
 	}

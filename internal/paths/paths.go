@@ -2,6 +2,7 @@
 package paths
 
 import (
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -20,4 +21,10 @@ func Rel(dir, p string) (rel string, ok bool) {
 		return "", false
 	}
 	return filepath.ToSlash(rel), true
+}
+
+// Local reports whether p is clean, slash-separated and relative to a directory,
+// and the directory or below it.
+func Local(p string) bool {
+	return p != "" && p == path.Clean(p) && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../")
 }

@@ -35,3 +35,13 @@ func TestRel(t *testing.T) {
 		t.Error("a relative path is below an absolute one")
 	}
 }
+
+func TestLocal(t *testing.T) {
+	for p, want := range map[string]bool{
+		"a": true, "a/b": true, ".": true, "..a": true, "": false, "/": false, "/a": false, "..": false, "../a": false, "a/..": false, "a/../..": false, "a/": false, "./a": false,
+	} {
+		if Local(p) != want {
+			t.Errorf("Local(%q) = %v", p, !want)
+		}
+	}
+}

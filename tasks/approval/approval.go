@@ -112,7 +112,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	in.Optional = true
 	s.Inputs = append(s.Inputs, in)
-	s.Lister = &lister{g, approvers}
+	s.Discoverer = &discoverer{g, approvers}
 	tasks.SetOutputs(&s, []string{g.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, g); err != nil {
 		return nil, append(diags, b.Error("files", "Approval cannot be described", err.Error()))

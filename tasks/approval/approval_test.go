@@ -93,7 +93,7 @@ func (d *desk) approve(who string, change func(*Gate, *Approval)) {
 // run runs the gate and returns the record.
 func (d *desk) run() (string, error) {
 	d.t.Helper()
-	l, err := d.step.Lister.List(d.t.Context(), nil)
+	l, err := d.step.Discoverer.Discover(d.t.Context(), nil)
 	if err != nil {
 		return "", err
 	}
@@ -189,7 +189,7 @@ func TestWhatDoesNotCount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := sign.Seal(sign.PayloadStatement, st, d.keys["alice"])
+			e, err := sign.NewEnvelope(sign.PayloadStatement, st, d.keys["alice"])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestFrozenApproval(t *testing.T) {
 	}
 }
 
-func FuzzVoice(f *testing.F) {
+func FuzzSubmission(f *testing.F) {
 	seed, err := os.ReadFile(filepath.Join("..", "..", "testdata", "formats", "approval", "v1.json"))
 	if err != nil {
 		f.Fatal(err)
@@ -297,8 +297,8 @@ func FuzzVoice(f *testing.F) {
 	f.Add(seed)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		g := Gate{Project: "p", Stage: "s", File: "a", Files: []string{"f"}, Threshold: 1}
-		voices, err := g.Voices(fstest.MapFS{"a": {Data: b}}, []Approver{{Name: "alice", Key: aKey(t, 1).Public()}}, []sign.Subject{{Name: "f", Digest: map[string]string{"sha256": "0"}}}, noon)
-		if err == nil && len(Counted(voices)) > 0 {
+		submissions, err := g.Submissions(fstest.MapFS{"a": {Data: b}}, []Approver{{Name: "alice", Key: aKey(t, 1).Public()}}, []sign.Subject{{Name: "f", Digest: map[string]string{"sha256": "0"}}}, noon)
+		if err == nil && len(Counted(submissions)) > 0 {
 			t.Errorf("%q counts", b)
 		}
 	})
@@ -337,14 +337,14 @@ func TestLimitedKey(t *testing.T) {
 			}
 			files[fmt.Sprintf("%s/%d.json", g.File, i)] = &fstest.MapFile{Data: text}
 		}
-		voices, err := g.Voices(files, approvers, subjects, noon)
-		if err != nil || len(voices) != 2 {
-			t.Fatalf("%d approvals, %v", len(voices), err)
+		submissions, err := g.Submissions(files, approvers, subjects, noon)
+		if err != nil || len(submissions) != 2 {
+			t.Fatalf("%d approvals, %v", len(submissions), err)
 		}
-		if counted := Counted(voices); len(counted) != 1 || counted[0].Approver != "bob" {
+		if counted := Counted(submissions); len(counted) != 1 || counted[0].Approver != "bob" {
 			t.Errorf("%s: %+v count", as, counted)
 		}
-		if err := voices[0].Err; err == nil || !strings.Contains(err.Error(), "airbuild key trust alice --for approval,bundle") {
+		if err := submissions[0].Err; err == nil || !strings.Contains(err.Error(), "airbuild key trust alice --for approval,bundle") {
 			t.Errorf("%s: %v", as, err)
 		}
 	}

@@ -96,7 +96,7 @@ func (g *Gate) Sign(subjects []sign.Subject, a Approval, key *sign.SecretKey) ([
 	if err != nil {
 		return nil, err
 	}
-	e, err := sign.Seal(sign.PayloadStatement, payload, key)
+	e, err := sign.NewEnvelope(sign.PayloadStatement, payload, key)
 	if err != nil {
 		return nil, err
 	}
@@ -104,8 +104,8 @@ func (g *Gate) Sign(subjects []sign.Subject, a Approval, key *sign.SecretKey) ([
 	return append(b, '\n'), err
 }
 
-// A Voice is one file or line of approvals, and whether it counts.
-type Voice struct {
+// A Submission is one file or line of approvals, and whether it counts.
+type Submission struct {
 	Place string // "approvals/gate/1234.json", with a line for a file of several
 	// Approver is who signed, as the stage lists them, and Key their key; both
 	// empty if it was none of them.
@@ -115,25 +115,25 @@ type Voice struct {
 	Err      error // why it does not count
 }
 
-// maxVoices and maxVoice bound what is read of approvals.
+// maxSubmissions and maxSubmission bound what is read of approvals.
 const (
-	maxVoices = 1000
-	maxVoice  = 8 << 20 // bytes
+	maxSubmissions = 1000
+	maxSubmission  = 8 << 20 // bytes
 )
 
-// Voices reads all approvals that there are. Who counts is in approvers.
-func (g *Gate) Voices(in fs.FS, approvers []Approver, subjects []sign.Subject, now time.Time) ([]Voice, error) {
+// Submissions reads all approvals that there are. Who counts is in approvers.
+func (g *Gate) Submissions(in fs.FS, approvers []Approver, subjects []sign.Subject, now time.Time) ([]Submission, error) {
 	texts, err := g.texts(in)
 	if err != nil {
 		return nil, err
 	}
-	var voices []Voice
+	var submissions []Submission
 	for _, t := range texts {
-		v := Voice{Place: t.place}
+		v := Submission{Place: t.place}
 		v.Err = g.judge(&v, t.text, approvers, subjects, now)
-		voices = append(voices, v)
+		submissions = append(submissions, v)
 	}
-	return voices, nil
+	return submissions, nil
 }
 
 type placed struct {
@@ -167,7 +167,7 @@ func (g *Gate) texts(in fs.FS) (texts []placed, err error) {
 			continue
 		}
 		name := g.File + "/" + e.Name()
-		if info, err := e.Info(); err == nil && info.Size() > maxVoice {
+		if info, err := e.Info(); err == nil && info.Size() > maxSubmission {
 			return nil, fmt.Errorf("%s is too large for an approval", name)
 		}
 		b, err := fs.ReadFile(in, name)
@@ -180,14 +180,14 @@ func (g *Gate) texts(in fs.FS) (texts []placed, err error) {
 }
 
 func tooMany(texts []placed, err error) error {
-	if err == nil && len(texts) > maxVoices {
-		return fmt.Errorf("there are %d approvals, and no more than %d are read; remove old ones", len(texts), maxVoices)
+	if err == nil && len(texts) > maxSubmissions {
+		return fmt.Errorf("there are %d approvals, and no more than %d are read; remove old ones", len(texts), maxSubmissions)
 	}
 	return err
 }
 
 // judge says why an approval does not count, or nothing.
-func (g *Gate) judge(v *Voice, text []byte, approvers []Approver, subjects []sign.Subject, now time.Time) error {
+func (g *Gate) judge(v *Submission, text []byte, approvers []Approver, subjects []sign.Subject, now time.Time) error {
 	e, err := sign.ParseEnvelope(text)
 	if err != nil {
 		return err

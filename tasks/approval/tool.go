@@ -31,28 +31,28 @@ type Approver struct {
 	Limit error
 }
 
-// A lister finds the keys of names.
-type lister struct {
+// A discoverer finds the keys of names.
+type discoverer struct {
 	gate      Gate
 	approvers []approver
 }
 
-// List implements engine.Lister.
-func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer.
+func (l *discoverer) Discover(context.Context, engine.Files) (engine.Discovery, error) {
 	found, err := l.resolve()
 	if err != nil {
-		return engine.Listing{}, err
+		return engine.Discovery{}, err
 	}
-	listing := engine.Listing{Private: found}
+	out := engine.Discovery{Private: found}
 	for _, a := range found {
-		listing.Facts = append(listing.Facts, engine.Fact{Name: "approver " + a.Name, Value: a.Key.String()})
+		out.Facts = append(out.Facts, engine.Fact{Name: "approver " + a.Name, Value: a.Key.String()})
 	}
-	slices.SortFunc(listing.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
-	return listing, nil
+	slices.SortFunc(out.Facts, func(a, b engine.Fact) int { return strings.Compare(a.Name, b.Name) })
+	return out, nil
 }
 
 // KeyNames implements tasks.KeyNamer.
-func (l *lister) KeyNames() (names []string) {
+func (l *discoverer) KeyNames() (names []string) {
 	for _, a := range l.approvers {
 		if a.key.IsZero() {
 			names = append(names, a.text)
@@ -61,7 +61,7 @@ func (l *lister) KeyNames() (names []string) {
 	return names
 }
 
-func (l *lister) resolve() (found []Approver, err error) {
+func (l *discoverer) resolve() (found []Approver, err error) {
 	for _, a := range l.approvers {
 		key := a.key
 		if key.IsZero() {
@@ -91,7 +91,7 @@ func (l *lister) resolve() (found []Approver, err error) {
 
 // GateOf is what a step of this package wants, and who may approve.
 func GateOf(s *engine.Step) (Gate, []Approver, error) {
-	l, ok := s.Lister.(*lister)
+	l, ok := s.Discoverer.(*discoverer)
 	if !ok {
 		return Gate{}, nil, fmt.Errorf("%s is not an approval", s.Name)
 	}
@@ -119,16 +119,16 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err != nil {
 		return err
 	}
-	voices, err := g.Voices(call.In, approvers, subjects, now())
+	submissions, err := g.Submissions(call.In, approvers, subjects, now())
 	if err != nil {
 		return fmt.Errorf("read approvals: %w", err)
 	}
-	counted := Counted(voices)
+	counted := Counted(submissions)
 	for _, v := range counted {
 		fmt.Fprintf(call.Log, "approved by %s (key %s) at %s%s\n", v.Approver, v.Key.ID(), v.Approval.Time.Format(time.RFC3339), quoted(v.Approval.Comment))
 	}
 	if len(counted) < g.Threshold {
-		return errors.New(g.refusal(approvers, subjects, voices, counted))
+		return errors.New(g.refusal(approvers, subjects, submissions, counted))
 	}
 	record, err := canonjson.Compact(g.record(subjects, counted))
 	if err != nil {
@@ -150,33 +150,33 @@ func quoted(comment string) string {
 
 // Counted are the approvals that count, one for each approver, the latest, in
 // the order of their names.
-func Counted(voices []Voice) []Voice {
-	latest := map[string]Voice{}
-	for _, v := range voices {
+func Counted(submissions []Submission) []Submission {
+	latest := map[string]Submission{}
+	for _, v := range submissions {
 		if old, ok := latest[v.Approver]; v.Err == nil && (!ok || old.Approval.Time.Before(v.Approval.Time)) {
 			latest[v.Approver] = v
 		}
 	}
-	var all []Voice
+	var all []Submission
 	for _, v := range latest {
 		all = append(all, v)
 	}
-	slices.SortFunc(all, func(a, b Voice) int { return strings.Compare(a.Approver, b.Approver) })
+	slices.SortFunc(all, func(a, b Submission) int { return strings.Compare(a.Approver, b.Approver) })
 	return all
 }
 
 // refusal says what is missing, and what to do.
-func (g *Gate) refusal(approvers []Approver, subjects []sign.Subject, voices, counted []Voice) string {
+func (g *Gate) refusal(approvers []Approver, subjects []sign.Subject, submissions, counted []Submission) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "not approved: %d of %d approvals", len(counted), g.Threshold)
-	for _, v := range voices {
+	for _, v := range submissions {
 		if v.Err != nil {
 			fmt.Fprintf(&b, "\n  %s does not count: %v", v.Place, v.Err)
 		}
 	}
 	var open []string
 	for _, a := range approvers {
-		if !slices.ContainsFunc(counted, func(v Voice) bool { return v.Approver == a.Name }) {
+		if !slices.ContainsFunc(counted, func(v Submission) bool { return v.Approver == a.Name }) {
 			open = append(open, a.Name)
 		}
 	}
@@ -198,13 +198,13 @@ func (g *Gate) refusal(approvers []Approver, subjects []sign.Subject, voices, co
 
 // A record is the output: who approved what. Fields stand in this order.
 type record struct {
-	Format      int        `json:"format"`
-	Project     string     `json:"project"`
-	Stage       string     `json:"stage"`
-	Environment string     `json:"environment,omitempty"`
-	Threshold   int        `json:"threshold"`
-	Files       []approved `json:"files"`
-	Approvals   []consent  `json:"approvals"`
+	Format      int              `json:"format"`
+	Project     string           `json:"project"`
+	Stage       string           `json:"stage"`
+	Environment string           `json:"environment,omitempty"`
+	Threshold   int              `json:"threshold"`
+	Files       []approved       `json:"files"`
+	Approvals   []approvalRecord `json:"approvals"`
 }
 
 type approved struct {
@@ -212,7 +212,7 @@ type approved struct {
 	SHA256 string `json:"sha256"`
 }
 
-type consent struct {
+type approvalRecord struct {
 	Approver string     `json:"approver"` // as the stage lists them
 	Key      string     `json:"key"`      // the public key
 	Name     string     `json:"name"`     // what they call themselves
@@ -221,13 +221,13 @@ type consent struct {
 	Comment  string     `json:"comment,omitempty"`
 }
 
-func (g *Gate) record(subjects []sign.Subject, counted []Voice) record {
+func (g *Gate) record(subjects []sign.Subject, counted []Submission) record {
 	r := record{Format: 1, Project: g.Project, Stage: g.Stage, Environment: g.Environment, Threshold: g.Threshold}
 	for _, s := range subjects {
 		r.Files = append(r.Files, approved{s.Name, s.Digest["sha256"]})
 	}
 	for _, v := range counted {
-		r.Approvals = append(r.Approvals, consent{v.Approver, v.Key.String(), v.Approval.Approver, v.Approval.Time.UTC(), v.Approval.Expires, v.Approval.Comment})
+		r.Approvals = append(r.Approvals, approvalRecord{v.Approver, v.Key.String(), v.Approval.Approver, v.Approval.Time.UTC(), v.Approval.Expires, v.Approval.Comment})
 	}
 	return r
 }

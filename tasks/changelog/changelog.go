@@ -121,7 +121,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
 		tasks.AddRefs(&s, b.Values[name].Refs)
 	}
-	s.Lister = lister{place: place(b.Range), since: b.String("since"), until: b.String("until")}
+	s.Discoverer = discoverer{place: place(b.Range), since: b.String("since"), until: b.String("until")}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("", "Changelog cannot be described", err.Error()))
@@ -178,27 +178,27 @@ func check(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
 
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
-// A lister asks git for the commits.
-type lister struct{ place, since, until string }
+// A discoverer asks git for the commits.
+type discoverer struct{ place, since, until string }
 
-// List implements engine.Lister.
-func (l lister) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer.
+func (l discoverer) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
 	log, err := source.ReadLog(ctx, files.Root(), l.since, l.until)
 	switch {
 	case errors.Is(err, source.ErrNoHistory):
-		return engine.Listing{}, fmt.Errorf("%s: %w; a changelog needs commits: run it in a git clone; to have them in a bundle, set history = true; to skip the stage, set when", l.place, err)
+		return engine.Discovery{}, fmt.Errorf("%s: %w; a changelog needs commits: run it in a git clone; to have them in a bundle, set history = true; to skip the stage, set when", l.place, err)
 	case errors.Is(err, source.ErrShallow):
-		return engine.Listing{}, fmt.Errorf("%s: %w; in CI, make a full clone (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0): a changelog needs every commit back to its starting point", l.place, err)
+		return engine.Discovery{}, fmt.Errorf("%s: %w; in CI, make a full clone (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0): a changelog needs every commit back to its starting point", l.place, err)
 	case errors.Is(err, source.ErrNoRevision) && l.since+l.until != "":
-		return engine.Listing{}, fmt.Errorf("%s: %w; since and until want tags or commits of this clone: a tag may have to be fetched with git fetch --tags", l.place, err)
+		return engine.Discovery{}, fmt.Errorf("%s: %w; since and until want tags or commits of this clone: a tag may have to be fetched with git fetch --tags", l.place, err)
 	case err != nil:
-		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
+		return engine.Discovery{}, fmt.Errorf("%s: %w", l.place, err)
 	}
 	b, err := json.Marshal(log)
 	if err != nil {
-		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
+		return engine.Discovery{}, fmt.Errorf("%s: %w", l.place, err)
 	}
-	return engine.Listing{
+	return engine.Discovery{
 		Inputs: []engine.Input{engine.TextInput(commitsFile, b)},
 		Notes:  []string{fmt.Sprintf("listed by git: %d commits since %s", len(log.Commits), orBeginning(log.Since))},
 	}, nil

@@ -76,7 +76,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s := b.NewStep(engine.Staged)
 	tasks.AddInput(&s, file.Input())
 	tasks.AddRefs(&s, b.Values["args"].Refs)
-	s.Lister = tasks.Programs{program}
+	s.Discoverer = tasks.Programs{program}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("args", "Compression cannot be described", err.Error()))

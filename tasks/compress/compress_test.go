@@ -50,7 +50,7 @@ func TestCompress(t *testing.T) {
 	if got := fmt.Sprint(s.Command.Arguments); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	if ps := s.Lister.(tasks.Programs); len(ps) != 1 || ps[0].Name != "upx" || s.Mode != engine.Staged {
+	if ps := s.Discoverer.(tasks.Programs); len(ps) != 1 || ps[0].Name != "upx" || s.Mode != engine.Staged {
 		t.Errorf("programs %v, mode %v", ps, s.Mode)
 	}
 	dir, log, err := tasktest.Run(t, Tools(), s, in)

@@ -138,7 +138,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	s.After = slices.Compact(slices.Sorted(slices.Values(s.After)))
 	s.Mask = slices.Compact(slices.Sorted(slices.Values(s.Mask)))
-	s.Lister = rendered{files, s.Mask}
+	s.Discoverer = rendered{files, s.Mask}
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		p.fail("artifact", "Deploy cannot be described", "%v", err)
 	}

@@ -260,7 +260,7 @@ func TestSecretsStayOut(t *testing.T) {
 	if !slices.Contains(s.Mask, "hunter2") || !slices.Equal(specOf(t, s).SecretEnv, []string{"TOKEN"}) {
 		t.Errorf("mask %q, variables %q", s.Mask, specOf(t, s).SecretEnv)
 	}
-	l, err := s.Lister.List(t.Context(), nil)
+	l, err := s.Discoverer.Discover(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestDeploys(t *testing.T) {
 	cfg := &Config{Environment: "prod"}
 	run := func(version string, set attrs) (deploying.Outcome, error) {
 		s := tasktest.Step(t, task{}, block(root, attrs{"version": version, "template.etc/site.conf.source": tasktest.Files("host.tmpl"), "template.etc/site.conf.vars": object("host", version)}.with(set)))
-		l, err := s.Lister.List(t.Context(), nil)
+		l, err := s.Discoverer.Discover(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

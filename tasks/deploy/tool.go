@@ -44,9 +44,9 @@ func (c *Config) Outcome(step string) (deploying.Outcome, bool) {
 	return o, ok
 }
 
-// List implements engine.Lister: it hands over what is not in the command.
-func (r rendered) List(context.Context, engine.Files) (engine.Listing, error) {
-	return engine.Listing{Private: r}, nil
+// Discover implements engine.InputDiscoverer: it hands over what is not in the command.
+func (r rendered) Discover(context.Context, engine.Files) (engine.Discovery, error) {
+	return engine.Discovery{Private: r}, nil
 }
 
 // TargetOf is the root that a step of this package deploys to.

@@ -260,7 +260,7 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	c.Stamps = closure.StampsOf(b)
 	// A ready-made pipeline stamps the variable that most programs have.
 	c.StampsMayMiss = b.ReadyMade("stamp")
-	closure.AddLister(&s, c)
+	closure.AddDiscoverer(&s, c)
 	if !b.Bool("size.trimpath", true) {
 		s.NoCache = true
 		d := b.Error("size.trimpath", "Not cached", "Without trimpath the output depends on the build directory, so this stage is rebuilt in every run.")

@@ -92,7 +92,7 @@ func setCgo(s *engine.Step, b *tasks.Block, p tasks.Platform, lto bool) hcl.Diag
 	for _, v := range c.env() {
 		tasks.SetEnv(s, v[0], v[1])
 	}
-	closure.AddLister(s, progs)
+	closure.AddDiscoverer(s, progs)
 	return diags
 }
 

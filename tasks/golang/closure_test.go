@@ -91,12 +91,12 @@ func TestClosureIsRemembered(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			p := newProject(t, fixedSample(nil))
-			list := func() (engine.Listing, error) {
+			list := func() (engine.Discovery, error) {
 				b := p.block("go_build", "package", "./cmd/app")
 				b.Platform = platform(t, "linux/amd64")
 				w := p.workspace()
 				defer w.Close()
-				return p.plan(&build{p.cfg}, b)[0].Lister.List(t.Context(), w)
+				return p.plan(&build{p.cfg}, b)[0].Discoverer.Discover(t.Context(), w)
 			}
 			if _, err := list(); err != nil {
 				t.Fatal(err)
@@ -161,7 +161,7 @@ func TestClosureSaysWhatGoSays(t *testing.T) {
 			p := newProject(t, fixedSample(tt.change))
 			b := p.block("go_build", "package", "./cmd/app")
 			b.Platform = platform(t, "linux/amd64")
-			_, err := p.plan(&build{p.cfg}, b)[0].Lister.List(t.Context(), p.workspace())
+			_, err := p.plan(&build{p.cfg}, b)[0].Discoverer.Discover(t.Context(), p.workspace())
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -212,7 +212,7 @@ func TestIdentity(t *testing.T) {
 		{gocmd.Toolchain{Version: "devel go1.27", Bin: filepath.Join(p.root, "bin", "go")},
 			"go=devel go1.27 go command=sha256:7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"},
 	} {
-		l, err := closure.NewListers(&gocmd.Config{Toolchain: func() (*gocmd.Toolchain, error) { return &tt.tc, nil }}).List(t.Context(), p.workspace())
+		l, err := closure.NewDiscoverers(&gocmd.Config{Toolchain: func() (*gocmd.Toolchain, error) { return &tt.tc, nil }}).Discover(t.Context(), p.workspace())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -243,7 +243,7 @@ func BenchmarkClosureRemembered1500(b *testing.B) {
 	list := func() {
 		w := p.workspace()
 		defer w.Close()
-		if _, err := p.plan(&build{p.cfg}, p.block("go_build"))[0].Lister.List(b.Context(), w); err != nil {
+		if _, err := p.plan(&build{p.cfg}, p.block("go_build"))[0].Discoverer.Discover(b.Context(), w); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -225,7 +225,7 @@ func TestOfflineFromCarriedTree(t *testing.T) {
 		}
 	}
 	key := func(s engine.Step) string {
-		l, err := s.Lister.List(t.Context(), c.workspace())
+		l, err := s.Discoverer.Discover(t.Context(), c.workspace())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -307,7 +307,7 @@ func TestOfflineNamesWhatIsMissing(t *testing.T) {
 			t.Fatalf("%v, %v", missing, err)
 		}
 	}
-	_, err = c.plan(&build{c.cfg}, c.block("go_build"))[0].Lister.List(t.Context(), c.workspace())
+	_, err = c.plan(&build{c.cfg}, c.block("go_build"))[0].Discoverer.Discover(t.Context(), c.workspace())
 	if err == nil || !strings.Contains(err.Error(), `a bundle with the component "modules" would bring it`) || !strings.Contains(err.Error(), "example.org/private v1.0.0") {
 		t.Errorf("%v", err)
 	}

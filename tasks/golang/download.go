@@ -14,11 +14,11 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/modfile"
 	modpath "golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/inuse"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
@@ -49,7 +49,7 @@ func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	out := b.DistPath(b.StringOr("output", "modules"))
 	s := b.NewStep(engine.InProcess)
-	s.Lister = append(closure.NewListers(t.cfg), outsideReplacements{modFiles: m.Files(), modOnly: true})
+	s.Discoverer = append(closure.NewDiscoverers(t.cfg), outsideReplacements{modFiles: m.Files(), modOnly: true})
 	s.Network = closure.Network(b)
 	setWork(&s, m)
 	addModuleFiles(&s, m)
@@ -526,7 +526,7 @@ func moveFile(dst, src string) error {
 	if err := os.MkdirAll(filepath.Dir(dst), 0o755); err != nil {
 		return err
 	}
-	if err := robustio.Rename(src, dst); err != nil {
+	if err := inuse.Rename(src, dst); err != nil {
 		return err
 	}
 	return os.Chmod(dst, 0o644)

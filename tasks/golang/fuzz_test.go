@@ -43,7 +43,7 @@ func FuzzRecord(f *testing.F) {
 		if json.Unmarshal(b, &r) != nil || !r.Valid() {
 			return
 		}
-		for _, in := range r.Listing().Inputs {
+		for _, in := range r.Discovery().Inputs {
 			if !fs.ValidPath(in.Path) || path.IsAbs(in.Path) {
 				t.Errorf("input at %q", in.Path)
 			}

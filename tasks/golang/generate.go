@@ -41,7 +41,7 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	patterns, diags := packages(b, "packages", "./...")
 	s := b.NewStep(engine.Staged)
 	s.Command.WorkingDirectory = b.WorkingDirectory()
-	s.Lister = closure.NewListers(t.cfg)
+	s.Discoverer = closure.NewDiscoverers(t.cfg)
 	setWork(&s, m)
 	files, dirs := generated(b)
 	if len(files)+len(dirs) == 0 {
@@ -54,7 +54,7 @@ func (t *generate) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	closure.AddLister(&s, progs)
+	closure.AddDiscoverer(&s, progs)
 	argv := []string{"go", "generate"}
 	if tags := b.Strings("tags"); len(tags) > 0 {
 		argv = append(argv, "-tags="+joinTags(tags))

@@ -68,13 +68,13 @@ func (t *test) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	s.Command.Arguments = argv
 	s.LogFormat = "go-test-json"
-	s.Sealed = b.Meta.SandboxMode != "workspace" && !c.module.Outside
+	s.Hermetic = b.Meta.SandboxMode != "workspace" && !c.module.Outside
 	tasks.SetOutputs(s, outputs, nil)
 	addRefs(s, b, "cover", "modules")
 	c.closure.Test, c.closure.Data, c.closure.Vetted = true, true, true
 	// Packages that are measured but neither tested nor imported count too.
 	c.closure.Patterns = append(c.closure.Patterns, measured(b)...)
-	closure.AddLister(s, c.closure)
+	closure.AddDiscoverer(s, c.closure)
 	return []engine.Step{*s}, diags
 }
 

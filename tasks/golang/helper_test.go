@@ -28,7 +28,6 @@ type project struct {
 	state string
 	cas   string
 	cfg   *gocmd.Config
-	wants engine.Share
 }
 
 // newProject writes files ("path": text) into a fresh directory.
@@ -86,7 +85,7 @@ func (p *project) block(typ string, attrs ...any) *tasks.Block {
 
 func (p *project) workspace() *tree.Workspace {
 	p.t.Helper()
-	w, err := tree.ReadAhead(p.state).Open(p.root, "dist")
+	w, err := tree.Preload(p.state).Open(p.root, "dist")
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -157,11 +156,11 @@ func (p *project) runSteps(steps []engine.Step) (engine.Status, string) {
 	return last, log.String()
 }
 
-// listed returns the paths of a step's inputs that its Lister finds, without
+// listed returns the paths of a step's inputs that its InputDiscoverer finds, without
 // airbuild's own texts, and the text of the modules.
 func (p *project) listed(s *engine.Step) (paths []string, modules string) {
 	p.t.Helper()
-	l, err := s.Lister.List(context.Background(), p.workspace())
+	l, err := s.Discoverer.Discover(context.Background(), p.workspace())
 	if err != nil {
 		p.t.Fatal(err)
 	}

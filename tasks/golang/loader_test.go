@@ -21,7 +21,7 @@ import (
 func closuresOf(steps []engine.Step) []*closure.Closure {
 	var out []*closure.Closure
 	for _, s := range steps {
-		ls, _ := s.Lister.(closure.Listers)
+		ls, _ := s.Discoverer.(closure.Discoverers)
 		for _, l := range ls {
 			if c, ok := l.(*closure.Closure); ok {
 				out = append(out, c)
@@ -41,7 +41,7 @@ func (p *project) agree(c *closure.Closure) {
 	record := func(ask bool) *closure.Record {
 		p.cfg.AlwaysAsk = ask
 		defer func() { p.cfg.AlwaysAsk = false }()
-		r, err := c.Query(p.t.Context(), tc, p.workspace())
+		r, err := c.Resolve(p.t.Context(), tc, p.workspace())
 		if err != nil {
 			p.t.Fatal(err)
 		}
@@ -118,6 +118,15 @@ func TestLoaderAgreesOnSamples(t *testing.T) {
 		})
 	}
 	t.Run("fixture", func(t *testing.T) { newProject(t, fixedSample(nil)).agreeAll(".") })
+	// What the toolchain sets by itself only it can say.
+	t.Run("tags of the toolchain", func(t *testing.T) {
+		newProject(t, fixedSample(map[string]string{
+			"internal/greet/v6.go":   "//go:build amd64.v2 || arm.6\n\npackage greet\n",
+			"internal/greet/v1.go":   "//go:build amd64.v1 || arm.7\n\npackage greet\n",
+			"internal/greet/regs.go": "//go:build goexperiment.regabiargs\n\npackage greet\n",
+			"internal/greet/none.go": "//go:build goexperiment.unheardof\n\npackage greet\n",
+		})).agreeAll(".")
+	})
 }
 
 // agreeAll plans all stage types that have closures, in a directory.
@@ -193,7 +202,7 @@ func TestLoaderFallsBack(t *testing.T) {
 				b.Meta.Env = map[string]string{tt.env: "panicnil=1"}
 			}
 			c := closuresOf(p.plan(&vet{p.cfg}, b))[0]
-			l, err := c.List(t.Context(), p.workspace())
+			l, err := c.Discover(t.Context(), p.workspace())
 			if tt.want == "" {
 				if err == nil {
 					t.Errorf("the go command's message is lost: %v", l.Notes)

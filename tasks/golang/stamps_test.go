@@ -3,8 +3,6 @@ package golang
 import (
 	"strings"
 	"testing"
-
-	"github.com/airbuild/airbuild/engine"
 )
 
 func TestStamps(t *testing.T) {
@@ -79,8 +77,7 @@ func main() {
 			{"ldflags", []string{"'-X=" + tt.stamp + "=v 1'"}},
 		} {
 			s := p.plan(&build{p.cfg}, p.block("go_build", b...))[0]
-			var lister engine.Lister = s.Lister
-			_, err := lister.List(t.Context(), p.workspace())
+			_, err := s.Discoverer.Discover(t.Context(), p.workspace())
 			got := ""
 			if err != nil {
 				got = err.Error()
@@ -93,7 +90,7 @@ func main() {
 
 	// One of several programs is enough.
 	s := p.plan(&build{p.cfg}, p.block("go_build", "packages", []string{".", "./tool"}, "stamp", map[string]string{"main.toolVersion": "1"}))[0]
-	if _, err := s.Lister.List(t.Context(), p.workspace()); err != nil {
+	if _, err := s.Discoverer.Discover(t.Context(), p.workspace()); err != nil {
 		t.Errorf("two programs: %v", err)
 	}
 }

@@ -33,7 +33,7 @@ func newStep(b *tasks.Block, m *gocmd.Module, cfg *gocmd.Config) engine.Step {
 	s := b.NewStep(engine.Workspace)
 	s.Command.WorkingDirectory = b.WorkingDirectory()
 	setWork(&s, m)
-	s.Lister = closure.NewListers(cfg)
+	s.Discoverer = closure.NewDiscoverers(cfg)
 	s.Estimate = estimates[b.Type]
 	return s
 }

@@ -71,7 +71,7 @@ func (t *tidy) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		tasks.SetOutputs(&s, nil, nil)
 	}
 	addModuleFiles(&s, m)
-	closure.AddLister(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
+	closure.AddDiscoverer(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: m.VendorDir})
 	return []engine.Step{s}, diags
 }
 

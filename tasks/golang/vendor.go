@@ -72,12 +72,12 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		in.Optional = true
 		s.Inputs = append(s.Inputs, in)
 	}
-	closure.AddLister(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: out})
-	closure.AddLister(&s, outsideReplacements{modFiles: m.Files()})
+	closure.AddDiscoverer(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: out})
+	closure.AddDiscoverer(&s, outsideReplacements{modFiles: m.Files()})
 	return []engine.Step{s}, diags
 }
 
-// outsideReplacements is the Lister of the directories outside the project that
+// outsideReplacements is the InputDiscoverer of the directories outside the project that
 // replace modules: all their files, which are copied into vendor/, or their
 // go.mod only.
 type outsideReplacements struct {
@@ -85,9 +85,9 @@ type outsideReplacements struct {
 	modOnly  bool
 }
 
-// List implements engine.Lister.
-func (o outsideReplacements) List(_ context.Context, files engine.Files) (engine.Listing, error) {
-	var l engine.Listing
+// Discover implements engine.InputDiscoverer.
+func (o outsideReplacements) Discover(_ context.Context, files engine.Files) (engine.Discovery, error) {
+	var l engine.Discovery
 	for _, name := range o.modFiles {
 		text, err := os.ReadFile(filepath.Join(files.Root(), filepath.FromSlash(name)))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -151,7 +151,7 @@ func outsideDirs(root, name string, text []byte) (map[string]string, error) {
 }
 
 // addOutside lists all files of a directory that is not in the project.
-func addOutside(l *engine.Listing, files engine.Files, land, dir string) error {
+func addOutside(l *engine.Discovery, files engine.Files, land, dir string) error {
 	entries, err := files.ReadDir(filepath.ToSlash(dir))
 	if err != nil {
 		return err

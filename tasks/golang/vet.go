@@ -43,7 +43,7 @@ func (t *vet) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	c.step.Command.Arguments = append(argv, c.patterns...)
 	addRefs(&c.step, b, "modules")
 	c.closure.Test, c.closure.Vetted = true, true
-	closure.AddLister(&c.step, c.closure)
+	closure.AddDiscoverer(&c.step, c.closure)
 	return []engine.Step{c.step}, diags
 }
 

@@ -124,19 +124,19 @@ func hideKeys(s *engine.Step, signers []signer) {
 	}
 }
 
-// signers are those of a step. As a Lister they make the fingerprints facts of it,
-// and tell the tool where the secret keys are.
+// signers are those of a step. As an InputDiscoverer they make the fingerprints facts
+// of it, and tell the tool where the secret keys are.
 type signers []signer
 
-// List implements engine.Lister.
-func (all signers) List(context.Context, engine.Files) (engine.Listing, error) {
-	var list engine.Listing
+// Discover implements engine.InputDiscoverer.
+func (all signers) Discover(context.Context, engine.Files) (engine.Discovery, error) {
+	var list engine.Discovery
 	found := slices.Clone(all)
 	for i, s := range found {
 		if s.fingerprint == "" {
 			k, err := s.open()
 			if err != nil {
-				return engine.Listing{}, fmt.Errorf("%s: %w", s.place, err)
+				return engine.Discovery{}, fmt.Errorf("%s: %w", s.place, err)
 			}
 			found[i].fingerprint = k.fingerprint()
 		}

@@ -102,10 +102,10 @@ func full(formats ...string) *tasks.Block {
 func build(t *testing.T, b *tasks.Block) (dir string, s engine.Step) {
 	t.Helper()
 	s = tasktest.Step(t, task{}, b)
-	var l engine.Listing
-	if s.Lister != nil {
+	var l engine.Discovery
+	if s.Discoverer != nil {
 		var err error
-		if l, err = s.Lister.List(t.Context(), nil); err != nil {
+		if l, err = s.Discoverer.Discover(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -298,7 +298,7 @@ func TestSecrets(t *testing.T) {
 	if len(s.Secrets) > 0 || !slices.Contains(s.Mask, "swordfish") || !slices.Contains(s.Mask, string(pgp)) {
 		t.Errorf("secrets %d, masked %d", len(s.Secrets), len(s.Mask))
 	}
-	l, err := s.Lister.List(t.Context(), nil)
+	l, err := s.Discoverer.Discover(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestSecrets(t *testing.T) {
 		maps.Copy(changed, change)
 		b.Meta.PassEnv = changed
 		s := tasktest.Step(t, task{}, b)
-		l, err := s.Lister.List(t.Context(), nil)
+		l, err := s.Discoverer.Discover(t.Context(), nil)
 		if err == nil {
 			_, _, err = tasktest.RunPrivate(t, Tools(), s, sample(), l.Private)
 		}
@@ -335,12 +335,12 @@ func TestSecrets(t *testing.T) {
 	// With a fingerprint nobody needs the key to know what it would sign.
 	b.Meta.PassEnv = nil
 	set(b, "signature.rpm.fingerprint", strings.Repeat("0", 40))
-	if again, err := tasktest.Step(t, task{}, b).Lister.List(t.Context(), nil); err != nil || again.Facts[0].Value != strings.Repeat("0", 40) {
+	if again, err := tasktest.Step(t, task{}, b).Discoverer.Discover(t.Context(), nil); err != nil || again.Facts[0].Value != strings.Repeat("0", 40) {
 		t.Errorf("%v, %v", again, err)
 	}
 	b.Meta.PassEnv = env
 	s = tasktest.Step(t, task{}, b)
-	if l, err = s.Lister.List(t.Context(), nil); err != nil {
+	if l, err = s.Discoverer.Discover(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := tasktest.RunPrivate(t, Tools(), s, sample(), l.Private); err == nil || !strings.Contains(err.Error(), "is to sign") {

@@ -39,7 +39,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	tasks.SetOutputs(&s, outputs, nil)
 	if len(signers) > 0 {
 		hideKeys(&s, signers)
-		s.Lister = signers
+		s.Discoverer = signers
 	}
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("", "Package cannot be described", err.Error()))

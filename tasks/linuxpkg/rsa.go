@@ -20,9 +20,11 @@ func openRSA(text []byte, passphrase string) (*rsaKey, error) {
 		return nil, errors.New("there is no PEM block; an apk is signed with an RSA key, made by openssl genrsa -out app.rsa 4096")
 	}
 	der := block.Bytes
-	if x509.IsEncryptedPEMBlock(block) { //nolint:staticcheck // what openssl genrsa -aes256 wrote for decades
+	//lint:ignore SA1019 openssl genrsa -aes256 wrote such keys for decades
+	if x509.IsEncryptedPEMBlock(block) {
 		var err error
-		if der, err = x509.DecryptPEMBlock(block, []byte(passphrase)); err != nil { //nolint:staticcheck
+		//lint:ignore SA1019 the same
+		if der, err = x509.DecryptPEMBlock(block, []byte(passphrase)); err != nil {
 			return nil, errors.New("the passphrase does not open the RSA key: name the variable that holds it with passphrase_env")
 		}
 	}

@@ -222,7 +222,9 @@ func (w *work) onBase(p platform, notes map[string]string) (adds []mutate.Addend
 	}
 	file = file.DeepCopy()
 	// What another program noted about how it made the base.
-	file.Container, file.DockerVersion, file.Author = "", "", ""
+	file.Container, file.Author = "", ""
+	//lint:ignore SA1019 a base that has it would pass it on
+	file.DockerVersion = ""
 	return adds, file, nil
 }
 

@@ -71,7 +71,7 @@ type spec struct {
 	Vars    []variable   `json:"variables,omitempty"`
 	Host    string       `json:"host,omitempty"` // file
 	Sums    []string     `json:"sums"`           // files in the form of go.sum, which need not be there
-	Actions string       `json:"actions"`        // file with what the Lister found
+	Actions string       `json:"actions"`        // file with what the InputDiscoverer found
 }
 
 type recipeFile struct {
@@ -115,7 +115,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		}
 	}
 	sp.Actions = path.Join(b.Meta.Dir, ".airbuild-actions.json")
-	l := &lister{output: sp.Actions}
+	l := &discoverer{output: sp.Actions}
 	if sp.Commit != "" && !sp.Dirty {
 		l.uncommitted = uncommittedOf(b.Project)
 	}
@@ -127,7 +127,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	s.Lister = l
+	s.Discoverer = l
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("", "Statement cannot be described", err.Error()))
@@ -189,16 +189,16 @@ type made struct {
 	Action string `json:"action"` // SHA-256
 }
 
-// A lister hands in the keys of the steps that this one needs.
-type lister struct {
+// A discoverer hands in the keys of the steps that this one needs.
+type discoverer struct {
 	output string
-	key    engine.Lister // nil if the statement is not signed
+	key    engine.InputDiscoverer // nil if the statement is not signed
 	// uncommitted is nil where the statement says so already, or names no commit.
 	uncommitted *uncommitted
 }
 
 // KeyNames implements tasks.KeyNamer.
-func (l *lister) KeyNames() []string {
+func (l *discoverer) KeyNames() []string {
 	if n, ok := l.key.(tasks.KeyNamer); ok {
 		return n.KeyNames()
 	}
@@ -206,17 +206,17 @@ func (l *lister) KeyNames() []string {
 }
 
 // Lacking implements tasks.SecretUser.
-func (l *lister) Lacking() string {
+func (l *discoverer) Lacking() string {
 	if u, ok := l.key.(tasks.SecretUser); ok {
 		return u.Lacking()
 	}
 	return ""
 }
 
-// List implements engine.Lister.
-func (l *lister) List(ctx context.Context, files engine.Files) (out engine.Listing, err error) {
+// Discover implements engine.InputDiscoverer.
+func (l *discoverer) Discover(ctx context.Context, files engine.Files) (out engine.Discovery, err error) {
 	if l.key != nil {
-		if out, err = l.key.List(ctx, files); err != nil {
+		if out, err = l.key.Discover(ctx, files); err != nil {
 			return out, err
 		}
 	}
@@ -231,12 +231,12 @@ func (l *lister) List(ctx context.Context, files engine.Files) (out engine.Listi
 		}
 	}
 	list := []made{}
-	if m, ok := files.(engine.Makers); ok {
-		makers, err := m.Makers()
+	if m, ok := files.(engine.Producers); ok {
+		producers, err := m.Producers()
 		if err != nil {
 			return out, err
 		}
-		for _, x := range makers {
+		for _, x := range producers {
 			list = append(list, made{x.Name, x.Type, fmt.Sprintf("%x", x.Key.Hash)})
 		}
 	}

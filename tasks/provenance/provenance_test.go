@@ -48,7 +48,7 @@ func block() *tasks.Block {
 func write(t *testing.T, b *tasks.Block, cfg *sign.Config) []byte {
 	t.Helper()
 	s := tasktest.Step(t, task{cfg}, b)
-	l, err := s.Lister.List(t.Context(), nil)
+	l, err := s.Discoverer.Discover(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,19 +168,19 @@ func TestCovers(t *testing.T) {
 	}
 }
 
-// makers is a workspace that knows who made the inputs.
-type makers struct {
+// producers is a workspace that knows who made the inputs.
+type producers struct {
 	engine.Files
 	err error
 }
 
-func (m makers) Makers() ([]engine.Maker, error) {
-	return []engine.Maker{{Name: "bin", Type: "go_build", Key: action.Of([]byte("x"))}}, m.err
+func (m producers) Producers() ([]engine.Producer, error) {
+	return []engine.Producer{{Name: "bin", Type: "go_build", Key: action.Of([]byte("x"))}}, m.err
 }
 
-func TestLister(t *testing.T) {
-	l := &lister{output: "a.json"}
-	got, err := l.List(t.Context(), makers{})
+func TestDiscoverer(t *testing.T) {
+	l := &discoverer{output: "a.json"}
+	got, err := l.Discover(t.Context(), producers{})
 	if err != nil || len(got.Inputs) != 1 {
 		t.Fatal(got, err)
 	}
@@ -188,7 +188,7 @@ func TestLister(t *testing.T) {
 	if err := json.Unmarshal(got.Inputs[0].Text, &list); err != nil || len(list) != 1 || list[0].Step != "bin" || len(list[0].Action) != 64 {
 		t.Errorf("%s, %v", got.Inputs[0].Text, err)
 	}
-	if _, err := l.List(t.Context(), makers{err: errors.New("not known")}); err == nil {
+	if _, err := l.Discover(t.Context(), producers{err: errors.New("not known")}); err == nil {
 		t.Error("a key that is not known is left out")
 	}
 }

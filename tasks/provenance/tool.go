@@ -35,7 +35,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		return err
 	}
 	if sp.Signed {
-		if text, err = t.seal(ctx, call, text); err != nil {
+		if text, err = t.sign(ctx, call, text); err != nil {
 			return fmt.Errorf("sign %s: %w", sp.Output, err)
 		}
 	}
@@ -45,12 +45,12 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	return nil
 }
 
-func (t tool) seal(ctx context.Context, call *engine.ToolCall, text []byte) ([]byte, error) {
+func (t tool) sign(ctx context.Context, call *engine.ToolCall, text []byte) ([]byte, error) {
 	key, err := t.keys.Key(ctx, call)
 	if err != nil {
 		return nil, err
 	}
-	e, err := signing.Seal(signing.PayloadStatement, text, key)
+	e, err := signing.NewEnvelope(signing.PayloadStatement, text, key)
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func (u *uncommitted) among(ctx context.Context, files engine.Files) ([]string, 
 	if u.err != nil || len(u.names) == 0 {
 		return nil, u.err
 	}
-	return reads.ReadByMakers(ctx, u.names)
+	return reads.ReadByProducers(ctx, u.names)
 }
 
 // made reports whether a file is an output, airbuild's own or in its cache.

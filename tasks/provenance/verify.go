@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,7 +39,7 @@ const MaxStatement = signing.MaxEnvelope
 // error wraps sign.ErrUnverified if it is not to be believed.
 func Open(text []byte, o Policy) (*Statement, error) {
 	s := &Statement{}
-	st, err := s.unseal(bytes.TrimSpace(text), o)
+	st, err := s.verifyEnvelope(bytes.TrimSpace(text), o)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +53,7 @@ func Open(text []byte, o Policy) (*Statement, error) {
 	return s, s.fits(o)
 }
 
-func (s *Statement) unseal(text []byte, o Policy) (*signing.Statement, error) {
+func (s *Statement) verifyEnvelope(text []byte, o Policy) (*signing.Statement, error) {
 	var bare signing.Statement
 	if json.Unmarshal(text, &bare) == nil && bare.Type != "" {
 		if !o.Unsigned {
@@ -121,7 +120,7 @@ func (s *Statement) Covers(name string) error {
 	if err != nil {
 		return err
 	}
-	var in fs.FS = os.DirFS(dir)
+	in := os.DirFS(dir)
 	of := base
 	if info.IsDir() {
 		in, of = os.DirFS(filepath.Clean(name)), "."

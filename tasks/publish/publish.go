@@ -133,7 +133,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, name := range []string{sp.PasswordEnv, sp.TokenEnv} {
 		p.credential(&s, name)
 	}
-	s.Lister = &lister{dist: b.Project.Dist, module: sp.Module}
+	s.Discoverer = &discoverer{dist: b.Project.Dist, module: sp.Module}
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		p.fail("files", "Publishing cannot be described", "%v", err)
 	}

@@ -230,13 +230,11 @@ func (s state) State() string { return s.dir }
 func publish(t *testing.T, cfg *Config, b *tasks.Block, ws state) (log string, err error) {
 	t.Helper()
 	s := tasktest.Step(t, task{}, b)
-	l, err := s.Lister.List(t.Context(), ws)
+	l, err := s.Discoverer.Discover(t.Context(), ws)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, v := range s.Secrets {
-		s.Command.Env = append(s.Command.Env, v)
-	}
+	s.Command.Env = append(s.Command.Env, s.Secrets...)
 	_, log, err = tasktest.RunPrivate(t, Tools(cfg), s, project, l.Private)
 	return log, err
 }

@@ -29,28 +29,28 @@ type found struct {
 	module *moduleSource
 }
 
-// A lister finds where the module comes from.
-type lister struct {
+// A discoverer finds where the module comes from.
+type discoverer struct {
 	dist   string
 	module *mod
 }
 
-// List implements engine.Lister.
-func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer.
+func (l *discoverer) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
 	f := found{state: files.State()}
-	var listing engine.Listing
+	var out engine.Discovery
 	if l.module != nil {
 		m, err := findModule(ctx, files.Root(), f.state, l.module, l.dist)
 		if err != nil {
-			return listing, fmt.Errorf("find the files of module %s: %w", l.module.Path, err)
+			return out, fmt.Errorf("find the files of module %s: %w", l.module.Path, err)
 		}
 		f.module = m
 		for _, name := range m.inputs() {
-			listing.Inputs = append(listing.Inputs, engine.FileInput(name))
+			out.Inputs = append(out.Inputs, engine.FileInput(name))
 		}
 	}
-	listing.Private = f
-	return listing, nil
+	out.Private = f
+	return out, nil
 }
 
 // A tool publishes.

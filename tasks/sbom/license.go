@@ -18,10 +18,10 @@ import (
 	"strings"
 
 	"github.com/google/licensecheck"
-	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/gobinary"
 )
@@ -37,8 +37,8 @@ const (
 	detector = "1"
 )
 
-// A lister finds what licences the modules of go.sum have.
-type lister struct {
+// A discoverer finds what licences the modules of go.sum have.
+type discoverer struct {
 	dir     string // of the module, project-relative
 	vendor  bool   // modules are in vendor, and nowhere else
 	environ func(string) (string, bool)
@@ -52,16 +52,16 @@ type license struct {
 	Expression string `json:"expression"`
 }
 
-// List implements engine.Lister.
-func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer.
+func (l *discoverer) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
 	known := loadTexts(files.State())
 	list, err := l.vendored(files, known)
 	if err != nil {
-		return engine.Listing{}, fmt.Errorf("find licences in vendor: %w", err)
+		return engine.Discovery{}, fmt.Errorf("find licences in vendor: %w", err)
 	}
 	if list == nil && !l.vendor {
 		if list, err = l.cached(ctx, files, known); err != nil {
-			return engine.Listing{}, fmt.Errorf("find licences of modules: %w", err)
+			return engine.Discovery{}, fmt.Errorf("find licences of modules: %w", err)
 		}
 	}
 	if own := l.ownLicense(files, known); own != "" {
@@ -70,17 +70,17 @@ func (l *lister) List(ctx context.Context, files engine.Files) (engine.Listing, 
 	slices.SortFunc(list, func(a, b license) int { return cmp.Compare(a.Module, b.Module) })
 	text, err := json.Marshal(list)
 	if err != nil {
-		return engine.Listing{}, err
+		return engine.Discovery{}, err
 	}
 	known.save(files.State())
-	return engine.Listing{
+	return engine.Discovery{
 		Inputs: []engine.Input{engine.TextInput(l.output, append(text, '\n'))},
 		Notes:  []string{fmt.Sprintf("licences of %d modules were found", len(list))},
 	}, nil
 }
 
 // vendored looks into vendor; nil if there is none.
-func (l *lister) vendored(files engine.Files, known *texts) ([]license, error) {
+func (l *discoverer) vendored(files engine.Files, known *texts) ([]license, error) {
 	list := []license{}
 	dir := path.Join(l.dir, "vendor")
 	text, err := os.ReadFile(filepath.Join(files.Root(), filepath.FromSlash(dir), "modules.txt"))
@@ -115,7 +115,7 @@ func (l *lister) vendored(files engine.Files, known *texts) ([]license, error) {
 }
 
 // ownLicense is that of the project itself.
-func (l *lister) ownLicense(files engine.Files, known *texts) string {
+func (l *discoverer) ownLicense(files engine.Files, known *texts) string {
 	entries, err := files.ReadDir(cmp.Or(l.dir, "."))
 	if err != nil {
 		return ""
@@ -124,7 +124,7 @@ func (l *lister) ownLicense(files engine.Files, known *texts) string {
 }
 
 // cached looks for the modules of go.sum in module caches and GOPROXY trees.
-func (l *lister) cached(ctx context.Context, files engine.Files, known *texts) (list []license, err error) {
+func (l *discoverer) cached(ctx context.Context, files engine.Files, known *texts) (list []license, err error) {
 	sums, err := gobinary.Sums(tasks.ProjectFiles(files.Root()), path.Join(l.dir, "go.sum"), path.Join(l.dir, "go.work.sum"))
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (l *lister) cached(ctx context.Context, files engine.Files, known *texts) (
 }
 
 // places are the directories that modules may lie in.
-func (l *lister) places() []string {
+func (l *discoverer) places() []string {
 	get := func(name string) string { v, _ := l.environ(name); return v }
 	list := slices.Clone(l.trees)
 	switch {
@@ -260,26 +260,16 @@ func loadTexts(state string) *texts {
 	return t
 }
 
-// save writes by rename: another process may read.
+// save writes the texts for later runs; another process may read them meanwhile.
 func (t *texts) save(state string) {
-	if !t.changed || state == "" || os.MkdirAll(state, 0o777) != nil {
+	if !t.changed || state == "" {
 		return
 	}
 	b, err := json.Marshal(t)
 	if err != nil {
 		return
 	}
-	f, err := os.CreateTemp(state, textsFile+".*")
-	if err != nil {
-		return
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = robustio.Rename(f.Name(), filepath.Join(state, textsFile))
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
+	_ = atomicfile.Write(filepath.Join(state, textsFile), b, atomicfile.Options{Perm: 0o600, Mkdir: 0o777}) // what is not kept is found again
 }
 
 // expression is the SPDX expression of licence texts, or "" if they are none

@@ -4,7 +4,7 @@
 // What a program is made of is read from the program itself: the go command
 // writes its modules into it. Checksums come from there or from go.sum,
 // licences from the modules' own files. Those lie in vendor, in a module
-// cache or in a carried tree, which no input of a step can name; so a Lister
+// cache or in a carried tree, which no input of a step can name; so an InputDiscoverer
 // reads them and hands the result in as a file, whose digest is in the key.
 package sbom
 
@@ -76,7 +76,7 @@ type spec struct {
 	Supplier  string   `json:"supplier,omitempty"`
 	Namespace string   `json:"namespace"`
 	Sums      []string `json:"sums"`           // files in the form of go.sum, which need not be there
-	Licenses  string   `json:"licenses"`       // file with what the Lister found
+	Licenses  string   `json:"licenses"`       // file with what the InputDiscoverer found
 	Said      []pair   `json:"said,omitempty"` // the user's own licences, sorted
 }
 
@@ -142,9 +142,9 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	return []engine.Step{s}, diags
 }
 
-// addModules makes checksums inputs, and licences by a Lister.
+// addModules makes checksums inputs, and licences by an InputDiscoverer.
 func addModules(s *engine.Step, b *tasks.Block, sp *spec) {
-	l := &lister{dir: b.Meta.Dir, environ: b.Project.Environ, trees: b.Project.GoModules}
+	l := &discoverer{dir: b.Meta.Dir, environ: b.Project.Environ, trees: b.Project.GoModules}
 	for _, name := range []string{"go.sum", "go.work.sum"} {
 		p := path.Join(b.Meta.Dir, name)
 		in := engine.FileInput(p)
@@ -161,7 +161,7 @@ func addModules(s *engine.Step, b *tasks.Block, sp *spec) {
 	// A name that no file of a project has: airbuild's own begin so.
 	sp.Licenses = path.Join(b.Meta.Dir, ".airbuild-licenses.json")
 	l.output = sp.Licenses
-	s.Lister = l
+	s.Discoverer = l
 }
 
 // planFiles says what becomes of each file.

@@ -277,10 +277,10 @@ The above copyright notice and this permission notice shall be included in all c
 THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 `
 
-// listed is what a Lister hands in.
-func listed(t *testing.T, l *lister, s space) string {
+// listed is what an InputDiscoverer hands in.
+func listed(t *testing.T, l *discoverer, s space) string {
 	t.Helper()
-	got, err := l.List(t.Context(), s)
+	got, err := l.Discover(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestLicenses(t *testing.T) {
 	}
 	put(t, filepath.Join(tree, "example.com/b/@v/v1.1.0.zip"), b.String())
 	env := map[string]string{"GOMODCACHE": cache, "GOPROXY": "https://proxy.invalid,file://" + filepath.ToSlash(tree)}
-	l := &lister{dir: ".", output: ".airbuild-licenses.json", environ: func(n string) (string, bool) { v, ok := env[n]; return v, ok }}
+	l := &discoverer{dir: ".", output: ".airbuild-licenses.json", environ: func(n string) (string, bool) { v, ok := env[n]; return v, ok }}
 	const want = `[{"module":"","expression":"MIT"},{"module":"example.com/A@v1.0.0","expression":"MIT"},{"module":"example.com/b@v1.1.0","expression":"MIT"}]`
 	for range 2 { // the second time from what is remembered
 		if got := listed(t, l, s); got != want {
@@ -335,7 +335,7 @@ func TestLicenses(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(s.root, "vendor")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.List(t.Context(), s); err == nil || !strings.Contains(err.Error(), "find licences in vendor") {
+	if _, err := l.Discover(t.Context(), s); err == nil || !strings.Contains(err.Error(), "find licences in vendor") {
 		t.Error(err)
 	}
 }

@@ -69,7 +69,7 @@ func (t *task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		return nil, p.diags
 	}
 	if len(p.programs) > 0 {
-		p.step.Lister = p.programs
+		p.step.Discoverer = p.programs
 	}
 	return []engine.Step{p.step}, p.diags
 }

@@ -43,7 +43,7 @@ func block(attrs map[string]any) *tasks.Block {
 
 func programs(s engine.Step) string {
 	var names []string
-	ps, _ := s.Lister.(tasks.Programs)
+	ps, _ := s.Discoverer.(tasks.Programs)
 	for _, p := range ps {
 		names = append(names, p.Name+"="+p.Path)
 	}

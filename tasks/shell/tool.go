@@ -169,7 +169,7 @@ func (s *shell) exec(ctx context.Context, args []string) error {
 	s.mu.Lock()
 	s.last = failure{hc.Pos.Line(), args[0], code}
 	s.mu.Unlock()
-	return interp.NewExitStatus(code)
+	return interp.ExitStatus(code)
 }
 
 // status fits an exit code into a shell's byte; a failure stays a failure.

@@ -76,9 +76,9 @@ func (s source) Format(f fmt.State, _ rune) {
 	fmt.Fprint(f, [...]string{"key ", "key_file ", "key_env "}[s.kind]+s.name)
 }
 
-// A lister makes the public key a fact of the step, and tells the tool where
+// A discoverer makes the public key a fact of the step, and tells the tool where
 // the secret one is.
-type lister struct {
+type discoverer struct {
 	place   string // of the attribute: "Airbuildfile:12"
 	from    source
 	missing string            // why there is no keyring
@@ -86,7 +86,7 @@ type lister struct {
 }
 
 // KeyNames implements tasks.KeyNamer. With public_key nothing is looked up.
-func (l *lister) KeyNames() []string {
+func (l *discoverer) KeyNames() []string {
 	if l.from.kind != fromKeyring || !l.public.IsZero() {
 		return nil
 	}
@@ -94,7 +94,7 @@ func (l *lister) KeyNames() []string {
 }
 
 // Lacking implements tasks.SecretUser.
-func (l *lister) Lacking() string {
+func (l *discoverer) Lacking() string {
 	name := ""
 	switch l.from.kind {
 	case fromKeyring:
@@ -113,8 +113,8 @@ func (l *lister) Lacking() string {
 	return ""
 }
 
-// List implements engine.Lister.
-func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer.
+func (l *discoverer) Discover(context.Context, engine.Files) (engine.Discovery, error) {
 	public, err := l.public, error(nil)
 	switch {
 	case !public.IsZero():
@@ -124,9 +124,9 @@ func (l *lister) List(context.Context, engine.Files) (engine.Listing, error) {
 		public, err = l.from.public()
 	}
 	if err != nil {
-		return engine.Listing{}, fmt.Errorf("%s: %w", l.place, err)
+		return engine.Discovery{}, fmt.Errorf("%s: %w", l.place, err)
 	}
-	return engine.Listing{
+	return engine.Discovery{
 		Facts:   []engine.Fact{{Name: "signing key", Value: public.String()}},
 		Private: planned{l.from, public},
 	}, nil

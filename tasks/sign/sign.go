@@ -104,7 +104,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 			tasks.AddRefs(&s, b.Values[name].Refs)
 		}
 	}
-	s.Lister = l
+	s.Discoverer = l
 	tasks.SetOutputs(&s, outputs, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, spec{files}); err != nil {
 		return nil, append(diags, b.Error("files", "Signatures cannot be described", err.Error()))
@@ -186,7 +186,7 @@ func checkText(b *tasks.Block, formats []string) (diags hcl.Diagnostics) {
 }
 
 // planKey reads which key signs.
-func planKey(b *tasks.Block) (*lister, hcl.Diagnostics) {
+func planKey(b *tasks.Block) (*discoverer, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	var given []string
 	for _, name := range []string{"key", "key_file", "key_env"} {
@@ -201,7 +201,7 @@ func planKey(b *tasks.Block) (*lister, hcl.Diagnostics) {
 	default:
 		return nil, hcl.Diagnostics{b.Error(given[1], "Two keys to sign with", fmt.Sprintf("%s says it already. Keep one of key, key_file and key_env; for signatures by several keys use several stages.", given[0]))}
 	}
-	l := &lister{place: place(b.RangeOf(given[0]))}
+	l := &discoverer{place: place(b.RangeOf(given[0]))}
 	switch value := b.String(given[0]); given[0] {
 	case "key":
 		l.from = source{kind: fromKeyring, name: value}

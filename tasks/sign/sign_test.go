@@ -72,7 +72,7 @@ func run(t *testing.T, b *tasks.Block) (dir string, s engine.Step, fact string, 
 	t.Helper()
 	cfg := &Config{}
 	s = tasktest.Step(t, task{cfg}, b)
-	l, err := s.Lister.List(t.Context(), nil)
+	l, err := s.Discoverer.Discover(t.Context(), nil)
 	if err != nil {
 		return "", s, "", err
 	}
@@ -201,7 +201,7 @@ func TestSecretLeavesTheStep(t *testing.T) {
 		if len(s.Mask) != 1 || s.Mask[0] != string(text) {
 			t.Error("the secret is not masked")
 		}
-		if shown := fmt.Sprintf("%+v %v", s.Lister, s.Lister.(*lister).from); strings.Contains(shown, "RWQ") {
+		if shown := fmt.Sprintf("%+v %v", s.Discoverer, s.Discoverer.(*discoverer).from); strings.Contains(shown, "RWQ") {
 			t.Errorf("the secret is printed: %s", shown)
 		}
 	}
@@ -275,7 +275,7 @@ func TestPassword(t *testing.T) {
 		b := block(ring)
 		set(b, map[string]any{"key": "site"})
 		s := tasktest.Step(t, task{cfg}, b)
-		l, err := s.Lister.List(t.Context(), nil)
+		l, err := s.Discoverer.Discover(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,9 +22,9 @@ func KeyAttrs() []tasks.Attr {
 }
 
 // PlanKey reads KeyAttrs for a step that signs. The secret is taken out of the
-// step, and the Lister makes the public key a fact of it and tells Key which key
+// step, and the InputDiscoverer makes the public key a fact of it and tells Key which key
 // it is.
-func (c *Config) PlanKey(b *tasks.Block, s *engine.Step) (engine.Lister, hcl.Diagnostics) {
+func (c *Config) PlanKey(b *tasks.Block, s *engine.Step) (engine.InputDiscoverer, hcl.Diagnostics) {
 	l, diags := planKey(b)
 	if diags.HasErrors() {
 		return nil, diags

@@ -75,7 +75,7 @@ func (f file) sign(ctx context.Context, call *engine.ToolCall, key *signing.Secr
 	if err != nil {
 		return err
 	}
-	return seal(call, f.DSSE, signing.PayloadStatement, statement, key)
+	return signEnvelope(call, f.DSSE, signing.PayloadStatement, statement, key)
 }
 
 // inline makes an envelope with the file in it.
@@ -93,7 +93,7 @@ func (f file) inline(ctx context.Context, call *engine.ToolCall, key *signing.Se
 			return err
 		}
 	}
-	return seal(call, f.DSSE, f.PayloadType, content, key)
+	return signEnvelope(call, f.DSSE, f.PayloadType, content, key)
 }
 
 // limited keeps what is written, up to maxInline.
@@ -107,8 +107,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func seal(call *engine.ToolCall, name, payloadType string, payload []byte, key *signing.SecretKey) error {
-	e, err := signing.Seal(payloadType, payload, key)
+func signEnvelope(call *engine.ToolCall, name, payloadType string, payload []byte, key *signing.SecretKey) error {
+	e, err := signing.NewEnvelope(payloadType, payload, key)
 	if err != nil {
 		return err
 	}

@@ -139,10 +139,10 @@ func Step(t *testing.T, task tasks.Task, b *tasks.Block) engine.Step {
 func WantMissing(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
 	t.Helper()
 	s := Step(t, task, b)
-	if s.Lister == nil {
+	if s.Discoverer == nil {
 		t.Fatalf("the step lists nothing; want a mention of %q", words)
 	}
-	if _, err := s.Lister.List(t.Context(), nil); err == nil || !strings.Contains(err.Error(), words) {
+	if _, err := s.Discoverer.Discover(t.Context(), nil); err == nil || !strings.Contains(err.Error(), words) {
 		t.Errorf("looked up: %v, want a mention of %q", err, words)
 	}
 }
@@ -188,7 +188,7 @@ func Run(t *testing.T, tools map[string]engine.Tool, s engine.Step, in fs.FS) (d
 	return RunPrivate(t, tools, s, in, nil)
 }
 
-// RunPrivate is Run with what the step's Lister found for the tool alone.
+// RunPrivate is Run with what the step's InputDiscoverer found for the tool alone.
 func RunPrivate(t *testing.T, tools map[string]engine.Tool, s engine.Step, in fs.FS, private any) (dir, log string, err error) {
 	t.Helper()
 	name, ok := strings.CutPrefix(s.Command.Arguments[0], "airbuild:")

@@ -32,7 +32,7 @@ func Finish(ctx context.Context, dir string, o FinishOptions) (*bundle.Root, err
 	w := &layoutWriter{dir: dir}
 	r, err := w.finish(ctx, o)
 	if err != nil {
-		return nil, fmt.Errorf("seal bundle in %s: %w", dir, err)
+		return nil, fmt.Errorf("finish bundle in %s: %w", dir, err)
 	}
 	return r, nil
 }
@@ -60,7 +60,7 @@ func (w *layoutWriter) finish(ctx context.Context, o FinishOptions) (*bundle.Roo
 	}
 	var envelope *sign.Envelope
 	if len(o.Keys) > 0 {
-		if envelope, err = sign.Seal(format.RootType, root, o.Keys...); err != nil {
+		if envelope, err = sign.NewEnvelope(format.RootType, root, o.Keys...); err != nil {
 			return nil, err
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
@@ -20,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
@@ -159,17 +159,14 @@ func (w *layoutWriter) pack(ctx context.Context, k *packer, n int, rec *record) 
 		return d, nil
 	}
 	// A pack's name is known when it is whole.
-	const name = "pack"
-	var d action.Digest
-	err := files.Write(w.blobDir(), files.TempPrefix+name, func(f io.Writer) (err error) {
-		d, err = k.pack(ctx, n, f)
-		return err
-	})
-	if err == nil {
-		err = robustio.Rename(filepath.Join(w.blobDir(), files.TempPrefix+name), filepath.Join(w.blobDir(), d.Hex()))
+	f, err := atomicfile.Create(w.blobDir(), atomicfile.Options{Sync: true, SyncDir: true, Temp: atomicfile.TempPrefix + "pack"})
+	if err != nil {
+		return action.Digest{}, err
 	}
+	defer f.Discard()
+	d, err := k.pack(ctx, n, f)
 	if err == nil {
-		err = files.SyncDir(w.blobDir())
+		err = f.Commit(filepath.Join(w.blobDir(), d.Hex()))
 	}
 	if err == nil {
 		err = rec.add(k.p, n, d)
@@ -247,13 +244,13 @@ func (w *layoutWriter) publish(r *bundle.Root, envelope *sign.Envelope) error {
 	if err := files.WriteBytes(w.dir, oci.ImageLayoutFile, []byte(format.LayoutFile)); err != nil {
 		return err
 	}
-	if err := files.SyncDir(w.blobDir()); err != nil {
+	if err := atomicfile.SyncDir(w.blobDir()); err != nil {
 		return err
 	}
 	if err := files.WriteBytes(w.dir, oci.ImageIndexFile, index); err != nil {
 		return err
 	}
-	return files.SyncDir(w.dir)
+	return atomicfile.SyncDir(w.dir)
 }
 
 // sweep removes the blobs of the bundle that was there before, and packs of an
@@ -283,7 +280,7 @@ func (w *layoutWriter) sweep(rec *record) error {
 		}
 	}
 	if rec != nil {
-		temps, err := filepath.Glob(filepath.Join(w.blobDir(), files.TempPrefix+"*"))
+		temps, err := filepath.Glob(filepath.Join(w.blobDir(), atomicfile.TempPrefix+"*"))
 		if err != nil {
 			return err
 		}

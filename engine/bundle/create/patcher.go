@@ -19,8 +19,8 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
-	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
@@ -67,7 +67,7 @@ func newPatcher(ctx context.Context, spec Spec, sizes []int64, included map[[32]
 	}
 	// Those of a process that was killed. Where another one still uses its own,
 	// that one has it open.
-	left, err := filepath.Glob(filepath.Join(dir, files.TempPrefix+"patches-*"))
+	left, err := filepath.Glob(filepath.Join(dir, atomicfile.TempPrefix+"patches-*"))
 	for _, name := range left {
 		_ = os.Remove(name)
 	}
@@ -75,7 +75,7 @@ func newPatcher(ctx context.Context, spec Spec, sizes []int64, included map[[32]
 		err = os.MkdirAll(dir, 0o777)
 	}
 	if err == nil {
-		p.file, err = os.CreateTemp(dir, files.TempPrefix+"patches-*")
+		p.file, err = os.CreateTemp(dir, atomicfile.TempPrefix+"patches-*")
 	}
 	return p, err
 }

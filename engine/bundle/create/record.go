@@ -17,12 +17,13 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/media"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // recordName is the file with the packs that an unfinished Bundle has finished,
 // one JSON object a line. It is a hint: what it says is verified, and losing it
 // costs time only.
-const recordName = files.TempPrefix + "create"
+const recordName = atomicfile.TempPrefix + "create"
 
 // A finishedPack is one finished pack.
 type finishedPack struct {

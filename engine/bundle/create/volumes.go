@@ -18,6 +18,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/media"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // VolumeOptions say how volumes are made.
@@ -52,7 +53,7 @@ func Volumes(ctx context.Context, b *bundle.Bundle, dir string, o VolumeOptions)
 		names = append(names, name)
 	}
 	w.meter.End()
-	return names, files.SyncDir(dir)
+	return names, atomicfile.SyncDir(dir)
 }
 
 // A volumeWriter writes the volumes of a bundle.

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func Encode(e Event, previous string, key *sign.SecretKey) ([]byte, error) {
 	if key != nil {
 		keys = append(keys, key)
 	}
-	envelope, err := sign.Seal(EventType, payload, keys...)
+	envelope, err := sign.NewEnvelope(EventType, payload, keys...)
 	if err != nil {
 		return nil, err
 	}
@@ -231,3 +232,20 @@ func appendLocked(file string, e Event, key *sign.SecretKey) error {
 
 // File is the log of a cache directory.
 func File(cache string) string { return filepath.Join(cache, "carried", "custody.log") }
+
+// Limit takes the signers away from events for which ring does not trust them, and
+// says why for each event that has lost one, by its place in the log.
+func Limit(events []Event, ring *sign.Keyring) map[int]error {
+	limits := map[int]error{}
+	for i := range events {
+		e := &events[i]
+		e.Signers = slices.DeleteFunc(e.Signers, func(key sign.PublicKey) bool {
+			why := ring.Check(key, sign.Need{Purpose: sign.Custody, Series: e.Name})
+			if why != nil {
+				limits[i] = why
+			}
+			return why != nil
+		})
+	}
+	return limits
+}

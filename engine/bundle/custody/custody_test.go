@@ -10,6 +10,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/engine/sign"
 )
 
 // fixture is a bundle of format 1; see engine/bundle.
@@ -78,4 +79,44 @@ func FuzzCustody(f *testing.F) {
 			t.Errorf("%d events", len(events))
 		}
 	})
+}
+
+// A key counts for the purposes and the series that it is trusted for.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	ring := sign.OpenKeyring(t.TempDir())
+	keys := map[string]sign.PublicKey{}
+	for name, grant := range map[string]sign.Grant{
+		"custody": {Purposes: []sign.Purpose{sign.Custody}},
+		"release": {Purposes: []sign.Purpose{sign.Release}},
+		"series":  {Purposes: []sign.Purpose{sign.Bundle}, Series: []string{"site"}},
+	} {
+		key, err := sign.OpenKeyring(t.TempDir()).New(name, sign.NewOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.TrustFor(name, key, grant, false); err != nil {
+			t.Fatal(err)
+		}
+		keys[name] = key
+	}
+	events := []custody.Event{
+		{Name: "site", Signers: []sign.PublicKey{keys["custody"]}},
+		{Name: "site", Signers: []sign.PublicKey{keys["release"], keys["custody"]}},
+		{Name: "site", Signers: []sign.PublicKey{keys["series"]}},
+		{Name: "other", Signers: []sign.PublicKey{keys["series"]}},
+		{Name: "site"},
+	}
+	limits := custody.Limit(events, ring)
+	for i, want := range []struct {
+		signers int
+		limited bool
+	}{{1, false}, {1, true}, {1, false}, {0, true}, {0, false}} {
+		if got := len(events[i].Signers); got != want.signers || (limits[i] != nil) != want.limited {
+			t.Errorf("event %d: %d signers, limit %v", i, got, limits[i])
+		}
+	}
+	if !events[1].Signers[0].SameKey(keys["custody"]) {
+		t.Error("event 1: the wrong signer was taken away")
+	}
 }

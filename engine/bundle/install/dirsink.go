@@ -19,7 +19,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
-	"github.com/airbuild/airbuild/engine/inuse"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
@@ -271,27 +271,11 @@ func (s *DirSink) old(ctx context.Context, f bundle.File) ([]byte, error) {
 // on the path alone, so that the next import removes what a crash left.
 func (s *DirSink) write(f bundle.File, content func(io.Writer) error) error {
 	sum := sha256.Sum256([]byte(f.Path))
-	tmp := path.Join(path.Dir(f.Path), files.TempPrefix+hex.EncodeToString(sum[:8]))
-	if err := s.root.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	mode := fs.FileMode(0o666)
+	o := atomicfile.Options{Root: s.root, Temp: atomicfile.TempPrefix + hex.EncodeToString(sum[:8]), Sync: !flushesAll}
 	if f.Executable {
-		mode = 0o777
+		o.Perm = 0o777
 	}
-	w, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	defer s.root.Remove(tmp) // fails after the rename, as it should
-	err = content(w)
-	if err == nil && !flushesAll {
-		err = w.Sync()
-	}
-	if err := errors.Join(err, w.Close()); err != nil {
-		return err
-	}
-	return inuse.Rename(s.root, tmp, f.Path)
+	return atomicfile.WriteFunc(filepath.FromSlash(f.Path), o, content)
 }
 
 // Flush flushes the file system. Where that is not possible every file was

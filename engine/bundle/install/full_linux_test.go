@@ -1,11 +1,9 @@
 package install_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,17 +15,15 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/bundle/internal/bundletest"
+	"github.com/airbuild/airbuild/internal/disktest"
 )
 
 // childFill has small file systems in a mount namespace of its own. It gets a
 // directory for them and a bundle.
 func childFill(args []string) error {
 	dir, layout := args[0], args[1]
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("no mounts: %w", err)
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		return fmt.Errorf("no mounts: %w", err)
+	if err := disktest.Mount(dir, "size=1m"); err != nil {
+		return err
 	}
 	if err := fillCreate(dir); err != nil {
 		return fmt.Errorf("create: %w", err)
@@ -35,7 +31,7 @@ func childFill(args []string) error {
 	if err := unix.Unmount(dir, 0); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+	if err := disktest.Mount(dir, "size=2m"); err != nil {
 		return err
 	}
 	if err := fillImport(dir, layout); err != nil {
@@ -53,7 +49,7 @@ func fillCreate(dir string) error {
 	if _, err := bundle.Open(ctx, bundletest.Anyone, to); !errors.Is(err, bundle.ErrRefused) {
 		return fmt.Errorf("there is a bundle: %v", err)
 	}
-	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=64m"); err != nil {
+	if err := disktest.Remount(dir, "size=64m"); err != nil {
 		return err
 	}
 	if _, err := create.Bundle(ctx, to, bundletest.Many().Spec(1), bundletest.ManyOptions); err != nil {
@@ -86,7 +82,7 @@ func fillImport(dir, layout string) error {
 		return fmt.Errorf("too little space: %v", err)
 	}
 	// Space for the bytes, but not for so many files.
-	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=64m,nr_inodes=200"); err != nil {
+	if err := disktest.Remount(dir, "size=64m,nr_inodes=200"); err != nil {
 		return err
 	}
 	if _, err := h.TryImport(b); !errors.Is(err, syscall.ENOSPC) {
@@ -95,7 +91,7 @@ func fillImport(dir, layout string) error {
 	if list, err := install.List(h.Cache); err != nil || len(list) > 0 {
 		return fmt.Errorf("published: %v, %v", list, err)
 	}
-	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=64m,nr_inodes=20000"); err != nil {
+	if err := disktest.Remount(dir, "size=64m,nr_inodes=20000"); err != nil {
 		return err
 	}
 	done, err := h.TryImport(b)
@@ -109,20 +105,5 @@ func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	layout := t.TempDir()
 	bundletest.Make(t, layout, bundletest.Many().Spec(1), bundletest.ManyOptions)
-	cmd := bundletest.Child(t, "fill", t.TempDir(), layout)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	err := cmd.Run()
-	switch {
-	case errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EINVAL),
-		strings.Contains(stderr.String(), "no mounts"):
-		t.Skipf("this machine allows no small file system to be mounted, which is how a disk is filled: %v %s", err, &stderr)
-	case err != nil:
-		t.Errorf("%v: %s", err, &stderr)
-	}
+	disktest.Run(t, bundletest.Child(t, "fill", t.TempDir(), layout))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/custody"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // publish writes the event and then the reference. The event comes first: a
@@ -71,11 +72,11 @@ func (m *importer) refer() error {
 			return err
 		}
 	}
-	if err := files.SyncDir(dir); err != nil {
+	if err := atomicfile.SyncDir(dir); err != nil {
 		return err
 	}
 	if err := files.WriteBytes(dir, m.done.Digest+refSuffix, m.b.RootBytes()); err != nil {
 		return err
 	}
-	return files.SyncDir(dir)
+	return atomicfile.SyncDir(dir)
 }

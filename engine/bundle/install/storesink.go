@@ -73,7 +73,7 @@ func key(f bundle.File) (d action.Digest, ok bool, err error) {
 	return d, false, nil
 }
 
-// Has asks the store. Blobs with a seal are not read.
+// Has asks the store. Blobs that are marked as verified are not read.
 func (s *StoreSink) Has(ctx context.Context, f bundle.File, flushed bool) (bool, error) {
 	k, result, err := key(f)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *StoreSink) Open(ctx context.Context, f bundle.File) (io.ReadCloser, err
 // that dies may leave damaged blobs, which the store notices.
 func (s *StoreSink) Flush(ctx context.Context) error { return flushAll(s.store.Dir()) }
 
-// Holds reports whether the store has a blob, and verifies one without a seal.
+// Holds reports whether the store has a blob, and verifies one that is not marked as verified.
 func (s *StoreSink) Holds(ctx context.Context, d action.Digest) (bool, error) {
 	missing, err := s.store.Missing(ctx, []action.Digest{d})
 	return err == nil && len(missing) == 0, err

@@ -11,9 +11,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/airbuild/airbuild/engine/pattern"
-
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/tasks"
 )
 

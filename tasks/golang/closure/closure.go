@@ -1,6 +1,6 @@
 // Package closure finds what a step that runs the go command depends on: the files
 // of the packages that it compiles, what C and assembly include, and what tests may
-// read. The answer is remembered with all that it rests on.
+// read. A closure is remembered with everything that it depends on.
 package closure
 
 import (
@@ -29,7 +29,7 @@ const ModulesPath = ".airbuild/modules"
 // OutsidePath is where the files of modules outside the project land.
 const OutsidePath = ".airbuild/outside"
 
-// A Closure is the Lister of what go build, vet or test reads: the files of
+// A Closure is the InputDiscoverer of what go build, vet or test reads: the files of
 // the packages named by Patterns and of all that they import, for one target.
 //
 // Packages of the standard library are covered by the toolchain's version,
@@ -84,12 +84,12 @@ type Closure struct {
 	Vendor   string   // the vendor directory in use, or ""
 }
 
-// List implements engine.Lister. The answer is remembered with all that it
-// depends on, so that nothing is listed while none of it changes.
-func (c *Closure) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+// Discover implements engine.InputDiscoverer. The closure is remembered with
+// everything that it depends on, so that nothing is listed while none of it changes.
+func (c *Closure) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
 	tc, err := c.cfg.FoundToolchain()
 	if err != nil {
-		return engine.Listing{}, err
+		return engine.Discovery{}, err
 	}
 	if f, ok := files.(interface{ Unseen() []string }); ok && c.Data {
 		own := *c
@@ -100,19 +100,31 @@ func (c *Closure) List(ctx context.Context, files engine.Files) (engine.Listing,
 	c.cfg.SetState(files)
 	if r := mem.load(); r != nil {
 		c.note(r)
-		return c.listing(r), nil
+		return c.discovery(r), nil
 	}
-	r, err := c.Query(ctx, tc, files)
+	r, err := c.Resolve(ctx, tc, files)
 	if err != nil {
-		return engine.Listing{}, c.lacking(ctx, err)
+		return engine.Discovery{}, c.lacking(ctx, err)
 	}
 	c.note(r)
 	if r.Lost == "" {
 		if err := mem.save(r); err != nil {
-			return engine.Listing{}, err
+			return engine.Discovery{}, err
 		}
 	}
-	return c.listing(r), nil
+	return c.discovery(r), nil
+}
+
+// Costly implements engine.Memoizable.
+func (*Closure) Costly() bool { return true }
+
+// Query implements engine.Memoizable.
+func (c *Closure) Query(roots *engine.NamedRoots) (string, error) {
+	tc, err := c.cfg.FoundToolchain()
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("closure %d %s", recordVersion, c.name(tc, roots)), nil
 }
 
 // note remembers who answered.
@@ -125,9 +137,9 @@ func (c *Closure) note(r *Record) {
 // sure reports whether go.sum and its like have all sums that the closure needs.
 func (c *Closure) sure() bool { return c.byLoader != nil && c.byLoader.Load() }
 
-// listing is what the engine wants of a record.
-func (c *Closure) listing(r *Record) engine.Listing {
-	l := r.Listing()
+// discovery is what the engine wants of a record.
+func (c *Closure) discovery(r *Record) engine.Discovery {
+	l := r.Discovery()
 	l.Reads = c.reads(r)
 	return l
 }
@@ -142,17 +154,17 @@ func (c *Closure) lacking(ctx context.Context, err error) error {
 }
 
 // name identifies the query: the same name and the same record's files give
-// the same answer to who asks.
-func (c *Closure) name(tc *gocmd.Toolchain, a *engine.Asking) string {
+// the same closure.
+func (c *Closure) name(tc *gocmd.Toolchain, roots *engine.NamedRoots) string {
 	compilers := c.Compilers
-	if a.Elsewhere() {
-		compilers = nil // the answer rests on their content
+	if roots != nil {
+		compilers = nil // the closure depends on their content
 	}
 	b, err := json.Marshal(struct {
 		Go, Root  string
 		Query     *Closure
 		Compilers map[string]string `json:",omitempty"`
-	}{tc.Version, a.Dir("GOROOT", filepath.ToSlash(tc.Root)), c, compilers})
+	}{tc.Version, roots.Name("GOROOT", filepath.ToSlash(tc.Root)), c, compilers})
 	if err != nil {
 		return "" // not reached: plain strings
 	}
@@ -165,8 +177,8 @@ func inTree(m *load.Module) bool {
 	return m.Main || m.Replace != nil && m.Replace.Version == ""
 }
 
-// Query lists the packages and gathers them into a record.
-func (c *Closure) Query(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*Record, error) {
+// Resolve lists the packages and gathers them into a record.
+func (c *Closure) Resolve(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*Record, error) {
 	pkgs, how, err := c.packages(ctx, tc, files)
 	if err != nil {
 		return nil, err
@@ -527,7 +539,7 @@ func Of(cfg *gocmd.Config, b *tasks.Block, m *gocmd.Module, mode ModMode, s *eng
 		c.Vendor = m.VendorDir
 	}
 	c.AsmDirs = asmDirs(b.Strings("asmflags"))
-	if ls, ok := s.Lister.(Listers); ok {
+	if ls, ok := s.Discoverer.(Discoverers); ok {
 		for _, l := range ls {
 			progs, _ := l.(tasks.Programs)
 			for _, p := range progs {

@@ -24,7 +24,7 @@ import (
 // ImportsPath is where the text of all imports lands in the input root.
 const ImportsPath = ".airbuild/imports"
 
-// Imports is the Lister of what go mod tidy and go mod vendor read of a
+// Imports is the InputDiscoverer of what go mod tidy and go mod vendor read of a
 // module's source: which packages import what, in all files whatever their
 // build constraints, tests included. A change in the body of a function does
 // not change it.
@@ -34,25 +34,33 @@ type Imports struct {
 	Vendor string // a directory that is no source
 }
 
-// List implements engine.Lister. The imports of a file are remembered by its
+// Discover implements engine.InputDiscoverer. The imports of a file are remembered by its
 // digest, so that an unchanged file is not parsed again.
-func (l *Imports) List(ctx context.Context, files engine.Files) (engine.Listing, error) {
+func (l *Imports) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
 	s := &importScan{Imports: l, files: files, known: loadImports(files), lines: map[string]bool{}, used: map[string][]string{}}
 	for _, root := range l.Roots {
 		if err := s.dir(ctx, root, root); err != nil {
-			return engine.Listing{}, fmt.Errorf("list imports: %w", err)
+			return engine.Discovery{}, fmt.Errorf("list imports: %w", err)
 		}
 	}
 	if s.parsed > 0 {
 		if err := s.save(); err != nil {
-			return engine.Listing{}, err
+			return engine.Discovery{}, err
 		}
 	}
 	text := strings.Join(slices.Sorted(maps.Keys(s.lines)), "\n") + "\n"
-	return engine.Listing{
+	return engine.Discovery{
 		Inputs: []engine.Input{engine.TextInput(ImportsPath, []byte(text))},
 		Notes:  []string{fmt.Sprintf("listed from the source: %d imports by %d files", len(s.lines), s.count)},
 	}, nil
+}
+
+// Costly implements engine.Memoizable.
+func (*Imports) Costly() bool { return true }
+
+// Query implements engine.Memoizable.
+func (l *Imports) Query(*engine.NamedRoots) (string, error) {
+	return fmt.Sprintf("imports %q %q %q", l.Roots, l.Dist, l.Vendor), nil
 }
 
 // An importScan walks modules.

@@ -23,8 +23,6 @@ var (
 	// be in line comments.
 	includeLine = regexp.MustCompile(`(?m)^[ \t/]*(?:#|%:)[ \t]*(?:include|include_next|import|embed)[ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)`)
 	hasInclude  = regexp.MustCompile(`__has_(?:include|include_next|embed)[ \t]*\([ \t]*(?:"([^"\n]+)"|<([^>\n]+)>)?`)
-	// defined asks for the operator itself and for no file.
-	definedHas = regexp.MustCompile(`(?:defined[ \t]*\(?|ifn?def)[ \t]*__has_(?:include|include_next|embed)\b`)
 )
 
 // spelledIn returns what a text of C or Go assembly asks for, whether or not

@@ -52,7 +52,7 @@ func (c *Closure) packages(ctx context.Context, tc *gocmd.Toolchain, files engin
 
 // load lists without a process.
 func (c *Closure) load(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Result, error) {
-	q, err := c.question(ctx, tc, files)
+	q, err := c.loadQuery(ctx, tc, files)
 	if err != nil {
 		return nil, err
 	}
@@ -67,9 +67,9 @@ func (c *Closure) load(ctx context.Context, tc *gocmd.Toolchain, files engine.Fi
 	return r, nil
 }
 
-// question is the query in the loader's form. What that cannot say makes it a
-// question for go list.
-func (c *Closure) question(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Query, error) {
+// loadQuery is the query in the loader's form. What that cannot express is left to
+// go list.
+func (c *Closure) loadQuery(ctx context.Context, tc *gocmd.Toolchain, files engine.Files) (*load.Query, error) {
 	if c.cfg.AlwaysAsk {
 		return nil, &load.NotSure{Reason: "asked to"}
 	}
@@ -83,7 +83,15 @@ func (c *Closure) question(ctx context.Context, tc *gocmd.Toolchain, files engin
 	if err := c.setFlags(q); err != nil {
 		return nil, err
 	}
-	return q, c.setEnv(q, files.Root())
+	if err := c.setEnv(q, files.Root()); err != nil {
+		return nil, err
+	}
+	variant := ""
+	if q.Variant != "" {
+		variant = variantName(q.GOARCH) + "=" + q.Variant
+	}
+	q.ToolTags = func() ([]string, error) { return c.cfg.ToolTags(ctx, tc, q.GOOS, q.GOARCH, variant) }
+	return q, nil
 }
 
 func (c *Closure) setFlags(q *load.Query) error {

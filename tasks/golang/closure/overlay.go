@@ -29,7 +29,7 @@ func (c *Closure) mayFetch() bool {
 // is required and not needed is missing each time: then the go command finds
 // that there is nothing to fetch.
 func fetchFor(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step) error {
-	all, _ := s.Lister.(Listers)
+	all, _ := s.Discoverer.(Discoverers)
 	for _, l := range all {
 		list, ok := l.(*Closure)
 		if !ok || !list.mayFetch() || c.Root == "" {
@@ -128,7 +128,7 @@ func withCopies(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *en
 		return nil, nil, nil // the go command says what is wrong
 	}
 	switch {
-	case m.Work == "" && slices.Contains(s.Command.Arguments, "-mod=mod") && !s.Sealed:
+	case m.Work == "" && slices.Contains(s.Command.Arguments, "-mod=mod") && !s.Hermetic:
 		file, err := c.CopyMod(filepath.Join(c.Root, filepath.FromSlash(m.Root)))
 		if file == "" {
 			return nil, nil, err
@@ -153,7 +153,7 @@ func withOverlay(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *e
 	if s.Type == "go_vendor" {
 		err = vendorSums(ctx, c, tc, s, w)
 	}
-	all, _ := s.Lister.(Listers)
+	all, _ := s.Discoverer.(Discoverers)
 	for _, l := range all {
 		list, ok := l.(*Closure)
 		if ok && list.sure() {

@@ -7,13 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/paths"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
@@ -88,6 +87,19 @@ func (c *Config) ModCache(ctx context.Context, tc *Toolchain) (string, error) {
 	return dir, err
 }
 
+// ToolTags asks the toolchain which build tags it sets itself for a target:
+// its experiments and the levels of the architecture. variant is an assignment
+// such as "GOAMD64=v3", or "" for the toolchain's default.
+func (c *Config) ToolTags(ctx context.Context, tc *Toolchain, goos, goarch, variant string) ([]string, error) {
+	env := append(c.hostEnv(tc), "GOENV=off", "GOTELEMETRY=off", "GOTOOLCHAIN=local", "GO111MODULE=off", "GOOS="+goos, "GOARCH="+goarch)
+	env = append(env, c.Pass(slices.Concat(UserVariables[:], tempVariables[:]))...)
+	if variant != "" {
+		env = append(env, variant)
+	}
+	out, err := RunGo(ctx, tc, tc.Root, env, "list", "-f", "{{range context.ToolTags}}{{.}} {{end}}", "unsafe")
+	return strings.Fields(string(out)), err
+}
+
 // HostDirs are where the files of packages are on this host. Those of Go itself
 // are for its version to answer for.
 func (c *Config) HostDirs() []string {
@@ -100,25 +112,10 @@ func (c *Config) HostDirs() []string {
 	return dirs
 }
 
-// WriteState writes a file of the workspace's state by rename. It is not
-// synced: a record that a crash damaged is not read.
+// WriteState writes a file of the workspace's state. It is not flushed: a record that a
+// crash damaged is not read.
 func WriteState(name string, b []byte) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return fmt.Errorf("remember closure: %w", err)
-	}
-	f, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return fmt.Errorf("remember closure: %w", err)
-	}
-	_, err = f.Write(b)
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = robustio.Rename(f.Name(), name)
-	}
-	if err != nil {
-		err = errors.Join(err, os.Remove(f.Name()))
+	if err := atomicfile.Write(name, b, atomicfile.Options{Perm: 0o600, Mkdir: 0o755}); err != nil {
 		return fmt.Errorf("remember closure: %w", err)
 	}
 	return nil

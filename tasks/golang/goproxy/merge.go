@@ -3,7 +3,6 @@ package goproxy
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -14,14 +13,12 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
-	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/semver"
 	"golang.org/x/mod/sumdb/tlog"
-)
 
-// tempPrefix begins the names of files that are being written.
-const tempPrefix = ".airbuild-"
+	"github.com/airbuild/airbuild/internal/atomicfile"
+)
 
 // Merge adds the tree at src, which has been verified, to the one at dst,
 // which is made if need be. A version that both have must be the same in both:
@@ -71,7 +68,7 @@ func (m merging) pass(ctx context.Context, late bool) error {
 		if !e.Type().IsRegular() {
 			return &BadFileError{filepath.ToSlash(rel), "it is not a regular file"}
 		}
-		if rel == SumsName || strings.HasPrefix(e.Name(), tempPrefix) || tells(filepath.ToSlash(rel)) != late {
+		if rel == SumsName || strings.HasPrefix(e.Name(), atomicfile.TempPrefix) || tells(filepath.ToSlash(rel)) != late {
 			return nil
 		}
 		return m.file(rel)
@@ -240,26 +237,10 @@ func copyFile(to, from string) error {
 	return writeFile(to, f)
 }
 
-// writeFile writes a file by sync and rename, and the directories above it.
+// writeFile writes a file, flushed, and the directories above it.
 func writeFile(name string, r io.Reader) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	return atomicfile.WriteFunc(name, atomicfile.Options{Perm: 0o644, Mkdir: 0o755, Sync: true}, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
 		return err
-	}
-	tmp := filepath.Join(filepath.Dir(name), tempPrefix+rand.Text())
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = robustio.Rename(tmp, name)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return nil
+	})
 }

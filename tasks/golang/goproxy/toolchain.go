@@ -13,9 +13,11 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
-	"github.com/rogpeppe/go-internal/robustio"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/zip"
+
+	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/inuse"
 )
 
 // toolchainModule is the module that the go command fetches toolchains as.
@@ -177,7 +179,7 @@ func install(ctx context.Context, dir string, t Toolchain, root string) (err err
 	if err := clearUnfinished(root); err != nil {
 		return err
 	}
-	tmp := filepath.Join(filepath.Dir(root), tempPrefix+filepath.Base(root))
+	tmp := filepath.Join(filepath.Dir(root), atomicfile.TempPrefix+filepath.Base(root))
 	defer func() { err = errors.Join(err, os.RemoveAll(tmp)) }()
 	// Unzip refuses names that lead elsewhere or differ by case only, and
 	// more than 500 MiB, as the go command does.
@@ -190,13 +192,13 @@ func install(ctx context.Context, dir string, t Toolchain, root string) (err err
 	if err := syncTree(tmp); err != nil {
 		return err
 	}
-	return robustio.Rename(tmp, root)
+	return inuse.Rename(tmp, root)
 }
 
 // clearUnfinished takes away what an earlier try or somebody else has left
 // where the toolchain is to be.
 func clearUnfinished(root string) error {
-	for _, name := range []string{root, filepath.Join(filepath.Dir(root), tempPrefix+filepath.Base(root))} {
+	for _, name := range []string{root, filepath.Join(filepath.Dir(root), atomicfile.TempPrefix+filepath.Base(root))} {
 		if err := os.RemoveAll(name); err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ func TestDistributionOptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			full := newQuery(t, q.Dir, host(), q.Patterns...)
 			full.Cgo, full.Race, full.Tags, full.Variant, full.Test = q.Cgo, q.Race, q.Tags, q.Variant, q.Test
+			askGo(t, &full)
 			if strings.Contains(strings.Join(q.Patterns, " "), "http/...") {
 				for i, p := range q.Patterns {
 					if rest, ok := strings.CutSuffix(p, "/..."); ok && p[0] != '.' {

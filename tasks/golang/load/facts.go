@@ -6,15 +6,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 
-	"github.com/rogpeppe/go-internal/robustio"
+	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/frames"
 )
 
 // Facts remember what files say, by content, from Load to Load. They may be
@@ -48,7 +47,7 @@ type Facts struct {
 
 // factsVersion changes when a file that an older program wrote would be
 // misread, or when what it says of a file would be another thing.
-const factsVersion = 1
+const factsVersion = 2
 
 // factsLimit is the size in bytes at which the file is written anew with what
 // this process used.
@@ -63,6 +62,7 @@ const (
 	kindDir       byte = 'd' // a directory of a frozen tree
 	kindSources   byte = 's' // the same, with what its sources say
 	kindToolchain byte = 't'
+	kindToolTags  byte = 'b' // build tags that the toolchain sets for a target
 	kindGoMod     byte = 'm' // a go.mod of the module cache
 )
 
@@ -80,8 +80,6 @@ func makeKey(kind byte, about ...string) key {
 	copy(k[1:], sum[:])
 	return k
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func factsHeader() string {
 	return fmt.Sprintf("airbuild facts %d %s\n", factsVersion, runtime.Version())
@@ -122,7 +120,7 @@ func decodeFacts(text string) (map[key]string, bool) {
 			return known, false
 		}
 		end := head + w + int(n)
-		if binary.LittleEndian.Uint32(b) != crc32.Checksum(b[4:end], castagnoli) {
+		if binary.LittleEndian.Uint32(b) != frames.Checksum(b[4:end]) {
 			return known, false
 		}
 		known[key(b[4:head])] = rest[head+w : end]
@@ -137,7 +135,7 @@ func appendRecord(b []byte, k key, v string) []byte {
 	b = append(b, k[:]...)
 	b = binary.AppendUvarint(b, uint64(len(v)))
 	b = append(b, v...)
-	binary.LittleEndian.PutUint32(b[at:], crc32.Checksum(b[at+4:], castagnoli))
+	binary.LittleEndian.PutUint32(b[at:], frames.Checksum(b[at+4:]))
 	return b
 }
 
@@ -220,19 +218,8 @@ func (f *Facts) writeAnew() error {
 			}
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+	if err := atomicfile.Write(f.path, b, atomicfile.Options{Perm: 0o600, Mkdir: 0o755}); err != nil {
 		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = tmp.Write(b)
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = robustio.Rename(tmp.Name(), f.path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
 	}
 	f.size = int64(len(b))
 	return nil

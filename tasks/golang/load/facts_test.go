@@ -217,7 +217,7 @@ func TestFactsFormat(t *testing.T) {
 	if got != want {
 		t.Errorf("record: got %s, want %s", got, want)
 	}
-	if !strings.HasPrefix(factsHeader(), "airbuild facts 1 go") {
+	if !strings.HasPrefix(factsHeader(), "airbuild facts 2 go") {
 		t.Errorf("header: %s", factsHeader())
 	}
 }

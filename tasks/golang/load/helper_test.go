@@ -45,10 +45,26 @@ func goSetting(t testing.TB, name string) string {
 func newQuery(t testing.TB, dir, platform string, patterns ...string) Query {
 	t.Helper()
 	goos, arch, _ := strings.Cut(platform, "/")
-	return Query{
+	q := Query{
 		Dir: dir, Patterns: patterns, GOOS: goos, GOARCH: arch, Std: true,
 		GOROOT: goSetting(t, "GOROOT"), GOVERSION: goSetting(t, "GOVERSION"), Release: true,
 		ModCache: func() (string, error) { return goSetting(t, "GOMODCACHE"), nil },
+	}
+	askGo(t, &q)
+	return q
+}
+
+// askGo has the toolchain say which tags it sets for the query's target.
+func askGo(t testing.TB, q *Query) {
+	env := append(os.Environ(), "GOOS="+q.GOOS, "GOARCH="+q.GOARCH, "GOFLAGS=", "GOTOOLCHAIN=local", "GO111MODULE=off")
+	if q.Variant != "" {
+		env = append(env, "GO"+strings.ToUpper(q.GOARCH)+"="+q.Variant)
+	}
+	q.ToolTags = func() ([]string, error) {
+		cmd := exec.Command(filepath.Join(goSetting(t, "GOROOT"), "bin", "go"), "list", "-f", "{{join context.ToolTags \" \"}}", "unsafe")
+		cmd.Env = env
+		out, err := cmd.Output()
+		return strings.Fields(string(out)), err
 	}
 }
 

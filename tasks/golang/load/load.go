@@ -13,6 +13,9 @@
 // whether the module cache still holds what go.sum says. The build that
 // follows finds it.
 //
+// Build tags that the toolchain sets by itself are the one thing that it asks,
+// by Query.ToolTags, and only if a constraint names one.
+//
 // What a file says (its package clause, imports, constraints, embeds, cgo and
 // debug lines) is remembered by its content in Facts, so that a second Load
 // parses nothing.
@@ -49,6 +52,11 @@ type Query struct {
 	// Project is a directory whose files may change although they lie in
 	// GOROOT or the module cache; "" if there is none.
 	Project string
+	// ToolTags returns the build tags that the toolchain itself sets for the
+	// target, such as "goexperiment.NAME" and "amd64.v1". It is called when a
+	// constraint names such a tag, at most once; nil leaves those to the go
+	// command.
+	ToolTags func() ([]string, error)
 	// ModCache returns GOMODCACHE. It is called when a module of the cache is
 	// needed, at most once.
 	ModCache func() (string, error)
@@ -174,7 +182,7 @@ func (l *loader) init() error {
 	if l.tc, err = l.readToolchain(); err != nil {
 		return err
 	}
-	if l.tags, err = newTags(q, l.tc); err != nil {
+	if l.tags, err = newTags(q, l.askToolTags); err != nil {
 		return err
 	}
 	l.mods, err = l.readModules()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // knownOS and knownArch are the names that mean something in file names. They
@@ -40,13 +41,13 @@ type tags struct {
 	goos, goarch string
 	cgo          bool
 	release      int // N of the newest release tag go1.N
+	race         bool
 	build        []string
-	tools        []string // of the toolchain: experiments and levels of the architecture
-	toolsUnsure  string   // why tools is not known
+	tools        func() ([]string, error) // of the toolchain: experiments and levels of the architecture
 }
 
-func newTags(q *Query, tc *toolchain) (tags, error) {
-	t := tags{goos: q.GOOS, goarch: q.GOARCH, cgo: q.Cgo, build: q.Tags}
+func newTags(q *Query, tools func() ([]string, error)) (tags, error) {
+	t := tags{goos: q.GOOS, goarch: q.GOARCH, cgo: q.Cgo, race: q.Race, build: q.Tags, tools: sync.OnceValues(tools)}
 	if !isOS(q.GOOS) || !isArch(q.GOARCH) {
 		return t, unsure("unknown target %s/%s", q.GOOS, q.GOARCH)
 	}
@@ -61,17 +62,13 @@ func newTags(q *Query, tc *toolchain) (tags, error) {
 			return t, unsure("odd build tag %q", tag)
 		}
 	}
-	t.tools, t.toolsUnsure = tc.toolTags(q)
-	if q.Race {
-		t.tools = append(t.tools, "race")
-	}
 	return t, nil
 }
 
 // match reports whether a tag holds.
 func (t *tags) match(tag string) (bool, error) {
 	switch {
-	case tag == "cgo" && t.cgo, tag == t.goos, tag == t.goarch, tag == "gc",
+	case tag == "cgo" && t.cgo, tag == "race" && t.race, tag == t.goos, tag == t.goarch, tag == "gc",
 		tag == "linux" && t.goos == "android",
 		tag == "solaris" && t.goos == "illumos",
 		tag == "darwin" && t.goos == "ios",
@@ -81,17 +78,18 @@ func (t *tags) match(tag string) (bool, error) {
 	if tag == "boringcrypto" {
 		tag = "goexperiment.boringcrypto" // its old name
 	}
-	if slices.Contains(t.build, tag) || slices.Contains(t.tools, tag) {
+	if slices.Contains(t.build, tag) {
 		return true, nil
 	}
 	if minor, ok := strings.CutPrefix(tag, "go1."); ok {
 		n, err := strconv.Atoi(minor)
 		return err == nil && strconv.Itoa(n) == minor && 1 <= n && n <= t.release, nil
 	}
-	if t.toolsUnsure != "" && strings.Contains(tag, ".") {
-		return false, unsure("build tag %s: %s", tag, t.toolsUnsure)
+	if !strings.Contains(tag, ".") {
+		return false, nil
 	}
-	return false, nil
+	tools, err := t.tools()
+	return slices.Contains(tools, tag), err
 }
 
 // eval evaluates a constraint.

@@ -2,23 +2,16 @@ package load
 
 import (
 	"errors"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-// A toolchain is what GOROOT says of itself beside its packages. Whatever
-// cannot be read from its sources is unknown, and needed by few queries.
+// A toolchain is what files of GOROOT that are no packages say.
 type toolchain struct {
-	unsure   string            // why defaults and experiments are not known
-	defaults map[string]string // "GOAMD64" → "v1"
-	exp      *ast.FuncDecl     // which experiments are on, as a function of the target
-	expText  string
 	settings []setting // GODEBUG
 	odd      string    // a setting in GOROOT/go.env that changes what is listed
 }
@@ -75,16 +68,6 @@ func (tc *toolchain) read(l *loader) error {
 	if tc.settings, err = parseSettings(table); err != nil {
 		return unsure("the table of GODEBUG settings: %v", err)
 	}
-	boot, err := src("src/internal/buildcfg/zbootstrap.go")
-	if err == nil {
-		var exp []byte
-		if exp, err = src("src/internal/buildcfg/exp.go"); err == nil {
-			err = tc.readBuildConfig(boot, exp)
-		}
-	}
-	if err != nil {
-		tc.unsure = err.Error()
-	}
 	return nil
 }
 
@@ -103,31 +86,6 @@ func (tc *toolchain) readEnv(text string) {
 	}
 }
 
-func (tc *toolchain) readBuildConfig(boot, exp []byte) error {
-	file, err := parser.ParseFile(token.NewFileSet(), "", boot, parser.SkipObjectResolution)
-	if err != nil {
-		return err
-	}
-	tc.defaults = map[string]string{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		spec, ok := n.(*ast.ValueSpec)
-		if !ok || len(spec.Names) != 1 || len(spec.Values) != 1 {
-			return true
-		}
-		if v, ok := stringLit(spec.Values[0]); ok {
-			name := spec.Names[0].Name
-			tc.defaults[strings.TrimPrefix(strings.TrimPrefix(name, "Default"), "default")] = v
-		}
-		return true
-	})
-	tc.expText, err = functionText(exp, "ParseGOEXPERIMENT")
-	if err != nil {
-		return err
-	}
-	tc.exp, err = parseFunction(tc.expText)
-	return err
-}
-
 func stringLit(e ast.Expr) (string, bool) {
 	lit, ok := e.(*ast.BasicLit)
 	if !ok || lit.Kind != token.STRING {
@@ -135,34 +93,6 @@ func stringLit(e ast.Expr) (string, bool) {
 	}
 	s, err := strconv.Unquote(lit.Value)
 	return s, err == nil
-}
-
-// functionText cuts a function out of a Go file.
-func functionText(text []byte, name string) (string, error) {
-	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, "", text, parser.SkipObjectResolution)
-	if err != nil {
-		return "", err
-	}
-	for _, d := range file.Decls {
-		if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == name && fn.Recv == nil {
-			return string(text[fset.Position(fn.Pos()).Offset:fset.Position(fn.End()).Offset]), nil
-		}
-	}
-	return "", fmt.Errorf("no function %s", name)
-}
-
-func parseFunction(text string) (*ast.FuncDecl, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), "", "package p\n"+text, parser.SkipObjectResolution)
-	if err != nil {
-		return nil, err
-	}
-	if len(file.Decls) == 1 {
-		if fn, ok := file.Decls[0].(*ast.FuncDecl); ok && fn.Body != nil {
-			return fn, nil
-		}
-	}
-	return nil, errors.New("not one function")
 }
 
 // parseSettings reads the table All. What other tables of the file list, such as
@@ -240,125 +170,37 @@ func parseSetting(lit *ast.CompositeLit) (s setting, ok bool) {
 	return s, s.name != ""
 }
 
-// toolTags returns the tags that the toolchain itself sets for the target, or
-// why they are not known.
-func (tc *toolchain) toolTags(q *Query) (list []string, why string) {
-	if tc.unsure != "" {
-		return nil, tc.unsure
+// askToolTags returns the tags that the toolchain itself sets for the target:
+// its experiments and the levels of the architecture. Only the toolchain knows
+// them, and few projects name one, so it is asked when a constraint does. The
+// answer of a release is kept in Facts.
+func (l *loader) askToolTags() ([]string, error) {
+	q := l.q
+	k := makeKey(kindToolTags, q.GOVERSION, q.GOROOT, q.GOOS, q.GOARCH, q.Variant)
+	if q.Release {
+		if b := l.facts.get(k); b != "" {
+			d := newDecoder(b)
+			if list := d.list(); d.done() {
+				return list, nil
+			}
+		}
 	}
-	if tc.defaults["GOEXPERIMENT"] != "" {
-		return nil, "the toolchain was built with experiments"
+	if q.ToolTags == nil {
+		return nil, unsure("the toolchain's build tags are not known")
 	}
-	on, err := experiments(tc.exp, q.GOOS, q.GOARCH)
+	list, err := q.ToolTags()
 	if err != nil {
-		return nil, "experiments: " + err.Error()
+		return nil, unsure("the toolchain's build tags: %v", err)
 	}
-	for _, name := range on {
-		list = append(list, "goexperiment."+strings.ToLower(name))
+	if q.Release {
+		l.facts.put(k, putList(nil, list))
 	}
-	levels, ok := tc.levels(q.GOOS, q.GOARCH, q.Variant)
-	if !ok {
-		return nil, fmt.Sprintf("unknown level %q of %s", q.Variant, q.GOARCH)
-	}
-	for _, level := range levels {
-		list = append(list, q.GOARCH+"."+level)
-	}
-	return list, ""
-}
-
-// levels returns the levels of an architecture that a variant includes.
-func (tc *toolchain) levels(goos, arch, variant string) ([]string, bool) {
-	value := func(name string) string {
-		if variant != "" {
-			return variant
-		}
-		return tc.defaults[name]
-	}
-	count := func(prefix string, from, to int) (out []string) {
-		for i := from; i <= to; i++ {
-			out = append(out, prefix+strconv.Itoa(i))
-		}
-		return out
-	}
-	switch arch {
-	case "386":
-		v := value("GO386")
-		return []string{v}, v == "sse2" || v == "softfloat"
-	case "amd64":
-		n, ok := number(value("GOAMD64"), "v", 1, 4)
-		return count("v", 1, n), ok
-	case "arm":
-		v, _, _ := strings.Cut(value("GOARM"), ",")
-		if goos == "android" && variant == "" {
-			v = "7"
-		}
-		n, ok := number(v, "", 5, 7)
-		return count("", 5, n), ok
-	case "arm64":
-		return levelsARM64(value("GOARM64"))
-	case "mips", "mipsle":
-		v := value("GOMIPS")
-		return []string{v}, v == "hardfloat" || v == "softfloat"
-	case "mips64", "mips64le":
-		v := value("GOMIPS64")
-		return []string{v}, v == "hardfloat" || v == "softfloat"
-	case "ppc64", "ppc64le":
-		n, ok := number(value("GOPPC64"), "power", 8, 10)
-		return count("power", 8, n), ok
-	case "riscv64":
-		all := []string{"rva20u64", "rva22u64", "rva23u64"}
-		i := slices.Index(all, value("GORISCV64"))
-		return all[:i+1], i >= 0
-	case "wasm":
-		return []string{"satconv", "signext"}, variant == ""
-	}
-	return nil, variant == ""
-}
-
-// number parses what follows prefix.
-func number(s, prefix string, lo, hi int) (int, bool) {
-	rest, ok := strings.CutPrefix(s, prefix)
-	n, err := strconv.Atoi(rest)
-	return n, ok && err == nil && lo <= n && n <= hi
-}
-
-// levelsARM64 returns v8.0 up to the level; v9.x includes v8.(x+5).
-func levelsARM64(v string) ([]string, bool) {
-	v, _, _ = strings.Cut(v, ",")
-	var major, minor int
-	switch {
-	case len(v) == 4 && strings.HasPrefix(v, "v8."):
-		major, minor = 8, int(v[3]-'0')
-	case len(v) == 4 && strings.HasPrefix(v, "v9."):
-		major, minor = 9, int(v[3]-'0')
-	default:
-		return nil, false
-	}
-	if minor < 0 || minor > 9 || major == 9 && minor > 5 {
-		return nil, false
-	}
-	var out []string
-	for i := range minor + 1 {
-		out = append(out, fmt.Sprintf("v%d.%d", major, i))
-	}
-	if major == 9 {
-		for i := 0; i <= min(minor+5, 9); i++ {
-			out = append(out, fmt.Sprintf("v8.%d", i))
-		}
-	}
-	return out, true
+	return list, nil
 }
 
 func encodeToolchain(tc *toolchain) []byte {
-	b := putString(nil, tc.unsure)
-	b = putString(b, tc.odd)
-	b = putString(b, tc.expText)
+	b := putString(nil, tc.odd)
 	var list []string
-	for name, v := range tc.defaults {
-		list = append(list, name, v)
-	}
-	b = putList(b, list)
-	list = nil
 	for _, s := range tc.settings {
 		list = append(list, s.name, strconv.Itoa(s.changed), s.old)
 	}
@@ -367,13 +209,10 @@ func encodeToolchain(tc *toolchain) []byte {
 
 func decodeToolchain(b string) (*toolchain, bool) {
 	d := newDecoder(b)
-	tc := &toolchain{unsure: d.str(), odd: d.str(), expText: d.str(), defaults: map[string]string{}}
-	defaults, settings := d.list(), d.list()
-	if !d.done() || len(defaults)%2 != 0 || len(settings)%3 != 0 {
+	tc := &toolchain{odd: d.str()}
+	settings := d.list()
+	if !d.done() || len(settings)%3 != 0 {
 		return nil, false
-	}
-	for i := 0; i < len(defaults); i += 2 {
-		tc.defaults[defaults[i]] = defaults[i+1]
 	}
 	for i := 0; i < len(settings); i += 3 {
 		n, err := strconv.Atoi(settings[i+1])
@@ -381,12 +220,6 @@ func decodeToolchain(b string) (*toolchain, bool) {
 			return nil, false
 		}
 		tc.settings = append(tc.settings, setting{settings[i], n, settings[i+2]})
-	}
-	if tc.unsure == "" {
-		var err error
-		if tc.exp, err = parseFunction(tc.expText); err != nil {
-			return nil, false
-		}
 	}
 	return tc, true
 }

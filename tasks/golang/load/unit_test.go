@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -95,65 +94,37 @@ func TestSplitQuoted(t *testing.T) {
 	}
 }
 
-func TestLevels(t *testing.T) {
-	tc := &toolchain{defaults: map[string]string{"GOAMD64": "v1", "GOARM": "7", "GOARM64": "v8.0", "GO386": "sse2"}}
-	for _, tt := range []struct{ goos, arch, variant, want string }{
-		{"linux", "amd64", "", "v1"},
-		{"linux", "amd64", "v3", "v1 v2 v3"},
-		{"linux", "amd64", "v9", "?"},
-		{"linux", "arm", "6,softfloat", "5 6"},
-		{"android", "arm", "", "5 6 7"},
-		{"linux", "arm64", "v9.0,lse", "v9.0 v8.0 v8.1 v8.2 v8.3 v8.4 v8.5"},
-		{"linux", "arm64", "v9.6", "?"},
-		{"linux", "riscv64", "rva22u64", "rva20u64 rva22u64"},
-		{"linux", "ppc64le", "power9", "power8 power9"},
-		{"linux", "s390x", "", ""},
-		{"js", "wasm", "", "satconv signext"},
-	} {
-		list, ok := tc.levels(tt.goos, tt.arch, tt.variant)
-		got := strings.Join(list, " ")
-		if !ok {
-			got = "?"
+// The toolchain is asked for its tags only by a constraint that names one that
+// it may set, and of a release once.
+func TestToolTags(t *testing.T) {
+	dir := t.TempDir()
+	tree(t, dir, map[string]string{
+		"go.mod":      "module m.x\n\ngo 1.26\n",
+		"a.go":        "//go:build go1.20 && !race\n\npackage a\n",
+		"v1/a.go":     "//go:build amd64.v1 && !goexperiment.none\n\npackage v1\n",
+		"v2/a.go":     "//go:build amd64.v2\n\npackage v2\n",
+		"v2/b.go":     "//go:build !amd64.v2\n\npackage v2\n",
+		"boring/a.go": "//go:build !boringcrypto\n\npackage boring\n",
+	})
+	facts := &Facts{}
+	asked := 0
+	load := func(pattern string) []string {
+		t.Helper()
+		q := newQuery(t, dir, "linux/amd64", pattern)
+		q.Std = false
+		q.ToolTags = func() ([]string, error) { asked++; return []string{"goexperiment.some", "amd64.v1"}, nil }
+		r, err := Load(q, disk{}, facts)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if got != tt.want {
-			t.Errorf("%s/%s %s: got %s, want %s", tt.goos, tt.arch, tt.variant, got, tt.want)
-		}
+		return r.Packages[0].GoFiles
 	}
-}
-
-// The toolchain says itself which experiments are on. This asks it.
-func TestExperiments(t *testing.T) {
-	for _, p := range append(platforms, "linux/s390x", "aix/ppc64", "linux/riscv64", "ios/arm64") {
-		q := newQuery(t, t.TempDir(), p)
-		tree(t, q.Dir, map[string]string{"go.mod": "module m.x\n\ngo 1.26\n"})
-		q.Patterns = []string{"m.x"}
-		l := &loader{q: &q, facts: &Facts{}}
-		l.files = newFiles(&q, disk{}, l.facts)
-		tc, err := l.readToolchain()
-		if err != nil {
-			t.Fatal(err)
-		}
-		tags, err := newTags(&q, tc)
-		if err != nil || tags.toolsUnsure != "" {
-			t.Fatal(err, tags.toolsUnsure)
-		}
-		cmd := exec.Command("go", "list", "-f", "{{context.ToolTags}} {{context.ReleaseTags}}", "unsafe")
-		cmd.Env = append(os.Environ(), "GOOS="+q.GOOS, "GOARCH="+q.GOARCH, "GOFLAGS=", "GOTOOLCHAIN=local")
-		out, err := cmd.Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		want := strings.Fields(strings.NewReplacer("[", " ", "]", " ").Replace(string(out)))
-		slices.Sort(tags.tools)
-		for _, tag := range want {
-			if ok, err := tags.match(tag); !ok || err != nil {
-				t.Errorf("%s: %s does not hold: %v", p, tag, err)
-			}
-		}
-		for _, tag := range tags.tools {
-			if !slices.Contains(want, tag) {
-				t.Errorf("%s: %s should not hold", p, tag)
-			}
+	for _, tt := range []struct {
+		pattern, file string
+		asked         int
+	}{{".", "a.go", 0}, {"./v1", "a.go", 1}, {"./v2", "b.go", 1}, {"./boring", "a.go", 1}} {
+		if got := load(tt.pattern); !slices.Equal(got, []string{tt.file}) || asked != tt.asked {
+			t.Errorf("%s: got %v after %d questions; want %s after %d", tt.pattern, got, asked, tt.file, tt.asked)
 		}
 	}
 }
@@ -219,8 +190,8 @@ func TestNotSure(t *testing.T) {
 		{"files", nil, func(q *Query) { q.Patterns = []string{"a.go"} }, `"a.go"`},
 		{"mod", nil, func(q *Query) { q.Mod = "mod" }, "-mod=mod"},
 		{"development version", nil, func(q *Query) { q.GOVERSION = "devel go1.27-abc" }, "not a release"},
-		{"variant", map[string]string{"a.go": "//go:build amd64.v3\n\npackage a\n"}, func(q *Query) { q.Variant = "v9" }, "unknown level"},
-		{"experiments", map[string]string{"a.go": "//go:build goexperiment.x\n\npackage a\n"}, func(q *Query) { q.GOROOT = strangeGOROOT(t) }, "experiments"},
+		{"variant", map[string]string{"a.go": "//go:build amd64.v3\n\npackage a\n"}, func(q *Query) { q.ToolTags = func() ([]string, error) { return nil, errors.New("invalid GOAMD64") } }, "invalid GOAMD64"},
+		{"experiments", map[string]string{"a.go": "//go:build goexperiment.x\n\npackage a\n"}, func(q *Query) { q.ToolTags = nil }, "build tags are not known"},
 		{"go.env", nil, func(q *Query) {
 			q.GOROOT = strangeGOROOT(t)
 			tree(t, q.GOROOT, map[string]string{"go.env": "GOFLAGS=-tags=x\n"})
@@ -245,13 +216,11 @@ func TestNotSure(t *testing.T) {
 	}
 }
 
-// strangeGOROOT is a toolchain whose experiments are decided in an unknown way.
+// strangeGOROOT is a toolchain without packages.
 func strangeGOROOT(t *testing.T) string {
 	dir := t.TempDir()
 	tree(t, dir, map[string]string{
-		"src/internal/godebugs/table.go":      "package godebugs\n\nvar All = []Info{{Name: \"x\"}}\n",
-		"src/internal/buildcfg/zbootstrap.go": "package buildcfg\n\nconst DefaultGOAMD64 = `v1`\n",
-		"src/internal/buildcfg/exp.go":        "package buildcfg\n\nfunc ParseGOEXPERIMENT(goos, goarch, goexp string) { x := ask(goos); baseline := goexperiment.Flags{X: x} }\n",
+		"src/internal/godebugs/table.go": "package godebugs\n\nvar All = []Info{{Name: \"x\"}}\n",
 	})
 	return dir
 }

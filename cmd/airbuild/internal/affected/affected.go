@@ -130,8 +130,8 @@ func (f *finder) step(ctx context.Context, id engine.StepID) string {
 		}
 	}
 	inputs := s.Inputs
-	if s.Lister != nil {
-		l, err := s.Lister.List(ctx, f.Space)
+	if s.Discoverer != nil {
+		l, err := s.Discoverer.Discover(ctx, f.Space)
 		if err != nil {
 			return "its inputs cannot be determined: " + err.Error()
 		}

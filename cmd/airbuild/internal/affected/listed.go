@@ -16,7 +16,7 @@ import (
 )
 
 // listed says what a step may have read at the revision that is not among what
-// it reads now, or "". Its Lister tells only the latter; what matters beside it
+// it reads now, or "". Its InputDiscoverer tells only the latter; what matters beside it
 // are files that were removed, and files that count no more because of what
 // they say now.
 func (f *finder) listed(s *engine.Step, id engine.StepID, inputs []engine.Input) string {
@@ -47,7 +47,7 @@ func (f *finder) listed(s *engine.Step, id engine.StepID, inputs []engine.Input)
 	return ""
 }
 
-// A listing is what a step's Lister found.
+// A listing is what a step's InputDiscoverer found.
 type listing struct {
 	f      *finder
 	s      *engine.Step

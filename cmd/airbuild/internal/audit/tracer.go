@@ -58,8 +58,8 @@ func (t *tracer) Touch(p *engine.Prepared, dir, path string, write bool) {
 	s.opened[path] = s.opened[path] || write
 }
 
-// Reach implements local.Tracer.
-func (t *tracer) Reach() (read, write []string) { return []string{t.self}, []string{t.dir} }
+// HostPaths implements local.Tracer.
+func (t *tracer) HostPaths() (read, write []string) { return []string{t.self}, []string{t.dir} }
 
 // readTraces reads what the processes left.
 func (u *auditor) readTraces() error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // wholeProject is a step's inputs, and everything else that the project has,
@@ -33,7 +34,7 @@ func (e *executor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 		}
 		path := filepath.ToSlash(rel)
 		switch {
-		case taken[path] || makes(p.Step, path) || strings.HasPrefix(d.Name(), tree.TempPrefix):
+		case taken[path] || makes(p.Step, path) || strings.HasPrefix(d.Name(), atomicfile.TempPrefix):
 			if d.IsDir() {
 				return fs.SkipDir
 			}

@@ -81,7 +81,7 @@ type Builder struct {
 	*Target
 	made    map[engine.StepID]carry.StepResult
 	outputs []string
-	answers []action.Digest   // entries of the store, see engine.Summary
+	inputs  []action.Digest   // see engine.Summary.ExportedInputs
 	program map[string]string // airbuild for a host
 	extra   []carry.ExtraSpec
 	vars    *variables
@@ -188,7 +188,7 @@ func seriesName(s string) string {
 // make runs the targets, and what must run again to be carried.
 func (c *Builder) make(ctx context.Context) error {
 	o := c.RunOptions()
-	o.CarryAnswers = true
+	o.ExportInputs = true
 	var err error
 	if o.Executor, err = c.Executor(); err != nil {
 		return err
@@ -216,7 +216,7 @@ func (c *Builder) make(ctx context.Context) error {
 		if err := project.Outcome(sum); err != nil {
 			return err
 		}
-		c.answers = sum.Answers
+		c.inputs = sum.ExportedInputs
 		if len(o.ForceSteps) > 0 || slices.Contains(c.o.Without, carry.GoCache) || !compiled {
 			return nil
 		}

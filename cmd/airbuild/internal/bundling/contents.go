@@ -95,7 +95,7 @@ func (c *Builder) contentSpec(scratch string) (carry.ContentSpec, error) {
 	}
 	g := carry.ContentSpec{
 		Root: c.Root, Dist: c.Plan.Dist, Cache: c.Store.Dir(), Store: c.Store, Scratch: scratch,
-		Made: c.madeSteps(), Answers: c.answers, Outputs: c.outputs, Hosts: c.o.Hosts, Programs: c.program, Self: self,
+		Made: c.madeSteps(), Inputs: c.inputs, Outputs: c.outputs, Hosts: c.o.Hosts, Programs: c.program, Self: self,
 		Exclude: c.exclude(), History: c.o.History, Extra: c.extra, Without: c.o.Without, Heads: c.o.Heads,
 	}
 	if carry.UsesGo(c.Plan.Graph, c.Plan.Graph.Closure(c.Steps)) {

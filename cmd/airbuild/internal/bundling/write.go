@@ -72,14 +72,14 @@ func (c *Builder) write(ctx context.Context) (err error) {
 			return fmt.Errorf("write bundle: %w", err)
 		}
 	}
-	if err := c.seal(ctx, dir, dir != to, g); err != nil {
+	if err := c.assemble(ctx, dir, dir != to, g); err != nil {
 		return err
 	}
 	return c.deliver(ctx, dir, to)
 }
 
-// seal makes the bundle in a directory, rehearses it and signs it.
-func (c *Builder) seal(ctx context.Context, dir string, ours bool, g *carry.Contents) error {
+// assemble makes the bundle in a directory, rehearses it and signs it.
+func (c *Builder) assemble(ctx context.Context, dir string, ours bool, g *carry.Contents) error {
 	show, end := c.o.Progress()
 	spec := c.spec(g)
 	if c.o.Base != nil && c.o.Base.ReadsPatches() {

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // The files next to a bundle that unpack it on a host without airbuild: for a
@@ -83,12 +82,7 @@ func WriteBootstrap(b *bundle.Bundle, dir string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := filepath.Join(dir, script)
-		temp := name + ".tmp"
-		if err := os.WriteFile(temp, text, 0o755); err != nil {
-			return nil, fmt.Errorf("write %s: %w", script, err)
-		}
-		if err := robustio.Rename(temp, name); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, script), text, atomicfile.Options{Perm: 0o755, Temp: atomicfile.TempPrefix + script}); err != nil {
 			return nil, fmt.Errorf("write %s: %w", script, err)
 		}
 	}

@@ -264,8 +264,8 @@ func powerShellCode(t *testing.T, script string) string {
 }
 
 func TestUnfit(t *testing.T) {
-	step := func(name string, l engine.Lister, argv ...string) StepResult {
-		return StepResult{Step: &engine.Step{Name: name, Stage: name, Lister: l, Command: action.Command{Arguments: argv}}}
+	step := func(name string, l engine.InputDiscoverer, argv ...string) StepResult {
+		return StepResult{Step: &engine.Step{Name: name, Stage: name, Discoverer: l, Command: action.Command{Arguments: argv}}}
 	}
 	steps := []StepResult{
 		step("gen", tasks.Programs{{Name: "sh", Path: "/bin/sh"}, {Name: "jq"}}, "sh", "-c", "x"),

@@ -16,13 +16,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rogpeppe/go-internal/robustio"
-
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle"
-	"github.com/airbuild/airbuild/engine/inuse"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // A Checkout says where the files of a component go.
@@ -406,46 +404,26 @@ func (c *checkout) remove(p string) error {
 	return nil
 }
 
-// write puts a file or a link at its path, by rename.
+// write puts a file or a link at its path.
 func (c *checkout) write(ctx context.Context, p string) error {
-	if dir := path.Dir(p); dir != "." {
-		if err := c.root.MkdirAll(dir, 0o777); err != nil {
-			return err
-		}
-	}
-	temp := path.Join(path.Dir(p), store.TempPrefix+"checkout")
-	_ = c.root.Remove(temp) // of a killed process
+	o := atomicfile.Options{Root: c.root, Mkdir: 0o777, Temp: atomicfile.TempPrefix + "checkout"}
+	name := filepath.FromSlash(p)
 	if target, ok := c.links[p]; ok {
-		if err := c.root.Symlink(filepath.FromSlash(target), temp); err != nil {
-			return err
-		}
-		return inuse.Rename(c.root, temp, p)
+		return atomicfile.Symlink(filepath.FromSlash(target), name, o)
 	}
 	f := c.want[p]
-	if err := c.content(ctx, f.Digest, temp, f.Executable); err != nil {
-		_ = c.root.Remove(temp)
-		return err
+	if f.Executable {
+		o.Perm = 0o777
 	}
-	return inuse.Rename(c.root, temp, p)
-}
-
-// content writes a blob of the store, which verifies it on the way.
-func (c *checkout) content(ctx context.Context, d action.Digest, name string, executable bool) (err error) {
-	mode := fs.FileMode(0o666)
-	if executable {
-		mode = 0o777
-	}
-	r, err := c.Store.Open(ctx, d)
+	r, err := c.Store.Open(ctx, f.Digest) // which verifies it on the way
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	w, err := c.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
+	return atomicfile.WriteFunc(name, o, func(w io.Writer) error {
+		_, err := io.Copy(w, r)
 		return err
-	}
-	_, err = io.Copy(w, r)
-	return errors.Join(err, w.Close())
+	})
 }
 
 func (c *checkout) recordPath() string {
@@ -502,15 +480,7 @@ func (c *checkout) putRecord(r checkoutRecord) error {
 	if err != nil {
 		return err
 	}
-	name := c.recordPath()
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return err
-	}
-	temp := name + ".tmp"
-	if err := os.WriteFile(temp, append(b, '\n'), 0o666); err != nil {
-		return err
-	}
-	return robustio.Rename(temp, name)
+	return atomicfile.Write(c.recordPath(), append(b, '\n'), atomicfile.Options{Mkdir: 0o777})
 }
 
 // readBounded reads a file of at most limit bytes.

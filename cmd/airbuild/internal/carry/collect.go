@@ -27,7 +27,7 @@ type ContentSpec struct {
 	Store             *store.Disk
 	Go                *gocmd.Config   // nil: the project has no Go stages
 	Made              []StepResult    // every step that the bundle is for, with all that it needs
-	Answers           []action.Digest // entries that say what the steps' inputs came to
+	Inputs            []action.Digest // see engine.Summary.ExportedInputs
 	Outputs           []string        // project-relative: what the user takes away
 	Hosts             []string        // "linux/amd64"
 	Programs          map[string]string
@@ -179,7 +179,7 @@ func more(n int) string {
 }
 
 func (g *collector) results(ctx context.Context) error {
-	c, err := Results(ctx, g.Store, g.Made, g.Answers)
+	c, err := Results(ctx, g.Store, g.Made, g.Inputs)
 	g.Components = append(g.Components, c)
 	return err
 }

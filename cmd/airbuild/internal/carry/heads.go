@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
-	"path/filepath"
-
-	"github.com/rogpeppe/go-internal/robustio"
 
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
@@ -44,16 +41,9 @@ func KeepHeads(cache, series string, heads map[string][]byte) error {
 	if len(heads) == 0 {
 		return nil
 	}
-	name := headsFile(cache, series)
 	b, err := json.Marshal(heads)
 	if err == nil {
-		err = os.MkdirAll(filepath.Dir(name), 0o777)
-	}
-	if err == nil {
-		err = os.WriteFile(name+".tmp", b, 0o666)
-	}
-	if err == nil {
-		err = robustio.Rename(name+".tmp", name)
+		err = atomicfile.Write(headsFile(cache, series), b, atomicfile.Options{Mkdir: 0o777})
 	}
 	if err != nil {
 		return fmt.Errorf("remember the heads of checksum databases: %w", err)

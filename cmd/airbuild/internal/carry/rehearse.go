@@ -159,19 +159,19 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 	if !support.Complete() {
 		return nil, fmt.Errorf("this host cannot be kept out: %s.\nUse --no-rehearse, and the manifest will say that it was not rehearsed", support.Notice())
 	}
-	box, err := host.Open(ctx, spec, nil)
+	sb, err := host.Open(ctx, spec, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer box.Close()
-	first, err := p.airbuild(ctx, box, append([]string{"run"}, p.Targets...))
+	defer sb.Close()
+	first, err := p.airbuild(ctx, sb, append([]string{"run"}, p.Targets...))
 	if err != nil {
 		return nil, err
 	}
 	p.out.Steps, p.out.Hits = first.steps, first.hits
 	p.out.Missing = first.missing
 	if !p.out.OK() {
-		return &p.out, p.explain(ctx, box)
+		return &p.out, p.explain(ctx, sb)
 	}
 	if len(p.Rebuild) == 0 {
 		return &p.out, nil
@@ -180,7 +180,7 @@ func (p *rehearsing) run(ctx context.Context) (*Rehearsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	second, err := p.airbuild(ctx, box, append([]string{"run", "--force"}, p.Rebuild...))
+	second, err := p.airbuild(ctx, sb, append([]string{"run", "--force"}, p.Rebuild...))
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +318,7 @@ type played struct {
 
 // explain compares the keys of the steps that were no hits with those that they
 // have on this host.
-func (p *rehearsing) explain(ctx context.Context, box *sandbox.Box) error {
+func (p *rehearsing) explain(ctx context.Context, sb *sandbox.Sandbox) error {
 	explained := 0
 	for i := range p.out.Missing {
 		m := &p.out.Missing[i]
@@ -330,7 +330,7 @@ func (p *rehearsing) explain(ctx context.Context, box *sandbox.Box) error {
 			continue
 		}
 		explained++
-		stdout, _, exit, err := p.start(ctx, box, []string{"explain", m.Step})
+		stdout, _, exit, err := p.start(ctx, sb, []string{"explain", m.Step})
 		if err != nil {
 			return err
 		}
@@ -343,8 +343,8 @@ func (p *rehearsing) explain(ctx context.Context, box *sandbox.Box) error {
 	return nil
 }
 
-// start runs the carried airbuild in the box to its end. exit is its failure.
-func (p *rehearsing) start(ctx context.Context, box *sandbox.Box, args []string) (stdout *bytes.Buffer, stderr *tail, exit *sandbox.ExitError, err error) {
+// start runs the carried airbuild in the sandbox to its end. exit is its failure.
+func (p *rehearsing) start(ctx context.Context, sb *sandbox.Sandbox, args []string) (stdout *bytes.Buffer, stderr *tail, exit *sandbox.ExitError, err error) {
 	stdout, stderr = &bytes.Buffer{}, &tail{}
 	cmd := &sandbox.Cmd{
 		Path: p.program, Args: slices.Concat([]string{p.program}, args, p.args), Dir: p.at("work"), Grace: 5 * time.Second,
@@ -354,15 +354,15 @@ func (p *rehearsing) start(ctx context.Context, box *sandbox.Box, args []string)
 		}, p.Env...),
 		Stdout: stdout, Stderr: stderr,
 	}
-	if err = box.Run(ctx, cmd); errors.As(err, &exit) {
+	if err = sb.Run(ctx, cmd); errors.As(err, &exit) {
 		err = nil
 	}
 	return stdout, stderr, exit, err
 }
 
-// airbuild runs the carried airbuild in the box. Steps that fail are not an error.
-func (p *rehearsing) airbuild(ctx context.Context, box *sandbox.Box, args []string) (*played, error) {
-	events, stderr, exit, err := p.start(ctx, box, args)
+// airbuild runs the carried airbuild in the sandbox. Steps that fail are not an error.
+func (p *rehearsing) airbuild(ctx context.Context, sb *sandbox.Sandbox, args []string) (*played, error) {
+	events, stderr, exit, err := p.start(ctx, sb, args)
 	if err != nil {
 		return nil, err
 	}

@@ -78,9 +78,9 @@ func (s *shelf) component(name string, metadata map[string]string) create.Compon
 
 // Results is the component of what the steps made: their entries, with every
 // blob that a hit needs. Steps that are never stored are left out. The keys'
-// own bytes come along where the store has them, for explain. answers are the
-// entries that say what the steps' inputs came to.
-func Results(ctx context.Context, s *store.Disk, made []StepResult, answers []action.Digest) (create.Component, error) {
+// own bytes come along where the store has them, for explain. inputs are the keys
+// of entries with remembered inputs of the steps.
+func Results(ctx context.Context, s *store.Disk, made []StepResult, inputs []action.Digest) (create.Component, error) {
 	sh := newShelf(s)
 	n := 0
 	for _, m := range made {
@@ -95,9 +95,9 @@ func Results(ctx context.Context, s *store.Disk, made []StepResult, answers []ac
 			sh.blob(m.Key)
 		}
 	}
-	for _, key := range answers {
+	for _, key := range inputs {
 		if err := sh.result(ctx, key); err != nil {
-			return create.Component{}, fmt.Errorf("carry what is known of inputs: %w", err)
+			return create.Component{}, fmt.Errorf("carry remembered inputs: %w", err)
 		}
 	}
 	return sh.component(Actions, map[string]string{"steps": fmt.Sprint(n)}), nil

@@ -21,7 +21,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/source"
-	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // linksFile lists the symbolic links of a source component, which holds files
@@ -230,7 +230,7 @@ func (spec SourceSpec) excluded(name string) bool {
 		return true
 	}
 	// Airbuild's own: temporary files, and what an import left beside source.
-	if strings.HasPrefix(path.Base(name), store.TempPrefix) {
+	if strings.HasPrefix(path.Base(name), atomicfile.TempPrefix) {
 		return true
 	}
 	if rel, err := filepath.Rel(spec.Root, spec.Cache); err == nil && within(name, filepath.ToSlash(rel)) {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -49,7 +48,7 @@ func start(t *testing.T) *client {
 	c := &client{t: t, conn: &conn{bufio.NewReader(out), in}, done: make(chan error, 1), in: in}
 	go func() {
 		err := Serve(context.Background(), Options{In: toServer, Out: fromServer, Version: "1", Check: check,
-			Meta: pipelines.MetaSchema(), Pipelines: []string{"go_release"},
+			Meta: tasks.MetaSchema(), Pipelines: []string{"go_release"},
 			Stages: map[string]*tasks.Schema{"exec": {Type: "exec", Doc: "Runs.", Attrs: []tasks.Attr{
 				{Name: "command", Doc: "What runs."}, {Name: "mode", Enum: []string{"check", "fix"}, Doc: "How."}}}},
 		})
@@ -254,7 +253,7 @@ func FuzzMessages(f *testing.F) {
 		for _, m := range []string{string(opening), body} {
 			fmt.Fprintf(&in, "Content-Length: %d\r\n\r\n%s", len(m), m)
 		}
-		err = Serve(context.Background(), Options{In: strings.NewReader(in.String()), Out: io.Discard, Meta: pipelines.MetaSchema(),
+		err = Serve(context.Background(), Options{In: strings.NewReader(in.String()), Out: io.Discard, Meta: tasks.MetaSchema(),
 			Check: func(context.Context, string, string, fs.FS) (map[string][]byte, hcl.Diagnostics) { return nil, nil }})
 		if errors.Is(err, context.Canceled) {
 			t.Error(err)

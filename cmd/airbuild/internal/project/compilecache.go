@@ -39,11 +39,11 @@ func (s *Session) compileCache() (*gocache.Cache, error) {
 
 // withCompileCache puts a compile cache around the executor e, whose launchers
 // and reachers it is given to change.
-func (s *Session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher, reach map[string]engine.Reacher) (engine.Executor, error) {
+func (s *Session) withCompileCache(e engine.Executor, launchers map[string]engine.Launcher, hostPaths map[string]engine.HostPaths) (engine.Executor, error) {
 	c, err := s.compileCache()
 	if err != nil {
 		return nil, err
 	}
-	launchers["go"], reach["go"] = c.Launcher(launchers["go"]), c.Reacher(reach["go"])
+	launchers["go"], hostPaths["go"] = c.Launcher(launchers["go"]), c.HostPaths(hostPaths["go"])
 	return c.Executor(e), nil
 }

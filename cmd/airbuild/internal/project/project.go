@@ -23,14 +23,14 @@ import (
 // A Project is an Airbuildfile that was found and planned.
 type Project struct {
 	// Options are those it was opened with; Offline is what was decided.
-	Options    Options
-	Root       string // absolute: the folder of the Airbuildfile
-	File       string // its name in root
-	Plan       *pipelines.Plan
-	Go         *gocmd.Config
-	keys       *sign.Config
-	Outward    *pipelines.Outward
-	Toolchains *Toolchains
+	Options          Options
+	Root             string // absolute: the folder of the Airbuildfile
+	File             string // its name in root
+	Plan             *pipelines.Plan
+	Go               *gocmd.Config
+	keys             *sign.Config
+	ExternalSettings *pipelines.ExternalSettings
+	Toolchains       *Toolchains
 	// Wanted are the versions of the toolchains that the file asked for.
 	Wanted  map[string]string
 	Files   *ReadLog        // what planning read
@@ -118,7 +118,7 @@ func (p *Project) Preview(ctx context.Context, files fs.FS, toolchain func(name,
 
 // StageTypes are the stage types, by name.
 func (p *Project) StageTypes() map[string]tasks.Task {
-	return pipelines.Tasks(p.Go, p.keys, p.Outward)
+	return pipelines.Tasks(p.Go, p.keys, p.ExternalSettings)
 }
 
 // staleRounds bounds how often a project is planned because of stale files.
@@ -162,10 +162,10 @@ func loadPlan(ctx context.Context, files fs.FS, name string, o pipelines.Options
 // configure sets what the stage types other than Go's take from outside.
 func (p *Project) configure() {
 	o := &p.Options
-	p.Outward = &pipelines.Outward{}
-	p.Outward.Deploy.Environment, p.Outward.Deploy.DryRun = o.Environment, o.DryDeploy
-	p.Outward.Approval.Environment = o.Environment
-	p.Outward.Publish.DryRun = o.DryPublish
+	p.ExternalSettings = &pipelines.ExternalSettings{}
+	p.ExternalSettings.Deploy.Environment, p.ExternalSettings.Deploy.DryRun = o.Environment, o.DryDeploy
+	p.ExternalSettings.Approval.Environment = o.Environment
+	p.ExternalSettings.Publish.DryRun = o.DryPublish
 	p.keys = &sign.Config{Password: o.Password}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/host"
 	"github.com/airbuild/airbuild/engine/local"
+	"github.com/airbuild/airbuild/engine/memo"
 	"github.com/airbuild/airbuild/engine/store"
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/pipelines"
@@ -38,6 +39,7 @@ type Session struct {
 	*Project
 	Store     *store.Disk
 	Workspace *tree.Workspace
+	memo      *memo.Memo // nil if inputs are not remembered
 	scratch   *local.Scratch
 	salt      []byte // see secretSalt
 	// notices are what a run says at its end.
@@ -45,8 +47,8 @@ type Session struct {
 }
 
 // Open opens the store and the workspace of p. Reading what is remembered has
-// begun unless ahead is nil.
-func (p *Project) Open(ahead *tree.Ahead) (_ *Session, err error) {
+// begun unless pre is nil.
+func (p *Project) Open(pre *Preloaded) (_ *Session, err error) {
 	cache, err := p.Options.CacheDir()
 	if err != nil {
 		return nil, err
@@ -69,11 +71,14 @@ func (p *Project) Open(ahead *tree.Ahead) (_ *Session, err error) {
 			return nil, err
 		}
 	}
-	if ahead == nil {
-		ahead = tree.ReadAhead(stateDir(cache, p.Root))
+	if pre == nil {
+		pre = p.Options.preload(cache, p.Root)
 	}
-	if s.Workspace, err = ahead.Open(p.Root, p.Plan.Dist); err != nil {
+	if s.Workspace, err = pre.workspace.Open(p.Root, p.Plan.Dist); err != nil {
 		return nil, otherCache(err)
+	}
+	if s.memo = pre.memo; s.memo != nil {
+		s.memo.Workspace = s.Workspace
 	}
 	s.Workspace.IgnoreCache(cache)
 	s.Workspace.IsSource = load.SourceName
@@ -95,7 +100,7 @@ func otherCache(err error) error {
 // OpenTargets loads the project, finds the steps that the arguments ask for, with
 // the pipeline's name if it is exactly one, and opens what running them needs.
 func OpenTargets(ctx context.Context, opts Options, args []string) (*Session, []engine.StepID, string, error) {
-	ahead := opts.readAhead()
+	pre := opts.preloadFound()
 	p, err := Load(ctx, opts)
 	if err != nil {
 		return nil, nil, "", err
@@ -111,7 +116,7 @@ func OpenTargets(ctx context.Context, opts Options, args []string) (*Session, []
 	if err != nil {
 		return nil, nil, "", err
 	}
-	s, err := p.Open(ahead)
+	s, err := p.Open(pre)
 	if err != nil {
 		return nil, nil, "", err
 	}
@@ -124,9 +129,25 @@ func OpenTargets(ctx context.Context, opts Options, args []string) (*Session, []
 	return s, ids, name, nil
 }
 
-// readAhead begins to read what is remembered of the project while it is
-// planned; nil if it is not known where either is, which others tell.
-func (o *Options) readAhead() *tree.Ahead {
+// A Preloaded is what is remembered of a project, read in the background while the
+// project is planned.
+type Preloaded struct {
+	workspace *tree.Preloaded
+	memo      *memo.Memo
+}
+
+func (o *Options) preload(cache, root string) *Preloaded {
+	state := stateDir(cache, root)
+	pre := &Preloaded{workspace: tree.Preload(state)}
+	if !o.Paranoid { // then nothing that was remembered counts
+		pre.memo = memo.Open(state)
+	}
+	return pre
+}
+
+// preloadFound begins to read what is remembered of the project that the options
+// name; nil if it or the cache is not found, which is reported later.
+func (o *Options) preloadFound() *Preloaded {
 	root, _, err := o.FindFile()
 	if err != nil {
 		return nil
@@ -135,13 +156,16 @@ func (o *Options) readAhead() *tree.Ahead {
 	if err != nil {
 		return nil
 	}
-	return tree.ReadAhead(stateDir(cache, root))
+	return o.preload(cache, root)
 }
 
 func (s *Session) Close() error {
 	var errs []error
 	if s.scratch != nil {
 		errs = append(errs, s.scratch.Close())
+	}
+	if s.memo != nil {
+		errs = append(errs, s.memo.Save())
 	}
 	if s.Workspace != nil {
 		errs = append(errs, s.Workspace.Close())
@@ -155,8 +179,8 @@ func (s *Session) Close() error {
 // RunOptions are those of a run that looks up only.
 func (s *Session) RunOptions() engine.Options {
 	file, stamp := program()
-	// What was found out with the help of a bundle's answers is remembered for
-	// source of that scope alone.
+	// Inputs that were imported from a bundle are remembered for source of its
+	// scope alone.
 	if !s.Store.Scope.IsZero() && stamp != "" {
 		stamp += " scope " + s.Store.Scope.String()
 	}
@@ -167,7 +191,7 @@ func (s *Session) RunOptions() engine.Options {
 	return engine.Options{
 		File: s.File, Pipelines: names,
 		Tracked: tracked(s.Root),
-		Store:   s.Store, Workspace: s.Workspace,
+		Store:   s.Store, Workspace: s.Workspace, Memo: s.memo,
 		Jobs: s.Options.Jobs, KeepGoing: s.Options.KeepGoing, Program: stamp, ProgramFile: file,
 		Memory: s.memory(), SecretSalt: s.salt,
 	}
@@ -204,10 +228,10 @@ func (s *Session) Executor() (engine.Executor, error) {
 	}
 	s.scratch = scratch
 	launchers := map[string]engine.Launcher{"go": closure.NewLauncher(s.Go)}
-	reach := map[string]engine.Reacher{"go": closure.NewReacher(s.Go)}
+	hostPaths := map[string]engine.HostPaths{"go": closure.NewHostPaths(s.Go)}
 	e := engine.Executor(&local.Executor{
 		Store: s.Store, Workspace: s.Workspace, Scratch: scratch,
-		Tools:     pipelines.Tools(s.Go, s.keys, s.Outward),
+		Tools:     pipelines.Tools(s.Go, s.keys, s.ExternalSettings),
 		Launchers: launchers,
 		Environ:   os.Environ(),
 		Sandbox:   s.Options.Sandbox.Host(),
@@ -215,9 +239,9 @@ func (s *Session) Executor() (engine.Executor, error) {
 		Tracer:    s.Options.Tracer,
 		Vary:      s.Options.Vary,
 		Hide:      s.private(),
-		Reach:     reach,
+		HostPaths: hostPaths,
 	})
-	if e, err = s.withCompileCache(e, launchers, reach); err != nil {
+	if e, err = s.withCompileCache(e, launchers, hostPaths); err != nil {
 		return nil, err
 	}
 	if s.Options.Offline {

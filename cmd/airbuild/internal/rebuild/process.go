@@ -141,8 +141,8 @@ func compilesGoOnly(s *engine.Step) bool {
 	return s.Traits.ToolchainOnly && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "0"})
 }
 
-// Reach implements local.Tracer.
-func (t clockTracer) Reach() (read, write []string) { return []string{t.self}, nil }
+// HostPaths implements local.Tracer.
+func (t clockTracer) HostPaths() (read, write []string) { return []string{t.self}, nil }
 
 var _ local.Tracer = clockTracer{}
 

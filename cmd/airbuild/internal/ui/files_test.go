@@ -5,9 +5,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -150,30 +147,6 @@ func TestMetrics(t *testing.T) {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %s in\n%s", want, b.String())
 		}
-	}
-}
-
-func TestWriteFile(t *testing.T) {
-	dir := t.TempDir()
-	name := filepath.Join(dir, "new", "r.xml")
-	write := func(text string, err error) error {
-		return WriteFile(name, func(w io.Writer) error {
-			io.WriteString(w, text)
-			return err
-		})
-	}
-	if err := write("first", nil); err != nil {
-		t.Fatal(err)
-	}
-	broken := errors.New("broken")
-	if err := write("second", broken); !errors.Is(err, broken) {
-		t.Fatalf("got %v", err)
-	}
-	if b, _ := os.ReadFile(name); string(b) != "first" {
-		t.Errorf("the file holds %q", b)
-	}
-	if all, _ := os.ReadDir(filepath.Dir(name)); len(all) != 1 {
-		t.Errorf("temporary files stay: %v", all)
 	}
 }
 

@@ -21,9 +21,9 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/bundle/install"
-	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 )
 
 // A Tree is the content of components: component to path to content. A path
@@ -225,6 +225,28 @@ func (h *Host) Imports(b *bundle.Bundle) *install.Report {
 	return done
 }
 
+// Lacks fails unless the host refuses delta because it does not have full, and
+// changes nothing.
+func (h *Host) Lacks(delta, full *bundle.Bundle) {
+	h.t.Helper()
+	if _, err := h.TryImport(delta); !errors.Is(err, bundle.ErrBase) || !strings.Contains(err.Error(), full.Digest()) {
+		h.t.Errorf("wrong base: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(h.Cache, "cas", "00")); err == nil || len(ReadTree(h.t, h.Work)) > 0 {
+		h.t.Error("a wrong base was noticed after something was copied")
+	}
+}
+
+// Sound fails unless every byte of b is as it should be.
+func Sound(t testing.TB, b *bundle.Bundle) *bundle.Report {
+	t.Helper()
+	r, err := b.Verify(context.Background(), bundle.VerifyOptions{Deep: true})
+	if err != nil || !r.OK() {
+		t.Fatalf("%s: %+v, %v", b.Media().Name(), r, err)
+	}
+	return r
+}
+
 // Check compares what the host has with x.
 func (h *Host) Check(x Tree) {
 	h.t.Helper()
@@ -416,7 +438,7 @@ var ManyOptions = create.Options{PackSize: 400000}
 func NoTemps(t testing.TB, dir string) {
 	t.Helper()
 	for name := range ReadTree(t, dir) {
-		if strings.HasPrefix(filepath.Base(name), files.TempPrefix) {
+		if strings.HasPrefix(filepath.Base(name), atomicfile.TempPrefix) {
 			t.Errorf("%s is left", name)
 		}
 	}

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package files
-
-func isInvalid(error) bool { return false }
