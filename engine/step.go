@@ -94,6 +94,9 @@ type Step struct {
 	Secrets []action.EnvVar
 	// Mask lists further texts to mask in the log.
 	Mask []string
+	// Assumed says how what the stage leaves open was decided, one sentence each, for
+	// plan: "linux/arm has no variant: GOARM=7, …". It is no part of the key.
+	Assumed []string
 	// LogFormat names the form of the log where it is not plain text:
 	// "go-test-json" for the output of go test -json.
 	LogFormat string

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +44,7 @@ func runPlan(ctx context.Context, a *app, args []string, since string) (err erro
 			return err
 		}
 	}
+	s.Notices = append(s.Notices, assumed(s.Plan.Graph, ids)...)
 	o := s.RunOptions()
 	o.DryRun, o.KeepGoing = true, true
 	table := &ui.PlanTable{Ended: map[engine.StepID]engine.Event{}}
@@ -68,4 +70,17 @@ func runPlan(ctx context.Context, a *app, args []string, since string) (err erro
 		return err
 	}
 	return project.Outcome(sum)
+}
+
+// assumed says once each how what stages leave open was decided.
+func assumed(g *engine.Graph, ids []engine.StepID) []string {
+	var texts []string
+	for _, id := range g.Closure(ids) {
+		for _, text := range g.Steps[id].Assumed {
+			if !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
+		}
+	}
+	return texts
 }

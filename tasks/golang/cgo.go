@@ -73,6 +73,9 @@ func checkCgoLabels(b *tasks.Block) hcl.Diagnostics {
 // makes the compilers part of the key. race needs cgo everywhere but on macOS.
 func setCgo(s *engine.Step, b *tasks.Block, p tasks.Platform, lto bool) hcl.Diagnostics {
 	on, label := cgoWanted(b, p)
+	if !on && !b.Has("cgo") && !b.Bool("race", false) {
+		s.Assumed = append(s.Assumed, "cgo is not set: CGO_ENABLED=0, so that no result depends on the host's C compiler and libraries; to compile C: cgo = true")
+	}
 	if !on && b.Bool("race", false) && p.OS != "darwin" {
 		on = true
 	}

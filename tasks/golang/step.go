@@ -83,6 +83,9 @@ func setPlatform(s *engine.Step, p tasks.Platform) {
 	for _, e := range p.Env {
 		k, v, _ := strings.Cut(e, "=")
 		tasks.SetEnv(s, k, v)
+		if k == "GOARM" && p.Variant == "" {
+			s.Assumed = append(s.Assumed, fmt.Sprintf("%s has no variant: GOARM=%s, the go command's default when it cross-compiles; for older processors: %s/v6 or %s/v5", name(p), v, name(p), name(p)))
+		}
 	}
 }
 
