@@ -56,6 +56,60 @@ func (l *loader) settings(block *hclsyntax.Block) {
 	if attr, ok := block.Body.Attributes["dist"]; ok {
 		l.dist(attr)
 	}
+	var first *hclsyntax.Block
+	for _, b := range block.Body.Blocks {
+		switch {
+		case b.Type != "git":
+		case first != nil:
+			l.reject(b.DefRange(), "Duplicate git block", "An airbuild block may have one git block: merge the two.")
+		default:
+			first = b
+			l.tagRules(b)
+		}
+	}
+}
+
+// tagRules reads a git block.
+func (l *loader) tagRules(block *hclsyntax.Block) {
+	r := &l.module.Settings.Tags
+	if attr, ok := block.Body.Attributes["tag_prefix"]; ok {
+		r.Prefix = l.constString(attr)
+		if !inTag(r.Prefix) {
+			l.reject(attr.Expr.Range(), "Not the prefix of a tag", fmt.Sprintf("%q cannot begin a tag of git. Write what comes before the version, such as \"cmd/app/\" or \"chart-\".", r.Prefix))
+		}
+	}
+	if attr, ok := block.Body.Attributes["ignore_tags"]; ok {
+		v, ok := l.constant(attr, cty.List(cty.String))
+		for i := 0; ok && i < v.LengthInt(); i++ {
+			e := v.Index(cty.NumberIntVal(int64(i)))
+			if e.IsNull() || !inTag(strings.NewReplacer("*", "x", "?", "x").Replace(e.AsString())) || e.AsString() == "" {
+				l.reject(attr.Expr.Range(), "Not a pattern of tags", "Write tags such as \"nightly\", with * for any characters and ? for one.")
+				break
+			}
+			r.Ignore = append(r.Ignore, e.AsString())
+		}
+	}
+	if attr, ok := block.Body.Attributes["prerelease_suffix"]; ok {
+		r.PrereleaseSuffix = l.constString(attr)
+		if !inTag(r.PrereleaseSuffix) || strings.Contains(r.PrereleaseSuffix, "/") {
+			l.reject(attr.Expr.Range(), "Not part of a tag", fmt.Sprintf("%q cannot be in a tag of git. Write what comes after the version of a pre-release, such as \"rc\" for v1.0.0rc1.", r.PrereleaseSuffix))
+		}
+	}
+	if attr, ok := block.Body.Attributes["tag_sort"]; ok {
+		switch sort := l.constString(attr); sort {
+		case "semver", "":
+		case "smartsemver":
+			r.SkipPrereleases = true
+		default:
+			l.reject(attr.Expr.Range(), "Unknown order of tags", fmt.Sprintf("tag_sort is \"semver\" or \"smartsemver\", not %q: the tags of one commit are always in the order of semantic versions.", sort))
+		}
+	}
+}
+
+// inTag reports whether git allows a text within the name of a tag.
+func inTag(s string) bool {
+	bad := func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune(`~^:?*[\`, r) }
+	return len(s) <= 200 && !strings.ContainsFunc(s, bad) && !strings.HasPrefix(s, "/") && !strings.Contains(s, "//") && !strings.Contains(s, "..")
 }
 
 // dist must be a folder inside the project: airbuild removes what is stale in

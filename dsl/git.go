@@ -152,6 +152,10 @@ func gitObject(id *Git, at time.Time) cty.Value {
 		"describe": cty.StringVal(id.Describe),
 		"dirty":    cty.BoolVal(id.Dirty),
 		"time":     timeValue(at),
+
+		"previous_tag": cty.StringVal(id.PreviousTag),
+		"commit_count": cty.NumberIntVal(int64(id.CommitCount)),
+		"url":          cty.StringVal(id.URL),
 	})
 }
 
@@ -177,6 +181,7 @@ func unknownGit() cty.Value {
 		attrs[name] = cty.UnknownVal(cty.String)
 	}
 	attrs["dirty"] = cty.UnknownVal(cty.Bool)
+	attrs["commit_count"] = cty.UnknownVal(cty.Number)
 	return cty.ObjectVal(attrs)
 }
 

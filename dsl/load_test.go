@@ -188,7 +188,7 @@ func TestGitAttributes(t *testing.T) {
 		{name: "stage", file: `stage "exec" "s" { a = "${git.short}${git.dirty}" }`, want: "dirty short"},
 		{name: "nested block", file: "stage \"exec\" \"s\" {\n  size {\n    a = git[\"tag\"]\n  }\n}\n", want: "tag"},
 		{name: "source", file: `pipeline "p" { a = source.epoch }`, want: "time"},
-		{name: "whole object", file: `locals { a = templatefile("t", git) }`, want: "branch commit describe dirty short tag time"},
+		{name: "whole object", file: `locals { a = templatefile("t", git) }`, want: "branch commit commit_count describe dirty previous_tag short tag time url"},
 		{name: "template's values", file: `locals { a = templatefile("t", { v = git.tag }) }`, want: "tag"},
 		{name: "validation", file: "variable \"v\" {\n  default = 1\n  validation {\n    condition     = git.dirty\n    error_message = \"x\"\n  }\n}\n", want: "dirty"},
 		{name: "environment not chosen", file: "variable \"v\" {\n  default = 1\n}\nenvironment \"e\" {\n  v = git.tag\n}\n"},

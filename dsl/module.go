@@ -48,7 +48,17 @@ type Settings struct {
 	RequiredVersion string // a constraint, checked by the caller; "" if not given
 	RequiredRange   hcl.Range
 	Dist            string // default "dist"
+	Tags            TagRules
 	Range           hcl.Range
+}
+
+// TagRules are what a git block says of the tags that are versions. The zero TagRules
+// are those of a file without one.
+type TagRules struct {
+	Prefix           string   // of the tags of one component; not part of the version
+	Ignore           []string // patterns of tags that do not count
+	PrereleaseSuffix string   // begins what makes a tag a pre-release, beside the hyphen
+	SkipPrereleases  bool     // tag_sort = "smartsemver"
 }
 
 // A Variable is a variable block.
@@ -126,7 +136,9 @@ type Environment struct {
 // Git is the source's identity, as `git` and `source` show it.
 type Git struct {
 	Commit, Short, Branch, Tag, Describe string
+	PreviousTag, URL                     string
 	Dirty                                bool
+	CommitCount                          int
 	Time                                 time.Time // commit time, UTC
 }
 

@@ -20,7 +20,7 @@ type Names struct {
 
 // The attributes of the objects that every Airbuildfile has.
 var (
-	gitAttributes    = []string{"branch", "commit", "describe", "dirty", "short", "tag", "time"}
+	gitAttributes    = []string{"branch", "commit", "commit_count", "describe", "dirty", "previous_tag", "short", "tag", "time", "url"}
 	sourceAttributes = []string{"epoch", "time"}
 	hostAttributes   = []string{"arch", "os"}
 )

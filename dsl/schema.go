@@ -43,6 +43,16 @@ func TopLevelSchema() []BlockDoc {
 				{Name: "required_version", Type: "string", Doc: "A version constraint that airbuild itself must meet, such as \">= 0.1.0\"."},
 				{Name: "dist", Type: "string", Default: `"dist"`, Doc: "The directory for outputs."},
 			},
+			Blocks: []BlockDoc{{
+				Type: "git",
+				Doc:  "Which tags are versions, for git.tag, git.describe, git.previous_tag and changelog stages; at most one.",
+				Attrs: []AttrDoc{
+					{Name: "tag_prefix", Type: "string", Default: "the tags of the Airbuildfile's directory, else those without a directory", Doc: "The prefix of the tags of one component, such as \"cmd/app/\" or \"chart-\". Other tags are ignored, and the prefix is removed."},
+					{Name: "ignore_tags", Type: "list of strings", Doc: "Patterns of tags to ignore, such as \"nightly*\": `*` matches any characters, slashes included, and `?` one."},
+					{Name: "prerelease_suffix", Type: "string", Default: "the hyphen of semantic versions", Doc: "What begins the pre-release part of tags that are not semantic versions: \"rc\" for v1.0.0rc1."},
+					{Name: "tag_sort", Type: "string", Default: `"semver"`, Doc: "\"semver\" takes the highest version of the tags on one commit; \"smartsemver\" also leaves pre-releases out of git.previous_tag if git.tag is a release."},
+				},
+			}},
 		},
 		{
 			Type: "variable", Labels: []string{"name"},

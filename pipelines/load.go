@@ -128,11 +128,15 @@ func (p *planner) evaluate() {
 		u.scope = nil
 	}
 	in := p.opts.Inputs
+	if p.opts.TagRules != nil {
+		p.opts.TagRules(module.Settings.Tags)
+	}
 	in.Git = remember(in.Git)
 	in.WantTime = in.WantTime || p.anyStage(func(t tasks.Traits) bool { return t.Timed })
 	p.written = maps.Clone(module.Sources)
 	p.user = p.evalModule(module, &in, &eval.Scope{Dir: path.Dir(module.Name)})
 	maps.Copy(p.plan.Sources, module.Sources) // the variable files
+	p.project.Tags = tasks.TagRules(module.Settings.Tags)
 	p.project.Source = tasks.Source{Time: p.user.Time, Epoch: p.user.Epoch}
 	p.project.Recipe = p.recipe(in.Git)
 	p.project.FindCommit = func() string {
@@ -144,6 +148,14 @@ func (p *planner) evaluate() {
 			return "" // not a repository, or none that can be read: git.commit says why
 		}
 		return g.Commit
+	}
+	p.project.FindBuild = func() (*tasks.Commit, error) {
+		if p.opts.Build == nil {
+			return nil, nil
+		}
+		return p.opts.Build(func(name string) bool {
+			return name == p.project.Dist || strings.HasPrefix(name, p.project.Dist+"/") || p.outputs.makes(name)
+		})
 	}
 	p.project.Language = p.user
 	p.project.Makes = p.outputs.makes

@@ -39,6 +39,12 @@ type Options struct {
 	// anything else (engine.Stale): they are taken as not there.
 	Stale   []string
 	Version string // of airbuild, for required_version; "" or "dev" passes every constraint
+	// TagRules is told what the file says of tags, before Inputs.Git is called. Nil:
+	// nobody asks.
+	TagRules func(dsl.TagRules)
+	// Build finds out what the go command would write of the repository into
+	// programs, nil without one; makes says which files stages make. Nil: there is none.
+	Build func(makes func(name string) bool) (*tasks.Commit, error)
 	// Toolchain resolves a toolchain block. Without a block wanted is "", and
 	// dirs are the directories, project-relative, of the stages that need it.
 	// nil resolves nothing.

@@ -147,6 +147,7 @@ type Project struct {
 	Files   fs.FS  // the project, read only
 	Dist    string // "dist"
 	Source  Source
+	Tags    TagRules
 	Environ func(string) (string, bool)
 	// FindTool resolves a program's name to an absolute path; the error says
 	// where it was looked for.
@@ -162,6 +163,9 @@ type Project struct {
 	// FindCommit returns the hash of the commit that is planned, "" where there
 	// is none; nil where nothing can be known. Asking may start git.
 	FindCommit func() string
+	// FindBuild returns the commit that is planned, as the go command sees it for the
+	// version of a program; nil where there is none. Asking may start git.
+	FindBuild func() (*Commit, error)
 	// GoModules are directories that Go modules may lie in beside the user's
 	// module cache: module caches and GOPROXY trees, absolute.
 	GoModules []string
@@ -182,6 +186,30 @@ func (p *Project) Commit() string {
 		return ""
 	}
 	return p.FindCommit()
+}
+
+// A Commit is what the go command takes of a repository for the version of a program:
+// see source.Build. Paths are relative to the repository.
+type Commit struct {
+	Hash     string
+	Time     time.Time // UTC
+	Modified bool      // files differ from the commit
+	// Folder is the project's; Module the path of the module at the top. Empty: the
+	// project is at the top; there is none.
+	Folder, Module string
+	// Tags are versions of modules that the commit has, Ancestors of commits before it.
+	Tags, Ancestors []string
+	// Mods are go.mod files that differ from the commit, with their module path there.
+	Mods map[string]string
+}
+
+// TagRules are what the file's git block says of the tags that are versions: see
+// source.Rules, which they become.
+type TagRules struct {
+	Prefix           string
+	Ignore           []string
+	PrereleaseSuffix string
+	SkipPrereleases  bool
 }
 
 // A Recipe is what a plan came from.

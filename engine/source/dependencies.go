@@ -49,12 +49,15 @@ func (s *finder) all(ctx context.Context) error {
 	if err := s.head(); err != nil {
 		return err
 	}
-	if s.asks("tag", "describe") {
+	if s.asks("tag", "describe", "previous_tag") {
 		if err := s.tags(); err != nil {
 			return err
 		}
 	}
 	if !s.asks("dirty", "describe") {
+		if s.asks("url") {
+			return s.configuration(ctx)
+		}
 		return nil
 	}
 	if s.asks("describe") {

@@ -14,8 +14,8 @@ import (
 
 // askGit asks the git program, with one process for each kind of question
 // and all at the same time. Most builds ask one or two.
-func askGit(ctx context.Context, dir string, attrs []string) (*Info, error) {
-	g := git{dir: dir, asked: attrs}
+func askGit(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
+	g := git{dir: dir, asked: attrs, rules: o.Rules}
 	queries := g.queries()
 	errs := make([]error, len(queries))
 	var wg sync.WaitGroup
@@ -38,6 +38,7 @@ func askGit(ctx context.Context, dir string, attrs []string) (*Info, error) {
 type git struct {
 	dir   string
 	asked []string
+	rules Rules
 	info  Info
 
 	overrides []string        // arguments that keep the repository's filters from running, from guard
@@ -60,6 +61,18 @@ func (g *git) queries() (queries []func(context.Context) error) {
 	}
 	if g.asks("branch") {
 		queries = append(queries, g.branch)
+	}
+	if g.asks("previous_tag") {
+		queries = append(queries, g.previous)
+	}
+	if g.asks("commit_count") {
+		queries = append(queries, g.count)
+	}
+	if g.asks("url") {
+		queries = append(queries, g.url)
+	}
+	if g.asks("go") {
+		queries = append(queries, g.build)
 	}
 	return queries
 }

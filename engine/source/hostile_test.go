@@ -99,15 +99,18 @@ func (r repo) touch(name, text string) {
 // looks does everything that this package does with a repository.
 func looks(r repo) (dirty bool) {
 	r.t.Helper()
-	info := r.read("")
+	info := r.read("", memorable...)
 	ctx, state := r.t.Context(), r.t.TempDir()
+	if all := r.read("", attributes[:]...); all.Go.Modified != info.Dirty {
+		r.t.Errorf("dirty is %v, modified %v", info.Dirty, all.Go.Modified)
+	}
 	for range 2 {
-		again, err := Read(ctx, r.dir, attributes[:], Options{State: state})
+		again, err := Read(ctx, r.dir, memorable, Options{State: state})
 		if err != nil || *again != info {
 			r.t.Errorf("%+v, and with a memo %+v, %v", info, again, err)
 		}
 	}
-	if _, err := ReadLog(ctx, r.dir, "", ""); err != nil {
+	if _, err := ReadLog(ctx, r.dir, "", "", Rules{}); err != nil {
 		r.t.Error(err)
 	}
 	rev, err := OpenRevision(ctx, r.dir, "HEAD")

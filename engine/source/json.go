@@ -9,13 +9,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
 // version is the newest version of source.json that this package knows. It
 // reads the older ones too, and writes the oldest that can say what is to be
-// said: version 2 came with "files".
-const version = 2
+// said: version 2 came with "files", version 3 with what stands behind them.
+const version = 3
 
 // A file is source.json. The order of the fields is that of the file.
 type file struct {
@@ -28,6 +29,21 @@ type file struct {
 	Dirty    bool   `json:"dirty"`
 	Time     string `json:"time"`
 	Files    string `json:"files,omitempty"`
+
+	PreviousTag *string    `json:"previous_tag,omitempty"`
+	CommitCount int        `json:"commit_count,omitempty"`
+	URL         *string    `json:"url,omitempty"`
+	Go          *buildFile `json:"go,omitempty"`
+}
+
+// A buildFile is a Build in source.json.
+type buildFile struct {
+	Modified  bool              `json:"modified"`
+	Folder    string            `json:"folder,omitempty"`
+	Module    string            `json:"module,omitempty"`
+	Tags      []string          `json:"tags,omitempty"`
+	Ancestors []string          `json:"ancestors,omitempty"`
+	Mods      map[string]string `json:"mods,omitempty"`
 }
 
 // WriteJSON writes i as a source.json: two spaces of indent, a line break at
@@ -43,6 +59,19 @@ func WriteJSON(w io.Writer, i *Info) error {
 	}
 	if f.Files != "" {
 		f.Version = 2
+	}
+	if i.has.previousTag {
+		f.PreviousTag = &i.PreviousTag
+	}
+	if i.has.url {
+		f.URL = &i.URL
+	}
+	if i.Go != nil {
+		b := i.Go
+		f.Go = &buildFile{b.Modified || len(b.Untracked) > 0, b.Folder, b.Module, b.Tags, b.Ancestors, b.Mods}
+	}
+	if f.CommitCount = i.CommitCount; f.CommitCount != 0 || f.PreviousTag != nil || f.URL != nil || f.Go != nil {
+		f.Version = 3
 	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
@@ -79,10 +108,35 @@ func ParseJSON(b []byte) (*Info, error) {
 		Commit: f.Commit, Short: f.Short, Branch: f.Branch, Tag: f.Tag,
 		Describe: f.Describe, Dirty: f.Dirty, Time: t.UTC(), Files: f.Files,
 	}
+	i.CommitCount = f.CommitCount
+	if i.has.previousTag = f.PreviousTag != nil; i.has.previousTag {
+		i.PreviousTag = *f.PreviousTag
+	}
+	if i.has.url = f.URL != nil; i.has.url {
+		i.URL = *f.URL
+	}
+	if f.Go != nil {
+		i.Go = f.Go.build()
+	}
 	if i.Short == "" && isHash(i.Commit) {
 		i.Short = i.Commit[:shortDigits]
 	}
 	return i, check(i)
+}
+
+// build is the Build of a file; empty lists are none.
+func (f *buildFile) build() *Build {
+	b := Build{Modified: f.Modified, Folder: f.Folder, Module: f.Module, Tags: f.Tags, Ancestors: f.Ancestors, Mods: f.Mods}
+	if len(b.Tags) == 0 {
+		b.Tags = nil
+	}
+	if len(b.Ancestors) == 0 {
+		b.Ancestors = nil
+	}
+	if len(b.Mods) == 0 {
+		b.Mods = nil
+	}
+	return &b
 }
 
 // checkVersion comes before all else: what a later version adds should be
@@ -103,12 +157,15 @@ func checkVersion(b []byte) (int, error) {
 }
 
 // names are the names in source.json, those of version 1 first.
-var names = [...]string{"version", "commit", "short", "branch", "tag", "describe", "dirty", "time", "files"}
+var names = [...]string{"version", "commit", "short", "branch", "tag", "describe", "dirty", "time", "files", "previous_tag", "commit_count", "url", "go"}
 
 // namesIn are the names that a version has.
 func namesIn(v int) []string {
-	if v == 1 {
-		return names[:len(names)-1]
+	switch v {
+	case 1:
+		return names[:8]
+	case 2:
+		return names[:9]
 	}
 	return names[:]
 }
@@ -141,12 +198,27 @@ func checkNames(b []byte, v int) error {
 		if string(value) == "null" {
 			return fmt.Errorf("%q is null: leave it out", name)
 		}
+		if name == "go" {
+			if err := checkBuild(value); err != nil {
+				return err
+			}
+		}
 	}
 	if !seen["time"] {
 		return errors.New(`it has no "time", the time of the commit`)
 	}
-	if v > 1 && !seen["files"] {
+	if v == 2 && !seen["files"] {
 		return fmt.Errorf(`it has no "files", which version %d must have`, v)
+	}
+	return nil
+}
+
+// checkBuild refuses unknown names in "go".
+func checkBuild(b []byte) error {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(new(buildFile)); err != nil {
+		return fmt.Errorf(`"go": %w`, plain(err))
 	}
 	return nil
 }
@@ -183,7 +255,18 @@ func check(i *Info) error {
 	if i.Files != "" && !isSHA256(i.Files) {
 		return fmt.Errorf(`"files" is %q, and must be a SHA-256 in lower-case hexadecimal`, i.Files)
 	}
-	for _, f := range [...]struct{ name, value string }{{"branch", i.Branch}, {"tag", i.Tag}, {"describe", i.Describe}} {
+	if i.CommitCount < 0 {
+		return fmt.Errorf(`"commit_count" is %d, and must be a number of commits`, i.CommitCount)
+	}
+	if len(i.URL) > 4*maxName || strings.ContainsFunc(i.URL, unicode.IsControl) {
+		return fmt.Errorf(`"url" is %.100q, which is not the address of a repository`, i.URL)
+	}
+	if i.Go != nil {
+		if err := i.Go.check(); err != nil {
+			return fmt.Errorf(`"go": %w`, err)
+		}
+	}
+	for _, f := range [...]struct{ name, value string }{{"branch", i.Branch}, {"tag", i.Tag}, {"describe", i.Describe}, {"previous_tag", i.PreviousTag}} {
 		if !isRefName(f.value) {
 			return fmt.Errorf("%q is %q, which is not a name that git accepts", f.name, f.value)
 		}

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// fixture is frozen, and fixture2 too: they are read and written for ever.
+// fixture is frozen, and fixture2 and fixture3 too: they are read and written for ever.
 var (
 	fixture  = filepath.Join("..", "..", "testdata", "formats", "source-1.json")
 	fixture2 = filepath.Join("..", "..", "testdata", "formats", "source-2.json")
+	fixture3 = filepath.Join("..", "..", "testdata", "formats", "source-3.json")
 )
 
 var fixtureInfo = Info{
@@ -24,13 +25,20 @@ var fixtureInfo = Info{
 func TestFixture(t *testing.T) {
 	second := fixtureInfo
 	second.Files = strings.Repeat("0123456789abcdef", 4)
-	for name, want := range map[string]Info{fixture: fixtureInfo, fixture2: second} {
+	third := second
+	third.PreviousTag, third.CommitCount, third.URL = "v1.2.2", 42, "https://example.org/r.git"
+	third.has.previousTag, third.has.url = true, true
+	third.Go = &Build{
+		Modified: true, Folder: "tools/gen", Module: "example.org/r/v2", Tags: []string{"sub/v1.0.0", "v1.2.3"}, Ancestors: []string{"v0.9.0", "v1.2.2"},
+		Mods: map[string]string{"new/go.mod": "", "go.mod": "example.org/r"},
+	}
+	for name, want := range map[string]Info{fixture: fixtureInfo, fixture2: second, fixture3: third} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := ParseJSON(b)
-		if err != nil || *got != want {
+		if err != nil || !reflect.DeepEqual(*got, want) {
 			t.Errorf("%v %+v, want %+v", err, got, want)
 		}
 		var w bytes.Buffer
@@ -52,7 +60,18 @@ func TestParse(t *testing.T) {
 		{`{"version":1` + at + ` {}`, "it is not JSON"},
 		{`{}`, `no "version"`},
 		{`{"version":2,"new":1}`, "unknown name \"new\""},
-		{`{"version":3,"new":1}`, "of version 3, and this airbuild reads versions 1 to 2"},
+		{`{"version":4,"new":1}`, "of version 4, and this airbuild reads versions 1 to 3"},
+		{`{"version":2,"url":"","files":"` + strings.Repeat("a", 64) + `"` + at, `unknown name "url"`},
+		{`{"version":3` + at, ""},
+		{`{"version":3,"previous_tag":"","url":"","commit_count":1,"go":{"modified":false}` + at, ""},
+		{`{"version":3,"previous_tag":"a b"` + at, "not a name that git accepts"},
+		{`{"version":3,"commit_count":-1` + at, "must be a number of commits"},
+		{`{"version":3,"url":"a\nb"` + at, "not the address of a repository"},
+		{`{"version":3,"go":[]` + at, `"go"`},
+		{`{"version":3,"go":{"new":1}` + at, `unknown field "new"`},
+		{`{"version":3,"go":{"tags":["x"]}` + at, `the tag "x" is not the version of a module`},
+		{`{"version":3,"go":{"folder":"../x"}` + at, "not a folder of a repository"},
+		{`{"version":3,"go":{"mods":{"a/b":""}}` + at, "not a go.mod of a repository"},
 		{`{"version":1,"files":"` + strings.Repeat("a", 64) + `"` + at, `unknown name "files"`},
 		{`{"version":2` + at, `no "files"`},
 		{`{"version":2,"files":"abc"` + at, "must be a SHA-256"},

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/mod/semver"
 )
 
 // A Commit is one entry of a Log.
@@ -44,8 +46,8 @@ const logFields = "%H%x00%P%x00%ct%x00%an%x00%ae%x00%s%x00%b%x00"
 // commits are those that no tag before until has, and Log.Since is the nearest
 // of these tags. Revisions are anything that git rev-parse takes. The answer
 // depends on the repository alone: no mailmap, no replaced commits, no
-// configuration.
-func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
+// configuration. rules say which tags count.
+func ReadLog(ctx context.Context, dir, since, until string, rules Rules) (*Log, error) {
 	if !exists(filepath.Join(dir, ".git")) && (exists(filepath.Join(dir, FileName)) || !inRepository(dir)) {
 		return nil, fmt.Errorf("read log: %w: there is no git repository", ErrNoHistory)
 	}
@@ -60,13 +62,13 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 		return nil, fmt.Errorf("read log: %w", err)
 	}
 	g := r.git
-	if shallow, err := g.run(ctx, "rev-parse", "--is-shallow-repository"); err != nil {
+	if shallow, err := g.shallow(ctx); err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
-	} else if shallow == "true" {
+	} else if shallow {
 		return nil, fmt.Errorf("read log: %w: run git fetch --unshallow --tags", ErrShallow)
 	}
 	l := &Log{Since: since, Until: r.Commit}
-	at := git{dir: dir} // the directory says which tags count
+	at := git{dir: dir, rules: rules} // the directory says which tags count
 	d, tags, err := at.nearest(ctx, r.Commit)
 	if err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
@@ -76,7 +78,7 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 	}
 	var known []string // commits whose history is not part of the log
 	if since == "" {
-		l.Since, known, err = g.released(ctx, r.Commit, tags)
+		l.Since, known, err = g.released(ctx, r.Commit, tags, d)
 	} else {
 		var from *Revision
 		if from, err = OpenRevision(ctx, dir, since); err == nil {
@@ -101,17 +103,21 @@ func ReadLog(ctx context.Context, dir, since, until string) (*Log, error) {
 
 // released returns the nearest tag of a series before a commit, and the commits
 // of all tags of the series before it. With a tag on each side of a merge, the commits since the nearest
-// one alone would include those that the other release already had.
-func (g *git) released(ctx context.Context, until string, tags series) (nearest string, commits []string, err error) {
+// one alone would include those that the other release already had. d describes
+// the commit: before a release, pre-releases may not count.
+func (g *git) released(ctx context.Context, until string, tags series, d description) (nearest string, commits []string, err error) {
 	out, err := g.run(ctx, "for-each-ref", "--merged="+until, "--format=%(refname:strip=2) %(objectname) %(*objectname)", "refs/tags")
 	if err != nil {
 		return "", nil, err
 	}
+	releases := tags.rules.SkipPrereleases && d.distance == 0 && semver.IsValid(tags.version(d.tag)) && semver.Prerelease(tags.version(d.tag)) == ""
 	describe := append([]string{"describe", "--tags", "--abbrev=0"}, tags.arguments()...)
 	for line := range strings.SplitSeq(out, "\n") {
 		f := strings.Fields(line)
 		switch {
 		case len(f) < 2 || !tags.has(f[0]):
+		case releases && semver.Prerelease(tags.version(f[0])) != "":
+			describe = append(describe, "--exclude="+f[0])
 		case f[len(f)-1] == until: // it names the commit itself; a tag's name is a pattern that matches nothing else
 			describe = append(describe, "--exclude="+f[0])
 		default:
@@ -122,7 +128,26 @@ func (g *git) released(ctx context.Context, until string, tags series) (nearest 
 		return "", nil, nil
 	}
 	nearest, err = g.answer(ctx, append(describe, until)...)
+	if err == nil && nearest != "" {
+		nearest, err = g.highest(ctx, nearest, tags)
+	}
 	return nearest, commits, err
+}
+
+// shallow reports whether the repository has a part of its commits only.
+func (g *git) shallow(ctx context.Context) (bool, error) {
+	out, err := g.run(ctx, "rev-parse", "--is-shallow-repository")
+	return out == "true", err
+}
+
+// complete refuses a repository that has a part of its commits only, for an
+// attribute that needs all of them.
+func (g *git) complete(ctx context.Context, attr string) error {
+	shallow, err := g.shallow(ctx)
+	if shallow {
+		return fmt.Errorf("%s needs every commit, and %w: run git fetch --unshallow --tags, or in CI make a full clone (GitHub: fetch-depth: 0, GitLab: GIT_DEPTH: 0)", attr, ErrShallow)
+	}
+	return err
 }
 
 // answer is run, but that git finds nothing is an empty answer.

@@ -48,7 +48,7 @@ func TestReadLog(t *testing.T) {
 		{"", "v0.1.0", "", "v0.1.0", "chore: begin"},
 		{"v0.1.0", "", "v0.1.0", "", "docs: write|Merge side|fix(cli): stop|feat: say hello"},
 	} {
-		l, err := source.ReadLog(t.Context(), dir, tt.since, tt.until)
+		l, err := source.ReadLog(t.Context(), dir, tt.since, tt.until, source.Rules{})
 		if err != nil {
 			t.Errorf("%s..%s: %v", tt.since, tt.until, err)
 			continue
@@ -64,7 +64,7 @@ func TestReadLog(t *testing.T) {
 			t.Errorf("%s..%s: since %q, tag %q: %s", tt.since, tt.until, l.Since, l.Tag, got)
 		}
 	}
-	if _, err := source.ReadLog(t.Context(), dir, "v9", ""); !errors.Is(err, source.ErrNoRevision) {
+	if _, err := source.ReadLog(t.Context(), dir, "v9", "", source.Rules{}); !errors.Is(err, source.ErrNoRevision) {
 		t.Errorf("unknown tag: %v", err)
 	}
 	clone := filepath.Join(t.TempDir(), "clone")
@@ -76,7 +76,7 @@ func TestReadLog(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for without, want := range map[string]error{clone: source.ErrShallow, t.TempDir(): source.ErrNoHistory, empty: source.ErrNoRevision} {
-		if l, err := source.ReadLog(context.Background(), without, "", ""); !errors.Is(err, want) {
+		if l, err := source.ReadLog(context.Background(), without, "", "", source.Rules{}); !errors.Is(err, want) {
 			t.Errorf("%+v, %v, want %v", l, err, want)
 		}
 	}
@@ -100,7 +100,7 @@ func TestReadLogMerged(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := commits(t, append(begin, tt.steps...))
-			l, err := source.ReadLog(t.Context(), dir, "", "")
+			l, err := source.ReadLog(t.Context(), dir, "", "", source.Rules{})
 			if err != nil {
 				t.Fatal(err)
 			}

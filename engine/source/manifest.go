@@ -153,6 +153,9 @@ func (i *Info) markEdited(ctx context.Context, dir string, text []byte, o Option
 		i.Describe += "-dirty"
 	}
 	i.Dirty = true
+	if i.Go != nil {
+		i.Go.Modified = true
+	}
 	return nil
 }
 

@@ -38,6 +38,8 @@ import (
 //	  commit short branch tag describe   texts
 //	  dirty                        1 byte, 0 or 1
 //	  time                         varint: seconds since 1970, the least number for none
+//	  previous tag, url            texts
+//	  commit count                 uvarint
 //	  number of marks, number of all that is watched   uvarints
 //	  each watched: kind           1 byte, path: text,
 //	                size mtime ctime inode device (8 bytes each), mode (4)
@@ -49,7 +51,7 @@ type memo struct {
 	watch []watched // what the result depends on
 }
 
-const memoMagic = "airbuild-source-memo-1\n"
+const memoMagic = "airbuild-source-memo-2\n"
 
 // maxMemo bounds what is read of a memo, in bytes: two million tracked files.
 const maxMemo = 256 << 20
@@ -62,11 +64,11 @@ func memoFile(state string, attrs []string) string {
 
 // queryVersion is the version of how git is asked. It changes when the result of a
 // query would, so that memos of another airbuild are not used.
-const queryVersion = "2"
+const queryVersion = "3"
 
-// queryHash identifies what git is asked: how, the directory, the attributes, and
-// what of the environment git looks at to find its configuration.
-func queryHash(dir string, attrs, env []string) (key [sha256.Size]byte) {
+// queryHash identifies what git is asked: how, the directory, the attributes, the
+// rules, and what of the environment git looks at to find its configuration.
+func queryHash(dir string, attrs, env []string, rules Rules) (key [sha256.Size]byte) {
 	var asked []string
 	for _, v := range environ(env) {
 		name, _, _ := strings.Cut(v, "=")
@@ -75,7 +77,7 @@ func queryHash(dir string, attrs, env []string) (key [sha256.Size]byte) {
 		}
 	}
 	slices.Sort(asked)
-	return sha256.Sum256([]byte(strings.Join(slices.Concat([]string{queryVersion, dir, strings.Join(attrs, " ")}, asked), "\x00")))
+	return sha256.Sum256([]byte(strings.Join(slices.Concat([]string{queryVersion, dir, strings.Join(attrs, " "), rules.key()}, asked), "\x00")))
 }
 
 // homes are variables by which git finds its configuration.
@@ -85,11 +87,11 @@ var homes = [...]string{"HOME", "XDG_CONFIG_HOME", "USERPROFILE", "HOMEDRIVE", "
 // git otherwise. The order makes it certain: everything that a result depends on is
 // looked at before git is asked, and what changed so shortly before that it could
 // change again without a trace is not remembered.
-func readMemo(ctx context.Context, dir string, attrs []string, state string) (*Info, error) {
+func readMemo(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
 	attrs = slices.Clone(attrs)
 	slices.Sort(attrs)
 	attrs = slices.Compact(attrs)
-	file, key, at := memoFile(state, attrs), queryHash(dir, attrs, os.Environ()), time.Now()
+	file, key, at := memoFile(o.State, attrs), queryHash(dir, attrs, os.Environ(), o.Rules), time.Now()
 	next := loadMemo(file, key)
 	if next != nil {
 		switch changed, err := next.update(); {
@@ -104,7 +106,7 @@ func readMemo(ctx context.Context, dir string, attrs []string, state string) (*I
 	if next == nil {
 		next = dependencies(ctx, dir, attrs)
 	}
-	info, err := askGit(ctx, dir, attrs)
+	info, err := askGit(ctx, dir, attrs, o)
 	if err != nil || next == nil || next.racy(at) {
 		return info, err
 	}
@@ -184,6 +186,9 @@ func (m *memo) encode() []byte {
 		seconds = m.info.Time.Unix()
 	}
 	b = binary.AppendVarint(append(b, dirty), seconds)
+	text(m.info.PreviousTag)
+	text(m.info.URL)
+	b = binary.AppendUvarint(b, uint64(m.info.CommitCount))
 	b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(m.marks)), uint64(len(m.watch)))
 	for i := range m.watch {
 		w := &m.watch[i]
@@ -217,6 +222,12 @@ func decodeMemo(b []byte) (*memo, error) {
 	if seconds := d.varint(); seconds != noTime {
 		m.info.Time = time.Unix(seconds, 0).UTC()
 	}
+	m.info.PreviousTag, m.info.URL = d.text(), d.text()
+	count := d.uvarint()
+	if count > math.MaxInt32 {
+		return nil, errMemo
+	}
+	m.info.CommitCount = int(count)
 	marks, n := d.uvarint(), d.uvarint()
 	if d.bad || dirty > "\x01" || marks > n || n > uint64(len(d.rest)) {
 		return nil, errMemo

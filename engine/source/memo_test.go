@@ -183,7 +183,7 @@ func TestMemo(t *testing.T) {
 			sub.must("commit", "-q", "--allow-empty", "-m", "sub")
 		}},
 	} {
-		rec := recaller{t, join(tt.in), filepath.Join(t.TempDir(), "state"), attributes[:]}
+		rec := recaller{t, join(tt.in), filepath.Join(t.TempDir(), "state"), memorable}
 		rec.prime()
 		tt.do()
 		if _, ok := rec.withoutGit(); ok != tt.keep {
@@ -196,7 +196,7 @@ func TestMemo(t *testing.T) {
 	}
 	for _, dir := range []string{tree, shallow} {
 		other := repo{t, dir}
-		rec := recaller{t, dir, filepath.Join(t.TempDir(), "state"), attributes[:]}
+		rec := recaller{t, dir, filepath.Join(t.TempDir(), "state"), basic}
 		rec.prime()
 		other.must("commit", "-q", "--allow-empty", "-m", "next")
 		if _, ok := rec.withoutGit(); ok {
@@ -208,7 +208,7 @@ func TestMemo(t *testing.T) {
 			t.Errorf("%s: tag in the main work tree: answered %v", dir, ok)
 		}
 	}
-	rec := recaller{t, shallow, filepath.Join(t.TempDir(), "state"), attributes[:]}
+	rec := recaller{t, shallow, filepath.Join(t.TempDir(), "state"), basic}
 	rec.prime()
 	repo{t, shallow}.must("fetch", "-q", "--unshallow")
 	if _, ok := rec.withoutGit(); ok {
@@ -299,7 +299,7 @@ func TestMemoProperty(t *testing.T) {
 	for i := range 5 {
 		r.commit(fmt.Sprintf("d%d/f", i))
 	}
-	rec := recaller{t, r.dir, filepath.Join(t.TempDir(), "state"), attributes[:]}
+	rec := recaller{t, r.dir, filepath.Join(t.TempDir(), "state"), memorable}
 	rnd := rand.New(rand.NewPCG(1, 2))
 	answered := 0
 	for i := range 80 {
@@ -338,7 +338,7 @@ func TestMemoProperty(t *testing.T) {
 
 var fixtureMemo = memo{
 	key: [32]byte{1, 2, 31: 3}, top: "/p", marks: 1,
-	info: Info{Commit: strings.Repeat("0123456789", 4), Short: "0123456", Branch: "main", Tag: "v1", Describe: "v1-dirty", Dirty: true, Time: time.Unix(1772600767, 0).UTC()},
+	info: Info{Commit: strings.Repeat("0123456789", 4), Short: "0123456", Branch: "main", Tag: "v1", Describe: "v1-dirty", Dirty: true, Time: time.Unix(1772600767, 0).UTC(), PreviousTag: "v0.9", URL: "https://example.org/r.git", CommitCount: 300},
 	watch: []watched{
 		{watchEntry, "/p/.git/HEAD", state{21, 1772600767000000001, 1772600767000000002, 77, 2049, 0o100644}},
 		{watchPlace, ".", state{0, 0, 0, 78, 2049, 0o40000}},
@@ -348,13 +348,13 @@ var fixtureMemo = memo{
 }
 
 func TestMemoFormat(t *testing.T) {
-	name := filepath.Join("..", "..", "testdata", "formats", "source-memo-1")
+	name := filepath.Join("..", "..", "testdata", "formats", "source-memo-2")
 	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := fixtureMemo.encode(); !bytes.Equal(got, b) {
-		t.Errorf("the bytes of version 1 changed: %q", got)
+		t.Errorf("the bytes of version 2 changed: %q", got)
 	}
 	m, err := decodeMemo(b)
 	if err != nil || !reflect.DeepEqual(*m, fixtureMemo) {
@@ -396,13 +396,13 @@ func FuzzMemo(f *testing.F) {
 func TestDamagedMemo(t *testing.T) {
 	r := newRepo(t)
 	r.commit("a")
-	rec := recaller{t, r.dir, filepath.Join(t.TempDir(), "state"), attributes[:]}
+	rec := recaller{t, r.dir, filepath.Join(t.TempDir(), "state"), memorable}
 	rec.prime()
 	files, _ := filepath.Glob(filepath.Join(rec.state, "source-*"))
 	if len(files) != 1 {
 		t.Fatal(files)
 	}
-	if err := os.WriteFile(files[0], []byte("airbuild-source-memo-2\n"), 0o666); err != nil {
+	if err := os.WriteFile(files[0], []byte("airbuild-source-memo-3\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if git, memo := rec.both(); git != memo {

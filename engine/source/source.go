@@ -30,21 +30,32 @@ type Info struct {
 	Dirty    bool      // tracked files differ from the commit
 	Time     time.Time // of the commit, UTC, whole seconds
 
+	PreviousTag string // the nearest tag of the series on commits before this one; empty if there is none
+	CommitCount int    // commits that this one has in its history, itself among them; zero if not asked for
+	URL         string // of the remote origin, without credentials; empty if there is none
+	// Go is what the go command writes of the repository into programs; nil if not
+	// asked for.
+	Go *Build
+
 	// Files is the SHA-256 of the Manifest of a carried source tree; empty for a
 	// repository, and where there is none. Edited names, for people, the paths
 	// that are not as they were carried: the first three, and how many more.
 	Files, Edited string
+
+	has struct{ previousTag, url bool } // of source.json: an empty one is an answer
 }
 
 // shortDigits is the length of Short. It is fixed: git's own choice grows with
 // the repository, and would differ between a full and a shallow clone.
 const shortDigits = 7
 
-// attributes are the names that Read knows.
-var attributes = [...]string{"commit", "short", "branch", "tag", "describe", "dirty", "time"}
+// attributes are the names that Read knows, "go" for Info.Go among them.
+var attributes = [...]string{"commit", "short", "branch", "tag", "describe", "dirty", "time", "previous_tag", "commit_count", "url", "go"}
 
 // Options are what Read goes by beside the source tree.
 type Options struct {
+	// Rules say which tags are versions of the source.
+	Rules Rules
 	// State is a directory for this source tree alone, made if need be, that
 	// keeps what git said and everything that it depends on, so that git is not
 	// started while none of it has changed. Losing it costs time
@@ -53,7 +64,8 @@ type Options struct {
 }
 
 // Read returns the identity of the source tree at dir, as far as attrs asks
-// for it: any of commit, short, branch, tag, describe, dirty and time.
+// for it: any of commit, short, branch, tag, describe, dirty, time, previous_tag,
+// commit_count, url and go.
 //
 // A .git in dir itself comes first, then a source.json in dir, then a
 // repository that dir is a part of: an archive unpacked somewhere inside an
@@ -79,7 +91,7 @@ func Read(ctx context.Context, dir string, attrs []string, o Options) (*Info, er
 	switch {
 	case err == nil:
 		info, err := fromFile(b, attrs)
-		if err == nil && info.Files != "" && (slices.Contains(attrs, "dirty") || slices.Contains(attrs, "describe")) {
+		if err == nil && info.Files != "" && slices.ContainsFunc(attrs, ofWorkTree) {
 			err = info.markEdited(ctx, dir, b, o)
 		}
 		return info, err
@@ -92,14 +104,22 @@ func Read(ctx context.Context, dir string, attrs []string, o Options) (*Info, er
 }
 
 func readGit(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
-	if o.State == "" {
-		return askGit(ctx, dir, attrs)
+	read := readMemo
+	if o.State == "" || slices.Contains(attrs, "go") { // untracked files are not watched
+		read = askGit
 	}
-	return readMemo(ctx, dir, attrs, o.State)
+	info, err := read(ctx, dir, attrs, o)
+	if err == nil {
+		info.has.previousTag, info.has.url = slices.Contains(attrs, "previous_tag"), slices.Contains(attrs, "url")
+	}
+	return info, err
 }
 
+// ofWorkTree reports whether an attribute depends on the files of the work tree.
+func ofWorkTree(attr string) bool { return attr == "dirty" || attr == "describe" || attr == "go" }
+
 // maxFile bounds a source.json, in bytes.
-const maxFile = 64 << 10
+const maxFile = 1 << 20
 
 // readFile reads a regular file of at most maxFile bytes.
 func readFile(name string) ([]byte, error) {
@@ -113,16 +133,19 @@ func readFile(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// fromFile checks that the file says what is asked for. An empty branch or
-// tag is an answer; the rest must be there.
+// fromFile checks that the file says what is asked for. An empty branch, tag,
+// previous tag or address is an answer; the rest must be there.
 func fromFile(b []byte, attrs []string) (*Info, error) {
 	info, err := ParseJSON(b)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", FileName, err)
 	}
-	have := map[string]string{"commit": info.Commit, "short": info.Short, "describe": info.Describe}
+	have := map[string]bool{
+		"commit": info.Commit != "", "short": info.Short != "", "describe": info.Describe != "",
+		"previous_tag": info.has.previousTag, "commit_count": info.CommitCount > 0, "url": info.has.url, "go": info.Go != nil,
+	}
 	for _, a := range attrs {
-		if v, must := have[a]; must && v == "" {
+		if has, must := have[a]; must && !has {
 			return nil, fmt.Errorf("read %s: it has no %q, which this build needs", FileName, a)
 		}
 	}

@@ -18,6 +18,10 @@ type repo struct {
 	dir string
 }
 
+// basic are the attributes that a shallow clone has too, memorable those that are
+// remembered.
+var basic, memorable = attributes[:7], attributes[:10]
+
 func newRepo(t *testing.T, argv ...string) repo {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -71,7 +75,7 @@ func (r repo) commit(name string) {
 func (r repo) read(dir string, attrs ...string) Info {
 	r.t.Helper()
 	if len(attrs) == 0 {
-		attrs = attributes[:]
+		attrs = basic
 	}
 	info, err := Read(r.t.Context(), filepath.Join(r.dir, dir), attrs, Options{})
 	if err != nil {
@@ -137,6 +141,10 @@ func TestOnlyAsked(t *testing.T) {
 		{"describe", 2, func(i Info) bool { return i.Describe == all.Describe }},
 		{"dirty", 1, func(i Info) bool { return i.Dirty }},
 		{"time", 1, func(i Info) bool { return i.Time.Equal(all.Time) }},
+		{"previous_tag", 1, func(i Info) bool { return i.PreviousTag == "" }},
+		{"commit_count", 1, func(i Info) bool { return i.CommitCount == 1 }},
+		{"url", 1, func(i Info) bool { return i.URL == "" }},
+		{"go", 1, func(i Info) bool { return i.Go.Modified }},
 	} {
 		if got := r.read("", tt.attr); !tt.same(got) {
 			t.Errorf("%s: %+v, among all %+v", tt.attr, got, all)
@@ -217,7 +225,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	bare.write("source.json", strings.Repeat(" ", maxFile+1))
-	fails(bare.dir, "at most 65536 bytes", "time")
+	fails(bare.dir, "at most 1048576 bytes", "time")
 	bare.write(".git", "gitdir: nowhere")
 	fails(bare.dir, "read source identity from git: git rev-list: fatal: ", "time")
 	t.Setenv("PATH", "")

@@ -121,7 +121,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
 		tasks.AddRefs(&s, b.Values[name].Refs)
 	}
-	s.Discoverer = discoverer{place: place(b.Range), since: b.String("since"), until: b.String("until")}
+	s.Discoverer = discoverer{place: place(b.Range), since: b.String("since"), until: b.String("until"), rules: source.Rules(b.Project.Tags)}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
 	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
 		return nil, append(diags, b.Error("", "Changelog cannot be described", err.Error()))
@@ -179,11 +179,14 @@ func check(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {
 func place(r hcl.Range) string { return fmt.Sprintf("%s:%d", r.Filename, r.Start.Line) }
 
 // A discoverer asks git for the commits.
-type discoverer struct{ place, since, until string }
+type discoverer struct {
+	place, since, until string
+	rules               source.Rules
+}
 
 // Discover implements engine.InputDiscoverer.
 func (l discoverer) Discover(ctx context.Context, files engine.Files) (engine.Discovery, error) {
-	log, err := source.ReadLog(ctx, files.Root(), l.since, l.until)
+	log, err := source.ReadLog(ctx, files.Root(), l.since, l.until, l.rules)
 	switch {
 	case errors.Is(err, source.ErrNoHistory):
 		return engine.Discovery{}, fmt.Errorf("%s: %w; a changelog needs commits: run it in a git clone; to have them in a bundle, set history = true; to skip the stage, set when", l.place, err)

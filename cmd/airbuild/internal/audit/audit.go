@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/workcopy"
@@ -136,7 +135,7 @@ func (u *auditor) copyOptions(ctx context.Context) (project.Options, error) {
 		}
 		return u.Options.LookupEnv(name)
 	}
-	if info, err := carry.SourceInfo(ctx, u.Root); err == nil {
+	if info, err := u.SourceInfo(ctx); err == nil {
 		b.Source = info
 	}
 	u.report.Unaudited = ""

@@ -97,6 +97,7 @@ func (c *Builder) contentSpec(scratch string) (carry.ContentSpec, error) {
 		Root: c.Root, Dist: c.Plan.Dist, Cache: c.Store.Dir(), Store: c.Store, Scratch: scratch,
 		Made: c.madeSteps(), Inputs: c.inputs, Outputs: c.outputs, Hosts: c.o.Hosts, Programs: c.program, Self: self,
 		Exclude: c.exclude(), History: c.o.History, Extra: c.extra, Without: c.o.Without, Heads: c.o.Heads,
+		Identity: c.SourceInfo,
 	}
 	if carry.UsesGo(c.Plan.Graph, c.Plan.Graph.Closure(c.Steps)) {
 		g.Go = c.Go

@@ -34,6 +34,7 @@ type ContentSpec struct {
 	Self              string // this program's own file
 	Exclude           []string
 	History           bool
+	Identity          func(context.Context) (*source.Info, error) // as of SourceSpec
 	Extra             []ExtraSpec
 	// Without names components to leave out, by their kind.
 	Without []string
@@ -82,7 +83,7 @@ func Collect(ctx context.Context, g ContentSpec) (*Contents, error) {
 	out := &collector{ContentSpec: g}
 	if slices.Contains(g.Without, Source) {
 		// Without it the bundle would count as older than any other.
-		info, err := SourceInfo(ctx, g.Root)
+		info, err := SourceSpec{Root: g.Root, Identity: g.Identity}.identity(ctx)
 		if err != nil {
 			return &out.Contents, err
 		}
@@ -156,7 +157,7 @@ func (g *collector) programs(context.Context) error {
 }
 
 func (g *collector) source(ctx context.Context) error {
-	t, err := SourceFiles(ctx, SourceSpec{Root: g.Root, Dist: g.Dist, Cache: g.Cache, Exclude: g.Exclude, History: g.History})
+	t, err := SourceFiles(ctx, SourceSpec{Root: g.Root, Dist: g.Dist, Cache: g.Cache, Exclude: g.Exclude, History: g.History, Identity: g.Identity})
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,15 @@ type SourceSpec struct {
 	Cache   string // absolute; never source, though it may lie in Root
 	Exclude []string
 	History bool
+	// Identity reads what the source is. Nil: SourceInfo.
+	Identity func(context.Context) (*source.Info, error)
+}
+
+func (spec SourceSpec) identity(ctx context.Context) (*source.Info, error) {
+	if spec.Identity != nil {
+		return spec.Identity(ctx)
+	}
+	return SourceInfo(ctx, spec.Root)
 }
 
 // A SourceTree is what SourceFiles found.
@@ -65,7 +74,7 @@ func SourceFiles(ctx context.Context, spec SourceSpec) (*SourceTree, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := SourceInfo(ctx, spec.Root)
+	info, err := spec.identity(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -163,7 +172,7 @@ func digestInput(ctx context.Context, f *create.Input) error {
 	return nil
 }
 
-// SourceInfo is the whole identity of the source at root.
+// SourceInfo is the identity of the source at root that no plan asks more of.
 func SourceInfo(ctx context.Context, root string) (*source.Info, error) {
 	return source.Read(ctx, root, []string{"commit", "short", "branch", "tag", "describe", "dirty", "time"}, source.Options{})
 }

@@ -37,6 +37,12 @@ type Project struct {
 	Carried *source.Carried // the imported bundle that the source came with, or nil
 	// identity is what the source was read to be, if whether it is dirty was asked.
 	identity *source.Info
+	// What planning asked of git, for what stands in git's place elsewhere: the
+	// rules for tags, further attributes, and what stages make.
+	rules source.Rules
+	asked []string
+	makes func(name string) bool
+	found *source.Info // what git said of the repository for the go command
 }
 
 // Load finds and plans a project. Diagnostics are shown; with an error among
@@ -184,6 +190,8 @@ func (p *Project) planOptions(ctx context.Context, toolchain func(name, wanted s
 			FindTool: exec.LookPath, HostOS: runtime.GOOS, HostArch: runtime.GOARCH,
 			Confirmed: a.Confirmed(), GoModules: p.Go.ModuleDirs(),
 		},
+		TagRules:  func(r dsl.TagRules) { p.rules = source.Rules(r) },
+		Build:     func(makes func(string) bool) (*tasks.Commit, error) { return p.build(ctx, makes) },
 		Tasks:     p.StageTypes(),
 		Version:   releaseOf(a.Version),
 		Toolchain: toolchain,

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/bytediff"
-	"github.com/airbuild/airbuild/cmd/airbuild/internal/carry"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/workcopy"
 	"github.com/airbuild/airbuild/engine"
@@ -68,7 +67,7 @@ func (v *Rebuild) newConditions(ctx context.Context) (*Conditions, error) {
 	if err := v.arguments(w); err != nil {
 		return nil, err
 	}
-	if info, err := carry.SourceInfo(ctx, v.Root); err == nil {
+	if info, err := v.SourceInfo(ctx); err == nil {
 		w.Source = info
 	}
 	w.differ("directory of the project", v.Root, v.copy.Project)
