@@ -21,6 +21,9 @@ func chain(first, next string) string {
 // TestEvaluationIsBounded evaluates files that would not end, or not with the
 // memory that there is.
 func TestEvaluationIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("evaluates up to the limits")
+	}
 	for name, locals := range map[string]string{
 		"loops":       `a = [for i in range(1000): [for j in range(1000): [for k in range(1000): "x"]]]`,
 		"strings":     chain(`"xxxxxxxx"`, `"${_}${_}"`),
@@ -57,6 +60,9 @@ func TestEvaluationIsBounded(t *testing.T) {
 
 // TestTemplatesAreBounded holds the same of files in the template syntax.
 func TestTemplatesAreBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("evaluates up to the limits")
+	}
 	loop := "%{ for i in range(1000) }%{ for j in range(1000) }%{ for k in range(1000) }x%{ endfor }%{ endfor }%{ endfor }"
 	for name, src := range map[string]string{
 		"loops": loop,
@@ -82,6 +88,9 @@ func TestTemplatesAreBounded(t *testing.T) {
 // TestLongTuples takes very long with conversions that compare all elements
 // with each other.
 func TestLongTuples(t *testing.T) {
+	if testing.Short() {
+		t.Skip("evaluates up to the limits")
+	}
 	s := evalOK(t, `
 locals {
   long  = [for i in range(100000): "x"]

@@ -90,6 +90,9 @@ func writeProject(t *testing.T, files map[string]string) string {
 // What a step touched, and nothing else, is carried to another host: there an
 // edit compiles its package and what depends on it, and nothing else.
 func TestWhatAStepTouchedIsEnoughElsewhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs many steps twice")
+	}
 	files := map[string]string{
 		"go.mod":       "module example.com/m\n\ngo 1.24\n",
 		"main.go":      "package main\n\nimport (\n\t\"fmt\"\n\n\t\"example.com/m/a\"\n\t\"example.com/m/b\"\n)\n\nfunc main() { fmt.Println(a.Name(), b.Name()) }\n",

@@ -183,11 +183,11 @@ func (p *place) wantOutputs(want map[string]string) {
 // TestKilled kills the program with SIGKILL at a hundred random moments, on
 // the same project and store, and then expects what a clean run makes.
 func TestKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills many runs")
+	}
 	p := newPlace(t)
 	kills, rng := 100, rand.New(rand.NewPCG(1, 2))
-	if testing.Short() {
-		kills = 10
-	}
 	begin := time.Now()
 	p.run()
 	whole := time.Since(begin)
@@ -229,6 +229,9 @@ func TestKilled(t *testing.T) {
 // TestFlippedByte changes one byte of every file of the store, one at a time.
 // Each must be noticed, reported and mended, and the outputs stay right.
 func TestFlippedByte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("damages every file of a store")
+	}
 	p := newPlace(t)
 	p.run()
 	want := p.clean()
@@ -269,6 +272,9 @@ func TestFlippedByte(t *testing.T) {
 // TestTwoAtOnce runs two projects with the same content over one store, from
 // nothing: each step is executed once, by one of the two.
 func TestTwoAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	for range 3 {
 		p, q := newPlace(t), newPlace(t)
 		q.cache = p.cache

@@ -436,6 +436,9 @@ func (f *forgery) list(manifest []byte) {
 func uintText(n int) string { return string(bundletest.Must(format.EncodeCanonical(n))) }
 
 func TestHostile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("imports many bundles")
+	}
 	for _, row := range hostile {
 		t.Run(row.name, func(t *testing.T) {
 			f, h := newForgery(t), bundletest.NewHost(t)
@@ -583,6 +586,9 @@ func TestSignatures(t *testing.T) {
 
 // TestEveryByte flips every byte of a small bundle, one after the other.
 func TestEveryByte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("damages every byte of a bundle")
+	}
 	t.Parallel()
 	f := newForgery(t)
 	f.write()

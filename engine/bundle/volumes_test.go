@@ -138,6 +138,9 @@ func TestVolumeAlone(t *testing.T) {
 
 // TestVolumeDamage flips bits all over a volume.
 func TestVolumeDamage(t *testing.T) {
+	if testing.Short() {
+		t.Skip("damages many volumes")
+	}
 	t.Parallel()
 	k, x := bundletest.Key(t, 1), bundletest.Sample()
 	_, names := inVolumes(t, x, k)

@@ -155,6 +155,9 @@ func spaced(t *testing.T) string {
 // Built with and without, in different places and from different stores, the
 // bytes are the same; and an edit compiles its package and the dependents.
 func TestBuildsAreTheSameAndIncremental(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	host, bin := hostCache(t), t.TempDir()
 	plain, one, two := filepath.Join(bin, "plain"), filepath.Join(bin, "one"), filepath.Join(bin, "two")
 	run(t, goBuild(t, writeModule(t), plain, "GOCACHE="+host))
@@ -217,6 +220,9 @@ func TestAnObjectThatIsTheOutputStays(t *testing.T) {
 
 // Several go commands with one store.
 func TestConcurrentBuilds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	dir, host := t.TempDir(), hostCache(t)
 	var all sync.WaitGroup
 	for range 4 {
@@ -237,6 +243,9 @@ func TestConcurrentBuilds(t *testing.T) {
 // A server that dies takes the go command with it, and nothing else: the store
 // is whole, and its mark stays for the one who looks.
 func TestServerDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	dir := t.TempDir()
 	env, reports := served(t, dir, "")
 	cmd := goBuild(t, writeModule(t), filepath.Join(t.TempDir(), "m"), append(env, dieAfter+"=1")...)
@@ -253,6 +262,9 @@ func TestServerDies(t *testing.T) {
 
 // Results of tests are cached as ever: until the test's inputs change.
 func TestCachedTestResults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	dir, project, host := t.TempDir(), writeModule(t), hostCache(t)
 	writeFiles(t, project, map[string]string{
 		"lib/lib_test.go": "package lib\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestF(t *testing.T) {\n\tif b, err := os.ReadFile(\"input\"); err != nil || string(b) != os.Getenv(\"WANT\") {\n\t\tt.Fatalf(\"%q, %v\", b, err)\n\t}\n}\n",
@@ -283,6 +295,9 @@ func TestCachedTestResults(t *testing.T) {
 }
 
 func TestCgo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles C")
+	}
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("this host has no gcc")
 	}

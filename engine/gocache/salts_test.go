@@ -193,6 +193,9 @@ func asmModule(t *testing.T) string {
 // next one with the same header is a hit; and what does not include it is
 // compiled once.
 func TestUnseenFiles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	dir, ambient := asmModule(t), hostCache(t)
 	for _, off := range []bool{false, true} {
 		st := openStore(t, t.TempDir())

@@ -391,6 +391,9 @@ func TestTakesOverFromTheUsersCache(t *testing.T) {
 
 // An entry of a very real go command is read.
 func TestReadsTheGoCommandsCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	own := filepath.Join(t.TempDir(), "own")
 	build := goBuild(t, writeModule(t), filepath.Join(t.TempDir(), "m"), "GOCACHE="+own)
 	if out, err := build.CombinedOutput(); err != nil {

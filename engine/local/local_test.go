@@ -277,6 +277,9 @@ func TestMaskNestedSecrets(t *testing.T) {
 // An executable input may be run at once, whatever else starts meanwhile: no
 // process may inherit the file while it is open for writing.
 func TestStagedProgramIsNotBusy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts many processes")
+	}
 	r := newRig(t, map[string]string{"tool": "#!/bin/sh\nexit 0\n"})
 	if err := os.Chmod(r.Workspace.Abs("tool"), 0o755); err != nil {
 		t.Fatal(err)

@@ -72,6 +72,9 @@ func (r recaller) prime() {
 var gitPath = os.Getenv("PATH")
 
 func TestMemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts git many times")
+	}
 	if runtime.GOOS == "windows" {
 		t.Skip("links and modes are changed in the table")
 	}
@@ -295,6 +298,9 @@ func TestMemoOnlyAsked(t *testing.T) {
 
 // TestMemoProperty does what developers do, in any order, and compares.
 func TestMemoProperty(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts git many times")
+	}
 	r := newRepo(t)
 	for i := range 5 {
 		r.commit(fmt.Sprintf("d%d/f", i))

@@ -9,6 +9,9 @@ import (
 // TestSeries: tags of a folder are versions of what is in the folder, and of
 // nothing else.
 func TestSeries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts git many times")
+	}
 	for _, tt := range []struct {
 		name, in string
 		tags     []string // TAG@N: of the commit N; there are 0 to 3

@@ -280,6 +280,9 @@ func TestNotes(t *testing.T) {
 }
 
 func TestUniversal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles for two platforms")
+	}
 	p := newProject(t, map[string]string{"go.mod": "module example.com/u\n\ngo 1.26\n", "main.go": "package main\n\nfunc main() { println(1) }\n"})
 	b := p.block("go_build")
 	b.Platform = platform(t, "darwin/universal")
@@ -353,6 +356,9 @@ func taskMap(cfg *gocmd.Config) map[string]tasks.Task {
 // C code is compiled with what the stage says, and link-time optimization
 // makes a program that still runs.
 func TestCgoBuilds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles C")
+	}
 	if _, err := exec.LookPath(defaultCC(runtime.GOOS)); err != nil {
 		t.Skip("no C compiler on this host")
 	}

@@ -211,6 +211,9 @@ func TestCollectContinuesHeads(t *testing.T) {
 // Everything that is about modules works on a host that has nothing but the
 // tree, with the same keys.
 func TestOfflineFromCarriedTree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	c := newConnected(t, true)
 	online := map[string]string{}
 	all := []string{"./..."}

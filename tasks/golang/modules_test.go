@@ -272,6 +272,9 @@ func TestGenerateSeesModuleFilesBesideInputs(t *testing.T) {
 }
 
 func TestVetAndTest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles the standard library")
+	}
 	p := newProject(t, fixedSample(nil))
 	if st, log := p.run(&vet{p.cfg}, p.block("go_vet")); st != engine.Done {
 		t.Errorf("vet: %v\n%s", st, log)

@@ -104,6 +104,9 @@ func TestDpkg(t *testing.T) {
 }
 
 func TestLintian(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs lintian on many packages")
+	}
 	need(t, "lintian")
 	for _, changelog := range []bool{false, true} {
 		b := full(deb)

@@ -128,6 +128,9 @@ func read(t *testing.T, elem ...string) []byte {
 // TestSameBytes builds everything in two directories and with different
 // numbers of threads.
 func TestSameBytes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("makes many packages")
+	}
 	for _, compression := range []string{"gzip", "zstd"} {
 		b := full(formats[:]...)
 		set(b, "compression", compression)

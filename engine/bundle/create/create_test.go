@@ -52,6 +52,9 @@ func TestSameBytes(t *testing.T) {
 }
 
 func TestKilledCreate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("creates many bundles")
+	}
 	t.Parallel()
 	whole := filepath.Join(t.TempDir(), "whole")
 	within := bundletest.Takes(t, "create", whole)
@@ -86,6 +89,9 @@ func TestKilledCreate(t *testing.T) {
 
 // TestResumedCreate holds that finished packs are not made again.
 func TestResumedCreate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("creates many bundles")
+	}
 	t.Parallel()
 	whole, dir := t.TempDir(), t.TempDir()
 	if _, err := create.Bundle(t.Context(), whole, bundletest.Many().Spec(1), bundletest.ManyOptions); err != nil {

@@ -102,6 +102,9 @@ func TestNoPatchesForOlderReaders(t *testing.T) {
 // The same contents give the same patches, in volumes too; volumes that come
 // one after the other are as good as all at once.
 func TestPatchedVolumes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("creates many bundles")
+	}
 	t.Parallel()
 	x, h := bundletest.PatchTree(), bundletest.NewHost(t)
 	h.Imports(bundletest.OfSpec(t, x.Spec(1)))

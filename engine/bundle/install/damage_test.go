@@ -19,6 +19,9 @@ import (
 // offset and the blob, keeps what is good, publishes nothing, and goes on when
 // the medium was repaired.
 func TestDamagedMedium(t *testing.T) {
+	if testing.Short() {
+		t.Skip("imports many times")
+	}
 	t.Parallel()
 	x, layout := bundletest.Sample(), t.TempDir()
 	r := bundletest.Make(t, layout, x.Spec(1), create.Options{PackSize: 1500000})

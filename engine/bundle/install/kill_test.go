@@ -15,6 +15,9 @@ import (
 )
 
 func TestKilledImport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("imports many times")
+	}
 	t.Parallel()
 	layout, x := t.TempDir(), bundletest.Many()
 	bundletest.Make(t, layout, x.Spec(1), bundletest.ManyOptions)
@@ -48,6 +51,9 @@ func TestKilledImport(t *testing.T) {
 
 // TestResumedImport holds that what is there is not read again.
 func TestResumedImport(t *testing.T) {
+	if testing.Short() {
+		t.Skip("imports many times")
+	}
 	t.Parallel()
 	x := bundletest.Many()
 	layout := t.TempDir()
@@ -78,6 +84,9 @@ func TestResumedImport(t *testing.T) {
 
 // TestTwoImports runs two imports of one bundle into one cache at once.
 func TestTwoImports(t *testing.T) {
+	if testing.Short() {
+		t.Skip("imports many times")
+	}
 	t.Parallel()
 	layout, x, dir := t.TempDir(), bundletest.Many(), t.TempDir()
 	bundletest.Make(t, layout, x.Spec(1), bundletest.ManyOptions)

@@ -98,6 +98,9 @@ func TestStaticAndStripped(t *testing.T) {
 // An outer program needs libb by RUNPATH, which needs libc2 by its own; RUNPATH
 // is not handed down, RPATH is.
 func TestSearchPaths(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles programs")
+	}
 	for _, test := range []struct {
 		name, tags, flags string
 		found             bool
@@ -245,6 +248,9 @@ func goBuild(t *testing.T, platform string, env []string, flags ...string) strin
 }
 
 func TestGoPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles programs for several platforms")
+	}
 	for _, test := range []struct {
 		platform, format, level string
 		env, flags              []string

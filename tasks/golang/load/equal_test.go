@@ -15,19 +15,21 @@ var platforms = []string{
 
 // The distribution, for all platforms, without cgo.
 func TestDistribution(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lists the distribution with the go command")
+	}
 	facts := &Facts{}
 	src := filepath.Join(goSetting(t, "GOROOT"), "src")
-	list := platforms
-	if testing.Short() {
-		list = list[:2]
-	}
-	for _, p := range list {
+	for _, p := range platforms {
 		t.Log(p, same(t, newQuery(t, src, p, "std", "cmd"), facts), "packages")
 	}
 }
 
 // The distribution with what hangs on more than the platform.
 func TestDistributionOptions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lists the distribution with the go command")
+	}
 	facts := &Facts{}
 	src := filepath.Join(goSetting(t, "GOROOT"), "src")
 	cmd := filepath.Join(src, "cmd")
@@ -62,6 +64,9 @@ func TestDistributionOptions(t *testing.T) {
 
 // airbuild itself, from the module cache and vendored.
 func TestSelf(t *testing.T) {
+	if testing.Short() {
+		t.Skip("lists a large module with the go command")
+	}
 	root, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
@@ -75,11 +80,7 @@ func TestSelf(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go mod vendor: %v\n%s", err, out)
 	}
-	list := []string{"linux/amd64", "windows/amd64", "darwin/arm64"}
-	if testing.Short() {
-		list = list[:1]
-	}
-	for _, p := range list {
+	for _, p := range []string{"linux/amd64", "windows/amd64", "darwin/arm64"} {
 		t.Log(p, same(t, newQuery(t, dir, p, "./cmd/airbuild"), facts), same(t, newQuery(t, vendored, p, "./..."), facts))
 	}
 	q := newQuery(t, dir, host(), "./...")

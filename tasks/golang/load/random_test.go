@@ -27,10 +27,10 @@ var (
 // Random projects: whenever Load has an answer, the go command has the same;
 // and it has one nearly always.
 func TestRandomProjects(t *testing.T) {
-	n := *seeds
 	if testing.Short() {
-		n = min(n, 8)
+		t.Skip("lists many projects with the go command")
 	}
+	n := *seeds
 	facts := &Facts{}
 	var answers, unsures, refusals int
 	for seed := *first; seed < *first+n; seed++ {

@@ -106,6 +106,9 @@ func TestCompare(t *testing.T) {
 }
 
 func TestPrograms(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles programs for several platforms")
+	}
 	dir := t.TempDir()
 	write := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {

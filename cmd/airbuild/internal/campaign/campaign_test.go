@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	rounds     = flag.Int("campaign.rounds", 0, "number of rounds; 0 means 40, or 12 with -short, or no limit with -campaign.minutes")
+	rounds     = flag.Int("campaign.rounds", 0, "number of rounds; 0 means 40, or 5 with -short, or no limit with -campaign.minutes")
 	minutes    = flag.Float64("campaign.minutes", 0, "start no round after this many minutes; 0 means no limit")
 	seed       = flag.Uint64("campaign.seed", 1, "seed of the random projects and edits")
 	first      = flag.Int("campaign.project", 0, "number of the first project")
@@ -61,7 +61,7 @@ func TestCampaign(t *testing.T) {
 	case *minutes > 0:
 		limit = 1 << 30
 	case testing.Short():
-		limit = 12
+		limit = 5
 	default:
 		limit = 40
 	}
