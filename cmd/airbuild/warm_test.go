@@ -27,7 +27,7 @@ var warmOnce = sync.OnceValue(func() error {
 	}
 	for _, p := range platforms {
 		goos, goarch, _ := strings.Cut(p, "/")
-		cmd := exec.Command("go", "build", "-trimpath", "embed", "flag", "fmt", "net", "os", "path/filepath", "strconv", "testing")
+		cmd := exec.Command("go", "build", "-trimpath", "embed", "flag", "fmt", "net/http", "os", "path/filepath", "strconv", "testing")
 		cmd.Dir = os.TempDir()
 		cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=", "GO111MODULE=off", "GOTOOLCHAIN=local")
 		if out, err := cmd.CombinedOutput(); err != nil {
