@@ -210,7 +210,16 @@ type Files interface {
 // which file to run and what environment it needs beside the Command's. What
 // it adds is not in the key, so it must not change a result.
 type Launcher interface {
-	Launch(ctx context.Context, s *Step, share Share) (path string, env []string, err error)
+	Launch(ctx context.Context, s *Step, share Share) (Launch, error)
+}
+
+// A Launch is a program that a Launcher prepared.
+type Launch struct {
+	Path string   // of the file to run
+	Env  []string // "NAME=value"
+	// Project is another path that leads to the project's root, where a step that runs
+	// in the project itself is to find it. Empty: the root.
+	Project string
 }
 
 // HostPaths says which of the host's directories a program that a Launcher

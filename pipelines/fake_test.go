@@ -213,7 +213,7 @@ func stubs() map[string]tasks.Task {
 		{name: "go_vendor"},
 		{name: "go_build", block: "size", attrs: []tasks.Attr{
 			{Name: "package", Kind: tasks.String}, {Name: "modules", Kind: tasks.StageRef},
-			{Name: "output", Kind: tasks.Output}, {Name: "stamp", Kind: tasks.StringMap},
+			{Name: "output", Kind: tasks.Output}, {Name: "stamp", Kind: tasks.StringMap}, {Name: "buildvcs", Kind: tasks.Bool},
 		}},
 		{name: "archive", attrs: []tasks.Attr{
 			{Name: "format", Kind: tasks.String}, {Name: "output", Kind: tasks.Output}, {Name: "files", Kind: tasks.Paths},

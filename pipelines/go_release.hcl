@@ -28,6 +28,12 @@ variable "stamp" {
   description = "The string variable of the binaries that is set to the version; empty for none"
 }
 
+variable "buildvcs" {
+  type        = bool
+  default     = null
+  description = "Whether to stamp the binaries with version, commit and time as go build does in a clone; by default those that read it"
+}
+
 variable "platforms" {
   type        = list(string)
   default     = ["linux/amd64", "linux/arm64", "darwin/amd64", "darwin/arm64", "windows/amd64", "windows/arm64"]
@@ -112,6 +118,8 @@ stage "go_build" "bin" {
   modules = stage.vendor
   output  = "${matrix.cmd}_${var.version}_${matrix.os}_${matrix.arch}${replace(matrix.variant, ",", "-")}/${matrix.cmd}${matrix.exe}"
   stamp   = { for name in [var.stamp] : name => var.version if name != "" }
+
+  buildvcs = var.buildvcs
 
   size {
     strip    = var.strip

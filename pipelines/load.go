@@ -149,13 +149,13 @@ func (p *planner) evaluate() {
 		}
 		return g.Commit
 	}
-	p.project.FindBuild = func() (*tasks.Commit, error) {
-		if p.opts.Build == nil {
-			return nil, nil
+	p.project.FindBuild = nil
+	if p.opts.Build != nil {
+		p.project.FindBuild = func() (*tasks.Commit, error) {
+			return p.opts.Build(func(name string) bool {
+				return name == p.project.Dist || strings.HasPrefix(name, p.project.Dist+"/") || p.outputs.makes(name)
+			})
 		}
-		return p.opts.Build(func(name string) bool {
-			return name == p.project.Dist || strings.HasPrefix(name, p.project.Dist+"/") || p.outputs.makes(name)
-		})
 	}
 	p.project.Language = p.user
 	p.project.Makes = p.outputs.makes

@@ -159,6 +159,9 @@ func writeInitReport(a *app, name, root string, f *scaffold.Facts) error {
 	if f.Go != "" {
 		text += fmt.Sprintf("pinned Go %s: %s\n", f.Go, f.Asked)
 	}
+	if f.BuildInfo != "" {
+		text += fmt.Sprintf("buildvcs is on, because %s reads the program's version with debug.ReadBuildInfo\n", f.BuildInfo)
+	}
 	text += "next: " + next + "\n"
 	if len(f.Mains) > 0 && project.Exists(filepath.Join(root, ".git")) && !scaffold.IgnoresDist(root) {
 		text += "hint: add /dist/ to .gitignore\n"

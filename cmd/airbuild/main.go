@@ -10,9 +10,11 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/rebuild"
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/trace"
+	"github.com/airbuild/airbuild/tasks/golang/buildvcs"
 )
 
 func main() {
+	buildvcs.Main()
 	sandbox.Main()
 	trace.Main()
 	if len(os.Args) > 1 && os.Args[1] == project.CompileCacheArg {

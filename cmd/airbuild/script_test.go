@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine/sandbox"
 	"github.com/airbuild/airbuild/engine/trace"
+	"github.com/airbuild/airbuild/tasks/golang/buildvcs"
 )
 
 // The scripts in testdata/script are the specification of the program's
@@ -143,6 +144,7 @@ func hostCondition(name string) (bool, error) {
 }
 
 func TestMain(m *testing.M) {
+	buildvcs.Main()
 	sandbox.Main()
 	trace.Main()
 	if len(os.Args) > 1 && os.Args[1] == project.CompileCacheArg {

@@ -68,27 +68,29 @@ type launcher struct {
 
 // Launch implements engine.Launcher. What is wrong with the compile cache is
 // told, and the go command runs without it.
-func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (string, []string, error) {
-	path, env, err := l.Launcher.Launch(ctx, s, share)
+func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (engine.Launch, error) {
+	out, err := l.Launcher.Launch(ctx, s, share)
 	use, _ := ctx.Value(sessionKey{}).(*session)
 	if err != nil || use == nil {
-		return path, env, err
+		return out, err
 	}
 	if !use.alone {
-		more, err := l.c.environ(use, env)
+		more, err := l.c.environ(use, out.Env)
 		if err == nil {
-			return path, append(env, more...), nil
+			out.Env = append(out.Env, more...)
+			return out, nil
 		}
 		use.note(err.Error())
 	}
 	if use.salts == nil && (use.native == nil || !use.native()) {
-		return path, env, nil
+		return out, nil
 	}
 	own, err := use.own(l.c)
 	if err != nil {
-		return "", nil, fmt.Errorf("make a GOCACHE for the step: %w", err)
+		return engine.Launch{}, fmt.Errorf("make a GOCACHE for the step: %w", err)
 	}
-	return path, append(env, "GOCACHE="+own), nil
+	out.Env = append(out.Env, "GOCACHE="+own)
+	return out, nil
 }
 
 func (u *session) note(text string) {

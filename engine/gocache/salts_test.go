@@ -157,16 +157,16 @@ type buildExecutor struct {
 	env      []string
 }
 
-func (e *buildExecutor) Launch(context.Context, *engine.Step, engine.Share) (string, []string, error) {
-	return "go", e.env, nil
+func (e *buildExecutor) Launch(context.Context, *engine.Step, engine.Share) (engine.Launch, error) {
+	return engine.Launch{Path: "go", Env: e.env}, nil
 }
 
 func (e *buildExecutor) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
-	_, env, err := e.launcher.Launch(ctx, p.Step, p.Share)
+	prog, err := e.launcher.Launch(ctx, p.Step, p.Share)
 	if err != nil {
 		return nil, err
 	}
-	cmd := goCommand(e.dir, env, "build", "-trimpath", "-buildvcs=false", "-o", e.out, ".")
+	cmd := goCommand(e.dir, prog.Env, "build", "-trimpath", "-buildvcs=false", "-o", e.out, ".")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, errors.New(string(out))
 	}

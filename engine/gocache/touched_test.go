@@ -189,17 +189,17 @@ type fakeGo struct {
 	do    func(env []string, try int) int // returns the exit code
 }
 
-func (f *fakeGo) Launch(context.Context, *engine.Step, engine.Share) (string, []string, error) {
-	return "/go", []string{"GOCACHE=/the user's", "A=b"}, nil
+func (f *fakeGo) Launch(context.Context, *engine.Step, engine.Share) (engine.Launch, error) {
+	return engine.Launch{Path: "/go", Env: []string{"GOCACHE=/the user's", "A=b"}}, nil
 }
 
 func (f *fakeGo) Execute(ctx context.Context, p *engine.Prepared) (*action.Result, error) {
 	f.calls++
-	_, env, err := f.l.Launch(ctx, p.Step, engine.Share{})
+	prog, err := f.l.Launch(ctx, p.Step, engine.Share{})
 	if err != nil {
 		return nil, err
 	}
-	return &action.Result{ExitCode: int32(f.do(env, f.calls))}, nil
+	return &action.Result{ExitCode: int32(f.do(prog.Env, f.calls))}, nil
 }
 
 // reportsIn is the directory for reports that GOCACHEPROG names.

@@ -38,9 +38,15 @@ func (r *runner) run(ctx context.Context, p *engine.Process) error {
 			return err
 		}
 	}
-	name, extra, err := r.resolve(ctx, p.Path)
+	prog, err := r.resolve(ctx, p.Path)
 	if err != nil {
 		return err
+	}
+	name, extra := prog.Path, prog.Env
+	if prog.Project != "" && p.Dir == "" && r.inProject() && !r.fixed {
+		own := *p
+		own.Dir = filepath.Join(prog.Project, filepath.FromSlash(r.p.Command.WorkingDirectory))
+		p = &own
 	}
 	sb, err := r.sandbox.open(ctx, extra)
 	if err != nil {
@@ -176,22 +182,22 @@ func startError(asked, name string, err error) error {
 }
 
 // resolve finds the file to run, and the environment that comes with it.
-func (r *runner) resolve(ctx context.Context, name string) (string, []string, error) {
+func (r *runner) resolve(ctx context.Context, name string) (engine.Launch, error) {
 	if l, ok := r.e.Launchers[name]; ok {
 		return l.Launch(ctx, r.p.Step, r.p.Share)
 	}
 	if filepath.IsAbs(name) {
-		return name, nil, nil
+		return engine.Launch{Path: name}, nil
 	}
 	if strings.ContainsAny(name, `/\`) {
-		return filepath.Join(r.runDir(), filepath.FromSlash(name)), nil, nil
+		return engine.Launch{Path: filepath.Join(r.runDir(), filepath.FromSlash(name))}, nil
 	}
 	path, err := exec.LookPath(name)
 	if err != nil {
-		return "", nil, fmt.Errorf("find program %s: not on PATH; install it, or say where it is", name)
+		return engine.Launch{}, fmt.Errorf("find program %s: not on PATH; install it, or say where it is", name)
 	}
 	path, err = filepath.Abs(path)
-	return path, nil, err
+	return engine.Launch{Path: path}, err
 }
 
 // traced puts the Tracer, if there is one, before a program.

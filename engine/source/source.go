@@ -146,7 +146,7 @@ func fromFile(b []byte, attrs []string) (*Info, error) {
 	}
 	for _, a := range attrs {
 		if has, must := have[a]; must && !has {
-			return nil, fmt.Errorf("read %s: it has no %q, which this build needs", FileName, a)
+			return nil, &MissingError{a}
 		}
 	}
 	return info, nil
@@ -166,6 +166,13 @@ func inRepository(dir string) bool {
 		dir = parent
 	}
 	return false
+}
+
+// A MissingError says that a source.json has not what is asked for.
+type MissingError struct{ Name string }
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("read %s: it has no %q, which this build needs", FileName, e.Name)
 }
 
 // A NoIdentityError says that nothing tells where a source tree comes from.

@@ -34,6 +34,7 @@ func (*build) Schema() *tasks.Schema {
 			{Name: "gcflags", Kind: tasks.Strings, Doc: "Flags for Go's compiler, as in -gcflags=[pattern=]flags; each element is one -gcflags."},
 			{Name: "asmflags", Kind: tasks.Strings, Doc: "Flags for Go's assembler, in the same format as gcflags."},
 			{Name: "stamp", Kind: tasks.StringMap, Doc: "Values of string variables, set by the linker: { \"main.version\" = var.version }; a change relinks and recompiles nothing."},
+			{Name: "buildvcs", Kind: tasks.Bool, Default: "false; true where the program or what it imports of its module uses debug.ReadBuildInfo", Doc: "Stamps the program with its version, commit and time as go build does in a clone, for debug.ReadBuildInfo and go version -m; a new commit relinks it."},
 			{Name: "buildmode", Kind: tasks.String, Enum: []string{"default", "exe", "pie", "c-archive", "c-shared", "plugin"}, Default: "Go's for the platform", Doc: "The kind of binary to build; c-archive and c-shared also write a header file."},
 			{Name: "race", Kind: tasks.Bool, Default: "false", Doc: "Enables the race detector, which requires cgo on all systems except macOS."},
 			{Name: "pgo", Kind: tasks.String, Default: "\"auto\"", Doc: "A CPU profile for profile-guided optimization: a path relative to dir, a stage's output, \"auto\" (default.pgo in the main package's directory) or \"off\"."},
@@ -246,14 +247,24 @@ func (bin *program) step(p tasks.Platform, out string) (engine.Step, hcl.Diagnos
 	flags := bin.listFlags()
 	pgo, profile := bin.pgo(&s)
 	bin.mode.Apply(&s)
-	s.Command.Arguments = bin.argv(flags, pgo, out)
+	stamp, more := bin.stamp(&s.Assumed)
+	diags = append(diags, more...)
+	if diags.HasErrors() {
+		return s, diags
+	}
+	if stamp != nil {
+		s.Facts = append(s.Facts, stamp.Facts()...)
+	}
+	s.Command.Arguments = bin.argv(flags, pgo, out, stamp != nil)
 	bin.outputs(&s, out)
 	addRefs(&s, b, "output", "modules", "pgo")
 	c := closure.Of(bin.cfg, b, bin.m, bin.mode, &s, flags, bin.patterns)
 	c.Profiles = profile
 	if !b.Bool("size.strip", false) && slices.Contains(s.Command.Env, action.EnvVar{Name: "CGO_ENABLED", Value: "1"}) {
-		c.Identified, s.FixedPath = true, true
-		if bin.cfg.FixedPath == nil || !bin.cfg.FixedPath() {
+		// The go command finds the repository for a stamp from where the project is.
+		own := stamp == nil || bin.cfg.OwnRepository()
+		c.Identified, s.FixedPath = true, own
+		if !own || bin.cfg.FixedPath == nil || !bin.cfg.FixedPath() {
 			c.HostDirs = bin.cfg.HostDirs()
 		}
 	}
@@ -319,10 +330,10 @@ func (bin *program) pgo(s *engine.Step) (value string, profiles bool) {
 }
 
 // argv is the command line of go build.
-func (bin *program) argv(flags []string, pgo, out string) []string {
+func (bin *program) argv(flags []string, pgo, out string, stamped bool) []string {
 	b := bin.b
 	argv := append([]string{"go", "build"}, flags...)
-	argv = append(argv, "-buildvcs=false")
+	argv = append(argv, fmt.Sprintf("-buildvcs=%t", stamped))
 	if b.Bool("size.trimpath", true) {
 		argv = append(argv, "-trimpath")
 	}

@@ -194,17 +194,17 @@ func TestModulesOfAStage(t *testing.T) {
 		t.Errorf("vendor: %v after %v", s.Command.Arguments, s.After)
 	}
 	s = p.plan(&build{p.cfg}, with("go_download", "dist/modules"))[0]
-	_, env, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &s, engine.Share{CPU: 3})
+	prog, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &s, engine.Share{CPU: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxies := slices.DeleteFunc(slices.Clone(env), func(e string) bool { return !strings.HasPrefix(e, "GOPROXY=") })
+	proxies := slices.DeleteFunc(slices.Clone(prog.Env), func(e string) bool { return !strings.HasPrefix(e, "GOPROXY=") })
 	if got := proxies[len(proxies)-1]; !strings.HasPrefix(got, "GOPROXY=file:///") || !strings.HasSuffix(got, "pr%C3%B6ject%20one/dist/modules") {
 		t.Errorf("GOPROXY: %q", got)
 	}
 	for _, want := range []string{"GOTOOLCHAIN=local", "GOENV=off", "GOFLAGS=-p=3", "GOMAXPROCS=3"} {
-		if !slices.Contains(env, want) {
-			t.Errorf("%s is not in %v", want, env)
+		if !slices.Contains(prog.Env, want) {
+			t.Errorf("%s is not in %v", want, prog.Env)
 		}
 	}
 	tasktest.WantError(t, &build{p.cfg}, with("go_vendor", "sub/vendor"), "another module")

@@ -13,15 +13,15 @@ import (
 
 func launched(t *testing.T, p *project, typ string) map[string]string {
 	t.Helper()
-	bin, env, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &engine.Step{Type: typ}, engine.Share{CPU: 2})
+	prog, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &engine.Step{Type: typ}, engine.Share{CPU: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if filepath.Base(filepath.Dir(bin)) != "bin" {
-		t.Errorf("go is %s", bin)
+	if filepath.Base(filepath.Dir(prog.Path)) != "bin" {
+		t.Errorf("go is %s", prog.Path)
 	}
 	out := map[string]string{}
-	for _, e := range env {
+	for _, e := range prog.Env {
 		k, v, _ := strings.Cut(e, "=")
 		out[k] = v
 	}
@@ -111,12 +111,12 @@ func TestModulesComeFromLocalTreesWithoutANetwork(t *testing.T) {
 		{engine.Step{Type: "go_build", Network: true}, "https://proxy.example,direct", "corp.example", ""},
 		{engine.Step{Type: "exec"}, "https://proxy.example,direct", "corp.example", ""},
 	} {
-		_, env, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &tt.step, engine.Share{})
+		prog, err := closure.NewLauncher(p.cfg).Launch(t.Context(), &tt.step, engine.Share{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]string{}
-		for _, e := range env {
+		for _, e := range prog.Env {
 			k, v, _ := strings.Cut(e, "=")
 			got[k] = v
 		}

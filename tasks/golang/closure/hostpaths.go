@@ -22,13 +22,13 @@ func (l launcher) HostPaths(ctx context.Context, s *engine.Step) (read, write []
 	if err != nil {
 		return nil, nil, err
 	}
-	_, env, err := l.Launch(ctx, s, engine.Share{})
+	prog, err := l.Launch(ctx, s, engine.Share{})
 	if err != nil {
 		return nil, nil, err
 	}
 	read = []string{tc.Root}
 	last := map[string]string{} // of each variable, as a process sees it
-	for _, v := range env {
+	for _, v := range prog.Env {
 		name, value, _ := strings.Cut(v, "=")
 		last[name] = value
 	}

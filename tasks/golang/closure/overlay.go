@@ -53,13 +53,13 @@ func NewLauncher(cfg *gocmd.Config) engine.Launcher { return launcher{cfg} }
 type launcher struct{ cfg *gocmd.Config }
 
 // Launch implements engine.Launcher.
-func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (string, []string, error) {
+func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share) (engine.Launch, error) {
 	tc, err := l.cfg.FoundToolchain()
 	if err != nil {
-		return "", nil, err
+		return engine.Launch{}, err
 	}
 	if err := fetchFor(ctx, l.cfg, tc, s); err != nil {
-		return "", nil, err
+		return engine.Launch{}, err
 	}
 	if s.Type == "go_test" {
 		// Tests wait more than they compute, and what they see of the machine
@@ -68,7 +68,7 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 	}
 	env, err := l.cfg.Environ(ctx, share)
 	if err != nil {
-		return "", nil, err
+		return engine.Launch{}, err
 	}
 	if s.Type != "go_test" {
 		// Tests have the private home that the executor made: what they find
@@ -80,14 +80,23 @@ func (l launcher) Launch(ctx context.Context, s *engine.Step, share engine.Share
 	mayFetch := s.Network || !strings.HasPrefix(s.Type, "go_")
 	sources, err := l.cfg.SourcesEnv(env, gocmd.ProxyOf(s), mayFetch)
 	if err != nil {
-		return "", nil, err
+		return engine.Launch{}, err
 	}
 	env = append(env, sources...)
-	copies, flags, err := withCopies(ctx, l.cfg, tc, s)
+	stamp, project, err := stamped(l.cfg, s, env)
 	if err != nil {
-		return "", nil, err
+		return engine.Launch{}, fmt.Errorf("stamp the version into the program: %w", err)
 	}
-	return tc.Bin, gocmd.AddFlags(append(env, copies...), flags), nil
+	env = append(env, stamp...)
+	root := l.cfg.Root
+	if project != "" {
+		root = project
+	}
+	copies, flags, err := withCopies(ctx, l.cfg, tc, s, root)
+	if err != nil {
+		return engine.Launch{}, err
+	}
+	return engine.Launch{Path: tc.Bin, Env: gocmd.AddFlags(append(env, copies...), flags), Project: project}, nil
 }
 
 // workDir is the directory of the go.work that a closure is listed with and that
@@ -106,8 +115,8 @@ func (c *Closure) workDir() string {
 
 // withCopies is what is added to the environment of a step's go command so that
 // it writes none of the project's own files about modules. flags are those of
-// GOFLAGS.
-func withCopies(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step) (env, flags []string, err error) {
+// GOFLAGS; root is where the step finds the project.
+func withCopies(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *engine.Step, root string) (env, flags []string, err error) {
 	if c.Root == "" || slices.Contains(s.Command.Arguments, "-mod=vendor") {
 		return nil, nil, nil
 	}
@@ -129,7 +138,7 @@ func withCopies(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *en
 	}
 	switch {
 	case m.Work == "" && slices.Contains(s.Command.Arguments, "-mod=mod") && !s.Hermetic:
-		file, err := c.CopyMod(filepath.Join(c.Root, filepath.FromSlash(m.Root)))
+		file, err := c.CopyMod(filepath.Join(root, filepath.FromSlash(m.Root)))
 		if file == "" {
 			return nil, nil, err
 		}
@@ -137,7 +146,7 @@ func withCopies(ctx context.Context, c *gocmd.Config, tc *gocmd.Toolchain, s *en
 	case m.Work == "":
 		return nil, nil, nil
 	}
-	w, err := c.CopyWork(c.Root, m.Work)
+	w, err := c.CopyWork(root, m.Work)
 	if w == nil || err != nil {
 		return nil, nil, err
 	}

@@ -50,6 +50,13 @@ func (c *Config) SetState(files engine.Files) {
 	c.mu.Unlock()
 }
 
+// State is the state directory that SetState noted, or "".
+func (c *Config) State() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
 // CopyWork copies the go.work of a project-relative directory, or brings the copy
 // up to date. It returns nil if the file cannot be read: then the go command says
 // what is wrong with it.

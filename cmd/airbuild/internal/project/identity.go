@@ -65,17 +65,18 @@ func (p *Project) build(ctx context.Context, makes func(string) bool) (*tasks.Co
 	p.makes = makes
 	info := p.Options.Source
 	if info == nil {
-		p.note([]string{"go"})
 		if p.found == nil {
 			var none *source.NoIdentityError
+			var missing *source.MissingError
 			found, err := source.Read(ctx, p.Root, []string{"commit", "time", "go"}, source.Options{})
-			if errors.As(err, &none) {
+			if errors.As(err, &none) || errors.As(err, &missing) {
 				return nil, nil
 			}
 			if err != nil {
 				return nil, err
 			}
 			p.found = found
+			p.note([]string{"go"})
 		}
 		info = p.found
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/modfile"
 
 	"github.com/airbuild/airbuild/pipelines"
+	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
 // Facts are what a first Airbuildfile depends on.
@@ -25,6 +26,9 @@ type Facts struct {
 	Helpers  []string // main packages that are examples or tools of the project's own
 	Stamp    string   // the variable of the programs that holds the version; "" for none
 	Identity bool     // git, or a source.json, says what the source is
+	// BuildInfo is a file by which a program reads its own version with
+	// debug.ReadBuildInfo; "" for none.
+	BuildInfo string
 	// Go is the version that the file pins, or a constraint, and Asked the line
 	// that asks for it: "toolchain go1.27.3 in go.mod". Empty for none.
 	Go, Asked string
@@ -68,6 +72,7 @@ func Look(fsys fs.FS, folder string) (*Facts, error) {
 	f.leaveHelpers()
 	f.nameTwins()
 	f.Stamp = f.findStamp(fsys)
+	f.BuildInfo = f.findBuildInfo(fsys)
 	return f, nil
 }
 
@@ -118,6 +123,20 @@ func (f *Facts) leaveHelpers() {
 	if len(mains) > 0 {
 		f.Mains, f.Helpers = mains, helpers
 	}
+}
+
+// findBuildInfo finds the first program that reads its own version.
+func (f *Facts) findBuildInfo(fsys fs.FS) string {
+	for _, pkg := range f.Mains {
+		module := "."
+		if f.Modules != nil {
+			module, _ = f.moduleOf(pkg)
+		}
+		if file := gocmd.ReadsBuildInfo(fsys, module, path.Clean(pkg)); file != "" {
+			return file
+		}
+	}
+	return ""
 }
 
 func has(fsys fs.FS, name string) bool {
@@ -316,6 +335,10 @@ func (f *Facts) readyMade(w *writer) {
 	if f.Stamp != "" && f.Stamp != defaultStamp {
 		w.line("  stamp = %s", quote(f.Stamp))
 	}
+	if f.BuildInfo != "" {
+		w.line("  # %s reads the version that this stamps.", f.BuildInfo)
+		w.line("  buildvcs = true")
+	}
 	if len(f.Mains) > 1 || f.Helpers != nil {
 		f.left(w)
 		w.list("  ", "packages", f.Mains)
@@ -393,6 +416,9 @@ func (f *Facts) spelledOut(w *writer) {
 			stages = strings.Replace(stages, stampLine, "", 1)
 		} else {
 			stages = strings.Replace(stages, quote(defaultStamp), quote(f.Stamp), 1)
+		}
+		if f.BuildInfo != "" {
+			stages = strings.Replace(stages, "\n  size {", "\n  # "+f.BuildInfo+" reads the version that this stamps.\n  buildvcs = true\n\n  size {", 1)
 		}
 		w.WriteString(stages)
 	}
