@@ -333,8 +333,7 @@ func listOf(v cty.Value, element cty.Type) (cty.Value, bool) {
 // plainPanic says of a panic what it was about, without its stack. The cty
 // library panics where a number is infinite and the result would be none.
 func plainPanic(err error) error {
-	var p function.PanicError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[function.PanicError](err); ok {
 		return fmt.Errorf("there is no result for these values: %v", p.Value)
 	}
 	return err

@@ -102,8 +102,7 @@ func (l *loader) unreadable(name string, err error, from *hcl.Range) {
 // rootCause is the innermost message of an error of an fs.FS: the path is
 // said anyway.
 func rootCause(err error) string {
-	var pathErr *fs.PathError
-	if errors.As(err, &pathErr) {
+	if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
 		return pathErr.Err.Error()
 	}
 	return err.Error()

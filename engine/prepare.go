@@ -182,8 +182,7 @@ func (p *preparer) addInput(in *tree.Inputs, i *Input, w *tree.Workspace) error 
 		return err
 	case FromGlob:
 		files, err := w.Glob(i.Path, i.Patterns, in.Hide)
-		var none *tree.NoMatchError
-		if err != nil && (!i.Optional || !errors.As(err, &none)) {
+		if _, ok := errors.AsType[*tree.NoMatchError](err); err != nil && (!i.Optional || !ok) {
 			return err
 		}
 		for _, f := range files {

@@ -129,8 +129,7 @@ func (rs results) putAction(ctx context.Context, p *Prepared) error {
 
 // damageReason turns the error of a damaged entry into the reason of a miss.
 func damageReason(err error) (string, error) {
-	var d *action.Damaged
-	if errors.As(err, &d) {
+	if d, ok := errors.AsType[*action.Damaged](err); ok {
 		return d.Error(), nil
 	}
 	return "", err

@@ -141,8 +141,7 @@ func flagError(c *cobra.Command, err error) error {
 	if errors.Is(err, pflag.ErrHelp) {
 		return err
 	}
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1 {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok && len(unknown.GetSpecifiedName()) > 1 {
 		var names []string
 		c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		c.InheritedFlags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
@@ -152,8 +151,7 @@ func flagError(c *cobra.Command, err error) error {
 		}
 		return exit.UsageError("there is no flag --%s. All flags: %s --help.", name, c.CommandPath())
 	}
-	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		if want := wantedValue(invalid.GetFlag().Value.Type()); want != "" {
 			return exit.UsageError("--%s %q: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 		}

@@ -283,8 +283,7 @@ func (c *conversation) put(ctx context.Context, q *request, body *bodyReader) (r
 		s.touch(e, use{put: true, apart: s.saltFor(e) != (Salt{})})
 		return &response{ID: q.ID, DiskPath: s.file(e.Object)}
 	}
-	var changed *changedError
-	if errors.As(err, &changed) {
+	if _, ok := errors.AsType[*changedError](err); ok {
 		return fail(err)
 	}
 	s.refused(err)
@@ -410,8 +409,7 @@ func (s *Server) refused(err error) {
 
 // trouble notes an error of the store. What is damaged the store tells itself.
 func (s *Server) trouble(what string, err error) {
-	var damaged *action.Damaged
-	if err == nil || errors.As(err, &damaged) || errors.Is(err, context.Canceled) {
+	if _, ok := errors.AsType[*action.Damaged](err); err == nil || ok || errors.Is(err, context.Canceled) {
 		return
 	}
 	s.Note(what + ": " + err.Error())

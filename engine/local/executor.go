@@ -109,8 +109,7 @@ func (e *Executor) Execute(ctx context.Context, p *engine.Prepared) (*action.Res
 		log.finish() // shows what is held; the error that counts is ctx's
 		return nil, context.Cause(ctx)
 	}
-	var exit *engine.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*engine.ExitError](err); ok {
 		res.ExitCode = int32(cmp.Or(exit.Code, 1))
 		err = nil
 	}

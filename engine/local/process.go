@@ -91,8 +91,7 @@ func (r *runner) run(ctx context.Context, p *engine.Process) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		code := exit.ExitCode()
 		if code < 0 { // ended by a signal: a shell's number for it
 			fmt.Fprintf(r.log, "%s: %s\n", p.Path, exit.ProcessState)
@@ -126,8 +125,7 @@ func (r *runner) runInSandbox(ctx context.Context, sb *sandbox.Sandbox, name str
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var exit *sandbox.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*sandbox.ExitError](err); ok {
 		code := exit.Code
 		if code < 0 { // ended by a signal: a shell's number for it
 			fmt.Fprintf(r.log, "%s: %s\n", p.Path, exit)
@@ -135,8 +133,7 @@ func (r *runner) runInSandbox(ctx context.Context, sb *sandbox.Sandbox, name str
 		}
 		return &engine.ExitError{Program: p.Path, Code: code}
 	}
-	var start *sandbox.StartError
-	if errors.As(err, &start) {
+	if start, ok := errors.AsType[*sandbox.StartError](err); ok {
 		return r.notStarted(p.Path, name, start.Err)
 	}
 	return err

@@ -137,8 +137,7 @@ func (in *inputs) stageCopy(ctx context.Context) error {
 	var mu sync.Mutex
 	return in.lay(ctx, &t, func(ctx context.Context, dst string, f tree.File) error {
 		err := in.stageFile(ctx, dst, f)
-		var changed *tree.ChangedError
-		if !errors.As(err, &changed) || f.Source.Path == "" {
+		if _, ok := errors.AsType[*tree.ChangedError](err); !ok || f.Source.Path == "" {
 			return err
 		}
 		// As in the project itself, the step goes on with what is there now.

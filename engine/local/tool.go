@@ -33,8 +33,7 @@ func (r *runner) runTool(ctx context.Context, name string, args []string, in *in
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	var exit *engine.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*engine.ExitError](err); ok {
 		if exit.Err != nil {
 			fmt.Fprintln(r.log, exit.Err)
 		}

@@ -75,8 +75,7 @@ func getBlob(w *pacedWriter, r *http.Request, s *store.Disk, sum [sha256.Size]by
 	blob := &blobSeeker{ctx: r.Context(), s: s, d: d}
 	defer blob.close()
 	http.ServeContent(w, r, "", time.Time{}, blob)
-	var bad *action.Damaged
-	if errors.As(blob.err, &bad) {
+	if _, ok := errors.AsType[*action.Damaged](blob.err); ok {
 		return fmt.Errorf("serve blob: %w", blob.err)
 	}
 	return nil
@@ -98,8 +97,7 @@ func readAll(ctx context.Context, s *store.Disk, d action.Digest) error {
 // gone makes of a damaged blob, which the store has removed, one that is not
 // there.
 func gone(err error) error {
-	var bad *action.Damaged
-	if errors.As(err, &bad) {
+	if _, ok := errors.AsType[*action.Damaged](err); ok {
 		return fs.ErrNotExist
 	}
 	return err

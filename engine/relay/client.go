@@ -120,8 +120,7 @@ func (c *client) get(ctx context.Context, name string, header http.Header, want 
 // failedRequest tells what may pass, a relay that is not there now, from what
 // does not: a certificate that is not trusted, an answer that is no HTTP.
 func failedRequest(ctx context.Context, err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err // without the address, which is said once
 	}
 	var cert *tls.CertificateVerificationError

@@ -53,8 +53,7 @@ func (t tree) open(name string) (*os.File, fs.FileInfo, error) {
 // fs.ErrNotExist: who asks learns nothing about what lies outside. Trouble of
 // the disk stays what it is.
 func hide(err error) error {
-	var at *fs.PathError
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || !errors.As(err, &at) || !isTrouble(at.Err) {
+	if at, ok := errors.AsType[*fs.PathError](err); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || !ok || !isTrouble(at.Err) {
 		return fs.ErrNotExist
 	}
 	return err

@@ -95,8 +95,7 @@ func (g *git) commit(ctx context.Context) error {
 
 func (g *git) branch(ctx context.Context) error {
 	out, err := g.run(ctx, "symbolic-ref", "--quiet", "HEAD")
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
 		return nil // detached
 	}
 	g.info.Branch = strings.TrimPrefix(out, "refs/heads/")

@@ -153,8 +153,7 @@ func (g *git) complete(ctx context.Context, attr string) error {
 // answer is run, but that git finds nothing is an empty answer.
 func (g *git) answer(ctx context.Context, argv ...string) (string, error) {
 	out, err := g.run(ctx, argv...)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.ExitCode() == 128 {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 128 {
 		return "", nil
 	}
 	return out, err

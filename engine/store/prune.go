@@ -204,16 +204,14 @@ func (p *pruner) size(x *ranked, refs []action.Digest) int64 {
 // is damaged or one of its blobs is gone.
 func (p *pruner) references(ctx context.Context, key action.Digest) ([]action.Digest, error) {
 	r, _, err := p.s.readEntry(key)
-	var damaged *action.Damaged
-	if errors.As(err, &damaged) || err == nil && r == nil {
+	if _, ok := errors.AsType[*action.Damaged](err); ok || err == nil && r == nil {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	refs, err := p.s.References(ctx, r)
-	var lost *lostTreeError
-	if errors.As(err, &lost) {
+	if _, ok := errors.AsType[*lostTreeError](err); ok {
 		return nil, nil
 	}
 	if err != nil {

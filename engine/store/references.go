@@ -48,8 +48,7 @@ func (e *lostTreeError) Unwrap() error { return e.err }
 
 // lost tells a tree that is not to be had from one that could not be read now.
 func lost(tree action.Digest, err error) error {
-	var damaged *action.Damaged
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &damaged) {
+	if _, ok := errors.AsType[*action.Damaged](err); errors.Is(err, fs.ErrNotExist) || ok {
 		return &lostTreeError{tree, err}
 	}
 	return err
@@ -125,8 +124,7 @@ func (s *blobs) walk(ctx context.Context, refs *references, root action.Digest) 
 // firstMissing returns a blob that a hit on r would lack, or the zero Digest.
 func (s *blobs) firstMissing(ctx context.Context, r *action.Result) (action.Digest, error) {
 	refs, err := s.References(ctx, r)
-	var lost *lostTreeError
-	if errors.As(err, &lost) {
+	if lost, ok := errors.AsType[*lostTreeError](err); ok {
 		return lost.tree, nil
 	}
 	if err != nil {

@@ -84,8 +84,7 @@ func (s *entries) EntryKey(ctx context.Context, key action.Digest) (action.Diges
 	}
 	scoped := s.Scope.Key(key)
 	r, err := s.result(ctx, scoped)
-	var bad *action.Damaged
-	if r == nil || errors.As(err, &bad) {
+	if _, ok := errors.AsType[*action.Damaged](err); r == nil || ok {
 		return key, nil
 	}
 	return scoped, err

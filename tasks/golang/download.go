@@ -179,8 +179,7 @@ func (d *downloading) fetch(ctx context.Context, sums map[string]string) (unprov
 	}
 	for i, a := range tries {
 		got, err := d.try(ctx, a)
-		var lacks *unfetched
-		if errors.As(err, &lacks) && lacks.spare(sums) {
+		if lacks, ok := errors.AsType[*unfetched](err); ok && lacks.spare(sums) {
 			for _, m := range lacks.modules {
 				d.without(m)
 			}
@@ -267,8 +266,7 @@ func (d *downloading) download(ctx context.Context, a attempt, dir, what string)
 		Dir: dir, Stdout: &out, Stderr: a.log,
 	})
 	got, err := readDownloaded(&out, a.log)
-	var lacks *unfetched
-	if runErr != nil && errors.As(err, &lacks) {
+	if lacks, ok := errors.AsType[*unfetched](err); runErr != nil && ok {
 		lacks.err = runErr
 		return got, lacks
 	}

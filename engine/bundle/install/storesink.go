@@ -89,8 +89,7 @@ func (s *StoreSink) Has(ctx context.Context, f bundle.File, flushed bool) (bool,
 // result returns the bytes of a result, or nil. A damaged one is none.
 func (s *StoreSink) result(ctx context.Context, key action.Digest) ([]byte, error) {
 	r, err := s.store.Result(ctx, s.scope.Key(key))
-	var bad *action.Damaged
-	if r == nil || errors.As(err, &bad) {
+	if _, ok := errors.AsType[*action.Damaged](err); r == nil || ok {
 		return nil, nil
 	}
 	if err != nil {
@@ -152,8 +151,7 @@ func (s *StoreSink) putResult(ctx context.Context, key action.Digest, f bundle.F
 // whole refuses a result that names what is not in the store.
 func (s *StoreSink) whole(ctx context.Context, r *action.Result) error {
 	refs, err := s.store.References(ctx, r)
-	var bad *action.Damaged
-	if errors.Is(err, fs.ErrNotExist) || errors.As(err, &bad) {
+	if _, ok := errors.AsType[*action.Damaged](err); errors.Is(err, fs.ErrNotExist) || ok {
 		return format.Refusef("it is a result of which a part is not carried: %w", err)
 	}
 	if err != nil {

@@ -109,8 +109,7 @@ func CheckOut(ctx context.Context, b *bundle.Bundle, c Checkout) (_ *CheckedOut,
 	}
 	defer func() { err = errors.Join(err, co.root.Close()) }()
 	if err := co.run(ctx); err != nil {
-		var conflict *ConflictError
-		if errors.As(err, &conflict) {
+		if _, ok := errors.AsType[*ConflictError](err); ok {
 			return nil, err
 		}
 		return nil, fmt.Errorf("unpack %s into %s: %w", c.Component, c.Dir, err)

@@ -44,8 +44,7 @@ func (d *doctor) askGit(args ...string) ([]byte, error) {
 }
 
 func (d *doctor) gitTrouble(err error) {
-	var owner *source.OwnerError
-	if errors.As(err, &owner) {
+	if owner, ok := errors.AsType[*source.OwnerError](err); ok {
 		d.fail("git", owner.Fix(), "The repository at %s belongs to another user", owner.Dir)
 		return
 	}

@@ -239,8 +239,7 @@ func (r refusal) text() string {
 	if r.step.Network {
 		text += "it needs the network, is not in the cache, and "
 	}
-	var u *gocmd.Unavailable
-	if errors.As(r.err, &u) {
+	if u, ok := errors.AsType[*gocmd.Unavailable](r.err); ok {
 		return text + u.Reason()
 	}
 	return text + r.err.Error()

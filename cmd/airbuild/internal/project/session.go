@@ -90,8 +90,7 @@ func (p *Project) Open(pre *Preloaded) (_ *Session, err error) {
 // Looking up writes too: what is remembered of files, so that they are not read
 // again.
 func otherCache(err error) error {
-	var at *fs.PathError
-	if !errors.As(err, &at) {
+	if _, ok := errors.AsType[*fs.PathError](err); !ok {
 		return err
 	}
 	return fmt.Errorf("%w\nThe cache must be a directory that can be written; --cache or AIRBUILD_CACHE names another one", err)

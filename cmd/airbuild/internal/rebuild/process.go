@@ -54,8 +54,7 @@ func (v *Rebuild) runInCopy(ctx context.Context) (map[string]stepResult, error) 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		return nil, fmt.Errorf("build again: %w", err)
 	}
 	if len(made) == 0 && err != nil {

@@ -70,8 +70,7 @@ func (r *refusal) Unwrap() []error { return []error{ErrRefused, r.reason} }
 
 // AsDamage splits an error into damage and others.
 func AsDamage(err error) (*Damage, error) {
-	var bad *Damage
-	if errors.As(err, &bad) {
+	if bad, ok := errors.AsType[*Damage](err); ok {
 		return bad, nil
 	}
 	return nil, err
