@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -38,9 +39,7 @@ func Load(fsys fs.FS, name string, opts Options) (*Plan, hcl.Diagnostics) {
 	}
 	p.outputs.report = &p.report
 	p.pipelines = &pipelinePlanner{planner: p}
-	if p.project.Files == nil {
-		p.project.Files = fsys
-	}
+	p.project.Files = cmp.Or(p.project.Files, fsys)
 	fsys, p.project.Files = projectfs.WithoutStale(fsys, opts.Stale), projectfs.WithoutStale(p.project.Files, opts.Stale)
 	p.project.Memo = &sync.Map{}
 	p.project.FindTool = projectfs.FindOnce(p.project.FindTool)

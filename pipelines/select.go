@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -99,10 +100,7 @@ func (p *Plan) target(t string) ([]engine.StepID, error) {
 	}
 	s := p.Stage(name)
 	if s == nil {
-		hint := dsl.DidYouMean(name, append(p.pipelineNames(), p.stageNames()...))
-		if hint == "" {
-			hint = " All of them: airbuild list."
-		}
+		hint := cmp.Or(dsl.DidYouMean(name, append(p.pipelineNames(), p.stageNames()...)), " All of them: airbuild list.")
 		return nil, fmt.Errorf("no pipeline or stage %q.%s", name, hint)
 	}
 	if !hasCell {

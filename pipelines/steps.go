@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -152,9 +153,7 @@ func (b *bodyReader) planCells() {
 		for i := range some {
 			r := &some[i]
 			b.eval.Report.Cell = r.Cell
-			if b.stage.planned.Description == "" {
-				b.stage.planned.Description = r.meta.Description
-			}
+			b.stage.planned.Description = cmp.Or(b.stage.planned.Description, r.meta.Description)
 			if ahead[i].block.First != engine.StepID(len(b.planner.plan.Graph.Steps)) {
 				ahead[i] = b.planCell(r, labels, engine.StepID(len(b.planner.plan.Graph.Steps)))
 			}

@@ -1,6 +1,7 @@
 package tasks
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -116,10 +117,7 @@ func (b *Block) Error(attr, summary, detail string) *hcl.Diagnostic {
 
 // NoFiles is the error of an attribute that lists paths, and lists none.
 func (b *Block) NoFiles(attr, summary string) *hcl.Diagnostic {
-	why := b.Values[attr].Empty
-	if why == "" {
-		why = "An empty pattern is often a misspelt one."
-	}
+	why := cmp.Or(b.Values[attr].Empty, "An empty pattern is often a misspelt one.")
 	return b.Error(attr, summary, attr[strings.LastIndexByte(attr, '.')+1:]+" names no file. "+why)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -41,9 +42,7 @@ func readVersion() buildVersion {
 			}
 		}
 	}
-	if v.Version == "" {
-		v.Version = "dev"
-	}
+	v.Version = cmp.Or(v.Version, "dev")
 	return v
 }
 

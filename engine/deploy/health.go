@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,10 +83,7 @@ func (h *Health) ask(ctx context.Context, url string, limit time.Duration) error
 		return err
 	}
 	defer resp.Body.Close()
-	want := h.Status
-	if want == 0 {
-		want = http.StatusOK
-	}
+	want := cmp.Or(h.Status, http.StatusOK)
 	if resp.StatusCode != want {
 		return fmt.Errorf("ask %s: status %d, want %d", url, resp.StatusCode, want)
 	}

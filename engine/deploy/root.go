@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,9 +98,7 @@ func openUnlocked(t Target) (*deployment, error) {
 	if !filepath.IsAbs(t.Root) {
 		return nil, fmt.Errorf("open %s: the root of a deploy is an absolute path", t.Root)
 	}
-	if t.Log == nil {
-		t.Log = io.Discard
-	}
+	t.Log = cmp.Or(t.Log, io.Discard)
 	if t.Now == nil {
 		t.Now = time.Now
 	}

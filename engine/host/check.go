@@ -37,9 +37,7 @@ func Fits(rows []Row) bool {
 }
 
 func row(what, expected, found string, ok bool, fix string) Row {
-	if found == "" {
-		found = "unknown"
-	}
+	found = cmp.Or(found, "unknown")
 	r := Row{What: what, Expected: expected, Found: found, Status: OK}
 	if !ok {
 		r.Status, r.Fix = Mismatch, fix
@@ -101,10 +99,7 @@ func checkArch(wanted []want.Arch, f *Fingerprint) Row {
 
 func checkCommand(c want.Command, f *Fingerprint) Row {
 	t, known := f.Tools[c.Name]
-	expected := c.Version.String()
-	if expected == "" {
-		expected = "found"
-	}
+	expected := cmp.Or(c.Version.String(), "found")
 	fix := fmt.Sprintf("install %s, or put the directory that holds it on PATH", c.Name)
 	if t.Found {
 		fix = fmt.Sprintf("install %s %s", c.Name, c.Version)

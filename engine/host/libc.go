@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"os"
 	"path/filepath"
@@ -34,9 +35,7 @@ func FindLibc(root string) Libc {
 	if runtime.GOOS != "linux" && root == "" {
 		return Libc{}
 	}
-	if root == "" {
-		root = "/"
-	}
+	root = cmp.Or(root, "/")
 	arch := runtime.GOARCH
 	glibc, musl := findGlibc(root, arch), findMusl(root)
 	switch {

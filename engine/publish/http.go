@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -187,9 +188,7 @@ func (h *HTTP) do(ctx context.Context, method, address string, item *Item) (*htt
 	if h.Tries == 0 {
 		tries = 3
 	}
-	if pause == 0 {
-		pause = time.Second
-	}
+	pause = cmp.Or(pause, time.Second)
 	for try := 1; ; try++ {
 		resp, err := h.once(ctx, method, address, item)
 		passing := err != nil || resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented || resp.StatusCode == http.StatusTooManyRequests

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,15 +101,9 @@ func Fetch(ctx context.Context, rawURL, dir string, o FetchOptions) (*Fetched, e
 }
 
 func (o *FetchOptions) defaults() {
-	if o.Attempts == 0 {
-		o.Attempts = 8
-	}
-	if o.Stall == 0 {
-		o.Stall = time.Minute
-	}
-	if o.MaxWait == 0 {
-		o.MaxWait = 30 * time.Minute
-	}
+	o.Attempts = cmp.Or(o.Attempts, 8)
+	o.Stall = cmp.Or(o.Stall, time.Minute)
+	o.MaxWait = cmp.Or(o.MaxWait, 30*time.Minute)
 	if o.pause == nil {
 		o.pause = pause
 	}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"time"
@@ -41,16 +42,12 @@ func (w *pacedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *pacedWriter) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.stall)) }
 
 func (w *pacedWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
+	w.status = cmp.Or(w.status, status)
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *pacedWriter) Write(b []byte) (n int, err error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.status = cmp.Or(w.status, http.StatusOK)
 	for {
 		part := b[n:min(n+stride, len(b))]
 		w.extend()
@@ -71,9 +68,7 @@ func (w *pacedWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	if !ok || !bounded {
 		return io.Copy(justWriter{w}, r)
 	}
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
+	w.status = cmp.Or(w.status, http.StatusOK)
 	for limited.N > 0 {
 		part := &io.LimitedReader{R: limited.R, N: min(stride, limited.N)}
 		want := part.N

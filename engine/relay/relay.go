@@ -22,6 +22,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,12 +95,8 @@ func New(o Options) (*Handler, error) {
 	if o.Writable && o.Store == "" {
 		return nil, errors.New("serve a writable cache: there is no cache")
 	}
-	if o.MaxUpload == 0 {
-		o.MaxUpload = DefaultMaxUpload
-	}
-	if o.Stall == 0 {
-		o.Stall = defaultStall
-	}
+	o.MaxUpload = cmp.Or(o.MaxUpload, DefaultMaxUpload)
+	o.Stall = cmp.Or(o.Stall, defaultStall)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -36,12 +37,8 @@ const (
 // way end for Drain, cuts off the rest, and returns nil. It closes ln. HTTP/1.1
 // only: one connection is then one request at a time, and the bounds hold.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, o ServeOptions) error {
-	if o.MaxConnections == 0 {
-		o.MaxConnections = DefaultMaxConnections
-	}
-	if o.Drain == 0 {
-		o.Drain = DefaultDrain
-	}
+	o.MaxConnections = cmp.Or(o.MaxConnections, DefaultMaxConnections)
+	o.Drain = cmp.Or(o.Drain, DefaultDrain)
 	c := newConns(o.MaxConnections)
 	s := &http.Server{
 		Handler: c.handler(h), ConnState: c.state, ConnContext: c.context,

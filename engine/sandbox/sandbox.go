@@ -17,6 +17,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -143,10 +144,7 @@ type Attempt struct {
 
 // String is "curl[6] connect 192.0.2.7:8080" or "curl[6] lookup example.com".
 func (a Attempt) String() string {
-	who := a.Program
-	if who == "" {
-		who = "a process"
-	}
+	who := cmp.Or(a.Program, "a process")
 	if a.PID > 0 {
 		who += "[" + strconv.Itoa(a.PID) + "]"
 	}

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"runtime"
@@ -71,10 +72,7 @@ func (n *initProcess) launch(s spawn) {
 	n.spawner <- s
 	res := <-s.done
 	if res.err != nil {
-		code := errno(res.err)
-		if code == 0 {
-			code = int(unix.EINVAL)
-		}
+		code := cmp.Or(errno(res.err), int(unix.EINVAL))
 		n.link.send(reply{Op: "started", ID: s.r.ID, Errno: code})
 		return
 	}

@@ -1,6 +1,7 @@
 package sign
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/subtle"
@@ -33,9 +34,7 @@ func (k *SecretKey) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "secret key %s"
 
 // Generate makes a key from random bytes; with nil, from the system's.
 func Generate(random io.Reader) (*SecretKey, error) {
-	if random == nil {
-		random = rand.Reader
-	}
+	random = cmp.Or(random, rand.Reader)
 	var seed [ed25519.SeedSize]byte
 	if _, err := io.ReadFull(random, seed[:]); err != nil {
 		return nil, fmt.Errorf("generate key: %w", err)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,9 +52,7 @@ func ReadLog(ctx context.Context, dir, since, until string, rules Rules) (*Log, 
 	if !exists(filepath.Join(dir, ".git")) && (exists(filepath.Join(dir, FileName)) || !inRepository(dir)) {
 		return nil, fmt.Errorf("read log: %w: there is no git repository", ErrNoHistory)
 	}
-	if until == "" {
-		until = "HEAD"
-	}
+	until = cmp.Or(until, "HEAD")
 	r, err := OpenRevision(ctx, dir, until)
 	if errors.Is(err, ErrNoRevision) && until == "HEAD" {
 		err = fmt.Errorf("%w: the repository has none yet: make the first one", ErrNoRevision)

@@ -15,6 +15,7 @@
 package trace
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,9 +105,7 @@ func Read(dir string) (*Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out.Incomplete == "" {
-			out.Incomplete = r.Incomplete
-		}
+		out.Incomplete = cmp.Or(out.Incomplete, r.Incomplete)
 		for _, a := range r.Accesses {
 			all[a.Path] = join(all, a)
 		}

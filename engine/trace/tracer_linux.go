@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -195,9 +196,7 @@ func (t *tracer) base(pid int, c fileCall, r sysCall) (string, error) {
 }
 
 func (t *tracer) lose(why string) {
-	if t.lost == "" {
-		t.lost = why
-	}
+	t.lost = cmp.Or(t.lost, why)
 }
 
 // note adds what a call does. It runs before the call: what is there now is what

@@ -2,6 +2,7 @@ package golang
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,9 +71,7 @@ func Collect(ctx context.Context, c *gocmd.Config, out string, o Collection) (_ 
 		}
 	}()
 	k := &collecting{cfg: c, o: o, scratch: scratch, project: os.DirFS(c.Root), sums: goproxy.Sums{}, out: &Collected{}}
-	if k.o.Log == nil {
-		k.o.Log = io.Discard
-	}
+	k.o.Log = cmp.Or(k.o.Log, io.Discard)
 	if err := k.run(ctx, out); err != nil {
 		return nil, fmt.Errorf("collect modules: %w", err)
 	}

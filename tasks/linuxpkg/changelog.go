@@ -2,6 +2,7 @@ package linuxpkg
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -83,9 +84,7 @@ func debChangelog(p *pkg, entries chglog.ChangeLogEntries, t time.Time) (string,
 			notes = append(notes, c.Note)
 		}
 		by, at := e.Packager, version
-		if by == "" {
-			by = p.Maintainer
-		}
+		by = cmp.Or(by, p.Maintainer)
 		if n > 0 {
 			v, err := parseVersion(e.Semver, noCommit)
 			if err != nil {

@@ -1,6 +1,7 @@
 package linuxpkg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -197,10 +198,7 @@ func (s signer) open() (secretKey, error) {
 		k, err = openPGP(text, passphrase, s.format == deb)
 	}
 	if err != nil {
-		from := s.file
-		if from == "" {
-			from = "variable " + s.env
-		}
+		from := cmp.Or(s.file, "variable "+s.env)
 		return nil, fmt.Errorf("key in %s: %w", from, err)
 	}
 	if s.fingerprint != "" && s.fingerprint != k.fingerprint() {

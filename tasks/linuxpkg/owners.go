@@ -2,6 +2,7 @@ package linuxpkg
 
 import (
 	"archive/tar"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -27,12 +28,8 @@ func owners(contents files.Contents) map[string]owner {
 			continue
 		}
 		o := owner{c.FileInfo.Owner, c.FileInfo.Group}
-		if o.user == "" {
-			o.user = root.user
-		}
-		if o.group == "" {
-			o.group = root.group
-		}
+		o.user = cmp.Or(o.user, root.user)
+		o.group = cmp.Or(o.group, root.group)
 		all[strings.Trim(c.Destination, "/")] = o
 	}
 	for _, o := range all {

@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -220,10 +221,7 @@ func (p *imagePlan) ports(c *config) {
 			p.fail("ports", "Not a port", "%q: ports are 1 to 65535.", text)
 			continue
 		}
-		proto := m[2]
-		if proto == "" {
-			proto = "tcp"
-		}
+		proto := cmp.Or(m[2], "tcp")
 		c.Ports = append(c.Ports, fmt.Sprintf("%d/%s", n, proto))
 	}
 	slices.Sort(c.Ports)

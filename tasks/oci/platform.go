@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -179,9 +180,7 @@ func relativeTo(wd, out string) string {
 
 // placeOf is where a program lies in the image.
 func placeOf(binary, name string, isDir bool) (to, why string) {
-	if binary == "" {
-		binary = "/usr/bin/"
-	}
+	binary = cmp.Or(binary, "/usr/bin/")
 	if isDir && !strings.HasSuffix(binary, "/") {
 		return "", fmt.Sprintf("%q is one path, and the stage makes a directory of programs: put a slash at its end.", binary)
 	}

@@ -2,6 +2,7 @@ package provenance
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -113,9 +114,7 @@ func (s *Statement) Source() (uri, commit string) {
 // sign.ErrUnverified if it is about something else.
 func (s *Statement) Covers(name string) error {
 	dir, base := filepath.Split(filepath.Clean(name))
-	if dir == "" {
-		dir = "."
-	}
+	dir = cmp.Or(dir, ".")
 	info, err := os.Stat(name)
 	if err != nil {
 		return err

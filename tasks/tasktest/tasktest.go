@@ -4,6 +4,7 @@ package tasktest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -250,15 +251,9 @@ func start(ctx context.Context, call *engine.ToolCall, p *engine.Process) error 
 	if c.Env == nil {
 		c.Env = call.Env
 	}
-	if c.Dir == "" {
-		c.Dir = call.WorkDir
-	}
-	if c.Stdout == nil {
-		c.Stdout = call.Log
-	}
-	if c.Stderr == nil {
-		c.Stderr = call.Log
-	}
+	c.Dir = cmp.Or(c.Dir, call.WorkDir)
+	c.Stdout = cmp.Or(c.Stdout, call.Log)
+	c.Stderr = cmp.Or(c.Stderr, call.Log)
 	err := c.Run()
 	if c.ProcessState != nil && c.ProcessState.ExitCode() > 0 {
 		return &engine.ExitError{Program: path.Base(p.Path), Code: c.ProcessState.ExitCode()}

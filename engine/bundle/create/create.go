@@ -3,6 +3,7 @@
 package create
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,9 +91,7 @@ func Bundle(ctx context.Context, dir string, spec Spec, o Options) (_ *bundle.Ro
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.GOMAXPROCS(0)
 	}
-	if o.PackSize == 0 {
-		o.PackSize = bundle.DefaultPackSize
-	}
+	o.PackSize = cmp.Or(o.PackSize, bundle.DefaultPackSize)
 	if o.PackSize < 1 || o.PackSize > format.MaxPack/2 {
 		return nil, fmt.Errorf("create bundle: packs of %d bytes: want 1 to %d", o.PackSize, int64(format.MaxPack/2))
 	}

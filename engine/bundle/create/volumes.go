@@ -2,6 +2,7 @@ package create
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,9 +75,7 @@ type smallMember struct {
 }
 
 func newVolumeWriter(ctx context.Context, b *bundle.Bundle, dir string, o VolumeOptions) (*volumeWriter, error) {
-	if o.Size == 0 {
-		o.Size = bundle.DefaultVolumeSize
-	}
+	o.Size = cmp.Or(o.Size, bundle.DefaultVolumeSize)
 	w := &volumeWriter{ctx: ctx, b: b, dir: dir, stem: o.Name}
 	if w.stem == "" {
 		w.stem = b.Root().Name

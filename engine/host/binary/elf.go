@@ -108,9 +108,7 @@ func (b *file) checkELF() error {
 		if err != nil {
 			return err
 		}
-		if count == 0 {
-			count = size
-		}
+		count = cmp.Or(count, size)
 		if names == uint64(elf.SHN_XINDEX) {
 			names = uint64(link)
 		}

@@ -2,6 +2,7 @@ package binary
 
 import (
 	"bytes"
+	"cmp"
 	"debug/macho"
 	"encoding/binary"
 	"fmt"
@@ -80,9 +81,7 @@ func (b *file) macho() (*Report, error) {
 	m.wide = m.order.Uint32(head) == macho.Magic64
 	m.report.Arch = machoArch(macho.Cpu(m.order.Uint32(head[4:])))
 	m.report.Kind = map[macho.Type]string{macho.TypeExec: "executable", macho.TypeDylib: "shared library", macho.TypeObj: "object"}[macho.Type(m.order.Uint32(head[12:]))]
-	if m.report.Kind == "" {
-		m.report.Kind = "other"
-	}
+	m.report.Kind = cmp.Or(m.report.Kind, "other")
 	m.report.PIE = m.order.Uint32(head[24:])&macho.FlagPIE != 0
 	if err := m.commands(m.order.Uint32(head[16:]), m.order.Uint32(head[20:])); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,9 +42,7 @@ func (ls Discoverers) Discover(ctx context.Context, files engine.Files) (engine.
 		all.Facts = append(all.Facts, one.Facts...)
 		all.Notes = append(all.Notes, one.Notes...)
 		all.Unseen = append(all.Unseen, one.Unseen...)
-		if all.Uncached == "" {
-			all.Uncached = one.Uncached
-		}
+		all.Uncached = cmp.Or(all.Uncached, one.Uncached)
 		if rest := all.Reads; rest == nil {
 			all.Reads = one.Reads
 		} else if one.Reads != nil {

@@ -1,6 +1,7 @@
 package closure
 
 import (
+	"cmp"
 	"os"
 	"path"
 	"path/filepath"
@@ -26,9 +27,7 @@ func (s *cgoSearch) pkgConfig() (cflags, libs []string) {
 		return nil, nil
 	}
 	prog := []string{s.value("PKG_CONFIG")}
-	if prog[0] == "" {
-		prog[0] = "pkg-config"
-	}
+	prog[0] = cmp.Or(prog[0], "pkg-config")
 	ask := func(what string) []string {
 		said, err := s.run(prog, append(append([]string{what}, args...), append([]string{"--"}, pkgs...)...))
 		if err != nil {

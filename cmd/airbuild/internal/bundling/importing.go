@@ -1,6 +1,7 @@
 package bundling
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -19,10 +20,7 @@ import (
 // brought to dir. If that file does not plan here nothing is known; strict makes that
 // an error.
 func HostMisfits(ctx context.Context, opts project.Options, b *bundle.Bundle, dir string, strict bool) ([]host.Row, error) {
-	name := b.Root().Metadata["file"]
-	if name == "" {
-		name = project.FileName
-	}
+	name := cmp.Or(b.Root().Metadata["file"], project.FileName)
 	opts.File = filepath.Join(dir, filepath.Base(name))
 	p, err := project.Load(ctx, opts)
 	if err != nil {

@@ -3,6 +3,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -152,10 +153,7 @@ func (d *doctor) paths() {
 	seen, unreadable := map[string]bool{}, 0
 	for _, s := range d.plan.Graph.Steps {
 		for _, in := range s.Inputs {
-			name := in.File
-			if name == "" {
-				name = in.Path
-			}
+			name := cmp.Or(in.File, in.Path)
 			if in.Kind != engine.FromFile || seen[name] {
 				continue
 			}

@@ -3,6 +3,7 @@
 package hosts
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"slices"
@@ -20,9 +21,7 @@ func Options(p *project.Options, root string) host.Options {
 	if cache, err := p.CacheDir(); err == nil {
 		o.Disks["cache"] = cache
 	}
-	if root == "" {
-		root = "."
-	}
+	root = cmp.Or(root, ".")
 	o.Disks["project"] = root
 	return o
 }

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,10 +122,7 @@ func (p *Project) editedNotice(ctx context.Context) (string, error) {
 	if p.identity.Edited == "" {
 		return "", nil
 	}
-	name := p.identity.Describe
-	if name == "" {
-		name = "dirty"
-	}
+	name := cmp.Or(p.identity.Describe, "dirty")
 	return fmt.Sprintf("this source is %s: it was edited since it was carried (%s)", name, p.identity.Edited), nil
 }
 

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -312,9 +313,7 @@ func (s *Session) doubtful(ctx context.Context, targets []engine.StepID) ([]engi
 		dir := step.Command.WorkingDirectory
 		lacks, known := short[dir]
 		if !known {
-			if dir == "" {
-				dir = "."
-			}
+			dir = cmp.Or(dir, ".")
 			missing, err := s.Go.MissingModules(ctx, dir)
 			// What is wrong with the module's files, the step itself says.
 			lacks = err == nil && len(missing) > 0

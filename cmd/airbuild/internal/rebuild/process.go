@@ -3,6 +3,7 @@ package rebuild
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,9 +85,7 @@ func readRebuilt(r io.Reader) (made map[string]stepResult, problem string) {
 			logs[e.Step] += e.Text
 		case e.Event == "step" && e.Status != engine.Running.String():
 			b := stepResult{status: e.Status, err: e.Error, log: logs[e.Step]}
-			if b.err == "" {
-				b.err = e.Reason
-			}
+			b.err = cmp.Or(b.err, e.Reason)
 			if hash, err := action.ParseHash(e.Key); err == nil {
 				b.key.Hash = hash
 			}
