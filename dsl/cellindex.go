@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -142,10 +143,7 @@ func maskCommas(src []byte, indexes []cellIndex, start hcl.Pos) []byte {
 
 // joinCellIndexes replaces the key of every index of several parts.
 func joinCellIndexes(body *hclsyntax.Body, indexes []cellIndex) hcl.Diagnostics {
-	byOpen := map[int]cellIndex{}
-	for _, index := range indexes {
-		byOpen[index.open] = index
-	}
+	byOpen := lists.By(indexes, func(index cellIndex) int { return index.open })
 	return hclsyntax.VisitAll(body, func(node hclsyntax.Node) hcl.Diagnostics {
 		expr, ok := node.(*hclsyntax.IndexExpr)
 		if !ok {

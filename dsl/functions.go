@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/zclconf/go-cty/cty/function"
 )
 
@@ -17,11 +18,7 @@ type FunctionDoc struct {
 
 // Functions returns the functions of the language in alphabetical order.
 func Functions() []FunctionDoc {
-	var docs []FunctionDoc
-	for _, f := range (*Module)(nil).functionTable(nil) {
-		docs = append(docs, f.FunctionDoc)
-	}
-	return docs
+	return lists.Map((*Module)(nil).functionTable(nil), func(f builtin) FunctionDoc { return f.FunctionDoc })
 }
 
 // A builtin is a function with its description.

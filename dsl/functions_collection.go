@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
@@ -79,10 +80,7 @@ func coalesceFunc() function.Function {
 			AllowNull: true, AllowUnknown: true, AllowDynamicType: true,
 		},
 		Type: func(args []cty.Value) (cty.Type, error) {
-			var types []cty.Type
-			for _, a := range args {
-				types = append(types, a.Type())
-			}
+			types := lists.Map(args, func(a cty.Value) cty.Type { return a.Type() })
 			common, _ := convert.UnifyUnsafe(types)
 			if common == cty.NilType {
 				return cty.NilType, errors.New("all values must be of one type")
@@ -370,9 +368,5 @@ func stringList(texts []string) cty.Value {
 	if len(texts) == 0 {
 		return cty.ListValEmpty(cty.String)
 	}
-	var values []cty.Value
-	for _, t := range texts {
-		values = append(values, cty.StringVal(t))
-	}
-	return cty.ListVal(values)
+	return cty.ListVal(lists.Map(texts, cty.StringVal))
 }

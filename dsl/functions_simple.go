@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	yaml "github.com/zclconf/go-cty-yaml"
@@ -29,19 +30,12 @@ func describe(signature, doc string, impl function.Function) builtin {
 
 // ofStrings makes a function of strings; names are those of its parameters.
 func ofStrings(result cty.Type, impl func(args []string) (cty.Value, error), names ...string) function.Function {
-	var params []function.Parameter
-	for _, n := range names {
-		params = append(params, function.Parameter{Name: n, Type: cty.String})
-	}
+	params := lists.Map(names, func(n string) function.Parameter { return function.Parameter{Name: n, Type: cty.String} })
 	return function.New(&function.Spec{
 		Params: params,
 		Type:   function.StaticReturnType(result),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			var texts []string
-			for _, a := range args {
-				texts = append(texts, a.AsString())
-			}
-			return impl(texts)
+			return impl(lists.Map(args, func(a cty.Value) string { return a.AsString() }))
 		},
 	})
 }

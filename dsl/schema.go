@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -167,10 +168,7 @@ func (c *bodyCheck) file(body *hclsyntax.Body) []*hclsyntax.Block {
 func (c *bodyCheck) body(block *hclsyntax.Block, doc BlockDoc) {
 	owner := fmt.Sprintf("%s block", doc.Type)
 	if !doc.Open {
-		var names []string
-		for _, a := range doc.Attrs {
-			names = append(names, a.Name)
-		}
+		names := lists.Map(doc.Attrs, func(a AttrDoc) string { return a.Name })
 		for _, attr := range sortedAttributes(block.Body.Attributes) {
 			if nested, ok := findBlock(doc.Blocks, attr.Name); ok {
 				c.add(attr.NameRange, "Unexpected attribute", blockNotAttribute(nested))
@@ -268,10 +266,7 @@ func findBlock(docs []BlockDoc, name string) (BlockDoc, bool) {
 }
 
 func (c *bodyCheck) unknownBlock(block *hclsyntax.Block, docs []BlockDoc, owner string) {
-	var known []string
-	for _, doc := range docs {
-		known = append(known, doc.Type)
-	}
+	known := lists.Map(docs, func(doc BlockDoc) string { return doc.Type })
 	where := "An Airbuildfile"
 	if owner != "" {
 		where = withArticle(owner)

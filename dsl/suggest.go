@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // SuggestName returns the name of known that given was most likely meant to
@@ -81,10 +82,7 @@ func nearOrAll(given string, known []string) string {
 func listNames(names []string) string {
 	const most = 12
 	sorted := slices.Sorted(slices.Values(names))
-	var quoted []string
-	for _, n := range sorted[:min(most, len(sorted))] {
-		quoted = append(quoted, fmt.Sprintf("%q", n))
-	}
+	quoted := lists.Map(sorted[:min(most, len(sorted))], func(n string) string { return fmt.Sprintf("%q", n) })
 	list := strings.Join(quoted, ", ")
 	if len(sorted) > most {
 		list += fmt.Sprintf(" and %d more", len(sorted)-most)

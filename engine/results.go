@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/internal/outputs"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/internal/paths"
 )
 
@@ -223,10 +224,7 @@ func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
 		}
 		return nil
 	}
-	var errs []error
-	for _, f := range res.OutputFiles {
-		errs = append(errs, check(f.Path))
-	}
+	errs := lists.Map(res.OutputFiles, func(f action.OutputFile) error { return check(f.Path) })
 	for _, d := range res.OutputDirectories {
 		errs = append(errs, check(d.Path))
 	}

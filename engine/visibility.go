@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/internal/outputs"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // All outputs of a graph are known before anything runs, and a step sees those
@@ -120,10 +121,7 @@ func hides(hidden []string) func(p string) bool {
 	if len(hidden) == 0 {
 		return nil
 	}
-	set := make(map[string]bool, len(hidden))
-	for _, p := range hidden {
-		set[p] = true
-	}
+	set := lists.Set(hidden)
 	return func(p string) bool { return set[p] }
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
 	"github.com/airbuild/airbuild/pipelines/internal/eval"
 	"github.com/airbuild/airbuild/tasks"
@@ -124,10 +125,7 @@ func (b *bundleReader) stages() {
 		scope:   b.user,
 		planned: &Pipeline{Name: b.decl.Name, Range: b.decl.Range},
 	}
-	var names []string
-	for _, decl := range b.decl.Module.Pipelines {
-		names = append(names, decl.Name)
-	}
+	names := lists.Map(b.decl.Module.Pipelines, func(decl *dsl.Pipeline) string { return decl.Name })
 	slices.Sort(names)
 	b.pipelines.references(l, func(name string) bool { return slices.Contains(names, name) }, names)
 	if l.broken {

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -57,10 +58,7 @@ func embeddedNames() []string {
 	if err != nil {
 		return nil
 	}
-	var names []string
-	for _, f := range files {
-		names = append(names, strings.TrimSuffix(f, ".hcl"))
-	}
+	names := lists.Map(files, func(f string) string { return strings.TrimSuffix(f, ".hcl") })
 	slices.Sort(names)
 	return names
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
 	"github.com/airbuild/airbuild/pipelines/internal/eval"
 )
@@ -251,9 +252,5 @@ func (l *Pipeline) addNotice(text string) {
 
 // stepsOf returns the steps of a stage's cells.
 func stepsOf(s *Stage) []engine.StepID {
-	var ids []engine.StepID
-	for _, c := range s.Cells {
-		ids = append(ids, c.Step)
-	}
-	return ids
+	return lists.Map(s.Cells, func(c Cell) engine.StepID { return c.Step })
 }

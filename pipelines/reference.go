@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
 	"github.com/airbuild/airbuild/pipelines/internal/eval"
 )
@@ -79,10 +80,7 @@ func references(body *hclsyntax.Body, root string) ([]reference, hcl.Diagnostics
 
 // uses returns the names of refs, sorted, each once.
 func uses(refs []reference) []string {
-	var names []string
-	for _, r := range refs {
-		names = append(names, r.name)
-	}
+	names := lists.Map(refs, func(r reference) string { return r.name })
 	slices.Sort(names)
 	return slices.Compact(names)
 }

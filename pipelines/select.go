@@ -9,6 +9,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
 )
 
@@ -76,19 +77,11 @@ func (p *Plan) defaultTarget() (string, error) {
 }
 
 func (p *Plan) pipelineNames() []string {
-	var names []string
-	for _, l := range p.Pipelines {
-		names = append(names, l.Name)
-	}
-	return names
+	return lists.Map(p.Pipelines, func(l *Pipeline) string { return l.Name })
 }
 
 func (p *Plan) stageNames() []string {
-	var names []string
-	for _, s := range p.Stages {
-		names = append(names, s.Name)
-	}
-	return names
+	return lists.Map(p.Stages, func(s *Stage) string { return s.Name })
 }
 
 func (p *Plan) target(t string) ([]engine.StepID, error) {

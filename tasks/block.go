@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Has reports whether the attribute is set and not null. Attributes of nested
@@ -60,11 +61,7 @@ func (b *Block) Strings(name string) []string {
 	if !ok {
 		return nil
 	}
-	var out []string
-	for _, e := range v.Cty.AsValueSlice() {
-		out = append(out, e.AsString())
-	}
-	return out
+	return lists.Map(v.Cty.AsValueSlice(), func(e cty.Value) string { return e.AsString() })
 }
 
 // Map returns a StringMap attribute, or nil if it is not set.

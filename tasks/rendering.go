@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -37,11 +38,7 @@ func (p *Project) ParseTemplate(name string, body []byte) (*Template, hcl.Diagno
 
 // Names are the values that the template refers to, each once, sorted.
 func (t *Template) Names() []string {
-	used := map[string]bool{}
-	for _, v := range t.expr.Variables() {
-		used[v.RootName()] = true
-	}
-	return slices.Sorted(maps.Keys(used))
+	return slices.Sorted(maps.Keys(lists.SetBy(t.expr.Variables(), func(v hcl.Traversal) string { return v.RootName() })))
 }
 
 // Render evaluates the template with the given values and nothing else.

@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/ui/progress"
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 func bundleCommand(a *app) *cobra.Command {
@@ -119,11 +120,7 @@ func (a *app) signedBy(b *bundle.Bundle) string {
 		return "nobody"
 	}
 	ring := a.knownKeys()
-	var names []string
-	for _, key := range b.Signers() {
-		names = append(names, ring.Name(key))
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(lists.Map(b.Signers(), ring.Name), ", ")
 }
 
 // actor is who airbuild says that it is, in a custody log.

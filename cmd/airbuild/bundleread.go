@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 func bundleInspectCommand(a *app) *cobra.Command {
@@ -112,19 +113,11 @@ func inspectionHead(a *app, w io.Writer, b *bundle.Bundle) {
 }
 
 func short(digests []string) []string {
-	var out []string
-	for _, d := range digests {
-		out = append(out, d[:min(12, len(d))])
-	}
-	return out
+	return lists.Map(digests, func(d string) string { return d[:min(12, len(d))] })
 }
 
 func metadataText(m map[string]string) string {
-	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		parts = append(parts, name+"="+m[name])
-	}
-	return strings.Join(parts, " ")
+	return strings.Join(lists.Map(slices.Sorted(maps.Keys(m)), func(name string) string { return name + "=" + m[name] }), " ")
 }
 
 func bundleVerifyCommand(a *app) *cobra.Command {

@@ -9,6 +9,7 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines"
 )
 
@@ -37,11 +38,7 @@ func pipelinesCommand(a *app) *cobra.Command {
 }
 
 func embeddedNames() []string {
-	var names []string
-	for _, e := range pipelines.Embedded() {
-		names = append(names, e.Name)
-	}
-	return names
+	return lists.Map(pipelines.Embedded(), func(e pipelines.EmbeddedPipeline) string { return e.Name })
 }
 
 func pipelinesShow(a *app, name string) error {

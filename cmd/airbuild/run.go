@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A runFlags are the flags of run alone.
@@ -213,9 +214,5 @@ func (f *runFlags) writeFiles(run *ui.Run, title string) error {
 }
 
 func stepNames(g *engine.Graph, ids []engine.StepID) string {
-	var names []string
-	for _, id := range ids {
-		names = append(names, g.Steps[id].Name)
-	}
-	return strings.Join(names, ", ")
+	return strings.Join(lists.Map(ids, func(id engine.StepID) string { return g.Steps[id].Name }), ", ")
 }

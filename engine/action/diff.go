@@ -3,6 +3,7 @@ package action
 import (
 	"bytes"
 	"encoding/json"
+	"github.com/airbuild/airbuild/internal/lists"
 	"maps"
 	"slices"
 	"strconv"
@@ -41,10 +42,7 @@ func (c Change) Parts() []Change {
 // Settings are the names in a changed argument: the fields of Parts, or the flag
 // that it is, such as "-ldflags". It is nil where there is no such name.
 func (c Change) Settings() []string {
-	var names []string
-	for _, p := range c.Parts() {
-		names = append(names, strings.TrimPrefix(p.Name, c.Name+" "))
-	}
+	names := lists.Map(c.Parts(), func(p Change) string { return strings.TrimPrefix(p.Name, c.Name+" ") })
 	if names != nil || c.Kind != KindArg {
 		return names
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/inuse"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Request is a version to deploy.
@@ -198,11 +199,7 @@ func Rollback(ctx context.Context, t Target, to string) (Outcome, error) {
 
 func (r *rootDir) installed() string {
 	all, _ := r.releases()
-	var ids []string
-	for _, rel := range all {
-		ids = append(ids, rel.ID)
-	}
-	return strings.Join(ids, ", ")
+	return strings.Join(lists.Map(all, func(rel *Release) string { return rel.ID }), ", ")
 }
 
 // prune removes the oldest releases over keep: never one that serves, that

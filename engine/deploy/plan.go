@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"github.com/airbuild/airbuild/internal/lists"
 	"maps"
 	"regexp"
 	"slices"
@@ -119,10 +120,7 @@ func (w words) fillAll(texts []string) []string {
 
 // env are the values as variables for commands.
 func (w words) env() (env []string) {
-	for _, k := range slices.Sorted(maps.Keys(w)) {
-		env = append(env, "AIRBUILD_DEPLOY_"+strings.ToUpper(k)+"="+w[k])
-	}
-	return env
+	return lists.Map(slices.Sorted(maps.Keys(w)), func(k string) string { return "AIRBUILD_DEPLOY_" + strings.ToUpper(k) + "=" + w[k] })
 }
 
 var versionForm = sync.OnceValue(func() *regexp.Regexp {

@@ -10,6 +10,7 @@ package diagnose
 
 import (
 	"bytes"
+	"github.com/airbuild/airbuild/internal/lists"
 	"maps"
 	"path"
 	"regexp"
@@ -79,11 +80,7 @@ type compiled struct {
 // compileRules is done when something first failed: most runs need none of it.
 // The result does not change.
 var compileRules = sync.OnceValue(func() []compiled {
-	var all []compiled
-	for _, r := range rules() {
-		all = append(all, compiled{r, regexp.MustCompile(`(?m)` + r.match)})
-	}
-	return all
+	return lists.Map(rules(), func(r rule) compiled { return compiled{r, regexp.MustCompile(`(?m)` + r.match)} })
 })
 
 func rules() []rule {

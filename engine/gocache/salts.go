@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // The go command's ActionID of a package knows the files of the package's own
@@ -110,11 +111,7 @@ func (s *salts) of(pkg string) (Salt, bool) {
 
 // FormatSalts writes salts for a command line.
 func FormatSalts(list []Salt) string {
-	var words []string
-	for _, s := range list {
-		words = append(words, hex.EncodeToString(s[:]))
-	}
-	return strings.Join(words, ",")
+	return strings.Join(lists.Map(list, func(s Salt) string { return hex.EncodeToString(s[:]) }), ",")
 }
 
 // ParseSalts is the inverse of FormatSalts.

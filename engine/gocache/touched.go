@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A record says which entries the go commands of one step found or made, when
@@ -199,10 +200,7 @@ func lookUp(ctx context.Context, s engine.Store, id ActionID) (e Entry, ok bool,
 
 // check takes out what has lost its object.
 func (u *Use) check(ctx context.Context, s engine.Store) error {
-	var objects []action.Digest
-	for _, e := range u.Entries {
-		objects = append(objects, e.Object)
-	}
+	objects := lists.Map(u.Entries, func(e Entry) action.Digest { return e.Object })
 	missing, err := s.Missing(ctx, objects)
 	if err != nil {
 		return fmt.Errorf("look up package: %w", err)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/sandbox"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // hints explain a failed step by its log: with what the sandbox kept it from, and
@@ -255,10 +256,7 @@ func (h *hints) hiddenPrograms(ctx context.Context, words []word) []program {
 		return nil
 	}
 	var out []program
-	var names []string
-	for _, w := range words {
-		names = append(names, w.text)
-	}
+	names := lists.Map(words, func(w word) string { return w.text })
 	slices.Sort(names)
 	for _, word := range slices.Compact(names) {
 		if strings.ContainsAny(word, `/\`) || len(out) == hintCount {

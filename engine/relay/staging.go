@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
 	"github.com/airbuild/airbuild/internal/inuse"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // What a download adds to the files of the bundle, and takes away at its end.
@@ -117,10 +118,7 @@ func parseState(b []byte) (*state, error) {
 
 // difference says where two indexes differ first, or nothing.
 func difference(old, x *Index) string {
-	was := map[string]File{}
-	for _, f := range old.Files {
-		was[f.Path] = f
-	}
+	was := lists.By(old.Files, func(f File) string { return f.Path })
 	for _, f := range x.Files {
 		o, ok := was[f.Path]
 		switch {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/binary"
+	"github.com/airbuild/airbuild/internal/lists"
 	"strconv"
 	"strings"
 )
@@ -30,11 +31,7 @@ func (e endpoint) is4() bool { return string(e.ip[:12]) == mapped }
 func (e endpoint) String() string {
 	port := ":" + strconv.Itoa(int(e.port))
 	if e.is4() {
-		var parts []string
-		for _, b := range e.ip[12:] {
-			parts = append(parts, strconv.Itoa(int(b)))
-		}
-		return strings.Join(parts, ".") + port
+		return strings.Join(lists.Map(e.ip[12:], func(b byte) string { return strconv.Itoa(int(b)) }), ".") + port
 	}
 	return "[" + ipv6(e.ip) + "]" + port
 }

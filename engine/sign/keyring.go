@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // EnvKeys names the variable with the keyring's directory.
@@ -281,10 +282,7 @@ func (r *Keyring) List() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	var entries []Entry
-	for _, name := range own {
-		entries = append(entries, r.own(name))
-	}
+	entries := lists.Map(own, r.own)
 	for _, name := range trusted {
 		if e, ok := r.trusted(name); ok {
 			entries = append(entries, e)

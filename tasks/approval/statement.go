@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/internal/canonjson"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Predicate is the type of the statements that approve.
@@ -192,10 +193,7 @@ func (g *Gate) judge(v *Submission, text []byte, approvers []Approver, subjects 
 	if err != nil {
 		return err
 	}
-	var keys []sign.PublicKey
-	for _, a := range approvers {
-		keys = append(keys, a.Key)
-	}
+	keys := lists.Map(approvers, func(a Approver) sign.PublicKey { return a.Key })
 	signed, err := e.Verify(1, keys...)
 	if err != nil {
 		return fmt.Errorf("it is signed by none of the approvers: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -99,10 +100,7 @@ func (n *naming) name(p tasks.PathValue) string {
 // unused reports naming rules that met no file: they are mistakes more often
 // than not.
 func (n *naming) unused(b *tasks.Block) (diags hcl.Diagnostics) {
-	var packed []string
-	for _, p := range b.Paths("files") {
-		packed = append(packed, relative(n.dir, p.Path))
-	}
+	packed := lists.Map(b.Paths("files"), func(p tasks.PathValue) string { return relative(n.dir, p.Path) })
 	for _, key := range slices.Sorted(maps.Keys(n.rename)) {
 		if !n.renamed[key] {
 			diags = append(diags, b.Error("rename", "Rename of a file that is not packed",

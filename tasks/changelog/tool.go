@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -166,10 +167,7 @@ func renderText(sp *spec, log *source.Log, sections []section) string {
 	heading(2, cmp.Or(sp.Version, log.Tag))
 	for _, s := range sections {
 		heading(3, s.title)
-		var lines []string
-		for _, c := range s.commits {
-			lines = append(lines, line(sp, c))
-		}
+		lines := lists.Map(s.commits, func(c source.Commit) string { return line(sp, c) })
 		parts = append(parts, strings.Join(lines, "\n"))
 	}
 	if len(sections) == 0 {

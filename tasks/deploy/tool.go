@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	deploying "github.com/airbuild/airbuild/engine/deploy"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -59,10 +60,7 @@ func (c *Config) TargetOf(s *engine.Step) (deploying.Target, error) {
 	if err := json.Unmarshal([]byte(args[2]), &sp); err != nil {
 		return deploying.Target{}, fmt.Errorf("read the plan of %s: %w", s.Name, err)
 	}
-	var env []string
-	for _, e := range slices.Concat(s.Command.Env, s.Secrets) {
-		env = append(env, e.Name+"="+e.Value)
-	}
+	env := lists.Map(slices.Concat(s.Command.Env, s.Secrets), func(e action.EnvVar) string { return e.Name + "=" + e.Value })
 	t := c.target(&sp, env)
 	t.Mask = append(t.Mask, s.Mask...)
 	return t, tasks.CheckHostDirectory(sp.Root)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/goreleaser/chglog"
 	"github.com/goreleaser/nfpm/v2"
 )
@@ -79,10 +80,7 @@ func debChangelog(p *pkg, entries chglog.ChangeLogEntries, t time.Time) (string,
 		write(version, p.Maintainer, t, []string{"Version " + p.Version + "."})
 	}
 	for n, e := range entries {
-		var notes []string
-		for _, c := range e.Changes {
-			notes = append(notes, c.Note)
-		}
+		notes := lists.Map(e.Changes, func(c *chglog.ChangeLogChange) string { return c.Note })
 		by, at := e.Packager, version
 		by = cmp.Or(by, p.Maintainer)
 		if n > 0 {

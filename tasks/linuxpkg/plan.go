@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -32,10 +33,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		tasks.AddPaths(&s, b.Values[name].Paths)
 		tasks.AddRefs(&s, b.Values[name].Refs)
 	}
-	var outputs []string
-	for _, p := range sp.Packages {
-		outputs = append(outputs, p.Output)
-	}
+	outputs := lists.Map(sp.Packages, func(p pkg) string { return p.Output })
 	tasks.SetOutputs(&s, outputs, nil)
 	if len(signers) > 0 {
 		hideKeys(&s, signers)

@@ -21,6 +21,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -180,10 +181,7 @@ type pair struct {
 }
 
 func pairs(m map[string]string) (list []pair) {
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		list = append(list, pair{name, m[name]})
-	}
-	return list
+	return lists.Map(slices.Sorted(maps.Keys(m)), func(name string) pair { return pair{name, m[name]} })
 }
 
 // outputs are the paths of what is written: files, and directories.

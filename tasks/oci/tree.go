@@ -2,6 +2,7 @@ package oci
 
 import (
 	"fmt"
+	"github.com/airbuild/airbuild/internal/lists"
 	"io/fs"
 	"path"
 	"slices"
@@ -22,10 +23,7 @@ type member struct {
 
 // members are all entries of a layer, sorted by name.
 func (l *layer) members(in fs.FS) ([]member, error) {
-	var list []member
-	for _, d := range l.Dirs {
-		list = append(list, member{name: d.To, isDir: true, mode: d.Mode, uid: d.UID, gid: d.GID})
-	}
+	list := lists.Map(l.Dirs, func(d dir) member { return member{name: d.To, isDir: true, mode: d.Mode, uid: d.UID, gid: d.GID} })
 	for _, f := range l.File {
 		below, err := walk(in, f.Path, f.To)
 		if err != nil {

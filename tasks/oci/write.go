@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/airbuild/airbuild/internal/ctxio"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // fullName is the annotation that containerd and Docker take a name from.
@@ -31,10 +32,7 @@ func (w *work) write(root string, list []found) error {
 	if err != nil {
 		return err
 	}
-	files := map[string]bool{}
-	for _, f := range w.sp.Formats {
-		files[f] = true
-	}
+	files := lists.Set(w.sp.Formats)
 	if files[layoutDir] || files[layoutArchive] {
 		if err := w.layouts(root, top, files); err != nil {
 			return err

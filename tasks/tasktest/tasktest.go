@@ -23,6 +23,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -101,19 +102,14 @@ func stringList(ss []string) cty.Value {
 	if len(ss) == 0 {
 		return cty.ListValEmpty(cty.String)
 	}
-	var vs []cty.Value
-	for _, s := range ss {
-		vs = append(vs, cty.StringVal(s))
-	}
-	return cty.ListVal(vs)
+	return cty.ListVal(lists.Map(ss, cty.StringVal))
 }
 
 // Files are paths of the workspace.
 func Files(paths ...string) (out []tasks.PathValue) {
-	for _, p := range paths {
-		out = append(out, tasks.PathValue{Path: p, Range: hcl.Range{Filename: "Airbuildfile"}})
-	}
-	return out
+	return lists.Map(paths, func(p string) tasks.PathValue {
+		return tasks.PathValue{Path: p, Range: hcl.Range{Filename: "Airbuildfile"}}
+	})
 }
 
 // Made are outputs of another step, which has the id 7.
@@ -152,10 +148,7 @@ func WantMissing(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
 func WantError(t *testing.T, task tasks.Task, b *tasks.Block, words string) {
 	t.Helper()
 	_, diags := task.Plan(b)
-	var all []string
-	for _, d := range diags {
-		all = append(all, d.Error())
-	}
+	all := lists.Map(diags, func(d *hcl.Diagnostic) string { return d.Error() })
 	if !strings.Contains(strings.Join(all, "\n"), words) || !diags.HasErrors() {
 		t.Fatalf("Plan: %q, want a mention of %q", all, words)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/ctxio"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A layoutWriter writes a layout.
@@ -261,10 +262,7 @@ func (w *layoutWriter) sweep(rec *record) error {
 		return err
 	}
 	defer b.Close()
-	keep := map[action.Digest]bool{}
-	for _, d := range b.LayoutBlobs() {
-		keep[d] = true
-	}
+	keep := lists.Set(b.LayoutBlobs())
 	gone := w.old
 	if rec != nil {
 		for _, m := range rec.finished {

@@ -11,6 +11,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // An opener opens a content.
@@ -157,10 +158,7 @@ func (b *base) missing(need map[action.Digest]int) error {
 	for d := range need {
 		bytes += d.Size
 	}
-	here := map[string]bool{}
-	for _, c := range b.imported {
-		here[c.Digest] = true
-	}
+	here := lists.SetBy(b.imported, func(c Imported) string { return c.Digest })
 	lacking := ""
 	for _, d := range b.src.Root.Base.Bundles {
 		if !here[d] {

@@ -13,6 +13,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/contents"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // copyContents puts all that is not late. Damage is collected: the good
@@ -202,10 +203,7 @@ func sortTargets(list []target) {
 // keepCut keeps the packs of contents that go over several packs, of which some
 // were lost or damaged and others not.
 func (m *importer) keepCut(ctx context.Context, bad []*bundle.Damage) error {
-	lost := map[action.Digest]bool{}
-	for _, d := range bad {
-		lost[d.Blob] = true
-	}
+	lost := lists.SetBy(bad, func(d *bundle.Damage) action.Digest { return d.Blob })
 	x, keep := m.src.Index, map[int]bool{}
 	for i, list := range m.targets {
 		c := &x.Contents[x.Stored(i)]

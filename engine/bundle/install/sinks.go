@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/airbuild/airbuild/engine/bundle"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A sinkSet is where the components of a bundle go.
@@ -55,9 +56,5 @@ func (l *sinkSet) ids() map[string]string {
 }
 
 func (l *sinkSet) flush(ctx context.Context) error {
-	var errs []error
-	for _, s := range l.all {
-		errs = append(errs, s.Flush(ctx))
-	}
-	return errors.Join(errs...)
+	return errors.Join(lists.Map(l.all, func(s Sink) error { return s.Flush(ctx) })...)
 }

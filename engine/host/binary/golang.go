@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"debug/buildinfo"
 	"encoding/binary"
+	"github.com/airbuild/airbuild/internal/lists"
 	"io"
 	"maps"
 	"slices"
@@ -62,10 +63,7 @@ func (p packageSizes) add(symbol string, size int64) {
 
 // largest are the packages that take most.
 func largest(sizes map[string]int64) []PackageSize {
-	var all []PackageSize
-	for _, name := range slices.Sorted(maps.Keys(sizes)) {
-		all = append(all, PackageSize{name, sizes[name]})
-	}
+	all := lists.Map(slices.Sorted(maps.Keys(sizes)), func(name string) PackageSize { return PackageSize{name, sizes[name]} })
 	slices.SortStableFunc(all, func(a, b PackageSize) int { return cmp.Compare(b.Size, a.Size) })
 	return all[:min(len(all), packagesShown)]
 }

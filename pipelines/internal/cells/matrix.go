@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
 	"github.com/airbuild/airbuild/pipelines/internal/eval"
 	"github.com/airbuild/airbuild/tasks"
@@ -192,11 +193,7 @@ func (m *matrix) size() int {
 
 // sizes writes the sizes of the axes as a product: "3 × 7".
 func (m *matrix) sizes() string {
-	var sizes []string
-	for _, a := range m.axes {
-		sizes = append(sizes, strconv.Itoa(len(a.values)))
-	}
-	return strings.Join(sizes, " × ")
+	return strings.Join(lists.Map(m.axes, func(a axis) string { return strconv.Itoa(len(a.values)) }), " × ")
 }
 
 // product makes the cells of the axes, the first axis varying slowest.
@@ -395,10 +392,7 @@ func textOf(v cty.Value) string {
 // matches none is a cell of its own and must name every axis.
 func (m *matrix) include(cells []*eval.Cell, patterns []cellPattern) []*eval.Cell {
 	product := cells
-	keys := make(map[string]bool, len(cells))
-	for _, c := range cells {
-		keys[c.Key] = true
-	}
+	keys := lists.SetBy(cells, func(c *eval.Cell) string { return c.Key })
 	for _, p := range patterns {
 		own, extra, ok := m.splitNames(p)
 		if !ok {

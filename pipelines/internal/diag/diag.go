@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -121,10 +122,7 @@ func Sentence(s string) string {
 // ListNames renders names for a message: quoted, at most eight.
 func ListNames(names []string) string {
 	const most = 8
-	var quoted []string
-	for _, n := range names[:min(most, len(names))] {
-		quoted = append(quoted, fmt.Sprintf("%q", n))
-	}
+	quoted := lists.Map(names[:min(most, len(names))], func(n string) string { return fmt.Sprintf("%q", n) })
 	list := strings.Join(quoted, ", ")
 	if len(names) > most {
 		list += fmt.Sprintf(" and %d more", len(names)-most)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -97,11 +98,7 @@ func (h Handle) Cells() []*Cell {
 
 // Refs returns the steps that the handle stands for, each as a whole.
 func (h Handle) Refs() []tasks.Ref {
-	var refs []tasks.Ref
-	for _, c := range h.Cells() {
-		refs = append(refs, tasks.Ref{Step: c.Step})
-	}
-	return refs
+	return lists.Map(h.Cells(), func(c *Cell) tasks.Ref { return tasks.Ref{Step: c.Step} })
 }
 
 // String is how a user writes the reference.
@@ -183,11 +180,7 @@ func setPaths(attrs map[string]cty.Value, paths []cty.Value, dropped bool) {
 
 // outputValues returns the cell's outputs as marked strings.
 func outputValues(c *Cell) []cty.Value {
-	var paths []cty.Value
-	for _, out := range c.Outputs {
-		paths = append(paths, cty.StringVal(out).Mark(OutputMark{c.Step, out}))
-	}
-	return paths
+	return lists.Map(c.Outputs, func(out string) cty.Value { return cty.StringVal(out).Mark(OutputMark{c.Step, out}) })
 }
 
 // EachOfCell is what each is in a stage whose for_each names other cells. A

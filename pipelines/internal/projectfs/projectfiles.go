@@ -13,6 +13,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine/pattern"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -179,11 +180,7 @@ func (f *ProjectFiles) siblings(name string) []string {
 	if err != nil {
 		return nil
 	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
+	return lists.Map(entries, func(e fs.DirEntry) string { return e.Name() })
 }
 
 // A visibleFS is the project without what no pattern may name: the output

@@ -2,6 +2,7 @@ package projectfs
 
 import (
 	"fmt"
+	"github.com/airbuild/airbuild/internal/lists"
 	"io/fs"
 	"path"
 	"slices"
@@ -100,10 +101,7 @@ func WithoutStale(files fs.FS, stale []string) fs.FS {
 	if len(stale) == 0 || files == nil {
 		return files
 	}
-	gone := make(map[string]bool, len(stale))
-	for _, p := range stale {
-		gone[p] = true
-	}
+	gone := lists.Set(stale)
 	return partFS{files, func(string) {}, func(name string) error {
 		for ; name != "." && name != "/"; name = path.Dir(name) {
 			if gone[name] {

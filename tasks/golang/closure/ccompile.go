@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -435,10 +436,7 @@ func (s *cgoSearch) searched(lang string, cc, flags []string) []string {
 		s.lose("the C compiler does not say where it looks for headers: %s", gocmd.FirstLine(said, err))
 		return nil
 	}
-	var dirs []string
-	for _, m := range nonexistent.FindAllStringSubmatch(said, -1) {
-		dirs = append(dirs, m[1])
-	}
+	dirs := lists.Map(nonexistent.FindAllStringSubmatch(said, -1), func(m []string) string { return m[1] })
 	for line := range strings.Lines(list) {
 		if strings.HasPrefix(line, "End of search list") {
 			break
@@ -624,10 +622,7 @@ var runtimeLibraries = [...]string{"c", "gcc", "gcc_s", "pthread", "dl", "resolv
 // the system, all libraries of -L directories of the project, and the C
 // run-time.
 func (s *cgoSearch) libraries() {
-	var dirs []string
-	for _, d := range splitFlags("-L", s.ldflags) {
-		dirs = append(dirs, s.resolve(s.name, d))
-	}
+	dirs := lists.Map(splitFlags("-L", s.ldflags), func(d string) string { return s.resolve(s.name, d) })
 	for _, d := range filepath.SplitList(s.value("LIBRARY_PATH")) {
 		dirs = append(dirs, s.resolve(s.name, d))
 	}

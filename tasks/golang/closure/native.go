@@ -15,6 +15,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
@@ -286,10 +287,7 @@ func (g *gatherer) remembered(ctx context.Context, p *goPackage, name string) (*
 // of -I.
 func (s *nativeSearch) assembly() bool {
 	unseen := len(s.g.c.AsmDirs) > 0
-	own := map[string]bool{}
-	for _, f := range s.p.sources(false) {
-		own[f] = true
-	}
+	own := lists.Set(s.p.sources(false))
 	queue := slices.Clone(s.p.SFiles)
 	seen := map[string]bool{}
 	for len(queue) > 0 {

@@ -17,6 +17,7 @@ import (
 	modpath "golang.org/x/mod/module"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang/goproxy"
 )
 
@@ -227,10 +228,7 @@ func (c *Config) Lacking(ctx context.Context, dir string, err error) error {
 // modulesText names the first modules of a list.
 func modulesText(list []modpath.Version) string {
 	const most = 3
-	var names []string
-	for _, m := range list[:min(most, len(list))] {
-		names = append(names, m.Path+" "+m.Version)
-	}
+	names := lists.Map(list[:min(most, len(list))], func(m modpath.Version) string { return m.Path + " " + m.Version })
 	text := "the module "
 	if len(list) > 1 {
 		text = "the modules "

@@ -18,6 +18,7 @@ import (
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/inuse"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // toolchainModule is the module that the go command fetches toolchains as.
@@ -283,9 +284,5 @@ func ToolchainsIn(dest, host string) []string {
 		}
 	}
 	slices.SortFunc(found, func(a, b Toolchain) int { return goversion.Compare(a.Version, b.Version) })
-	var out []string
-	for _, t := range found {
-		out = append(out, filepath.Join(dest, t.String()))
-	}
-	return out
+	return lists.Map(found, func(t Toolchain) string { return filepath.Join(dest, t.String()) })
 }

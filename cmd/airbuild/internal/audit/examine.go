@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/trace"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // What became of a step.
@@ -157,10 +158,7 @@ func (o *observed) accesses() map[string]trace.Access {
 
 // files finds undeclared inputs and outputs.
 func (u *auditor) files(v *StepReport, o *observed) {
-	declared := map[string]bool{}
-	for _, p := range o.declared {
-		declared[p] = true
-	}
+	declared := lists.Set(o.declared)
 	all := o.accesses()
 	chosen := 0
 	for _, p := range slices.Sorted(maps.Keys(all)) {

@@ -10,16 +10,14 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // wholeProject is a step's inputs, and everything else that the project has,
 // apart from what the step itself makes.
 func (e *executor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 	files, links := slices.Clone(p.Inputs.Files), slices.Clone(p.Inputs.Links)
-	taken := map[string]bool{}
-	for _, f := range files {
-		taken[f.Path] = true
-	}
+	taken := lists.SetBy(files, func(f tree.File) string { return f.Path })
 	for _, l := range links {
 		taken[l.Path] = true
 	}

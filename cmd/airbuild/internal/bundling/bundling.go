@@ -23,6 +23,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/sign"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines"
 )
 
@@ -235,11 +236,7 @@ func (c *Builder) make(ctx context.Context) error {
 
 // madeSteps are those that were made, in graph order.
 func (c *Builder) madeSteps() []carry.StepResult {
-	var out []carry.StepResult
-	for _, id := range slices.Sorted(maps.Keys(c.made)) {
-		out = append(out, c.made[id])
-	}
-	return out
+	return lists.Map(slices.Sorted(maps.Keys(c.made)), func(id engine.StepID) carry.StepResult { return c.made[id] })
 }
 
 // deliver writes volumes if they are wanted, and the bootstrap script.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -41,10 +42,7 @@ func (c *Builder) namedKeys() (map[string]sign.PublicKey, error) {
 
 // keysText are the keys as the bundle's metadata has them: "NAME=ID", sorted.
 func keysText(keys map[string]sign.PublicKey) string {
-	var words []string
-	for _, name := range slices.Sorted(maps.Keys(keys)) {
-		words = append(words, fmt.Sprintf("%s=%s", name, keys[name].ID()))
-	}
+	words := lists.Map(slices.Sorted(maps.Keys(keys)), func(name string) string { return fmt.Sprintf("%s=%s", name, keys[name].ID()) })
 	return strings.Join(words, " ")
 }
 

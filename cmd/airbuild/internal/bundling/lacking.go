@@ -11,16 +11,13 @@ import (
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/exit"
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/project"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
 // usesOf are the files that planning read, as seen from the project.
 func usesOf(p *project.Project) []carry.Use {
-	var uses []carry.Use
-	for _, name := range p.Files.Files(p.Root) {
-		uses = append(uses, carry.Use{File: name})
-	}
-	return uses
+	return lists.Map(p.Files.Files(p.Root), func(name string) carry.Use { return carry.Use{File: name} })
 }
 
 // lack refuses a bundle whose steps, or whose Airbuildfile, use files that it

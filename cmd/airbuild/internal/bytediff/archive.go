@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 )
@@ -130,11 +131,7 @@ func (c *comparer) archives(a, b []byte, where []string, depth int) bool {
 
 func (c *comparer) members(x, y []member, where []string, depth int) {
 	names := func(list []member) []string {
-		var out []string
-		for _, m := range list {
-			out = append(out, m.name)
-		}
-		return out
+		return lists.Map(list, func(m member) string { return m.name })
 	}
 	a, b := names(x), names(y)
 	if permuted(a, b) {

@@ -16,6 +16,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 	"github.com/airbuild/airbuild/tasks/golang/goproxy"
@@ -70,11 +71,7 @@ func (g *Contents) Close() error {
 	if g.Source != nil {
 		g.Source.Close()
 	}
-	var errs []error
-	for _, dir := range g.temp {
-		errs = append(errs, removeTree(dir))
-	}
-	return errors.Join(errs...)
+	return errors.Join(lists.Map(g.temp, removeTree)...)
 }
 
 // Collect makes the components of a bundle. The Contents must be closed, also

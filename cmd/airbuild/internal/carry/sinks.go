@@ -13,6 +13,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle"
 	"github.com/airbuild/airbuild/engine/bundle/install"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Places are where components go at the receiver. Close releases them.
@@ -83,10 +84,7 @@ func (p *Places) dir(o install.DirOptions, elem ...string) (*install.DirSink, er
 func (p *Places) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var errs []error
-	for _, d := range p.dirs {
-		errs = append(errs, d.Close())
-	}
+	errs := lists.Map(p.dirs, func(d *install.DirSink) error { return d.Close() })
 	if p.goTree != nil {
 		errs = append(errs, p.goTree.close())
 	}

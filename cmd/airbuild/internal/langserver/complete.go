@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/airbuild/airbuild/dsl"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -202,11 +203,7 @@ func (s *server) stageEntries(blocks []*hclsyntax.Block) []entry {
 }
 
 func ofBlocks(docs []dsl.BlockDoc) []entry {
-	var out []entry
-	for _, d := range docs {
-		out = append(out, entry{name: d.Type, doc: d.Doc, block: true, labels: len(d.Labels)})
-	}
-	return out
+	return lists.Map(docs, func(d dsl.BlockDoc) entry { return entry{name: d.Type, doc: d.Doc, block: true, labels: len(d.Labels)} })
 }
 
 func ofAttrs(attrs []tasks.Attr) []entry {

@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -228,11 +229,7 @@ func (c *offlineCheck) Err() error {
 		return nil
 	}
 	slices.SortFunc(c.refusals, func(a, b refusal) int { return int(a.id - b.id) })
-	var lines []string
-	for _, r := range c.refusals {
-		lines = append(lines, r.text())
-	}
-	return exit.With(exit.Offline, errors.New(strings.Join(lines, "\n")))
+	return exit.With(exit.Offline, errors.New(strings.Join(lists.Map(c.refusals, func(r refusal) string { return r.text() }), "\n")))
 }
 
 func (r refusal) text() string {

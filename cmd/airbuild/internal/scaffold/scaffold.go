@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
@@ -184,10 +185,7 @@ func (f *Facts) Twins() []string {
 // nameTwins gives binaries that would be called alike names of their own: the
 // first keeps it, and the others get the names of the folders above before it.
 func (f *Facts) nameTwins() {
-	taken := map[string]bool{}
-	for _, pkg := range f.Mains {
-		taken[f.folderName(pkg)] = true
-	}
+	taken := lists.SetBy(f.Mains, f.folderName)
 	first := map[string]bool{}
 	for _, pkg := range f.Twins() {
 		name := f.folderName(pkg)

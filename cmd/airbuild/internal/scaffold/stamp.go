@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"golang.org/x/mod/modfile"
 )
 
@@ -27,10 +28,7 @@ var recipes = [...]string{".goreleaser.yml", ".goreleaser.yaml", "goreleaser.yml
 // of package main, one that a recipe of another tool names, or Version of a
 // package of the module that all programs import. "" if there is none.
 func (f *Facts) findStamp(fsys fs.FS) string {
-	var mains []source
-	for _, pkg := range f.Mains {
-		mains = append(mains, read(fsys, path.Clean(strings.TrimPrefix(pkg, "./"))))
-	}
+	mains := lists.Map(f.Mains, func(pkg string) source { return read(fsys, path.Clean(strings.TrimPrefix(pkg, "./"))) })
 	all := func(holds func(source) bool) bool {
 		return len(mains) > 0 && !slices.ContainsFunc(mains, func(s source) bool { return !holds(s) })
 	}

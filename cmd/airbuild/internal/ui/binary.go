@@ -8,6 +8,7 @@ import (
 
 	"github.com/airbuild/airbuild/cmd/airbuild/internal/human"
 	"github.com/airbuild/airbuild/engine/host/binary"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // BinaryText describes a binary, and what of findings does not fit; librariesFix is
@@ -79,11 +80,7 @@ func topVersions(all []binary.VersionNeed) []binary.VersionNeed {
 			top[v.Library+family] = v
 		}
 	}
-	var out []binary.VersionNeed
-	for _, key := range slices.Sorted(maps.Keys(top)) {
-		out = append(out, top[key])
-	}
-	return out
+	return lists.Map(slices.Sorted(maps.Keys(top)), func(key string) binary.VersionNeed { return top[key] })
 }
 
 func cutLast(s, sep string) (before, after string, ok bool) {

@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle/internal/files"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // looksLikeVolume reports whether a file begins like a volume.
@@ -303,11 +304,7 @@ func (p place) blob(d action.Digest) Blob {
 
 // Copies are all copies of a blob.
 func (m *Volumes) Copies(d action.Digest) []Blob {
-	var list []Blob
-	for _, p := range m.places[d] {
-		list = append(list, p.blob(d))
-	}
-	return list
+	return lists.Map(m.places[d], func(p place) Blob { return p.blob(d) })
 }
 
 // lost says which volume should have a blob.
@@ -325,9 +322,5 @@ func (m *Volumes) lost(d action.Digest) *format.Damage {
 }
 
 func (m *Volumes) Close() error {
-	var errs []error
-	for _, v := range m.volumes {
-		errs = append(errs, v.file.Close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(lists.Map(m.volumes, func(v *volume) error { return v.file.Close() })...)
 }
