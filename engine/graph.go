@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"slices"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Graph is the steps of a plan, in an order in which every step comes after
@@ -29,8 +31,7 @@ func (g *Graph) Add(s Step) (StepID, error) {
 			needs = append(needs, in.Step)
 		}
 	}
-	slices.Sort(needs)
-	needs = slices.Compact(needs)
+	needs = lists.Unique(needs)
 	if n := len(needs); n > 0 && (needs[n-1] >= id || needs[0] < 0) {
 		return 0, fmt.Errorf("add step %s: it needs a step that is not there yet", s.Name)
 	}

@@ -2,7 +2,8 @@ package engine
 
 import (
 	"context"
-	"slices"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Reading is what a step reads of the workspace itself.
@@ -38,8 +39,7 @@ func Readings(ctx context.Context, g *Graph, ids []StepID, o Options) (rs []Read
 				one.Files = append(one.Files, f.Source.Path)
 			}
 		}
-		slices.Sort(one.Files)
-		one.Files = slices.Compact(one.Files)
+		one.Files = lists.Unique(one.Files)
 		rs = append(rs, one)
 	}
 	return rs, complete, nil

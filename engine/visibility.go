@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/internal/outputs"
@@ -112,8 +111,7 @@ func (v *view) hidden(inputs []Input) []string {
 			}
 		}
 	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return lists.Unique(out)
 }
 
 // hides makes a test of hidden paths.

@@ -134,8 +134,7 @@ func (b *bundleReader) stages() {
 	if v, ok := b.pipelines.value(l, attr, b.pipelines.contextOf(l)); ok {
 		b.pipelines.takeStages(l, attr.Expr, v)
 	}
-	slices.Sort(l.planned.Steps)
-	b.planned.Steps, b.planned.Stages = slices.Compact(l.planned.Steps), l.planned.Stages
+	b.planned.Steps, b.planned.Stages = lists.Unique(l.planned.Steps), l.planned.Stages
 }
 
 // value evaluates an attribute that refers to variables and locals only. It is

@@ -16,6 +16,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/decode"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
 	"github.com/airbuild/airbuild/pipelines/internal/eval"
@@ -424,8 +425,7 @@ func directories(stages []*stage) []string {
 			}
 		}
 	}
-	slices.Sort(dirs)
-	return slices.Compact(dirs)
+	return lists.Unique(dirs)
 }
 
 // A HostProblem is the Extra of a diagnostic that is not about the file but

@@ -110,8 +110,7 @@ func (q *pipelinePlanner) planOne(l *pipeline) {
 			l.planned.addNotice(q.shownText(attr, v))
 		}
 	}
-	slices.Sort(l.planned.Steps)
-	l.planned.Steps = slices.Compact(l.planned.Steps)
+	l.planned.Steps = lists.Unique(l.planned.Steps)
 }
 
 // shownText is the string of an attribute that users are shown; "" after a

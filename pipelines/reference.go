@@ -81,8 +81,7 @@ func references(body *hclsyntax.Body, root string) ([]reference, hcl.Diagnostics
 // uses returns the names of refs, sorted, each once.
 func uses(refs []reference) []string {
 	names := lists.Map(refs, func(r reference) string { return r.name })
-	slices.Sort(names)
-	return slices.Compact(names)
+	return lists.Unique(names)
 }
 
 // A node is what can be put in order: a stage or a pipeline.

@@ -41,8 +41,7 @@ func (p *Plan) Select(targets []string) (steps []engine.StepID, names []string, 
 	if err := errors.Join(errs...); err != nil {
 		return nil, nil, err
 	}
-	slices.Sort(steps)
-	return slices.Compact(steps), names, nil
+	return lists.Unique(steps), names, nil
 }
 
 // Notices are what the pipelines among the targets say at the end of a run, each

@@ -12,6 +12,7 @@ import (
 
 	"github.com/airbuild/airbuild/dsl"
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/pipelines/internal/cells"
 	"github.com/airbuild/airbuild/pipelines/internal/decode"
 	"github.com/airbuild/airbuild/pipelines/internal/diag"
@@ -225,8 +226,7 @@ func (b *bodyReader) takeSteps(r *readyCell, p *plannedCell) {
 	for _, v := range block.Values {
 		after = append(after, refSteps(v.Refs)...)
 	}
-	slices.Sort(after)
-	after = slices.Compact(after)
+	after = lists.Unique(after)
 	if b.tellsSecret(block, steps) {
 		return
 	}

@@ -1,14 +1,21 @@
 package tasks
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/internal/canonjson"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // SetTool makes s a run of the in-process tool of the given name. The version
@@ -27,6 +34,18 @@ func SetTool(s *engine.Step, name, version string, spec any) error {
 	return nil
 }
 
+// ToolStep makes s a run of an in-process tool as SetTool does, and returns it as
+// the step of the stage unless one of diags is an error.
+func (b *Block) ToolStep(s engine.Step, name, version string, spec any, diags hcl.Diagnostics) ([]engine.Step, hcl.Diagnostics) {
+	if err := SetTool(&s, name, version, spec); err != nil {
+		diags = append(diags, b.Error("", "Step cannot be described", err.Error()))
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	return []engine.Step{s}, diags
+}
+
 // ReadSpec decodes the spec that SetTool wrote into spec. Fields it does not
 // know are errors: they would change the output.
 func ReadSpec(call *engine.ToolCall, spec any) error {
@@ -42,6 +61,18 @@ func ReadSpec(call *engine.ToolCall, spec any) error {
 		return errors.New("read spec: text after its end")
 	}
 	return nil
+}
+
+// A Tool is an in-process tool that is told what to do by a spec.
+type Tool[S any] func(ctx context.Context, call *engine.ToolCall, sp *S) error
+
+// Run implements engine.Tool.
+func (t Tool[S]) Run(ctx context.Context, call *engine.ToolCall) error {
+	var sp S
+	if err := ReadSpec(call, &sp); err != nil {
+		return err
+	}
+	return t(ctx, call, &sp)
 }
 
 // Private is what the step's InputDiscoverer found for its tool alone: engine.Discovery.Private.
@@ -65,6 +96,51 @@ func AddRefs(s *engine.Step, refs []Ref) {
 		ins = append(ins, engine.StepInput(r.Path, r.Step, r.Path))
 	}
 	AddInput(s, ins...)
+}
+
+// AddRefs adds what all attributes but some were computed from, as the function
+// of that name does.
+func (b *Block) AddRefs(s *engine.Step, but ...string) {
+	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
+		if !slices.Contains(but, name) {
+			AddRefs(s, b.Values[name].Refs)
+		}
+	}
+}
+
+// Follow makes the step run after the steps that all attributes but some were
+// computed from: what these made is no input.
+func (b *Block) Follow(s *engine.Step, but ...string) {
+	for name, v := range b.Values {
+		if !slices.Contains(but, name) {
+			s.After = append(s.After, lists.Map(v.Refs, func(r Ref) engine.StepID { return r.Step })...)
+		}
+	}
+	s.After = lists.Unique(s.After)
+}
+
+// Mask makes all texts in sensitive attributes ones that no log shows.
+func (b *Block) Mask(s *engine.Step) {
+	for _, v := range b.Values {
+		if v.Sensitive {
+			s.Mask = append(s.Mask, Texts(v.Cty)...)
+		}
+	}
+	s.Mask = lists.Unique(s.Mask)
+}
+
+// Texts are the strings in a value, those that are empty left out.
+func Texts(v cty.Value) (out []string) {
+	if v == cty.NilVal {
+		return nil
+	}
+	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
+		if v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() != "" {
+			out = append(out, v.AsString())
+		}
+		return true, nil
+	})
+	return out
 }
 
 // AddPaths makes files, or outputs of other steps, inputs where they are.

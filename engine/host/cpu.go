@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/klauspost/cpuid/v2"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // cpu is the processor: its model, level and features.
@@ -22,8 +24,7 @@ func cpu() (model, level string, features []string) {
 	for _, name := range cpuid.CPU.FeatureSet() {
 		features = append(features, strings.ToLower(name))
 	}
-	slices.Sort(features)
-	return model, level, slices.Compact(features)
+	return model, level, lists.Unique(features)
 }
 
 // armLevels are the features, by the kernel's names, that came with each level

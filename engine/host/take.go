@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Options say what a fingerprint is to hold. The zero value looks for the usual
@@ -111,8 +113,7 @@ func takeEnv(o Options) (Env, error) {
 			e.Values[name] = WithoutPassword(value)
 		}
 	}
-	slices.Sort(e.Names)
-	e.Names = slices.Compact(e.Names)
+	e.Names = lists.Unique(e.Names)
 	for _, name := range o.Env {
 		if IsSecretName(name) {
 			return e, fmt.Errorf("environment variable %s: its name says that it is a secret, and a fingerprint holds none", name)

@@ -257,8 +257,7 @@ func (h *hints) hiddenPrograms(ctx context.Context, words []word) []program {
 	}
 	var out []program
 	names := lists.Map(words, func(w word) string { return w.text })
-	slices.Sort(names)
-	for _, word := range slices.Compact(names) {
+	for _, word := range lists.Unique(names) {
 		if strings.ContainsAny(word, `/\`) || len(out) == hintCount {
 			continue
 		}

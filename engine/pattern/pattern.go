@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 const (
@@ -311,8 +313,7 @@ func (w *walker) wanted(states []state) (names []string, wild bool) {
 			names = append(names, p.text)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names), false
+	return lists.Unique(names), false
 }
 
 func (w *walker) list(dir string, states []state) error {

@@ -10,6 +10,7 @@ import (
 	"unicode"
 
 	"github.com/airbuild/airbuild/internal/canonjson"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Purpose is something that signatures of a key can be accepted for.
@@ -53,8 +54,7 @@ func NewGrant(purposes, series []string) (Grant, error) {
 	}
 	g.Series = slices.Clone(series)
 	slices.Sort(g.Purposes)
-	slices.Sort(g.Series)
-	g.Purposes, g.Series = slices.Compact(g.Purposes), slices.Compact(g.Series)
+	g.Purposes, g.Series = slices.Compact(g.Purposes), lists.Unique(g.Series)
 	if len(g.Purposes) == 1 && g.Purposes[0] == AnyPurpose {
 		g.Purposes = nil
 	}

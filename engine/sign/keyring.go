@@ -317,8 +317,7 @@ func keyNames(dir string, exts ...string) (names []string, err error) {
 			}
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	return lists.Unique(names), nil
 }
 
 // Known returns every key of the keyring: the trusted ones and one's own. Whether

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // errNotWatchable is why nothing is remembered: the repository has something whose
@@ -325,8 +327,7 @@ func (s *finder) configuration(ctx context.Context) error {
 		}
 	}
 	files = append(files, filepath.Join(s.common, "info", "attributes"), filepath.Join(s.gitDir, "info", "sparse-checkout"))
-	slices.Sort(files)
-	for _, f := range slices.Compact(files) {
+	for _, f := range lists.Unique(files) {
 		s.mark(watchTarget, f)
 	}
 	return nil

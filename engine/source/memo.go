@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/frames"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A memo is what git said, with everything that it depends on: as long as none of
@@ -89,8 +90,7 @@ var homes = [...]string{"HOME", "XDG_CONFIG_HOME", "USERPROFILE", "HOMEDRIVE", "
 // change again without a trace is not remembered.
 func readMemo(ctx context.Context, dir string, attrs []string, o Options) (*Info, error) {
 	attrs = slices.Clone(attrs)
-	slices.Sort(attrs)
-	attrs = slices.Compact(attrs)
+	attrs = lists.Unique(attrs)
 	file, key, at := memoFile(o.State, attrs), queryHash(dir, attrs, os.Environ(), o.Rules), time.Now()
 	next := loadMemo(file, key)
 	if next != nil {

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Options say what to watch.
@@ -152,8 +153,7 @@ func join(all map[string]Access, a Access) Access {
 // names joins two lists of names.
 func names(a, b []string) []string {
 	all := slices.Concat(a, b)
-	slices.Sort(all)
-	return slices.Compact(all)
+	return lists.Unique(all)
 }
 
 // write leaves a record in a directory that others read.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine/pattern"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Glob returns the files below base that the patterns name, sorted, relative
@@ -54,8 +55,7 @@ func (w *Workspace) Glob(base string, patterns []string, hide func(p string) boo
 			return nil, err
 		}
 	}
-	slices.Sort(out)
-	out = slices.Compact(out)
+	out = lists.Unique(out)
 	if i := slices.Index(matched, false); i >= 0 {
 		return out, &NoMatchError{Pattern: take[i], Base: base}
 	}

@@ -1,6 +1,11 @@
 // Package lists makes other values out of lists: lists, sets and maps.
 package lists
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Map returns f of each element, in their order; nil for an empty list.
 func Map[T, U any](list []T, f func(T) U) []U {
 	if len(list) == 0 {
@@ -32,4 +37,10 @@ func By[T any, K comparable](list []T, key func(T) K) map[K]T {
 		out[key(x)] = x
 	}
 	return out
+}
+
+// Unique sorts a list and returns it with each element once.
+func Unique[T cmp.Ordered](list []T) []T {
+	slices.Sort(list)
+	return slices.Compact(list)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/sign"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -79,8 +80,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, p := range b.Paths("files") {
 		g.Files = append(g.Files, p.Path)
 	}
-	slices.Sort(g.Files)
-	g.Files = slices.Compact(g.Files)
+	g.Files = lists.Unique(g.Files)
 	diags := g.place(b)
 	diags = append(diags, g.name(b)...)
 	approvers, more := planApprovers(b, g.Threshold)
@@ -97,15 +97,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s := b.NewStep(engine.InProcess)
 	s.NoCache = true
 	tasks.AddPaths(&s, b.Paths("files"))
-	for name, v := range b.Values {
-		if name != "files" {
-			for _, r := range v.Refs {
-				s.After = append(s.After, r.Step)
-			}
-		}
-	}
-	slices.Sort(s.After)
-	s.After = slices.Compact(s.After)
+	b.Follow(&s, "files")
 	in := engine.FileInput(g.File)
 	if g.Dir {
 		in = engine.GlobInput(g.File, "*.json")
@@ -114,10 +106,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s.Inputs = append(s.Inputs, in)
 	s.Discoverer = &discoverer{g, approvers}
 	tasks.SetOutputs(&s, []string{g.Output}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, g); err != nil {
-		return nil, append(diags, b.Error("files", "Approval cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, g, diags)
 }
 
 // place decides where the approvals are.

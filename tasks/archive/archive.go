@@ -37,7 +37,9 @@ var epoch = time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -93,10 +95,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		return nil, append(diags, b.Error("files", "Copy onto itself", sp.Output+" already exists. Set output, or publish the binary without an archive stage."))
 	}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("", "Archive cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // defaultOutput names an archive without its extension. A cell that packs

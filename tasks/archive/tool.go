@@ -17,17 +17,10 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/internal/ctxio"
-	"github.com/airbuild/airbuild/tasks"
 )
 
-// A tool writes the archive that a spec describes.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool writes the archive that a spec describes.
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	members, err := collect(call.In, sp.Entries)
 	if err != nil {
 		return err
@@ -36,9 +29,9 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		return err
 	}
 	if sp.Format == binary {
-		err = copyBinary(ctx, call, &sp, members)
+		err = copyBinary(ctx, call, sp, members)
 	} else {
-		err = write(ctx, call, &sp, members)
+		err = write(ctx, call, sp, members)
 	}
 	if err != nil {
 		return fmt.Errorf("write archive %s: %w", sp.Output, err)

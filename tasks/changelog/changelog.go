@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -44,7 +43,9 @@ const commitsFile = ".airbuild/commits.json"
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -118,15 +119,10 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		return nil, diags
 	}
 	s := b.NewStep(engine.InProcess)
-	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
-		tasks.AddRefs(&s, b.Values[name].Refs)
-	}
+	b.AddRefs(&s)
 	s.Discoverer = discoverer{place: place(b.Range), since: b.String("since"), until: b.String("until"), rules: source.Rules(b.Project.Tags)}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("", "Changelog cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 func planGroups(b *tasks.Block, sp *spec) (diags hcl.Diagnostics) {

@@ -18,17 +18,10 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/internal/lists"
-	"github.com/airbuild/airbuild/tasks"
 )
 
-// A tool writes the changelog of a spec.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool writes the changelog of a spec.
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	b, err := fs.ReadFile(call.In, commitsFile)
 	if err != nil {
 		return fmt.Errorf("read commits: %w", err)
@@ -37,7 +30,7 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err := json.Unmarshal(b, &log); err != nil {
 		return fmt.Errorf("read commits: %w", err)
 	}
-	text, err := render(&sp, &log)
+	text, err := render(sp, &log)
 	if err != nil {
 		return fmt.Errorf("write changelog %s: %w", sp.Output, err)
 	}

@@ -25,7 +25,9 @@ const (
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -70,10 +72,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		outputs = append(outputs, l.Output)
 	}
 	tasks.SetOutputs(&s, outputs, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, spec{lists}); err != nil {
-		return nil, append(diags, b.Error("files", "Checksums cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, spec{lists}, diags)
 }
 
 // planLists decides which checksum files there are.

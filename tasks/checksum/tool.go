@@ -18,7 +18,7 @@ import (
 	"lukechampine.com/blake3"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // algorithms are the kinds of digest, as users write them.
@@ -36,15 +36,9 @@ func newHash(kind string) (hash.Hash, error) {
 	return nil, fmt.Errorf("unknown algorithm %q", kind)
 }
 
-// A tool writes the lists of a spec. Each file is read once, however many
+// runTool writes the lists of a spec. Each file is read once, however many
 // lists it is in.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	sums := sums{in: call.In, kinds: kindsOf(sp.Lists), known: map[string]map[string]string{}}
 	for _, l := range sp.Lists {
 		text, err := sums.render(ctx, l)
@@ -122,8 +116,7 @@ func (s *sums) expand(paths []string) (files []string, err error) {
 			return nil, fmt.Errorf("checksum %s: %w", p, err)
 		}
 	}
-	slices.Sort(files)
-	return slices.Compact(files), nil
+	return lists.Unique(files), nil
 }
 
 func (s *sums) of(ctx context.Context, file string) (map[string]string, error) {

@@ -28,7 +28,9 @@ const (
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -78,10 +80,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	tasks.AddRefs(&s, b.Values["args"].Refs)
 	s.Discoverer = tasks.Programs{program}
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("args", "Compression cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // defaultOutput is "yq_upx.exe" for "dist/yq.exe".
@@ -92,14 +91,8 @@ func defaultOutput(file, program string) string {
 	return stem + "_" + program + strings.TrimPrefix(base, stem)
 }
 
-// A tool calls the packer and tells what it gained.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool calls the packer and tells what it gained.
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	in := filepath.Join(call.Dir, filepath.FromSlash(sp.File))
 	out := filepath.Join(call.Dir, filepath.FromSlash(sp.Output))
 	argv := append(append([]string{}, sp.Args...), "-o", relative(call.Dir, out), relative(call.Dir, in))

@@ -38,7 +38,9 @@ const Type = "deploy"
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{cfg}} }
+func Tools(cfg *Config) map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](tool{cfg}.run)}
+}
 
 type task struct{}
 
@@ -123,29 +125,11 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, e := range s.Secrets {
 		sp.SecretEnv = append(sp.SecretEnv, e.Name)
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
-		v := b.Values[name]
-		if v.Sensitive {
-			s.Mask = append(s.Mask, texts(v.Cty)...)
-		}
-		if name == "artifact" {
-			tasks.AddPaths(&s, v.Paths)
-			continue
-		}
-		for _, r := range v.Refs { // paths in texts, not what lies there
-			s.After = append(s.After, r.Step)
-		}
-	}
-	s.After = slices.Compact(slices.Sorted(slices.Values(s.After)))
-	s.Mask = slices.Compact(slices.Sorted(slices.Values(s.Mask)))
+	tasks.AddPaths(&s, b.Paths("artifact"))
+	b.Follow(&s, "artifact") // paths in texts, not what lies there
+	b.Mask(&s)
 	s.Discoverer = rendered{files, s.Mask}
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		p.fail("artifact", "Deploy cannot be described", "%v", err)
-	}
-	if p.diags.HasErrors() {
-		return nil, p.diags
-	}
-	return []engine.Step{s}, p.diags
+	return b.ToolStep(s, toolName, toolVersion, sp, p.diags)
 }
 
 // A planner collects what is wrong with a stage.
@@ -165,7 +149,7 @@ func (p *planner) check() {
 		if v.Sensitive && name != "vars" && !strings.HasSuffix(name, ".vars") {
 			p.fail(name, "Sensitive value", "It would be written to the deploy's records. Pass it to commands in the environment, env = { NAME = … }, or to a template in vars.")
 		}
-		for _, text := range commandTexts(v.Cty) {
+		for _, text := range tasks.Texts(v.Cty) {
 			if name == "vars" || strings.HasPrefix(name, "template.") {
 				break
 			}
@@ -299,25 +283,6 @@ func (p *planner) strategy() {
 
 func isLocal(name string) bool {
 	return path.Clean(name) == name && name != "." && !strings.Contains(name, `\`) && filepath.IsLocal(filepath.FromSlash(name))
-}
-
-// texts are the strings in v that there is something to mask of.
-func texts(v cty.Value) (out []string) {
-	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
-		if v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() != "" {
-			out = append(out, v.AsString())
-		}
-		return true, nil
-	})
-	return out
-}
-
-// commandTexts are the strings of a command or an address.
-func commandTexts(v cty.Value) []string {
-	if v == cty.NilVal {
-		return nil
-	}
-	return texts(v)
 }
 
 // files renders the templates.

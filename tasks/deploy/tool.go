@@ -99,11 +99,7 @@ func hostEnv(own []string) (env []string) {
 // A tool deploys.
 type tool struct{ cfg *Config }
 
-func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+func (t tool) run(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	if err := tasks.CheckHostDirectory(sp.Root); err != nil {
 		return err
 	}
@@ -111,7 +107,7 @@ func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
 	if err != nil {
 		return err
 	}
-	target := t.cfg.target(&sp, call.Env)
+	target := t.cfg.target(sp, call.Env)
 	target.Mask, target.Log = append(target.Mask, what.mask...), call.Log
 	sum, err := artifactDigest(ctx, call.In, sp.Artifact)
 	if err != nil {

@@ -29,6 +29,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Limits of what is looked into.
@@ -95,8 +97,7 @@ func Find(ctx context.Context, in fs.FS, name string) (*File, error) {
 		return strings.Compare(a.Path+"\x00"+a.Platform()+"\x00"+a.SHA256, b.Path+"\x00"+b.Platform()+"\x00"+b.SHA256)
 	})
 	out.Image = s.image
-	slices.Sort(s.bases)
-	out.Bases = slices.Compact(s.bases)
+	out.Bases = lists.Unique(s.bases)
 	out.Programs = slices.CompactFunc(s.found, func(a, b Program) bool { return a.Path == b.Path && a.SHA256 == b.SHA256 })
 	return out, nil
 }

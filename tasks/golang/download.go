@@ -81,11 +81,7 @@ type downloadTool struct{ cfg *gocmd.Config }
 // Run implements engine.Tool. It works on a copy of the module's files, since
 // go mod download adds to go.sum, and with a module cache of its own, since
 // what is in the user's says nothing about what is needed.
-func (t *downloadTool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var spec downloadSpec
-	if err := tasks.ReadSpec(call, &spec); err != nil {
-		return err
-	}
+func (t *downloadTool) run(ctx context.Context, call *engine.ToolCall, spec *downloadSpec) error {
 	d := &downloading{
 		cfg: t.cfg, in: call.In, env: call.Env, log: call.Log, exec: call.Run,
 		files: spec.Files, at: spec.Dir, prove: spec.Proofs, dir: filepath.Join(call.Dir, ".airbuild-download"),

@@ -20,9 +20,9 @@ func Tasks(cfg *gocmd.Config) []tasks.Task {
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
 func Tools(cfg *gocmd.Config) map[string]engine.Tool {
 	return map[string]engine.Tool{
-		lipoName:     lipoTool{},
-		downloadName: &downloadTool{cfg},
-		gomodName:    gomodTool{},
-		notesName:    notesTool{},
+		lipoName:     tasks.Tool[lipoSpec](runLipo),
+		downloadName: tasks.Tool[downloadSpec]((&downloadTool{cfg}).run),
+		gomodName:    tasks.Tool[gomodSpec](runGomod),
+		notesName:    tasks.Tool[notesSpec](runNotes),
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks"
 )
 
 // gomodName is the in-process tool that runs go mod or go work in the project
@@ -33,14 +32,7 @@ type gomodSpec struct {
 // outMark stands for a directory or file that is known only when a tool runs.
 const outMark = "%OUT%"
 
-type gomodTool struct{}
-
-// Run implements engine.Tool.
-func (gomodTool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var spec gomodSpec
-	if err := tasks.ReadSpec(call, &spec); err != nil {
-		return err
-	}
+func runGomod(ctx context.Context, call *engine.ToolCall, spec *gomodSpec) error {
 	for _, name := range spec.Files {
 		text, err := fs.ReadFile(call.In, name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

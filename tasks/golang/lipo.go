@@ -14,7 +14,6 @@ import (
 	"slices"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks"
 )
 
 // lipoName is the in-process tool that joins Mach-O files of one architecture
@@ -30,14 +29,7 @@ type lipoSpec struct {
 	Output string   `json:"output"`
 }
 
-type lipoTool struct{}
-
-// Run implements engine.Tool.
-func (lipoTool) Run(_ context.Context, call *engine.ToolCall) error {
-	var spec lipoSpec
-	if err := tasks.ReadSpec(call, &spec); err != nil {
-		return err
-	}
+func runLipo(_ context.Context, call *engine.ToolCall, spec *lipoSpec) error {
 	var files [][]byte
 	for _, p := range spec.Inputs {
 		b, err := fs.ReadFile(call.In, p)

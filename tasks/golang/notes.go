@@ -58,14 +58,7 @@ func notesStep(build *engine.Step) (engine.Step, error) {
 	return s, tasks.SetTool(&s, notesName, notesVersion, notesSpec{args})
 }
 
-type notesTool struct{}
-
-// Run implements engine.Tool.
-func (notesTool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var spec notesSpec
-	if err := tasks.ReadSpec(call, &spec); err != nil {
-		return err
-	}
+func runNotes(ctx context.Context, call *engine.ToolCall, spec *notesSpec) error {
 	scratch := filepath.Join(call.Dir, ".airbuild-notes")
 	if err := os.MkdirAll(scratch, 0o777); err != nil {
 		return fmt.Errorf("make scratch directory: %w", err)

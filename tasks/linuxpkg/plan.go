@@ -39,10 +39,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		hideKeys(&s, signers)
 		s.Discoverer = signers
 	}
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("", "Package cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // planBlocks refuses blocks of formats that are not made: their author thinks

@@ -26,14 +26,8 @@ var packagers = map[string]nfpm.PackagerWithExtension{
 	deb: nfpmdeb.Default, rpm: nfpmrpm.DefaultRPM, apk: nfpmapk.Default, archlinux: nfpmarch.Default,
 }
 
-// A tool writes the packages of a spec.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) (err error) {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool writes the packages of a spec.
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) (err error) {
 	// nfpm reads files by name, so what goes in is laid out for it.
 	stage, err := os.MkdirTemp(call.Dir, ".package-")
 	if err != nil {

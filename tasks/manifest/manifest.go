@@ -32,7 +32,9 @@ const (
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -103,13 +105,7 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		tasks.AddRefs(&s, b.Values[attr].Refs)
 	}
 	tasks.SetOutputs(&s, []string{sp.Metadata, sp.Artifacts}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		diags = append(diags, b.Error("stages", "Metadata cannot be described", err.Error()))
-	}
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // planMade lists the outputs of all stages, each once.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
-	"github.com/airbuild/airbuild/tasks"
 )
 
 // formatVersion is the version of both files.
@@ -50,14 +49,8 @@ type artifact struct {
 	SHA256  string `json:"sha256"`
 }
 
-// A tool writes both files.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool writes both files.
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	m := metadata{Version: formatVersion, ProjectName: sp.Name, Release: sp.Version, Tag: sp.Tag, Commit: sp.Commit, Date: sp.Date}
 	for _, e := range sp.Extra {
 		if m.Extra == nil {

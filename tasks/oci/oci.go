@@ -55,7 +55,7 @@ func Tasks() []tasks.Task { return []tasks.Task{imageTask{}, pushTask{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
 func Tools() map[string]engine.Tool {
-	return map[string]engine.Tool{imageTool: builder{}, pushTool: pusher{}}
+	return map[string]engine.Tool{imageTool: tasks.Tool[spec](runImage), pushTool: tasks.Tool[pushSpec](runPush)}
 }
 
 type imageTask struct{}
@@ -218,16 +218,13 @@ func (imageTask) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		p.build()
 	}
 	p.annotations()
-	p.refs()
+	b.AddRefs(&p.step)
 	if p.diags.HasErrors() {
 		return nil, p.diags
 	}
 	files, dirs := p.spec.outputs()
 	tasks.SetOutputs(&p.step, files, dirs)
-	if err := tasks.SetTool(&p.step, imageTool, imageVersion, p.spec); err != nil {
-		return nil, append(p.diags, b.Error("", "Image cannot be described", err.Error()))
-	}
-	return []engine.Step{p.step}, p.diags
+	return b.ToolStep(p.step, imageTool, imageVersion, p.spec, p.diags)
 }
 
 // An imagePlan collects what a stage says, and its mistakes.
@@ -251,8 +248,7 @@ func (p *imagePlan) output() {
 	if len(p.spec.Formats) == 0 {
 		p.spec.Formats = []string{layoutArchive}
 	}
-	slices.Sort(p.spec.Formats)
-	p.spec.Formats = slices.Compact(p.spec.Formats)
+	p.spec.Formats = lists.Unique(p.spec.Formats)
 	for _, end := range []string{".oci", ".tar", ".docker"} {
 		if strings.HasSuffix(p.spec.Output, end) {
 			p.fail("output", "Name with an ending", "output must not have an extension, which depends on format: remove %q.", end)
@@ -368,13 +364,6 @@ func (p *imagePlan) annotations() {
 		if a.Name == "" {
 			p.fail("annotations", "Annotation without a name", "Every annotation has a name, such as \"org.opencontainers.image.source\".")
 		}
-	}
-}
-
-// refs makes what attributes' values were computed from inputs.
-func (p *imagePlan) refs() {
-	for _, name := range slices.Sorted(maps.Keys(p.b.Values)) {
-		tasks.AddRefs(&p.step, p.b.Values[name].Refs)
 	}
 }
 

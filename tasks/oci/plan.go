@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -224,8 +225,7 @@ func (p *imagePlan) ports(c *config) {
 		proto := cmp.Or(m[2], "tcp")
 		c.Ports = append(c.Ports, fmt.Sprintf("%d/%s", n, proto))
 	}
-	slices.Sort(c.Ports)
-	c.Ports = slices.Compact(c.Ports)
+	c.Ports = lists.Unique(c.Ports)
 }
 
 // fullTag is a name of an image with its tag, as the user writes it: a name

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,15 +97,10 @@ func (pushTask) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		sp.Image = in[0].Path
 		tasks.AddInput(&s, in[0].Input())
 	}
-	for _, attr := range slices.Sorted(maps.Keys(b.Values)) {
-		tasks.AddRefs(&s, b.Values[attr].Refs)
-	}
+	b.AddRefs(&s)
 	sp.Output = b.DistPath(b.StringOr("output", cellName(b)+".digests"))
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	if err := tasks.SetTool(&s, pushTool, pushVersion, sp); err != nil {
-		return nil, append(diags, b.Error("", "Push cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, pushTool, pushVersion, sp, diags)
 }
 
 // addPassword hands the password to the tool as a secret: the stage's own
@@ -126,14 +120,8 @@ func addPassword(s *engine.Step, b *tasks.Block, name string) {
 	}
 }
 
-// A pusher sends images to registries.
-type pusher struct{}
-
-func (pusher) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp pushSpec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runPush sends images to registries.
+func runPush(ctx context.Context, call *engine.ToolCall, sp *pushSpec) error {
 	if !sp.Confirmed {
 		return fmt.Errorf("push %s: this would send it to %s, which was not confirmed; run again with --yes (not needed in CI)", sp.Image, strings.Join(sp.To, ", "))
 	}
@@ -152,7 +140,7 @@ func (pusher) Run(ctx context.Context, call *engine.ToolCall) error {
 	}
 	var lines strings.Builder
 	for _, to := range sp.To {
-		digest, err := push(ctx, ix, to, &sp, auth)
+		digest, err := push(ctx, ix, to, sp, auth)
 		if err != nil {
 			return fmt.Errorf("push %s to %s: %w", sp.Image, to, err)
 		}

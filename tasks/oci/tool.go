@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks"
 )
 
 // Annotations that an image on a base gets.
@@ -26,20 +25,14 @@ const (
 	baseName   = "org.opencontainers.image.base.name"
 )
 
-// A builder writes the image that a spec describes.
-type builder struct{}
-
-func (builder) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runImage writes the image that a spec describes.
+func runImage(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	tmp, err := os.MkdirTemp(call.Dir, ".oci-")
 	if err != nil {
 		return fmt.Errorf("make image: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	w := &work{ctx: ctx, sp: &sp, in: call.In, tmp: tmp, log: call.Log}
+	w := &work{ctx: ctx, sp: sp, in: call.In, tmp: tmp, log: call.Log}
 	list, err := w.images()
 	if err != nil {
 		return fmt.Errorf("make image %s: %w", sp.Output, err)

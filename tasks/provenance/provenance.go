@@ -13,7 +13,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -38,7 +37,7 @@ func Tasks(keys *sign.Config) []tasks.Task { return []tasks.Task{task{keys}} }
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
 // The Config is that of Tasks.
 func Tools(keys *sign.Config) map[string]engine.Tool {
-	return map[string]engine.Tool{toolName: tool{keys}}
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](tool{keys}.run)}
 }
 
 type task struct{ keys *sign.Config }
@@ -102,9 +101,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		ending += "l"
 	}
 	sp.Output = b.DistPath(b.StringOr("output", cellName(b)+ending))
-	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
-		tasks.AddRefs(&s, b.Values[name].Refs)
-	}
+	b.AddRefs(&s)
 	if r := b.Project.Recipe; r != nil {
 		sp.Commit, sp.Dirty = r.Commit, r.Dirty
 		for _, f := range r.Files {
@@ -129,10 +126,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	s.Discoverer = l
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("", "Statement cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // planFiles makes what is stated, and what it is looked up in, inputs.

@@ -17,7 +17,6 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	signing "github.com/airbuild/airbuild/engine/sign"
-	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/gobinary"
 	"github.com/airbuild/airbuild/tasks/sign"
 )
@@ -25,11 +24,7 @@ import (
 // A tool writes the statement of a spec.
 type tool struct{ keys *sign.Config }
 
-func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+func (t tool) run(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	text, err := sp.statement(ctx, call.In)
 	if err != nil {
 		return err

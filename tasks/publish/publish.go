@@ -37,7 +37,9 @@ const Type = "publish"
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{cfg}} }
+func Tools(cfg *Config) map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](tool{cfg}.run)}
+}
 
 type task struct{}
 
@@ -121,26 +123,12 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		sp.CA = ca[0].Path
 		tasks.AddPaths(&s, ca)
 	}
-	for name, v := range b.Values {
-		if name != "files" && name != "ca_file" {
-			for _, r := range v.Refs {
-				s.After = append(s.After, r.Step)
-			}
-		}
-	}
-	slices.Sort(s.After)
-	s.After = slices.Compact(s.After)
+	b.Follow(&s, "files", "ca_file")
 	for _, name := range []string{sp.PasswordEnv, sp.TokenEnv} {
 		p.credential(&s, name)
 	}
 	s.Discoverer = &discoverer{dist: b.Project.Dist, module: sp.Module}
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		p.fail("files", "Publishing cannot be described", "%v", err)
-	}
-	if p.diags.HasErrors() {
-		return nil, p.diags
-	}
-	return []engine.Step{s}, p.diags
+	return b.ToolStep(s, toolName, toolVersion, sp, p.diags)
 }
 
 // A planner collects what is wrong with a stage.

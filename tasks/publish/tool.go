@@ -56,11 +56,7 @@ func (l *discoverer) Discover(ctx context.Context, files engine.Files) (engine.D
 // A tool publishes.
 type tool struct{ cfg *Config }
 
-func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+func (t tool) run(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	if !sp.Confirmed && !t.cfg.DryRun {
 		return fmt.Errorf("publish: this would send files to %s, which was not confirmed; run airbuild publish %s --yes (not needed in CI), or check first with --dry-run", strings.Join(sp.places(), ", "), sp.Step)
 	}

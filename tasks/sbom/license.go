@@ -22,6 +22,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/gobinary"
 )
@@ -288,8 +289,7 @@ func (t *texts) expression(list [][]byte) string {
 			all = append(all, strings.Split(e, " AND ")...)
 		}
 	}
-	slices.Sort(all)
-	return strings.Join(slices.Compact(all), " AND ")
+	return strings.Join(lists.Unique(all), " AND ")
 }
 
 // common are the licences of nearly every module. A scanner of them is ready
@@ -323,8 +323,7 @@ func (t *texts) identify(text []byte) (ids []string) {
 			ids = append(ids, m.ID)
 		}
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	return lists.Unique(ids)
 }
 
 // notSPDX are names of the detector that are not in SPDX's list of licences. A

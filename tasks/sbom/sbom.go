@@ -47,7 +47,9 @@ func extension(format string) string {
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -129,17 +131,10 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		}
 	}
 	tasks.AddPaths(&s, b.Paths("files"))
-	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
-		if name != "modules" {
-			tasks.AddRefs(&s, b.Values[name].Refs)
-		}
-	}
+	b.AddRefs(&s, "modules")
 	addModules(&s, b, &sp)
 	tasks.SetOutputs(&s, outputs, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("", "Bill of materials cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // addModules makes checksums inputs, and licences by an InputDiscoverer.

@@ -18,23 +18,17 @@ import (
 	"time"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/tasks"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/gobinary"
 )
 
-// A tool writes the bills of materials of a spec.
-type tool struct{}
-
-func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool writes the bills of materials of a spec.
+func runTool(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	sums, err := gobinary.Sums(call.In, sp.Sums...)
 	if err != nil {
 		return err
 	}
-	lic, err := readFound(call.In, &sp)
+	lic, err := readFound(call.In, sp)
 	if err != nil {
 		return err
 	}
@@ -46,7 +40,7 @@ func (tool) Run(ctx context.Context, call *engine.ToolCall) error {
 		if len(what.Programs) == 0 {
 			return fmt.Errorf("describe %s: it has no Go build information; it was not built by Go, or was compressed (as by upx)", f.Path)
 		}
-		d := newBill(&sp, f.Path, what, sums, lic)
+		d := newBill(sp, f.Path, what, sums, lic)
 		if err := d.write(call, f); err != nil {
 			return fmt.Errorf("describe %s: %w", f.Path, err)
 		}
@@ -166,8 +160,7 @@ func newBill(sp *spec, name string, what *gobinary.File, sums map[string]string,
 			y.license, y.said = lic.of(m, false)
 			d.modules = append(d.modules, y)
 		}
-		slices.Sort(x.uses)
-		x.uses = slices.Compact(x.uses)
+		x.uses = lists.Unique(x.uses)
 		d.programs = append(d.programs, x)
 	}
 	slices.SortFunc(d.modules, func(a, b part) int { return strings.Compare(a.PURL(), b.PURL()) })

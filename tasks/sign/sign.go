@@ -11,7 +11,6 @@ package sign
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"path/filepath"
 	"slices"
@@ -43,7 +42,9 @@ func Tasks(cfg *Config) []tasks.Task { return []tasks.Task{task{cfg}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
 // The Config is that of Tasks.
-func Tools(cfg *Config) map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{cfg}} }
+func Tools(cfg *Config) map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](tool{cfg}.run)}
+}
 
 type task struct{ cfg *Config }
 
@@ -99,17 +100,10 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, p := range b.Paths("files") {
 		tasks.AddInput(&s, p.Input())
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
-		if name != "files" {
-			tasks.AddRefs(&s, b.Values[name].Refs)
-		}
-	}
+	b.AddRefs(&s, "files")
 	s.Discoverer = l
 	tasks.SetOutputs(&s, outputs, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, spec{files}); err != nil {
-		return nil, append(diags, b.Error("files", "Signatures cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, spec{files}, diags)
 }
 
 // planFiles says what becomes of each file.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	signing "github.com/airbuild/airbuild/engine/sign"
-	"github.com/airbuild/airbuild/tasks"
 )
 
 // maxInline bounds files that an envelope holds, in bytes: they are in memory.
@@ -22,11 +21,7 @@ const maxInline = 40 << 20
 // A tool signs the files of a spec. Each is read once.
 type tool struct{ cfg *Config }
 
-func (t tool) Run(ctx context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+func (t tool) run(ctx context.Context, call *engine.ToolCall, sp *spec) error {
 	if len(sp.Files) == 0 || len(sp.Files[0].outputs()) == 0 {
 		return errors.New("read spec: there is nothing to sign")
 	}

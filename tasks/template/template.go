@@ -10,7 +10,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/tasks"
@@ -35,7 +33,9 @@ const (
 func Tasks() []tasks.Task { return []tasks.Task{task{}} }
 
 // Tools returns its in-process tools by name, without the "airbuild:" prefix.
-func Tools() map[string]engine.Tool { return map[string]engine.Tool{toolName: tool{}} }
+func Tools() map[string]engine.Tool {
+	return map[string]engine.Tool{toolName: tasks.Tool[spec](runTool)}
+}
 
 type task struct{}
 
@@ -67,26 +67,14 @@ func (task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 		return nil, diags
 	}
 	s := b.NewStep(engine.InProcess)
-	for _, name := range slices.Sorted(maps.Keys(b.Values)) {
-		v := b.Values[name]
-		for _, r := range v.Refs { // the text holds paths, not what lies there
-			s.After = append(s.After, r.Step)
-		}
-		if v.Sensitive {
-			s.Mask = append(s.Mask, texts(v.Cty)...)
-		}
-	}
-	s.Mask = slices.Compact(slices.Sorted(slices.Values(s.Mask)))
-	s.After = slices.Compact(slices.Sorted(slices.Values(s.After)))
+	b.Follow(&s) // the text holds paths, not what lies there
+	b.Mask(&s)
 	sp := spec{Output: output, Executable: b.Bool("executable", false)}
 	in := engine.TextInput(sp.Output, []byte(text))
 	in.Executable = sp.Executable
 	s.Inputs = append(s.Inputs, in)
 	tasks.SetOutputs(&s, []string{sp.Output}, nil)
-	if err := tasks.SetTool(&s, toolName, toolVersion, sp); err != nil {
-		return nil, append(diags, b.Error("source", "Template cannot be described", err.Error()))
-	}
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, toolName, toolVersion, sp, diags)
 }
 
 // text returns what the file will hold.
@@ -140,25 +128,8 @@ func checkOutput(b *tasks.Block, output string) (string, hcl.Diagnostics) {
 	return output, nil
 }
 
-// texts are the strings in v that there is something to mask of.
-func texts(v cty.Value) (out []string) {
-	_ = cty.Walk(v, func(_ cty.Path, v cty.Value) (bool, error) {
-		if v.IsKnown() && !v.IsNull() && v.Type() == cty.String && v.AsString() != "" {
-			out = append(out, v.AsString())
-		}
-		return true, nil
-	})
-	return out
-}
-
-// A tool writes the rendered text, which is its input, to the output.
-type tool struct{}
-
-func (tool) Run(_ context.Context, call *engine.ToolCall) error {
-	var sp spec
-	if err := tasks.ReadSpec(call, &sp); err != nil {
-		return err
-	}
+// runTool writes the rendered text, which is its input, to the output.
+func runTool(_ context.Context, call *engine.ToolCall, sp *spec) error {
 	body, err := fs.ReadFile(call.In, sp.Output)
 	if err != nil {
 		return fmt.Errorf("read rendered text: %w", err)

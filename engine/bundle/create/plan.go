@@ -17,6 +17,7 @@ import (
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
 	"github.com/airbuild/airbuild/engine/bundle/internal/progress"
 	"github.com/airbuild/airbuild/internal/ctxio"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A plan says where every byte of a bundle comes from and into which block it
@@ -307,8 +308,7 @@ func (p *plan) numbers(list []found) []int {
 func (p *plan) count(base *Base) {
 	if base != nil {
 		p.base = &bundle.RootBase{Bundles: append([]string{}, base.bundles...)}
-		slices.Sort(p.base.Bundles)
-		p.base.Bundles = slices.Compact(p.base.Bundles)
+		p.base.Bundles = lists.Unique(p.base.Bundles)
 		for _, c := range p.x.Contents {
 			if c.Kind == format.ContentBase {
 				p.base.Contents++

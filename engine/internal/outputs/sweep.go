@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/airbuild/airbuild/internal/inuse"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/internal/paths"
 )
 
@@ -99,8 +100,7 @@ func (p *Project) Sweep(results []Result) (Swept, error) {
 	var err error
 	// Of two pipelines that end together each keeps what the other recorded.
 	lockErr := p.w.Exclusive(lockName, func() { err = p.sweep(results) })
-	slices.Sort(p.files.removed)
-	return Swept{Removed: slices.Compact(p.files.removed), Edited: p.edited}, errors.Join(err, lockErr)
+	return Swept{Removed: lists.Unique(p.files.removed), Edited: p.edited}, errors.Join(err, lockErr)
 }
 
 func (p *Project) sweep(results []Result) error {
@@ -130,8 +130,7 @@ func (p *Project) sweep(results []Result) error {
 	if p.o.Pipeline == "" {
 		now = append(now, own[""]...)
 	}
-	slices.Sort(now)
-	now = slices.Compact(now)
+	now = lists.Unique(now)
 	for step, list := range byStep {
 		if !slices.Equal(rec.Steps[p.o.File][step], list) {
 			rec.Steps[p.o.File][step], changed = list, true
@@ -186,8 +185,7 @@ func (p *Project) abandoned(file, pipeline string) bool {
 // removeFromDist removes stale files and those of unfinished steps, unless they are
 // to be kept. It returns those that it could not remove.
 func (p *Project) removeFromDist(stale, unfinished []string, keep map[string]bool) (left []string, errs []error) {
-	slices.Sort(stale)
-	list := append(slices.Compact(stale), unfinished...)
+	list := append(lists.Unique(stale), unfinished...)
 	for _, f := range slices.Backward(list) { // what is in a directory before it
 		if keep[f] || !paths.Below(p.w.Dist(), f) || !paths.Local(f) {
 			continue
@@ -275,8 +273,7 @@ func (p *Project) inDist(results []Result) (byStep map[string][]string, all []st
 		byStep[p.o.Index().Steps[r.Step].Name] = out
 		all = append(all, out...)
 	}
-	slices.Sort(all)
-	return byStep, slices.Compact(all)
+	return byStep, lists.Unique(all)
 }
 
 // unfinished lists the declared output files of steps that did not finish.

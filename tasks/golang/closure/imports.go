@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
 )
 
@@ -156,8 +157,7 @@ func readImports(name string) ([]string, error) {
 			lines = append(lines, p+tags)
 		}
 	}
-	slices.Sort(lines)
-	return slices.Compact(lines), nil
+	return lists.Unique(lines), nil
 }
 
 // importMemory is the form in which parsed imports are kept, in

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -36,8 +37,7 @@ func StampsOf(b *tasks.Block) []string {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return lists.Unique(names)
 }
 
 // splitWords splits flags as the go command does: by blanks, with quotes around

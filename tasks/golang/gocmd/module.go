@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"golang.org/x/mod/modfile"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 )
 
@@ -204,8 +205,7 @@ func (m *Module) Files() []string {
 func (m *Module) Roots() []string {
 	out := append([]string{m.Root}, m.Uses...)
 	out = append(out, m.Replaced...)
-	slices.Sort(out)
-	return slices.Compact(out)
+	return lists.Unique(out)
 }
 
 // ImportPath returns the import path of a package that is named as on a

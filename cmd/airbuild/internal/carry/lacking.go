@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/source"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A LackKind says why the source component leaves a file behind.
@@ -91,8 +92,7 @@ func Lacking(ctx context.Context, spec SourceSpec, uses []Use, made []string) ([
 	}
 	out := make([]Lack, 0, len(l.found))
 	for _, p := range slices.Sorted(maps.Keys(l.found)) {
-		slices.Sort(l.found[p].Users)
-		l.found[p].Users = slices.Compact(l.found[p].Users)
+		l.found[p].Users = lists.Unique(l.found[p].Users)
 		out = append(out, *l.found[p])
 	}
 	slices.SortStableFunc(out, func(a, b Lack) int { return cmp.Compare(len(a.Users), len(b.Users)) }) // planning first

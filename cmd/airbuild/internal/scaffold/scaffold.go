@@ -162,8 +162,7 @@ func workspace(fsys fs.FS) ([]string, error) {
 			modules = append(modules, dir)
 		}
 	}
-	slices.Sort(modules)
-	return slices.Compact(modules), nil
+	return lists.Unique(modules), nil
 }
 
 // Twins are the main packages whose binaries would be called alike by their

@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle/internal/format"
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Media is where the blobs of a bundle are: a directory, volumes, or a
@@ -68,8 +68,7 @@ func Open(paths ...string) (Media, error) {
 		}
 		tars = append(tars, found...)
 	}
-	slices.Sort(tars)
-	return openVolumes(slices.Compact(tars))
+	return openVolumes(lists.Unique(tars))
 }
 
 // FindVolumes returns the files of a directory that begin like volumes.
