@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // The decoders take bytes that nobody vouches for. They refuse what is
@@ -18,14 +20,9 @@ var errNoDigest = errors.New("names no digest")
 func UnmarshalDigest(b []byte) (Digest, error) {
 	var d Digest
 	var hash string
-	err := decode("Digest", b, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.string(&hash)
-		case 2:
-			return f.int64(&d.Size)
-		}
-		return nil
+	err := decode("Digest", b, table{
+		1: func(f *field) error { return f.string(&hash) },
+		2: func(f *field) error { return f.int64(&d.Size) },
 	})
 	if err != nil {
 		return Digest{}, err
@@ -46,30 +43,22 @@ func UnmarshalDigest(b []byte) (Digest, error) {
 func UnmarshalCommand(b []byte) (*Command, error) {
 	c := new(Command)
 	var format int32
-	err := decode("Command", b, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.element(&c.Arguments)
-		case 2:
+	err := decode("Command", b, table{
+		1: func(f *field) error { return f.element(&c.Arguments) },
+		2: func(f *field) error {
 			var e EnvVar
 			if err := f.pair("EnvironmentVariable", &e.Name, &e.Value); err != nil {
 				return err
 			}
 			c.Env = append(c.Env, e)
-		case 3:
-			return f.element(&c.OutputFiles)
-		case 4:
-			return f.element(&c.OutputDirectories)
-		case 5:
-			return f.platform(&c.Platform)
-		case 6:
-			return f.string(&c.WorkingDirectory)
-		case 7:
-			return f.element(&c.OutputPaths)
-		case 9:
-			return f.int32(&format)
-		}
-		return nil
+			return nil
+		},
+		3: func(f *field) error { return f.element(&c.OutputFiles) },
+		4: func(f *field) error { return f.element(&c.OutputDirectories) },
+		5: func(f *field) error { return f.platform(&c.Platform) },
+		6: func(f *field) error { return f.string(&c.WorkingDirectory) },
+		7: func(f *field) error { return f.element(&c.OutputPaths) },
+		9: func(f *field) error { return f.int32(&format) },
 	})
 	if err != nil {
 		return nil, err
@@ -80,17 +69,9 @@ func UnmarshalCommand(b []byte) (*Command, error) {
 
 // pair reads a repeated message of two strings, numbered 1 and 2.
 func (f *field) pair(message string, first, second *string) error {
-	if err := f.want(wireBytes); err != nil {
-		return err
-	}
-	return decode(message, f.data, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.string(first)
-		case 2:
-			return f.string(second)
-		}
-		return nil
+	return f.message(message, table{
+		1: func(f *field) error { return f.string(first) },
+		2: func(f *field) error { return f.string(second) },
 	})
 }
 
@@ -98,15 +79,12 @@ func (f *field) platform(to *[]Property) error {
 	if err := f.once(wireBytes); err != nil {
 		return err
 	}
-	return decode("Platform", f.data, func(f *field) error {
-		if f.number != 1 {
-			return nil
-		}
+	return decode("Platform", f.data, table{1: func(f *field) error {
 		var p Property
 		err := f.pair("Property", &p.Name, &p.Value)
 		*to = append(*to, p)
 		return err
-	})
+	}})
 }
 
 // UnmarshalDirectory reads a Directory message. Names that are no single path
@@ -121,23 +99,23 @@ func UnmarshalDirectory(b []byte) (*Directory, error) {
 }
 
 func (d *Directory) unmarshal(b []byte) error {
-	err := decode("Directory", b, func(f *field) error {
-		switch f.number {
-		case 1:
+	err := decode("Directory", b, table{
+		1: func(f *field) error {
 			n, err := f.node("FileNode", 4)
 			d.Files = append(d.Files, n)
 			return err
-		case 2:
+		},
+		2: func(f *field) error {
 			n, err := f.node("DirectoryNode", 0)
 			d.Directories = append(d.Directories, DirectoryNode{n.Name, n.Digest})
 			return err
-		case 3:
+		},
+		3: func(f *field) error {
 			var l SymlinkNode
 			err := f.pair("SymlinkNode", &l.Name, &l.Target)
 			d.Symlinks = append(d.Symlinks, l)
 			return err
-		}
-		return nil
+		},
 	})
 	if err != nil {
 		return err
@@ -147,20 +125,12 @@ func (d *Directory) unmarshal(b []byte) error {
 
 // node reads name (1), digest (2) and, if it has a number, is_executable.
 func (f *field) node(message string, executable int) (n FileNode, err error) {
-	if err := f.want(wireBytes); err != nil {
-		return n, err
+	known := table{
+		1: func(f *field) error { return f.string(&n.Name) },
+		2: func(f *field) error { return f.digest(&n.Digest) },
 	}
-	err = decode(message, f.data, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.string(&n.Name)
-		case 2:
-			return f.digest(&n.Digest)
-		case executable:
-			return f.bool(&n.Executable)
-		}
-		return nil
-	})
+	known[executable] = func(f *field) error { return f.bool(&n.Executable) } // 0 is no field's number
+	err = f.message(message, known)
 	if err == nil && n.Digest.IsZero() {
 		err = fmt.Errorf("%s %q %w", message, n.Name, errNoDigest)
 	}
@@ -168,8 +138,11 @@ func (f *field) node(message string, executable int) (n FileNode, err error) {
 }
 
 func (d *Directory) checkNames() error {
-	seen := make(map[string]bool, len(d.Files)+len(d.Directories)+len(d.Symlinks))
-	check := func(name string) error {
+	names := lists.Map(d.Files, func(f FileNode) string { return f.Name })
+	names = append(names, lists.Map(d.Directories, func(n DirectoryNode) string { return n.Name })...)
+	names = append(names, lists.Map(d.Symlinks, func(l SymlinkNode) string { return l.Name })...)
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
 		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
 			return fmt.Errorf("decode Directory: %q is not a file name", name)
 		}
@@ -177,22 +150,6 @@ func (d *Directory) checkNames() error {
 			return fmt.Errorf("decode Directory: %q occurs twice", name)
 		}
 		seen[name] = true
-		return nil
-	}
-	for _, f := range d.Files {
-		if err := check(f.Name); err != nil {
-			return err
-		}
-	}
-	for _, n := range d.Directories {
-		if err := check(n.Name); err != nil {
-			return err
-		}
-	}
-	for _, l := range d.Symlinks {
-		if err := check(l.Name); err != nil {
-			return err
-		}
 	}
 	return nil
 }
@@ -224,20 +181,21 @@ func UnmarshalTree(b []byte) (*Tree, error) {
 func TreeDirectories(b []byte) ([][]byte, error) {
 	var root []byte
 	var children [][]byte
-	err := decode("Tree", b, func(f *field) error {
-		switch f.number {
-		case 1:
+	err := decode("Tree", b, table{
+		1: func(f *field) error {
 			if err := f.once(wireBytes); err != nil {
 				return err
 			}
 			root = f.data
-		case 2:
+			return nil
+		},
+		2: func(f *field) error {
 			if err := f.want(wireBytes); err != nil {
 				return err
 			}
 			children = append(children, f.data)
-		}
-		return nil
+			return nil
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -251,22 +209,13 @@ func TreeDirectories(b []byte) ([][]byte, error) {
 // UnmarshalAction reads an Action message.
 func UnmarshalAction(b []byte) (*Action, error) {
 	a := new(Action)
-	err := decode("Action", b, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.digest(&a.Command)
-		case 2:
-			return f.digest(&a.InputRoot)
-		case 6:
-			return f.duration(&a.Timeout)
-		case 7:
-			return f.bool(&a.DoNotCache)
-		case 9:
-			return f.bytes(&a.Salt)
-		case 10:
-			return f.platform(&a.Platform)
-		}
-		return nil
+	err := decode("Action", b, table{
+		1:  func(f *field) error { return f.digest(&a.Command) },
+		2:  func(f *field) error { return f.digest(&a.InputRoot) },
+		6:  func(f *field) error { return f.duration(&a.Timeout) },
+		7:  func(f *field) error { return f.bool(&a.DoNotCache) },
+		9:  func(f *field) error { return f.bytes(&a.Salt) },
+		10: func(f *field) error { return f.platform(&a.Platform) },
 	})
 	if err != nil {
 		return nil, err
@@ -281,34 +230,26 @@ func UnmarshalAction(b []byte) (*Action, error) {
 func UnmarshalResult(b []byte) (*Result, error) {
 	r := new(Result)
 	var old []OutputSymlink
-	err := decode("ActionResult", b, func(f *field) error {
-		switch f.number {
-		case 2:
+	err := decode("ActionResult", b, table{
+		2: func(f *field) error {
 			n, err := f.node("OutputFile", 4)
 			r.OutputFiles = append(r.OutputFiles, OutputFile{n.Name, n.Digest, n.Executable})
 			return err
-		case 3:
+		},
+		3: func(f *field) error {
 			d, err := f.outputDirectory()
 			r.OutputDirectories = append(r.OutputDirectories, d)
 			return err
-		case 4:
-			return f.int32(&r.ExitCode)
-		case 5:
-			return f.bytes(&r.StdoutRaw)
-		case 6:
-			return f.digest(&r.Stdout)
-		case 7:
-			return f.bytes(&r.StderrRaw)
-		case 8:
-			return f.digest(&r.Stderr)
-		case 9:
-			return f.metadata(&r.Metadata)
-		case 10, 11:
-			return f.link(&old)
-		case 12:
-			return f.link(&r.OutputSymlinks)
-		}
-		return nil
+		},
+		4:  func(f *field) error { return f.int32(&r.ExitCode) },
+		5:  func(f *field) error { return f.bytes(&r.StdoutRaw) },
+		6:  func(f *field) error { return f.digest(&r.Stdout) },
+		7:  func(f *field) error { return f.bytes(&r.StderrRaw) },
+		8:  func(f *field) error { return f.digest(&r.Stderr) },
+		9:  func(f *field) error { return f.metadata(&r.Metadata) },
+		10: func(f *field) error { return f.link(&old) },
+		11: func(f *field) error { return f.link(&old) },
+		12: func(f *field) error { return f.link(&r.OutputSymlinks) },
 	})
 	if err != nil {
 		return nil, err
@@ -327,21 +268,11 @@ func (f *field) link(to *[]OutputSymlink) error {
 }
 
 func (f *field) outputDirectory() (d OutputDirectory, err error) {
-	if err := f.want(wireBytes); err != nil {
-		return d, err
-	}
-	err = decode("OutputDirectory", f.data, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.string(&d.Path)
-		case 3:
-			return f.digest(&d.Tree)
-		case 4:
-			return f.bool(&d.IsTopologicallySorted)
-		case 5:
-			return f.digest(&d.Root)
-		}
-		return nil
+	err = f.message("OutputDirectory", table{
+		1: func(f *field) error { return f.string(&d.Path) },
+		3: func(f *field) error { return f.digest(&d.Tree) },
+		4: func(f *field) error { return f.bool(&d.IsTopologicallySorted) },
+		5: func(f *field) error { return f.digest(&d.Root) },
 	})
 	if err == nil && d.Tree.IsZero() && d.Root.IsZero() {
 		err = fmt.Errorf("OutputDirectory %q %w", d.Path, errNoDigest)
@@ -353,37 +284,22 @@ func (f *field) metadata(m *Metadata) error {
 	if err := f.once(wireBytes); err != nil {
 		return err
 	}
-	return decode("ExecutedActionMetadata", f.data, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.string(&m.Worker)
-		case 7:
-			return f.time(&m.ExecutionStart)
-		case 8:
-			return f.time(&m.ExecutionCompleted)
-		case 11:
-			return f.auxiliary(m)
-		}
-		return nil
+	return decode("ExecutedActionMetadata", f.data, table{
+		1:  func(f *field) error { return f.string(&m.Worker) },
+		7:  func(f *field) error { return f.time(&m.ExecutionStart) },
+		8:  func(f *field) error { return f.time(&m.ExecutionCompleted) },
+		11: func(f *field) error { return f.auxiliary(m) },
 	})
 }
 
 // auxiliary reads one Any of auxiliary_metadata; those of other programs are
 // left alone.
 func (f *field) auxiliary(m *Metadata) error {
-	if err := f.want(wireBytes); err != nil {
-		return err
-	}
 	var kind string
 	var value []byte
-	err := decode("Any", f.data, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.string(&kind)
-		case 2:
-			return f.bytes(&value)
-		}
-		return nil
+	err := f.message("Any", table{
+		1: func(f *field) error { return f.string(&kind) },
+		2: func(f *field) error { return f.bytes(&value) },
 	})
 	if err != nil || kind != InputTreeType {
 		return err

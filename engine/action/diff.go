@@ -3,11 +3,12 @@ package action
 import (
 	"bytes"
 	"encoding/json"
-	"github.com/airbuild/airbuild/internal/lists"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Change is one difference between two manifests. Old is empty where the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,12 +121,7 @@ func (m *manifest) outputs(c *Command) {
 			}
 		}
 	}
-	paths := make([]string, 0, len(lists))
-	for p := range lists {
-		paths = append(paths, p)
-	}
-	slices.Sort(paths)
-	for _, p := range paths {
+	for _, p := range slices.Sorted(maps.Keys(lists)) {
 		m.add(KindOutput, p, strings.Join(lists[p], ","))
 	}
 }

@@ -115,17 +115,23 @@ type field struct {
 	wire   int
 	num    uint64
 	data   []byte
-	first  bool // not seen before in this message (numbers below 64)
+	first  bool // not seen before in this message
 }
 
-// decode calls take for each field of the message in b. Fields that take does
-// not know it leaves alone: newer servers may add some.
-func decode(message string, b []byte, take func(*field) error) error {
+// A table says what takes each field of a message, by its number. Fields that it
+// does not know are left alone: newer servers may add some.
+type table [maxField + 1]func(*field) error
+
+// maxField is the largest number of a field that is read.
+const maxField = 12
+
+// decode reads the message in b field by field.
+func decode(message string, b []byte, known table) error {
 	if len(b) > MaxMessage {
 		return fmt.Errorf("decode %s: %d bytes are more than a message may have", message, len(b))
 	}
 	var seen uint64
-	var f field // one for all: take keeps none
+	var f field // one for all: nobody keeps it
 	for len(b) > 0 {
 		var rest []byte
 		var err error
@@ -134,12 +140,12 @@ func decode(message string, b []byte, take func(*field) error) error {
 			return fmt.Errorf("decode %s: %w", message, err)
 		}
 		b = rest
-		f.first = true
-		if f.number < 64 {
-			f.first = seen&(1<<f.number) == 0
-			seen |= 1 << f.number
+		if f.number > maxField || known[f.number] == nil {
+			continue
 		}
-		if err := take(&f); err != nil {
+		f.first = seen&(1<<f.number) == 0
+		seen |= 1 << f.number
+		if err := known[f.number](&f); err != nil {
 			return fmt.Errorf("decode %s: field %d: %w", message, f.number, err)
 		}
 	}
@@ -185,6 +191,14 @@ func skip(f field, b []byte, n int) (field, []byte, error) {
 		return f, nil, fmt.Errorf("field %d: %w", f.number, errTruncated)
 	}
 	return f, b[n:], nil
+}
+
+// message reads a field that is a message itself, and may be repeated.
+func (f *field) message(name string, known table) error {
+	if err := f.want(wireBytes); err != nil {
+		return err
+	}
+	return decode(name, f.data, known)
 }
 
 // want checks the wire type of a known field.
@@ -271,10 +285,7 @@ func (f *field) digest(to *Digest) error {
 }
 
 func (f *field) time(to *time.Time) error {
-	if err := f.once(wireBytes); err != nil {
-		return err
-	}
-	sec, nsec, err := secondsNanos("Timestamp", f.data)
+	sec, nsec, err := f.secondsNanos("Timestamp")
 	if err != nil {
 		return err
 	}
@@ -287,10 +298,7 @@ func (f *field) time(to *time.Time) error {
 }
 
 func (f *field) duration(to *time.Duration) error {
-	if err := f.once(wireBytes); err != nil {
-		return err
-	}
-	sec, nsec, err := secondsNanos("Duration", f.data)
+	sec, nsec, err := f.secondsNanos("Duration")
 	if err != nil {
 		return err
 	}
@@ -303,15 +311,13 @@ func (f *field) duration(to *time.Duration) error {
 }
 
 // secondsNanos reads the two fields that Timestamp and Duration share.
-func secondsNanos(message string, b []byte) (sec, nsec int64, err error) {
-	err = decode(message, b, func(f *field) error {
-		switch f.number {
-		case 1:
-			return f.int64(&sec)
-		case 2:
-			return f.int64(&nsec)
-		}
-		return nil
+func (f *field) secondsNanos(message string) (sec, nsec int64, err error) {
+	if err := f.once(wireBytes); err != nil {
+		return 0, 0, err
+	}
+	err = decode(message, f.data, table{
+		1: func(f *field) error { return f.int64(&sec) },
+		2: func(f *field) error { return f.int64(&nsec) },
 	})
 	if err == nil && (nsec <= -1e9 || nsec >= 1e9) {
 		err = fmt.Errorf("decode %s: %d nanoseconds are more than a second", message, nsec)
