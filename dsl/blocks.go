@@ -16,36 +16,26 @@ import (
 
 // block takes a checked top-level block into the module.
 func (l *loader) block(block *hclsyntax.Block) {
-	switch block.Type {
-	case "airbuild":
-		l.settings(block)
-	case "variable":
-		l.variable(block)
-	case "locals":
-		l.locals(block)
-	case "toolchain":
-		l.toolchain(block)
-	case "stage":
-		l.stage(block)
-	case "pipeline":
-		l.pipeline(block)
-	case "bundle":
-		l.bundle(block)
-	case "host":
-		l.host(block)
-	case "environment":
-		l.environment(block)
-	case "include":
-		l.include(block)
+	take := map[string]func(*hclsyntax.Block){
+		"airbuild": l.settings, "variable": l.variable, "locals": l.locals, "toolchain": l.toolchain, "stage": l.stage,
+		"pipeline": l.pipeline, "bundle": l.bundle, "host": l.host, "environment": l.environment, "include": l.include,
+	}[block.Type]
+	if take != nil {
+		take(block)
 	}
+}
+
+// twice reports a block of which a module has one.
+func (l *loader) twice(block *hclsyntax.Block, first hcl.Range) {
+	diag := errorAt(block.DefRange(), "Duplicate "+block.Type+" block", "A file and its includes may have one "+block.Type+" block: merge the two.")
+	diag.Extra = Related{{Range: first, Note: "declared first"}}
+	l.diags = append(l.diags, diag)
 }
 
 func (l *loader) settings(block *hclsyntax.Block) {
 	s := &l.module.Settings
 	if s.Range != (hcl.Range{}) {
-		diag := errorAt(block.DefRange(), "Duplicate airbuild block", "A file and its includes may have one airbuild block: merge the two.")
-		diag.Extra = Related{{Range: s.Range, Note: "declared first"}}
-		l.diags = append(l.diags, diag)
+		l.twice(block, s.Range)
 		return
 	}
 	s.Range = block.DefRange()
@@ -220,34 +210,30 @@ func (l *loader) pipeline(block *hclsyntax.Block) {
 	if !l.declare("pipeline", block.Labels[0], block.LabelRanges[0]) {
 		return
 	}
-	l.module.Pipelines = append(l.module.Pipelines, &Pipeline{
+	l.module.Pipelines = append(l.module.Pipelines, l.named(block))
+}
+
+func (l *loader) named(block *hclsyntax.Block) *Pipeline {
+	return &Pipeline{
 		Name: block.Labels[0], NameRange: block.LabelRanges[0],
 		Body:    block.Body,
 		Range:   block.DefRange(),
 		Damaged: l.damage.in(block),
 		Module:  l.module,
-	})
+	}
 }
 
 func (l *loader) bundle(block *hclsyntax.Block) {
 	if !l.declare("bundle", block.Labels[0], block.LabelRanges[0]) {
 		return
 	}
-	l.module.Bundles = append(l.module.Bundles, &Bundle{
-		Name: block.Labels[0], NameRange: block.LabelRanges[0],
-		Body:    block.Body,
-		Range:   block.DefRange(),
-		Damaged: l.damage.in(block),
-		Module:  l.module,
-	})
+	l.module.Bundles = append(l.module.Bundles, (*Bundle)(l.named(block)))
 }
 
 // host takes the one host block.
 func (l *loader) host(block *hclsyntax.Block) {
 	if first := l.module.Host; first != nil {
-		diag := errorAt(block.DefRange(), "Duplicate host block", "A file and its includes may have one host block: merge the two.")
-		diag.Extra = Related{{Range: first.Range, Note: "declared first"}}
-		l.diags = append(l.diags, diag)
+		l.twice(block, first.Range)
 		return
 	}
 	l.module.Host = &Host{Body: block.Body, Range: block.DefRange()}

@@ -111,14 +111,7 @@ type Pipeline struct {
 }
 
 // A Bundle is a bundle block, not yet evaluated.
-type Bundle struct {
-	Name      string
-	NameRange hcl.Range
-	Body      *hclsyntax.Body
-	Range     hcl.Range
-	Damaged   bool // as for a Stage
-	Module    *Module
-}
+type Bundle Pipeline
 
 // A Host is the host block, not yet evaluated.
 type Host struct {

@@ -288,7 +288,7 @@ func (m *inputMemo) readExported(ctx context.Context, d action.Digest) *memo.Exp
 	defer m.mu.Unlock()
 	x, ok := m.imported[d]
 	if !ok && d.Size <= maxExport {
-		if b, err := readBlob(ctx, m.o.Store, d); err == nil {
+		if b, err := ReadBlob(ctx, m.o.Store, d); err == nil {
 			x, _ = memo.ReadExported(b, m.roots)
 		}
 	}

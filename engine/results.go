@@ -172,7 +172,7 @@ func (rs results) expand(ctx context.Context, s *Step, res *action.Result) (*pro
 	}
 	for _, d := range res.OutputDirectories {
 		p := path.Join(wd, d.Path)
-		b, err := readBlob(ctx, rs.store, d.Tree)
+		b, err := ReadBlob(ctx, rs.store, d.Tree)
 		if err != nil {
 			return nil, err
 		}
@@ -239,7 +239,8 @@ func checkOutputs(s *Step, key action.Digest, res *action.Result) error {
 	return errors.Join(errs...)
 }
 
-func readBlob(ctx context.Context, st Store, d action.Digest) ([]byte, error) {
+// ReadBlob returns the whole content of a blob.
+func ReadBlob(ctx context.Context, st Store, d action.Digest) ([]byte, error) {
 	f, err := st.Open(ctx, d)
 	if err != nil {
 		return nil, err
@@ -254,7 +255,7 @@ func (rs results) log(ctx context.Context, res *action.Result) ([]byte, error) {
 		return res.StdoutRaw, nil
 	}
 	if res.Stdout.Size <= maxLog {
-		return readBlob(ctx, rs.store, res.Stdout)
+		return ReadBlob(ctx, rs.store, res.Stdout)
 	}
 	f, err := rs.store.Open(ctx, res.Stdout)
 	if err != nil {

@@ -57,7 +57,7 @@ func KeyParts(ctx context.Context, st Store, key action.Digest) ([]action.Line, 
 	if res == nil {
 		return nil, fmt.Errorf("result %s is no longer in the store", key)
 	}
-	act, err := readBlob(ctx, st, key)
+	act, err := ReadBlob(ctx, st, key)
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +65,11 @@ func KeyParts(ctx context.Context, st Store, key action.Digest) ([]action.Line, 
 	if err != nil {
 		return nil, err
 	}
-	command, err := readBlob(ctx, st, a.Command)
+	command, err := ReadBlob(ctx, st, a.Command)
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := readBlob(ctx, st, res.Metadata.Inputs)
+	inputs, err := ReadBlob(ctx, st, res.Metadata.Inputs)
 	if err != nil {
 		return nil, err
 	}

@@ -95,6 +95,14 @@ func hostFingerprint(ctx context.Context, a *app, f *hostFlags) error {
 
 // readFingerprint reads a fingerprint; a file that is none is a mistake on the
 // command line.
+// fingerprint is the one in the file that a flag names, or else this host's.
+func fingerprint(ctx context.Context, a *app, flag, name string, o host.Options) (*host.Fingerprint, error) {
+	if name != "" {
+		return readFingerprint(a, flag, name)
+	}
+	return host.Take(ctx, o)
+}
+
 func readFingerprint(a *app, flag, name string) (*host.Fingerprint, error) {
 	const limit = 2 << 20
 	var in io.Reader = a.in
@@ -156,14 +164,7 @@ func checkProjectHost(ctx context.Context, a *app, f *hostFlags) ([]host.Row, er
 	if w == nil || w.Empty() {
 		return nil, exit.UsageError("%s has no host block with requirements.\nTo compare this host with another's fingerprint: airbuild host check --against FILE", p.File)
 	}
-	if f.of != "" {
-		fp, err := readFingerprint(a, "of", f.of)
-		if err != nil {
-			return nil, err
-		}
-		return host.Check(w, fp), nil
-	}
-	fp, err := host.Take(ctx, hosts.WantedBy(&a.Options, p.Root, w))
+	fp, err := fingerprint(ctx, a, "of", f.of, hosts.WantedBy(&a.Options, p.Root, w))
 	if err != nil {
 		return nil, err
 	}
@@ -176,18 +177,11 @@ func compareHosts(ctx context.Context, a *app, f *hostFlags) ([]host.Row, error)
 	if err != nil {
 		return nil, err
 	}
-	if f.of != "" {
-		here, err := readFingerprint(a, "of", f.of)
-		if err != nil {
-			return nil, err
-		}
-		return host.Compare(there, here), nil
-	}
 	root, _, err := a.FindFile()
 	if err != nil {
 		root = ""
 	}
-	here, err := host.Take(ctx, hosts.ComparedWith(&a.Options, root, there))
+	here, err := fingerprint(ctx, a, "of", f.of, hosts.ComparedWith(&a.Options, root, there))
 	if err != nil {
 		return nil, err
 	}
@@ -196,14 +190,7 @@ func compareHosts(ctx context.Context, a *app, f *hostFlags) ([]host.Row, error)
 
 // hostTarget is the host that binaries are held against.
 func hostTarget(ctx context.Context, a *app, against string) (binary.Target, error) {
-	if against != "" {
-		fp, err := readFingerprint(a, "against", against)
-		if err != nil {
-			return binary.Target{}, err
-		}
-		return fp.Target(), nil
-	}
-	fp, err := host.Take(ctx, host.Options{Tools: []string{}})
+	fp, err := fingerprint(ctx, a, "against", against, host.Options{Tools: []string{}})
 	if err != nil {
 		return binary.Target{}, err
 	}

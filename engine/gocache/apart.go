@@ -3,13 +3,11 @@ package gocache
 import (
 	"bytes"
 	"context"
-	"io"
 	"os"
 	"path"
 	"slices"
 
 	"github.com/airbuild/airbuild/engine"
-	"github.com/airbuild/airbuild/engine/action"
 )
 
 // A step of the user's own may run the go command too: `go run` in a script, a
@@ -44,22 +42,13 @@ func (c *Cache) compilesNative(ctx context.Context, p *engine.Prepared) bool {
 		case f.Source.Path != "":
 			text, err = os.ReadFile(f.Source.Path)
 		case f.Source.Blob:
-			text, err = c.blob(ctx, f.Digest)
+			text, err = engine.ReadBlob(ctx, c.Store, f.Digest)
 		}
 		if err != nil || bytes.Contains(text, []byte(`"C"`)) || bytes.Contains(text, []byte("`C`")) {
 			return true
 		}
 	}
 	return false
-}
-
-func (c *Cache) blob(ctx context.Context, d action.Digest) ([]byte, error) {
-	r, err := c.Store.Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
 }
 
 // HostPaths lets a step that sees little of the host have the GOCACHE that it was given.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -127,12 +126,7 @@ func readBlob(ctx context.Context, s engine.Store, d action.Digest) ([]byte, err
 	if d.Size > maxRecord {
 		return nil, fmt.Errorf("blob %s: %w: a record is not that long", d, fs.ErrNotExist)
 	}
-	f, err := s.Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
+	return engine.ReadBlob(ctx, s, d)
 }
 
 // A Use is what the go commands of one step used of the compile cache, when it

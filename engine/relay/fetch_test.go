@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // quick are options whose pauses take no time.
@@ -194,7 +196,7 @@ func TestFetchDamagedPart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := encode(state{stateFormat, url, x})
+	b, err := canonjson.Indented(state{stateFormat, url, x})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -51,18 +51,6 @@ type summaries struct {
 	Bundles []Summary `json:"bundles"`
 }
 
-// encode returns the bytes of an index: indented JSON and a line feed.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
-}
-
 // parseIndex reads an index that somebody sent. What it lets through can be
 // written below a directory of any system: each path clean, none in the place
 // of another or of a directory, whatever the case of its letters; none that the

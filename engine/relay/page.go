@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // A page is what a person with a browser sees.
@@ -60,7 +62,7 @@ func sendPage(w *pacedWriter, r *http.Request, p page) error {
 }
 
 func sendJSON(w *pacedWriter, r *http.Request, v any) error {
-	b, err := encode(v)
+	b, err := canonjson.Indented(v)
 	if err != nil {
 		return err
 	}

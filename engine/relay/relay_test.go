@@ -18,6 +18,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/store"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 const (
@@ -650,7 +651,7 @@ func TestFormats(t *testing.T) {
 		"relay-bundles-1.json": summaries{listFormat, []Summary{{"site", "layout", 2, 3}}},
 		"relay-fetch-1.json":   state{stateFormat, "http://relay:8099/bundles/site/", x},
 	} {
-		got, err := encode(v)
+		got, err := canonjson.Indented(v)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -692,7 +693,7 @@ func FuzzIndex(f *testing.F) {
 				t.Errorf("%q", file.Path)
 			}
 		}
-		text, err := encode(x)
+		text, err := canonjson.Indented(x)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/canonjson"
 	"github.com/airbuild/airbuild/internal/ctxio"
 	"github.com/airbuild/airbuild/internal/inuse"
 	"github.com/airbuild/airbuild/internal/lists"
@@ -162,7 +163,7 @@ func (s *staging) checkStrangers(x *Index) error {
 
 // writeState records what is being downloaded.
 func (s *staging) writeState(url string, x *Index) error {
-	b, err := encode(state{stateFormat, url, x})
+	b, err := canonjson.Indented(state{stateFormat, url, x})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // version is the newest version of source.json that this package knows. It
@@ -73,10 +75,11 @@ func WriteJSON(w io.Writer, i *Info) error {
 	if f.CommitCount = i.CommitCount; f.CommitCount != 0 || f.PreviousTag != nil || f.URL != nil || f.Go != nil {
 		f.Version = 3
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if err := e.Encode(f); err != nil {
+	b, err := canonjson.Indented(f)
+	if err == nil {
+		_, err = w.Write(b)
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", FileName, err)
 	}
 	return nil

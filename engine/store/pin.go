@@ -17,6 +17,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // A Pin keeps results from being pruned until it is taken away. It is a file
@@ -184,17 +185,16 @@ func (s *pins) Pin(name string) (*Pin, error) {
 }
 
 func encodePin(p *Pin) ([]byte, error) {
-	var body bytes.Buffer
-	enc := json.NewEncoder(&body)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(p); err != nil {
+	body, err := canonjson.Compact(p)
+	if err != nil {
 		return nil, err
 	}
-	if pinHeader+body.Len() > maxPin {
+	body = append(body, '\n')
+	if pinHeader+len(body) > maxPin {
 		return nil, fmt.Errorf("%d results are too many for one pin", len(p.Results))
 	}
-	sum := sha256.Sum256(body.Bytes())
-	return append([]byte(pinMagic+hex.EncodeToString(sum[:])+"\n"), body.Bytes()...), nil
+	sum := sha256.Sum256(body)
+	return append([]byte(pinMagic+hex.EncodeToString(sum[:])+"\n"), body...), nil
 }
 
 func decodePin(b []byte) (*Pin, error) {

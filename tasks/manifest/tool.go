@@ -1,18 +1,16 @@
 package manifest
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // formatVersion is the version of both files.
@@ -109,18 +107,15 @@ func digest(in fs.FS, name string) (int64, string, error) {
 }
 
 func write(dir, name string, v any) error {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", strings.Repeat(" ", 2))
-	if err := e.Encode(v); err != nil {
+	b, err := canonjson.Indented(v)
+	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	file := filepath.Join(dir, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(file), 0o777); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	if err := os.WriteFile(file, b.Bytes(), 0o666); err != nil {
+	if err := os.WriteFile(file, b, 0o666); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

@@ -3,6 +3,8 @@ package sbom
 import (
 	"fmt"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // The form SPDX 2.3 is written from these few types: the published Go library
@@ -92,12 +94,12 @@ func (d *bill) spdx() ([]byte, error) {
 		m := &d.modules[i]
 		doc.Packages = append(doc.Packages, m.spdx(ids[m.PURL()]))
 	}
-	text, err := indented(doc)
+	text, err := canonjson.Indented(doc)
 	if err != nil {
 		return nil, err
 	}
 	doc.Namespace = d.sp.Namespace + "/" + strings.NewReplacer(" ", "_", "#", "_", "%", "_").Replace(d.name) + "-" + identity(text)
-	return indented(doc)
+	return canonjson.Indented(doc)
 }
 
 func (doc *spdxDocument) relate(from, kind, to string) {

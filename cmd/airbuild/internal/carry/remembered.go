@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle/create"
 	"github.com/airbuild/airbuild/tasks/golang"
@@ -115,12 +116,7 @@ func (g *collector) recall(ctx context.Context, key action.Digest) (*collectedMo
 	if err != nil || len(missing) > 0 || record.IsZero() || record.Size > maxCollected {
 		return nil, err
 	}
-	text, err := g.Store.Open(ctx, record)
-	if err != nil {
-		return nil, err
-	}
-	defer text.Close()
-	b, err := io.ReadAll(text)
+	b, err := engine.ReadBlob(ctx, g.Store, record)
 	if err != nil {
 		return nil, err
 	}

@@ -3,9 +3,7 @@ package rebuild
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -179,11 +177,11 @@ func (v *Rebuild) blame(ctx context.Context, out *StepReport, id engine.StepID, 
 
 // keyChange says what differs in two keys.
 func (v *Rebuild) keyChange(ctx context.Context, was, is action.Digest) string {
-	old, err := keyLines(ctx, v.Store, was)
+	old, err := engine.KeyParts(ctx, v.Store, was)
 	if err != nil {
 		return "its parts are not recorded"
 	}
-	now, err := keyLines(ctx, v.again, is)
+	now, err := engine.KeyParts(ctx, v.again, is)
 	if err != nil {
 		return "its parts are not recorded"
 	}
@@ -196,30 +194,6 @@ func (v *Rebuild) keyChange(ctx context.Context, was, is action.Digest) string {
 		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s: %q, and %q", c.Kind, c.Name, c.Old, c.New)))
 	}
 	return strings.Join(parts, "; ")
-}
-
-func keyLines(ctx context.Context, s *store.Disk, key action.Digest) ([]action.Line, error) {
-	res, err := s.Result(ctx, key)
-	if err != nil || res == nil {
-		return nil, errors.Join(err, errors.New("no result"))
-	}
-	act, err := blob(ctx, s, key)
-	if err != nil {
-		return nil, err
-	}
-	a, err := action.UnmarshalAction(act)
-	if err != nil {
-		return nil, err
-	}
-	command, err := blob(ctx, s, a.Command)
-	if err != nil {
-		return nil, err
-	}
-	inputs, err := blob(ctx, s, res.Metadata.Inputs)
-	if err != nil {
-		return nil, err
-	}
-	return action.Explain(act, command, inputs)
 }
 
 // follows names the first step that differs, of those that a step needs.
@@ -267,7 +241,7 @@ func outputsOf(ctx context.Context, s *store.Disk, key action.Digest) (map[strin
 		out[l.Path] = outputFile{link: l.Target}
 	}
 	for _, d := range res.OutputDirectories {
-		b, err := blob(ctx, s, d.Tree)
+		b, err := engine.ReadBlob(ctx, s, d.Tree)
 		if err != nil {
 			return nil, err
 		}
@@ -310,7 +284,7 @@ type original struct {
 
 func (v *Rebuild) fromStore(was map[string]outputFile, p string) original {
 	f, ok := was[p]
-	return original{f, ok, func(ctx context.Context) ([]byte, error) { return blob(ctx, v.Store, f.digest) }}
+	return original{f, ok, func(ctx context.Context) ([]byte, error) { return engine.ReadBlob(ctx, v.Store, f.digest) }}
 }
 
 // maxLocalised is the size, in bytes, up to which it is told where files differ.
@@ -363,7 +337,7 @@ func (v *Rebuild) localise(ctx context.Context, step *engine.Step, o *OutputRepo
 	if err != nil {
 		return err
 	}
-	b, err := blob(ctx, v.again, now.digest)
+	b, err := engine.ReadBlob(ctx, v.again, now.digest)
 	if err != nil {
 		return err
 	}
@@ -375,14 +349,4 @@ func (v *Rebuild) localise(ctx context.Context, step *engine.Step, o *OutputRepo
 		o.Differences = append(o.Differences, x)
 	}
 	return nil
-}
-
-// blob reads a whole blob.
-func blob(ctx context.Context, s *store.Disk, d action.Digest) ([]byte, error) {
-	r, err := s.Open(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
 }

@@ -2,8 +2,6 @@ package ui
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"io"
 	"sync"
 	"time"
@@ -11,6 +9,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/diagnose"
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // JSONVersion is the version of the event schema in docs/output.md. It rises
@@ -283,11 +282,8 @@ func (s *JSONSink) head(t time.Time, event string) jsonHead {
 // write appends one line. A value that cannot be encoded does not occur: all
 // are strings, numbers and booleans. A write error shows at Close.
 func (s *JSONSink) write(v any) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if enc.Encode(v) == nil {
-		s.out.Write(b.Bytes())
+	if b, err := canonjson.Compact(v); err == nil {
+		s.out.Write(append(b, '\n'))
 	}
 }
 
