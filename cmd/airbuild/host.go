@@ -93,8 +93,6 @@ func hostFingerprint(ctx context.Context, a *app, f *hostFlags) error {
 	return err
 }
 
-// readFingerprint reads a fingerprint; a file that is none is a mistake on the
-// command line.
 // fingerprint is the one in the file that a flag names, or else this host's.
 func fingerprint(ctx context.Context, a *app, flag, name string, o host.Options) (*host.Fingerprint, error) {
 	if name != "" {
@@ -103,6 +101,8 @@ func fingerprint(ctx context.Context, a *app, flag, name string, o host.Options)
 	return host.Take(ctx, o)
 }
 
+// readFingerprint reads a fingerprint; a file that is none is a mistake on the
+// command line.
 func readFingerprint(a *app, flag, name string) (*host.Fingerprint, error) {
 	const limit = 2 << 20
 	var in io.Reader = a.in

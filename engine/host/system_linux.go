@@ -138,37 +138,17 @@ func disk(dir string) Disk {
 }
 
 func fileSystem(magic int64) string {
-	switch uint32(magic) {
-	case unix.EXT4_SUPER_MAGIC:
-		return "ext4"
-	case unix.XFS_SUPER_MAGIC:
-		return "xfs"
-	case unix.BTRFS_SUPER_MAGIC:
-		return "btrfs"
-	case unix.TMPFS_MAGIC:
-		return "tmpfs"
-	case unix.OVERLAYFS_SUPER_MAGIC:
-		return "overlay"
-	case unix.NFS_SUPER_MAGIC:
-		return "nfs"
-	case unix.SMB_SUPER_MAGIC, 0xff534d42, 0xfe534d42:
-		return "smb"
-	case unix.MSDOS_SUPER_MAGIC:
-		return "vfat"
-	case 0x2011bab0:
-		return "exfat"
-	case unix.FUSE_SUPER_MAGIC:
-		return "fuse"
-	case 0x2fc12fc1:
-		return "zfs"
-	case unix.SQUASHFS_MAGIC:
-		return "squashfs"
-	case unix.ISOFS_SUPER_MAGIC:
-		return "iso9660"
-	case 0x01021997:
-		return "9p"
+	name, ok := map[uint32]string{
+		unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs", unix.TMPFS_MAGIC: "tmpfs",
+		unix.OVERLAYFS_SUPER_MAGIC: "overlay", unix.NFS_SUPER_MAGIC: "nfs",
+		unix.SMB_SUPER_MAGIC: "smb", 0xff534d42: "smb", 0xfe534d42: "smb",
+		unix.MSDOS_SUPER_MAGIC: "vfat", 0x2011bab0: "exfat", unix.FUSE_SUPER_MAGIC: "fuse", 0x2fc12fc1: "zfs",
+		unix.SQUASHFS_MAGIC: "squashfs", unix.ISOFS_SUPER_MAGIC: "iso9660", 0x01021997: "9p",
+	}[uint32(magic)]
+	if !ok {
+		return fmt.Sprintf("%#x", uint32(magic))
 	}
-	return fmt.Sprintf("%#x", uint32(magic))
+	return name
 }
 
 // clockSync asks the kernel whether something keeps the clock right.

@@ -19,21 +19,10 @@ const (
 // auditArch is what the kernel calls this architecture, or 0 where no filter
 // is made.
 func auditArch() uint32 {
-	switch runtime.GOARCH {
-	case "amd64":
-		return unix.AUDIT_ARCH_X86_64
-	case "arm64":
-		return unix.AUDIT_ARCH_AARCH64
-	case "arm":
-		return unix.AUDIT_ARCH_ARM
-	case "386":
-		return unix.AUDIT_ARCH_I386
-	case "riscv64":
-		return unix.AUDIT_ARCH_RISCV64
-	case "s390x":
-		return unix.AUDIT_ARCH_S390X
-	}
-	return 0
+	return map[string]uint32{
+		"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64, "arm": unix.AUDIT_ARCH_ARM,
+		"386": unix.AUDIT_ARCH_I386, "riscv64": unix.AUDIT_ARCH_RISCV64, "s390x": unix.AUDIT_ARCH_S390X,
+	}[runtime.GOARCH]
 }
 
 // supervised are the calls that go to the supervisor whatever their arguments

@@ -1,6 +1,7 @@
 package golang
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -203,19 +204,11 @@ func crossCC(p tasks.Platform) string {
 	if p.OS == "darwin" {
 		return "o64-clang"
 	}
-	switch p.Arch {
-	case "amd64":
-		return "x86_64-linux-gnu-gcc"
-	case "386":
-		return "i686-linux-gnu-gcc"
-	case "arm64":
-		return "aarch64-linux-gnu-gcc"
-	case "arm":
-		return "arm-linux-gnueabihf-gcc"
-	case "ppc64le":
-		return "powerpc64le-linux-gnu-gcc"
-	}
-	return p.Arch + "-linux-gnu-gcc"
+	triplet := map[string]string{
+		"amd64": "x86_64-linux-gnu", "386": "i686-linux-gnu", "arm64": "aarch64-linux-gnu", "arm": "arm-linux-gnueabihf",
+		"ppc64le": "powerpc64le-linux-gnu",
+	}[p.Arch]
+	return cmp.Or(triplet, p.Arch+"-linux-gnu") + "-gcc"
 }
 
 // optimize asks for small code, optimized when it is linked.

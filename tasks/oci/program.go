@@ -3,6 +3,7 @@ package oci
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -63,23 +64,16 @@ func readELF(head []byte) (m elf.Machine, loader string, err error) {
 	if len(head) < 64 {
 		return 0, "", errors.New("its ELF header is cut off")
 	}
-	var little = head[5] == byte(elf.ELFDATA2LSB)
-	u16 := func(at int) int {
-		if little {
-			return int(head[at]) | int(head[at+1])<<8
-		}
-		return int(head[at])<<8 | int(head[at+1])
+	var order binary.ByteOrder = binary.BigEndian
+	if head[5] == byte(elf.ELFDATA2LSB) {
+		order = binary.LittleEndian
 	}
-	num := func(at, size int) (v uint64) {
-		for i := range size {
-			b := uint64(head[at+i])
-			if little {
-				v |= b << (8 * i)
-			} else {
-				v = v<<8 | b
-			}
+	u16 := func(at int) int { return int(order.Uint16(head[at:])) }
+	num := func(at, size int) uint64 {
+		if size == 8 {
+			return order.Uint64(head[at:])
 		}
-		return v
+		return uint64(order.Uint32(head[at:]))
 	}
 	m = elf.Machine(u16(18))
 	phoff, entry, count, offset, size, word := num(32, 8), u16(54), u16(56), 8, 32, 8

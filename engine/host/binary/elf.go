@@ -165,27 +165,20 @@ func checkNames(table []byte, count uint64, name func(uint64) (uint32, error)) e
 }
 
 func elfKind(f *elf.File) string {
-	switch f.Type {
-	case elf.ET_EXEC:
-		return "executable"
-	case elf.ET_DYN: // dynamic.read tells an executable by its interpreter and flags
-		return "shared library"
-	case elf.ET_REL:
-		return "object"
-	}
-	return "other"
+	return cmp.Or(map[elf.Type]string{
+		elf.ET_EXEC: "executable",
+		elf.ET_DYN:  "shared library", // dynamic.read tells an executable by its interpreter and flags
+		elf.ET_REL:  "object",
+	}[f.Type], "other")
 }
 
 func elfOS(f *elf.File) string {
-	switch f.OSABI {
-	case elf.ELFOSABI_FREEBSD:
-		return "freebsd"
-	case elf.ELFOSABI_NETBSD:
-		return "netbsd"
-	case elf.ELFOSABI_OPENBSD:
-		return "openbsd"
-	case elf.ELFOSABI_SOLARIS:
-		return "solaris"
+	name, ok := map[elf.OSABI]string{
+		elf.ELFOSABI_FREEBSD: "freebsd", elf.ELFOSABI_NETBSD: "netbsd",
+		elf.ELFOSABI_OPENBSD: "openbsd", elf.ELFOSABI_SOLARIS: "solaris",
+	}[f.OSABI]
+	if ok {
+		return name
 	}
 	for _, s := range f.Sections {
 		switch s.Name {
@@ -199,47 +192,30 @@ func elfOS(f *elf.File) string {
 }
 
 func elfArch(f *elf.File) string {
+	words, known := map[elf.Machine][2]string{ // with 64 and with 32 bits
+		elf.EM_X86_64: {"amd64", "x32"}, elf.EM_386: {"386", "386"}, elf.EM_AARCH64: {"arm64", "arm64"}, elf.EM_ARM: {"arm", "arm"},
+		elf.EM_PPC64: {"ppc64", "ppc64"}, elf.EM_PPC: {"ppc", "ppc"}, elf.EM_S390: {"s390x", "s390x"}, elf.EM_RISCV: {"riscv64", "riscv32"},
+		elf.EM_LOONGARCH: {"loong64", "loong64"}, elf.EM_MIPS: {"mips64", "mips"}, elf.EM_SPARCV9: {"sparc64", "sparc64"},
+	}[f.Machine]
+	if !known {
+		return strings.ToLower(strings.TrimPrefix(f.Machine.String(), "EM_"))
+	}
+	name := words[0]
+	if f.Class == elf.ELFCLASS32 {
+		name = words[1]
+	}
 	little := f.Data == elf.ELFDATA2LSB
-	pick := func(le, be string) string {
-		if little {
-			return le
-		}
-		return be
-	}
 	switch f.Machine {
-	case elf.EM_X86_64:
-		if f.Class == elf.ELFCLASS32 {
-			return "x32"
+	case elf.EM_AARCH64, elf.EM_ARM:
+		if !little {
+			name += "be"
 		}
-		return "amd64"
-	case elf.EM_386:
-		return "386"
-	case elf.EM_AARCH64:
-		return pick("arm64", "arm64be")
-	case elf.EM_ARM:
-		return pick("arm", "armbe")
-	case elf.EM_PPC64:
-		return pick("ppc64le", "ppc64")
-	case elf.EM_PPC:
-		return "ppc"
-	case elf.EM_S390:
-		return "s390x"
-	case elf.EM_RISCV:
-		if f.Class == elf.ELFCLASS32 {
-			return "riscv32"
+	case elf.EM_PPC64, elf.EM_MIPS:
+		if little {
+			name += "le"
 		}
-		return "riscv64"
-	case elf.EM_LOONGARCH:
-		return "loong64"
-	case elf.EM_MIPS:
-		if f.Class == elf.ELFCLASS32 {
-			return pick("mipsle", "mips")
-		}
-		return pick("mips64le", "mips64")
-	case elf.EM_SPARCV9:
-		return "sparc64"
 	}
-	return strings.ToLower(strings.TrimPrefix(f.Machine.String(), "EM_"))
+	return name
 }
 
 // libcOf tells the C library by the dynamic loader, or by what is needed.

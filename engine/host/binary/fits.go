@@ -22,20 +22,15 @@ type Finding struct {
 
 // Fits says, for each thing that r needs, whether t has it.
 func Fits(r *Report, t Target) []Finding {
-	f := []Finding{fitOS(r, t), fitArch(r, t)}
+	f := []Finding{
+		fit("os", r.OS, t.OS, r.OS == t.OS, t),
+		fit("arch", r.Arch, t.Arch, r.Arch == t.Arch || runsOn[t.Arch] == r.Arch, t),
+	}
 	if r.Level != "" && r.Arch == t.Arch {
 		f = append(f, fitLevel(r, t))
 	}
 	if r.Format == ELF && r.OS == "linux" && r.Libc != "" {
-		f = append(f, fitLibc(r, t)...)
-	}
-	return f
-}
-
-func fitOS(r *Report, t Target) Finding {
-	f := Finding{What: "os", Expected: r.OS, Found: t.OS, OK: r.OS == t.OS}
-	if !f.OK {
-		f.Fix = fmt.Sprintf("build it for %s/%s", t.OS, t.Arch)
+		f = append(f, fitLibc(r, t))
 	}
 	return f
 }
@@ -44,9 +39,9 @@ func fitOS(r *Report, t Target) Finding {
 // programs.
 var runsOn = map[string]string{"amd64": "386"}
 
-func fitArch(r *Report, t Target) Finding {
-	f := Finding{What: "arch", Expected: r.Arch, Found: t.Arch, OK: r.Arch == t.Arch || runsOn[t.Arch] == r.Arch}
-	if !f.OK {
+func fit(what, expected, found string, ok bool, t Target) Finding {
+	f := Finding{What: what, Expected: expected, Found: found, OK: ok}
+	if !ok {
 		f.Fix = fmt.Sprintf("build it for %s/%s", t.OS, t.Arch)
 	}
 	return f
@@ -65,7 +60,7 @@ func fitLevel(r *Report, t Target) Finding {
 	return f
 }
 
-func fitLibc(r *Report, t Target) []Finding {
+func fitLibc(r *Report, t Target) Finding {
 	f := Finding{What: r.Libc, Found: "none", Expected: "any"}
 	if t.Libc != "" {
 		f.Found = t.Libc + " " + t.LibcVersion
@@ -86,5 +81,5 @@ func fitLibc(r *Report, t Target) []Finding {
 			f.Found = "none (" + t.OS + ")"
 		}
 	}
-	return []Finding{f}
+	return f
 }

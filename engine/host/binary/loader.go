@@ -1,6 +1,7 @@
 package binary
 
 import (
+	"cmp"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -289,13 +290,7 @@ func (l *loader) inCache(name string, by *object) (*object, string) {
 	}
 	plain := slices.Clone(l.cache[name])
 	slices.SortStableFunc(plain, func(a, b CacheEntry) int { // those for every processor first
-		switch {
-		case a.Hwcap == 0 && b.Hwcap != 0:
-			return -1
-		case a.Hwcap != 0 && b.Hwcap == 0:
-			return 1
-		}
-		return 0
+		return cmp.Compare(min(a.Hwcap, 1), min(b.Hwcap, 1))
 	})
 	for _, e := range plain {
 		if by.noDefault && slices.Contains(l.defaults(), path.Dir(e.Path)) {

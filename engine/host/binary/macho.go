@@ -6,6 +6,7 @@ import (
 	"debug/macho"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -44,7 +45,7 @@ func (b *file) fat() ([]*Report, error) {
 		if off > uint64(b.size) || size > uint64(b.size)-off {
 			return nil, fmt.Errorf("an architecture is outside the file")
 		}
-		part := &file{r: &shifted{b.r, int64(off), int64(size)}, size: int64(size)}
+		part := &file{r: io.NewSectionReader(b.r, int64(off), int64(size)), size: int64(size)}
 		head, err := part.bytes(0, 4)
 		if err != nil || !isMachO(head) {
 			return nil, fmt.Errorf("%w: an architecture of a universal file is none", ErrFormat)
@@ -99,21 +100,14 @@ func (b *file) macho() (*Report, error) {
 }
 
 func machoArch(cpu macho.Cpu) string {
-	switch cpu {
-	case macho.CpuAmd64:
-		return "amd64"
-	case macho.CpuArm64:
-		return "arm64"
-	case macho.Cpu386:
-		return "386"
-	case macho.CpuArm:
-		return "arm"
-	case macho.CpuPpc64:
-		return "ppc64"
-	case macho.CpuPpc:
-		return "ppc"
+	name, ok := map[macho.Cpu]string{
+		macho.CpuAmd64: "amd64", macho.CpuArm64: "arm64", macho.Cpu386: "386", macho.CpuArm: "arm",
+		macho.CpuPpc64: "ppc64", macho.CpuPpc: "ppc",
+	}[cpu]
+	if !ok {
+		return fmt.Sprintf("cpu %d", uint32(cpu))
 	}
-	return fmt.Sprintf("cpu %d", uint32(cpu))
+	return name
 }
 
 func (m *machoFile) commands(count, size uint32) error {

@@ -63,17 +63,14 @@ func (b *file) pe() (*Report, error) {
 }
 
 func peArch(machine uint16) string {
-	switch machine {
-	case pe.IMAGE_FILE_MACHINE_AMD64:
-		return "amd64"
-	case pe.IMAGE_FILE_MACHINE_I386:
-		return "386"
-	case pe.IMAGE_FILE_MACHINE_ARM64:
-		return "arm64"
-	case pe.IMAGE_FILE_MACHINE_ARMNT:
-		return "arm"
+	name, ok := map[uint16]string{
+		pe.IMAGE_FILE_MACHINE_AMD64: "amd64", pe.IMAGE_FILE_MACHINE_I386: "386",
+		pe.IMAGE_FILE_MACHINE_ARM64: "arm64", pe.IMAGE_FILE_MACHINE_ARMNT: "arm",
+	}[machine]
+	if !ok {
+		return fmt.Sprintf("machine %#x", machine)
 	}
-	return fmt.Sprintf("machine %#x", machine)
+	return name
 }
 
 func (p *peFile) optional(at, size uint64) error {

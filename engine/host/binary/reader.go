@@ -105,24 +105,3 @@ func (p *patched) ReadAt(b []byte, off int64) (int, error) {
 	}
 	return n, err
 }
-
-// A shifted reader is a part of another.
-type shifted struct {
-	r         io.ReaderAt
-	off, size int64
-}
-
-func (s *shifted) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 || off >= s.size {
-		return 0, io.EOF
-	}
-	short := int64(len(p)) > s.size-off
-	if short {
-		p = p[:s.size-off]
-	}
-	n, err := s.r.ReadAt(p, s.off+off)
-	if err == nil && short {
-		err = io.EOF
-	}
-	return n, err
-}

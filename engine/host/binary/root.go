@@ -7,7 +7,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"sort"
 	"strings"
 
 	"github.com/airbuild/airbuild/internal/paths"
@@ -127,7 +126,6 @@ func (r root) glob(pattern string) []string {
 			names = append(names, path.Join(dir, e.Name()))
 		}
 	}
-	sort.Strings(names)
 	return names
 }
 

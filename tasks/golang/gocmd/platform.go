@@ -1,6 +1,7 @@
 package gocmd
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -207,25 +208,16 @@ func nearPort(word string) string {
 
 // alias translates what other tools call a system or an architecture.
 func alias(s string) string {
-	switch s {
-	case "mac", "macos", "osx", "macosx":
-		return "darwin"
-	case "win", "win32", "win64":
-		return "windows"
-	case "wasi":
-		return "wasip1"
-	case "x64", "x86_64", "x86-64":
-		return "amd64"
-	case "x86", "i386", "i486", "i586", "i686":
-		return "386"
-	case "aarch64", "armv8":
-		return "arm64"
-	case "armv5", "armv6", "armv6l", "armv7", "armhf", "armel":
-		return "arm"
-	case "fat", "all":
-		return Universal
-	}
-	return s
+	return cmp.Or(map[string]string{
+		"mac": "darwin", "macos": "darwin", "osx": "darwin", "macosx": "darwin",
+		"win": "windows", "win32": "windows", "win64": "windows",
+		"wasi": "wasip1",
+		"x64":  "amd64", "x86_64": "amd64", "x86-64": "amd64",
+		"x86": "386", "i386": "386", "i486": "386", "i586": "386", "i686": "386",
+		"aarch64": "arm64", "armv8": "arm64",
+		"armv5": "arm", "armv6": "arm", "armv6l": "arm", "armv7": "arm", "armhf": "arm", "armel": "arm",
+		"fat": Universal, "all": Universal,
+	}[s], s)
 }
 
 // Nearest returns the candidate that is closest to word, or "" if none is near.
