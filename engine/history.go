@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -182,10 +183,7 @@ func (h *history) save() error {
 		return fmt.Errorf("save history: %w", err)
 	}
 	_, err = f.Write(b.Bytes())
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
+	if err := cmp.Or(err, f.Close()); err != nil {
 		return fmt.Errorf("save history: %w", err)
 	}
 	h.fresh = nil

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,10 +85,7 @@ func (d *deployment) unpackBy(ctx context.Context, in *installer, dir string, q 
 		return err
 	}
 	_, err = io.Copy(dst, ctxio.Reader(ctx, src))
-	if e := dst.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
+	if err := cmp.Or(err, dst.Close()); err != nil {
 		return err
 	}
 	w := words{"artifact": name, "release": dir, "root": d.Root, "version": q.Version, "environment": d.Environment}
@@ -233,10 +231,7 @@ func (in *installer) create(name string, content io.Reader, perm fs.FileMode, fl
 	if err == nil {
 		err = f.Sync()
 	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	return err
+	return cmp.Or(err, f.Close())
 }
 
 // link makes a symbolic link that stays in the release.

@@ -3,6 +3,7 @@ package deploy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -54,7 +55,7 @@ const maxEntry = 64 << 10 // bytes of a line
 // record appends an entry about a release.
 func (d *deployment) record(result string, rel *Release, detail error) error {
 	name := d.dir.private("audit.log")
-	last, head, size, err := tail(name)
+	before, head, size, err := readAudit(name)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (d *deployment) record(result string, rel *Release, detail error) error {
 		serves = ""
 	}
 	e := Entry{
-		Seq: last + 1, Time: d.Now().UTC(), Who: d.Who, Deploy: d.Name, Environment: d.Environment,
+		Seq: len(before) + 1, Time: d.Now().UTC(), Who: d.Who, Deploy: d.Name, Environment: d.Environment,
 		Result: result, Release: rel.ID, Version: rel.Version, Digest: rel.Digest, Artifact: rel.Artifact,
 		Serves: serves, Prev: head,
 	}
@@ -88,22 +89,10 @@ func (d *deployment) record(result string, rel *Release, detail error) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
+	if err := cmp.Or(err, f.Close()); err != nil {
 		return fmt.Errorf("write audit log: %w", err)
 	}
 	return atomicfile.SyncDir(filepath.Dir(name))
-}
-
-// tail is the number and digest of the last whole line, and where it ends.
-func tail(name string) (seq int, head string, size int64, err error) {
-	entries, head, size, err := readAudit(name)
-	if err != nil {
-		return 0, "", 0, err
-	}
-	return len(entries), head, size, nil
 }
 
 // readAudit reads a log and checks its chain. Half a line at the end, which a

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // digest is that of an installed tree: SHA-256 over one line a file, link and
@@ -18,15 +19,7 @@ import (
 // made to last on the way.
 func digest(dir string, sync bool) (string, error) {
 	sum := sha256.New()
-	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, name)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
+	err := paths.Walk(dir, func(name, rel string, d fs.DirEntry) error {
 		switch {
 		case d.IsDir():
 			if rel != "." {

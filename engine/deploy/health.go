@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // MaxBody is how much of an answer is looked at, in bytes.
@@ -30,7 +32,7 @@ func (d *deployment) check(ctx context.Context, rel *Release, slot string) error
 	var err error
 	for try := 0; try <= h.Retries; try++ {
 		if try > 0 {
-			if err := wait(ctx, h.Interval); err != nil {
+			if err := ctxio.Wait(ctx, h.Interval); err != nil {
 				return err
 			}
 		}
@@ -49,17 +51,6 @@ func (d *deployment) check(ctx context.Context, rel *Release, slot string) error
 		d.logf("health check of %s: try %d of %d: %v", rel.ID, try+1, h.Retries+1, err)
 	}
 	return fmt.Errorf("health check of %s failed: %w", rel.ID, err)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // ask asks once, on a connection of its own, without a proxy, and follows no

@@ -2,13 +2,14 @@ package deploy
 
 import (
 	"fmt"
-	"github.com/airbuild/airbuild/internal/lists"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Strategies: how a version takes over.
@@ -111,11 +112,7 @@ func (w words) fill(text string) string {
 }
 
 func (w words) fillAll(texts []string) []string {
-	out := make([]string, len(texts))
-	for i, t := range texts {
-		out[i] = w.fill(t)
-	}
-	return out
+	return lists.Map(texts, w.fill)
 }
 
 // env are the values as variables for commands.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -25,12 +26,7 @@ const maxWindow = 128 << 20
 func (in *installer) archive(a Artifact, f io.Reader) (bool, error) {
 	name := path.Base(a.Path)
 	is := func(ends ...string) bool {
-		for _, e := range ends {
-			if strings.HasSuffix(name, e) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(ends, func(e string) bool { return strings.HasSuffix(name, e) })
 	}
 	switch {
 	case is(".tar"):

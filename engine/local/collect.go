@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // outputs are the outputs of one execution: they are prepared before the command
@@ -101,15 +102,7 @@ func (o *outputs) linkTarget(p, abs string) (string, error) {
 
 func (o *outputs) collectDir(ctx context.Context, res *action.Result, p, root string) error {
 	var in tree.Inputs
-	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
+	err := paths.Walk(root, func(name, rel string, e fs.DirEntry) error {
 		switch {
 		case e.IsDir():
 			if list, err := os.ReadDir(name); err == nil && len(list) == 0 && rel != "." {

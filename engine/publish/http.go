@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // HTTP is a server that takes files by PUT and gives them by GET: a generic
@@ -198,12 +200,8 @@ func (h *HTTP) do(ctx context.Context, method, address string, item *Item) (*htt
 		if resp != nil {
 			resp.Body.Close()
 		}
-		t := time.NewTimer(pause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return nil, ctx.Err()
+		if err := ctxio.Wait(ctx, pause); err != nil {
+			return nil, err
 		}
 		pause *= 2
 	}

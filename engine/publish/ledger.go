@@ -2,6 +2,7 @@ package publish
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,10 +74,7 @@ func (l *Ledger) Note(item Item, place string) error {
 	}
 	// The break in front ends what a crash left of a line.
 	_, err = f.Write(append(append([]byte("\n"), b...), '\n'))
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
+	if err := cmp.Or(err, f.Close()); err != nil {
 		return fmt.Errorf("remember what was published: %w", err)
 	}
 	l.seen[place] = item.SHA256

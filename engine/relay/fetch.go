@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
 // These say why a fetch was refused: nothing was verified that should be used.
@@ -105,7 +107,7 @@ func (o *FetchOptions) defaults() {
 	o.Stall = cmp.Or(o.Stall, time.Minute)
 	o.MaxWait = cmp.Or(o.MaxWait, 30*time.Minute)
 	if o.pause == nil {
-		o.pause = pause
+		o.pause = ctxio.Wait
 	}
 }
 
@@ -290,17 +292,6 @@ type againError struct {
 
 func (e *againError) Error() string { return e.err.Error() }
 func (e *againError) Unwrap() error { return e.err }
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // passes reports whether a status may be another one later.
 func passes(status int) bool {

@@ -1,9 +1,10 @@
-// Package ctxio has readers that end with a context.
+// Package ctxio has readers and pauses that end with a context.
 package ctxio
 
 import (
 	"context"
 	"io"
+	"time"
 )
 
 // Reader returns a reader of r that fails with the context's error as soon as
@@ -22,4 +23,16 @@ func (r *reader) Read(b []byte) (int, error) {
 		return 0, err
 	}
 	return r.r.Read(b)
+}
+
+// Wait returns after d, or with the context's error when ctx ends before.
+func Wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

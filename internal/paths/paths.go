@@ -1,7 +1,9 @@
-// Package paths says whether one path is below another, by their text alone.
+// Package paths says whether one path is below another, by their text alone, and
+// walks over what is below a directory.
 package paths
 
 import (
+	"io/fs"
 	"path"
 	"path/filepath"
 	"strings"
@@ -27,4 +29,19 @@ func Rel(dir, p string) (rel string, ok bool) {
 // and the directory or below it.
 func Local(p string) bool {
 	return p != "" && p == path.Clean(p) && !path.IsAbs(p) && p != ".." && !strings.HasPrefix(p, "../")
+}
+
+// Walk calls f for dir and all below it, as filepath.WalkDir does, with the path
+// from dir, with slashes. What cannot be read is an error, and ends it.
+func Walk(dir string, f func(name, rel string, e fs.DirEntry) error) error {
+	return filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		return f(name, filepath.ToSlash(rel), e)
+	})
 }

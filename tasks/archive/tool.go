@@ -2,6 +2,7 @@ package archive
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -157,11 +158,7 @@ func write(ctx context.Context, call *engine.ToolCall, sp *spec, members []membe
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := file.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = cmp.Or(err, file.Close()) }()
 	buf := bufio.NewWriterSize(file, 1<<18)
 	a, err := f.open(buf, sp.Level)
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/internal/inuse"
+	"github.com/airbuild/airbuild/internal/paths"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
@@ -502,13 +503,9 @@ func (d *downloading) proofs(out string) error {
 
 // moveAll moves every file of a directory but for locks.
 func moveAll(dst, src string) error {
-	return filepath.WalkDir(src, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || slices.Contains([]string{".lock", ".partial"}, path.Ext(name)) {
-			return err
-		}
-		rel, err := filepath.Rel(src, name)
-		if err != nil {
-			return err
+	return paths.Walk(src, func(name, rel string, e fs.DirEntry) error {
+		if e.IsDir() || slices.Contains([]string{".lock", ".partial"}, path.Ext(name)) {
+			return nil
 		}
 		return moveFile(filepath.Join(dst, rel), name)
 	})

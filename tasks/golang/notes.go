@@ -2,6 +2,7 @@ package golang
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -66,10 +67,7 @@ func runNotes(ctx context.Context, call *engine.ToolCall, spec *notesSpec) error
 	args := placeOut(spec.Args, filepath.Join(scratch, "out"))
 	d := &dependencies{rest: call.Log}
 	err := call.Run(ctx, &engine.Process{Path: "go", Args: args, Stdout: d, Stderr: d})
-	if ferr := d.flush(); err == nil {
-		err = ferr
-	}
-	if err != nil {
+	if err := cmp.Or(err, d.flush()); err != nil {
 		return err
 	}
 	return d.report(call.Log)

@@ -3,6 +3,7 @@ package oci
 import (
 	"archive/tar"
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -104,11 +105,7 @@ func makeLayer(ctx context.Context, tmp string, in fs.FS, list []member, sp *spe
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = cmp.Or(err, f.Close()) }()
 	packed, plain := sha256.New(), sha256.New()
 	buf := bufio.NewWriterSize(io.MultiWriter(f, packed), 1<<18)
 	z, media, err := newCompressor(buf, sp.Compression)

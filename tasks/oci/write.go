@@ -3,6 +3,7 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/airbuild/airbuild/internal/ctxio"
 	"github.com/airbuild/airbuild/internal/lists"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // fullName is the annotation that containerd and Docker take a name from.
@@ -109,13 +111,12 @@ func (w *work) layouts(root string, top v1.ImageIndex, want map[string]bool) err
 // plainFiles are the files of a layout, those that a reader wants first in
 // front. The library makes some executable; none is.
 func plainFiles(dir string) (files []string, err error) {
-	err = filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
+	err = paths.Walk(dir, func(p, rel string, d fs.DirEntry) error {
+		if d.IsDir() {
+			return nil
 		}
-		rel, err := filepath.Rel(dir, p)
-		files = append(files, filepath.ToSlash(rel))
-		return errors.Join(err, os.Chmod(p, 0o644))
+		files = append(files, rel)
+		return os.Chmod(p, 0o644)
 	})
 	slices.SortFunc(files, func(a, b string) int {
 		if x, y := strings.HasPrefix(a, "blobs/"), strings.HasPrefix(b, "blobs/"); x != y {
@@ -156,11 +157,7 @@ func (w *work) tarFile(name string, fill func(*tar.Writer) error) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer func() { err = cmp.Or(err, f.Close()) }()
 	t := tar.NewWriter(f)
 	if err := fill(t); err != nil {
 		return err

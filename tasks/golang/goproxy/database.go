@@ -16,6 +16,8 @@ import (
 	"golang.org/x/mod/sumdb"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // goSumDB is the database that the go command asks if nobody says otherwise,
@@ -53,16 +55,12 @@ func ParseDatabase(gosumdb string) (Database, error) {
 func Databases(dir string) ([]string, error) {
 	var names []string
 	root := filepath.Join(dir, SumDBName)
-	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || !e.IsDir() {
-			return err
+	err := paths.Walk(root, func(name, rel string, e fs.DirEntry) error {
+		if !e.IsDir() {
+			return nil
 		}
 		if fi, err := os.Stat(filepath.Join(name, "lookup")); err == nil && fi.IsDir() {
-			rel, err := filepath.Rel(root, name)
-			if err != nil {
-				return err
-			}
-			names = append(names, filepath.ToSlash(rel))
+			names = append(names, rel)
 			return fs.SkipDir
 		}
 		return nil

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // Merge adds the tree at src, which has been verified, to the one at dst,
@@ -54,21 +55,14 @@ type merging struct{ dst, src string }
 // pass copies the files that are never rewritten, or then those that tell of
 // them.
 func (m merging) pass(ctx context.Context, late bool) error {
-	return filepath.WalkDir(m.src, func(name string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil || e.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(m.src, name)
-		if err != nil {
-			return err
+	return paths.Walk(m.src, func(_, rel string, e fs.DirEntry) error {
+		if ctx.Err() != nil || e.IsDir() {
+			return ctx.Err()
 		}
 		if !e.Type().IsRegular() {
-			return &BadFileError{filepath.ToSlash(rel), "it is not a regular file"}
+			return &BadFileError{rel, "it is not a regular file"}
 		}
-		if rel == SumsName || strings.HasPrefix(e.Name(), atomicfile.TempPrefix) || tells(filepath.ToSlash(rel)) != late {
+		if rel == SumsName || strings.HasPrefix(e.Name(), atomicfile.TempPrefix) || tells(rel) != late {
 			return nil
 		}
 		return m.file(rel)

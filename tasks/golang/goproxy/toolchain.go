@@ -19,6 +19,7 @@ import (
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/inuse"
 	"github.com/airbuild/airbuild/internal/lists"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // toolchainModule is the module that the go command fetches toolchains as.
@@ -213,22 +214,15 @@ func clearUnfinished(root string) error {
 // directories stay as they are, so that the cache can be removed.
 func finish(ctx context.Context, root string, t Toolchain) error {
 	var renamed []string
-	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil || e.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
+	err := paths.Walk(root, func(name, rel string, e fs.DirEntry) error {
+		if ctx.Err() != nil || e.IsDir() {
+			return ctx.Err()
 		}
 		if e.Name() == "_go.mod" {
 			renamed = append(renamed, name)
 		}
 		mode := fs.FileMode(0o444)
-		if command(filepath.ToSlash(rel)) {
+		if command(rel) {
 			mode = 0o555
 		}
 		return os.Chmod(name, mode)

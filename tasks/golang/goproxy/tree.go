@@ -8,6 +8,7 @@
 package goproxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/module"
+
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // SumsName is the file at the root of a tree that holds go.sum lines of what
@@ -83,19 +86,10 @@ func Has(dir string, m module.Version) bool {
 func look(ctx context.Context, dir string) (*tree, error) {
 	t := &tree{dir: dir}
 	found := map[module.Version]*files{}
-	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, name)
-		if err != nil {
-			return err
-		}
-		rel = filepath.ToSlash(rel)
+	err := paths.Walk(dir, func(_, rel string, e fs.DirEntry) error {
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case e.IsDir() && rel == SumDBName:
 			return fs.SkipDir // read as the proofs name them
 		case e.IsDir():
@@ -118,10 +112,7 @@ func look(ctx context.Context, dir string) (*tree, error) {
 		t.versions = append(t.versions, *f)
 	}
 	slices.SortFunc(t.versions, func(a, b files) int {
-		if c := strings.Compare(a.Path, b.Path); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Version.Version, b.Version.Version)
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Version.Version, b.Version.Version))
 	})
 	return t, nil
 }

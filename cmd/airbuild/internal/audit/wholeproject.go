@@ -11,6 +11,7 @@ import (
 	"github.com/airbuild/airbuild/engine/tree"
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/lists"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // wholeProject is a step's inputs, and everything else that the project has,
@@ -22,16 +23,10 @@ func (e *executor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 		taken[l.Path] = true
 	}
 	root := e.session.Root
-	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
-		if err != nil || name == root {
-			return err
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		path := filepath.ToSlash(rel)
+	err := paths.Walk(root, func(name, path string, d fs.DirEntry) error {
 		switch {
+		case path == ".":
+			return nil
 		case taken[path] || makes(p.Step, path) || strings.HasPrefix(d.Name(), atomicfile.TempPrefix):
 			if d.IsDir() {
 				return fs.SkipDir
@@ -41,7 +36,7 @@ func (e *executor) wholeProject(p *engine.Prepared) (*tree.Tree, error) {
 			return nil
 		case d.Type()&fs.ModeSymlink != 0:
 			target, err := os.Readlink(name)
-			if err == nil && !filepath.IsAbs(target) && filepath.IsLocal(filepath.Join(filepath.Dir(rel), target)) {
+			if err == nil && !filepath.IsAbs(target) && filepath.IsLocal(filepath.Join(filepath.Dir(path), target)) {
 				links = append(links, tree.Link{Path: path, Target: filepath.ToSlash(target)})
 			}
 			return nil

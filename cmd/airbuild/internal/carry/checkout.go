@@ -196,20 +196,9 @@ func (c *checkout) apart(link string) error {
 	if _, ok := c.want[link]; ok {
 		return fmt.Errorf("%w: %s is a file and a link", bundle.ErrRefused, link)
 	}
-	for _, names := range []func(func(string) bool){
-		func(yield func(string) bool) {
-			for p := range c.want {
-				if !yield(p) {
-					return
-				}
-			}
-		},
-		maps.Keys(c.links),
-	} {
-		for p := range names {
-			if p != link && within(p, link) {
-				return fmt.Errorf("%w: %s is below %s, which is a link", bundle.ErrRefused, p, link)
-			}
+	for _, p := range slices.AppendSeq(slices.Collect(maps.Keys(c.want)), maps.Keys(c.links)) {
+		if p != link && within(p, link) {
+			return fmt.Errorf("%w: %s is below %s, which is a link", bundle.ErrRefused, p, link)
 		}
 	}
 	return nil

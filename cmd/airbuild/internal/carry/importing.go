@@ -178,7 +178,12 @@ func resultComponent(name string) bool {
 
 // contentKey is the key of a pseudo-action, as gocache's are.
 func contentKey(bundle, component string) action.Digest {
-	command := action.Command{Arguments: []string{"airbuild:carried", "1", bundle, component}}
+	return keyOf("airbuild:carried", "1", bundle, component)
+}
+
+// keyOf is the key of a pseudo-action of some arguments and no inputs.
+func keyOf(args ...string) action.Digest {
+	command := action.Command{Arguments: args}
 	act := action.Action{Command: action.Of(command.Marshal()), InputRoot: action.Of(nil)}
 	return action.Of(act.Marshal())
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/airbuild/airbuild/engine"
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/bundle/create"
+	"github.com/airbuild/airbuild/internal/paths"
 	"github.com/airbuild/airbuild/tasks/golang"
 )
 
@@ -55,9 +56,7 @@ type collectedModules struct {
 
 // collectedKey is the key under which a tree is remembered.
 func collectedKey(collection string) action.Digest {
-	c := action.Command{Arguments: []string{collectedTool, collectedVersion, collection}}
-	a := action.Action{Command: action.Of(c.Marshal()), InputRoot: action.Of(nil)}
-	return action.Of(a.Marshal())
+	return keyOf(collectedTool, collectedVersion, collection)
 }
 
 // collect returns what the project's modules are: remembered, or anew.
@@ -163,19 +162,14 @@ func (g *collector) collectAnew(ctx context.Context, key action.Digest, o golang
 // that names them all.
 func (g *collector) remember(ctx context.Context, key action.Digest, tree string, c *collectedModules) error {
 	r := &action.Result{}
-	err := filepath.WalkDir(tree, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		rel, err := filepath.Rel(tree, name)
-		if err != nil {
-			return err
+	err := paths.Walk(tree, func(name, p string, e fs.DirEntry) error {
+		if e.IsDir() {
+			return nil
 		}
 		d, err := g.Store.PutFile(ctx, name, action.Digest{})
 		if err != nil {
 			return err
 		}
-		p := filepath.ToSlash(rel)
 		r.OutputFiles = append(r.OutputFiles, action.OutputFile{Path: collectedTree + p, Digest: d})
 		c.files = append(c.files, g.storeInput(p, d))
 		return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/airbuild/airbuild/engine/pattern"
 	"github.com/airbuild/airbuild/engine/source"
 	"github.com/airbuild/airbuild/internal/atomicfile"
+	"github.com/airbuild/airbuild/internal/paths"
 )
 
 // linksFile lists the symbolic links of a source component, which holds files
@@ -317,16 +318,9 @@ func splitNul(b []byte) []string {
 // everything lists all files below the root of a project without git.
 func everything(spec SourceSpec) ([]string, error) {
 	var names []string
-	err := filepath.WalkDir(spec.Root, func(p string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(spec.Root, p)
-		if err != nil || rel == "." {
-			return err
-		}
-		name := filepath.ToSlash(rel)
+	err := paths.Walk(spec.Root, func(_, name string, e fs.DirEntry) error {
 		switch {
+		case name == ".":
 		case spec.excluded(name) && e.IsDir():
 			return fs.SkipDir
 		case !e.IsDir():
