@@ -5,10 +5,11 @@ import (
 	"regexp"
 	"slices"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // HCL has no index of several parts, so stage.bin["linux/amd64", "yq"] is

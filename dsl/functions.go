@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A FunctionDoc describes one function: for the documentation and editors.

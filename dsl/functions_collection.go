@@ -4,11 +4,12 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 func collectionFunctions() []builtin {

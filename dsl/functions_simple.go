@@ -12,13 +12,14 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/go-version"
 	"github.com/hashicorp/hcl/v2/ext/tryfunc"
 	yaml "github.com/zclconf/go-cty-yaml"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // describe joins a function to its description. The name stands before the

@@ -5,9 +5,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A BlockDoc describes one block type: what Load accepts, what the

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/agext/levenshtein"
+
 	"github.com/airbuild/airbuild/internal/lists"
 )
 

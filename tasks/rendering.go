@@ -5,11 +5,12 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Language parses and evaluates what files of the project say in the language

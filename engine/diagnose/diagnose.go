@@ -10,13 +10,14 @@ package diagnose
 
 import (
 	"bytes"
-	"github.com/airbuild/airbuild/internal/lists"
 	"maps"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // maxText is how much of the end of an output is looked at, in bytes, and

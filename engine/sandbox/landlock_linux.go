@@ -3,9 +3,12 @@ package sandbox
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 	llsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // errNoLandlock: the kernel has no Landlock, or it is off.
@@ -24,18 +27,13 @@ func (u *setup) landlock() error {
 		return errNoLandlock
 	}
 	read := []string{"/proc", "/sys/devices/system/cpu", "/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf", "/etc/passwd", "/etc/group"}
-	for _, list := range [][][]byte{u.Read, u.Tools} {
-		read = append(read, toStrings(list)...)
-	}
+	read = append(read, toStrings(slices.Concat(u.Read, u.Tools))...)
 	write := []string{"/dev/shm", "/dev/pts"}
 	for _, b := range u.Write {
 		write = append(write, string(b.Src))
 	}
-	var files, ttys []string
-	for _, d := range devices {
-		ttys = append(ttys, "/dev/"+d)
-	}
-	var dirs []string
+	ttys := lists.Map(devices[:], func(d string) string { return "/dev/" + d })
+	var files, dirs []string
 	for _, p := range read {
 		if info, err := os.Stat(p); err == nil && info.IsDir() {
 			dirs = append(dirs, p)

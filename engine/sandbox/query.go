@@ -60,9 +60,7 @@ func refusal(q []byte, end int) []byte {
 	a[2] = 0x80 | q[2]&0x79 // a response, with the query's opcode and "recursion desired"
 	a[3] = 0x80 | servfail
 	binary.BigEndian.PutUint16(a[4:], 1)
-	for i := 6; i < dnsHeader; i++ {
-		a[i] = 0
-	}
+	clear(a[6:dnsHeader])
 	return a
 }
 

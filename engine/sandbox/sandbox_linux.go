@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A Sandbox keeps the processes that run in it to its Spec. Any number of goroutines may Run processes in it.
@@ -55,7 +57,7 @@ func open(ctx context.Context, m start, u *setup, report func(Attempt)) (*Sandbo
 	theirs.Close()
 	if err != nil {
 		ours.Close()
-		return nil, reply{}, &refusedError{err}
+		return nil, reply{}, err
 	}
 	sb := &Sandbox{spaces: m.method == Namespaces, link: ours, init: p, report: report, calls: map[int]chan reply{}, ended: make(chan struct{})}
 	ready, err := sb.shake(ctx, u)
@@ -67,12 +69,6 @@ func open(ctx context.Context, m start, u *setup, report func(Attempt)) (*Sandbo
 	go sb.receive()
 	return sb, ready, nil
 }
-
-// A refusedError: the kernel would not do it.
-type refusedError struct{ err error }
-
-func (e *refusedError) Error() string { return e.err.Error() }
-func (e *refusedError) Unwrap() error { return e.err }
 
 // shake sends the setup and waits for the answer.
 func (sb *Sandbox) shake(ctx context.Context, u *setup) (reply, error) {
@@ -89,13 +85,13 @@ func (sb *Sandbox) shake(ctx context.Context, u *setup) (reply, error) {
 	case ctx.Err() != nil:
 		return r, context.Cause(ctx)
 	case err != nil:
-		return r, &refusedError{fmt.Errorf("its init process did not answer: %w", err)}
+		return r, fmt.Errorf("its init process did not answer: %w", err)
 	case r.Op != "ready":
 		err = errors.New(r.Error)
 		if r.Errno != 0 {
 			err = &setupError{r.Error, syscall.Errno(r.Errno)}
 		}
-		return r, &refusedError{err}
+		return r, err
 	}
 	return r, nil
 }
@@ -341,11 +337,7 @@ func (s *streams) output(w io.Writer) (*os.File, error) {
 }
 
 func (s *streams) fds() []int {
-	var out []int
-	for _, f := range s.files {
-		out = append(out, int(f.Fd()))
-	}
-	return out
+	return lists.Map(s.files[:], func(f *os.File) int { return int(f.Fd()) })
 }
 
 // started closes what the process has now.

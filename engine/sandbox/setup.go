@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/internal/paths"
 )
 
@@ -62,9 +63,7 @@ func newSetup(m Method, s Spec) *setup {
 	}
 	u.Root, u.Tmp = []byte(path.Join(s.Dir, "root")), []byte(resolvedOrNone(s.Tmp))
 	r := &reader{setup: u}
-	for _, h := range s.Hide {
-		r.hide = append(r.hide, resolved(h))
-	}
+	r.hide = lists.Map(s.Hide, resolved)
 	for _, d := range systemDirs {
 		r.add(d)
 	}
@@ -77,10 +76,7 @@ func newSetup(m Method, s Spec) *setup {
 		}
 	}
 	system := len(u.Read)
-	for _, p := range s.Read {
-		r.add(p)
-	}
-	for _, p := range s.Programs {
+	for _, p := range slices.Concat(s.Read, s.Programs) {
 		r.add(p)
 	}
 	u.Read, u.Tools = u.Read[:system:system], u.Read[system:]
@@ -131,7 +127,7 @@ func (r *reader) shown(p string) bool {
 }
 
 // add shows p: the links on the way to it as links, and what is at their end.
-func (r *reader) add(p string) string {
+func (r *reader) add(p string) {
 	end, links := follow(p)
 	for _, l := range links {
 		if !r.shown(string(l.Path)) && !slices.ContainsFunc(r.setup.Links, func(o symlink) bool { return string(o.Path) == string(l.Path) }) {
@@ -141,7 +137,6 @@ func (r *reader) add(p string) string {
 	if _, err := os.Lstat(end); err == nil && !r.shown(end) {
 		r.setup.Read = append(r.setup.Read, []byte(end))
 	}
-	return end
 }
 
 // resolved is a path with its links resolved.

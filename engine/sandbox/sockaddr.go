@@ -2,9 +2,10 @@ package sandbox
 
 import (
 	"encoding/binary"
-	"github.com/airbuild/airbuild/internal/lists"
 	"strconv"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Address families, as Linux numbers them.

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -52,10 +54,7 @@ func (n *initProcess) handle(r *request, fds []int) {
 		unix.Kill(-pgid.(int), unix.Signal(r.Signal))
 		if r.Signal == int(unix.SIGKILL) {
 			n.mu.Lock()
-			alive := false
-			for _, id := range n.running {
-				alive = alive || id == r.ID
-			}
+			alive := slices.Contains(slices.Collect(maps.Values(n.running)), r.ID)
 			n.mu.Unlock()
 			if !alive {
 				n.groups.Delete(r.ID) // the number may be another's from now on
@@ -161,12 +160,8 @@ var kept = [...]int{
 // restrict takes away from this thread what processes must not have.
 func (n *initProcess) restrict(w *watcher) error {
 	if n.setup.Method == Namespaces {
-		keep := map[int]bool{}
-		for _, c := range kept {
-			keep[c] = true
-		}
 		for c := 0; c <= unix.CAP_LAST_CAP; c++ {
-			if keep[c] {
+			if slices.Contains(kept[:], c) {
 				continue
 			}
 			if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0); err != nil && !errors.Is(err, unix.EINVAL) {

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // maxMessage bounds one message between airbuild and an init process, bytes.
@@ -155,17 +157,9 @@ func rights(oob []byte) ([]int, error) {
 }
 
 func toBytes(list []string) [][]byte {
-	out := make([][]byte, len(list))
-	for i, s := range list {
-		out[i] = []byte(s)
-	}
-	return out
+	return lists.Map(list, func(s string) []byte { return []byte(s) })
 }
 
 func toStrings(list [][]byte) []string {
-	out := make([]string, len(list))
-	for i, b := range list {
-		out[i] = string(b)
-	}
-	return out
+	return lists.Map(list, func(b []byte) string { return string(b) })
 }

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/goreleaser/chglog"
 	"github.com/goreleaser/nfpm/v2"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // changelog adds the changelog: to an rpm as it is, to a deb in Debian's form.

@@ -2,12 +2,13 @@ package oci
 
 import (
 	"fmt"
-	"github.com/airbuild/airbuild/internal/lists"
 	"io/fs"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A member is one entry of a layer.

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"debug/buildinfo"
 	"encoding/binary"
-	"github.com/airbuild/airbuild/internal/lists"
 	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // packagesShown is how many packages a report names.

@@ -7,8 +7,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // ErrorAt makes an error diagnostic: a terse summary, a detail that says what

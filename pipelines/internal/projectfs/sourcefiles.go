@@ -2,11 +2,12 @@ package projectfs
 
 import (
 	"fmt"
-	"github.com/airbuild/airbuild/internal/lists"
 	"io/fs"
 	"path"
 	"slices"
 	"sync"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A SourceFiles is the project as functions of the language see it: without

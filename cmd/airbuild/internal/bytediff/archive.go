@@ -13,9 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // A codec is a compressed stream.

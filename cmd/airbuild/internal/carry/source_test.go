@@ -13,7 +13,7 @@ import (
 )
 
 // paths are those of a tree's component.
-func paths(t *SourceTree) []string {
+func pathsOf(t *SourceTree) []string {
 	var out []string
 	for _, f := range t.Component.Files {
 		out = append(out, f.Path)
@@ -36,7 +36,7 @@ func wantPaths(t *testing.T, tree *SourceTree, want ...string) {
 	t.Helper()
 	want = append(want, source.ManifestName)
 	slices.Sort(want)
-	if got := paths(tree); !slices.Equal(got, want) {
+	if got := pathsOf(tree); !slices.Equal(got, want) {
 		t.Errorf("paths %q, want %q", got, want)
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/airbuild/airbuild/internal/lists"
 	"golang.org/x/mod/modfile"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // defaultStamp is what go_release sets where nothing else is said.

@@ -19,6 +19,7 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"time"
@@ -127,9 +128,7 @@ func (t tee) OnEvent(e engine.Event) {
 func (t tee) Close() error {
 	var first error
 	for _, s := range t {
-		if err := s.Close(); err != nil && first == nil {
-			first = err
-		}
+		first = cmp.Or(first, s.Close())
 	}
 	return first
 }
