@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/module"
 
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks/golang/load"
 )
 
@@ -30,11 +31,7 @@ func (p *planner) defaultOf(name string) (cty.Value, bool) {
 		if len(mains) == 0 {
 			return cty.NilVal, false
 		}
-		values := make([]cty.Value, len(mains))
-		for i, m := range mains {
-			values[i] = cty.StringVal(m)
-		}
-		return cty.ListVal(values), true
+		return cty.ListVal(lists.Map(mains, cty.StringVal)), true
 	case "name":
 		if name := ModuleName(p.project.Files, p.user.Dir); name != "" {
 			return cty.StringVal(name), true

@@ -255,10 +255,7 @@ func (p *planner) settle() {
 	for _, u := range p.uses {
 		modules = append(modules, u.module)
 	}
-	files := make([]fs.FS, len(modules))
-	for i, m := range modules {
-		files[i] = m.Files
-	}
+	files := lists.Map(modules, func(m *dsl.Module) fs.FS { return m.Files })
 	for range planRounds {
 		p.report = before.Clone()
 		p.files = projectfs.NewProjectFiles(p.project.Files, p.project.Dist, p.outputs.source)

@@ -306,11 +306,7 @@ func inRepository(p string) bool {
 }
 
 func refSteps(refs []tasks.Ref) []engine.StepID {
-	ids := make([]engine.StepID, len(refs))
-	for i, r := range refs {
-		ids[i] = r.Step
-	}
-	return ids
+	return lists.Map(refs, func(r tasks.Ref) engine.StepID { return r.Step })
 }
 
 // block is what the task gets.

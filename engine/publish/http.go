@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -224,9 +225,7 @@ func (h *HTTP) once(ctx context.Context, method, address string, item *Item) (*h
 	if err != nil {
 		return nil, err
 	}
-	for name, values := range h.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, h.Header)
 	if item != nil {
 		req.ContentLength = item.Size
 		req.Header.Set("Content-Type", "application/octet-stream")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -92,9 +93,7 @@ func (c *client) get(ctx context.Context, name string, header http.Header, want 
 		cancel(nil)
 		return nil, nil, err
 	}
-	for k, v := range header {
-		r.Header[k] = v
-	}
+	maps.Copy(r.Header, header)
 	r.Header.Set("User-Agent", "airbuild")
 	if c.token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.token)

@@ -90,11 +90,7 @@ func (g Grant) check() error {
 }
 
 func joined[T ~string](list []T) string {
-	words := make([]string, len(list))
-	for i, x := range list {
-		words[i] = string(x)
-	}
-	return strings.Join(words, ", ")
+	return strings.Join(lists.Map(list, func(x T) string { return string(x) }), ", ")
 }
 
 // Any reports whether no purpose was given.

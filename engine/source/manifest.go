@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // ManifestName is the name of the file that lists what a source tree was when
@@ -213,10 +215,7 @@ type comparison struct {
 func (c *comparison) run(ctx context.Context, dir string) error {
 	c.paths = slices.Sorted(maps.Keys(c.manifest.Files))
 	c.paths = append(c.paths, slices.Sorted(maps.Keys(c.manifest.Links))...)
-	list := make([]watched, len(c.paths))
-	for i, p := range c.paths {
-		list[i] = watched{kind: watchEntry, path: p}
-	}
+	list := lists.Map(c.paths, func(p string) watched { return watched{kind: watchEntry, path: p} })
 	states, err := lookAt(dir, list)
 	if err != nil {
 		return err

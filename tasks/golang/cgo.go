@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/airbuild/airbuild/engine"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/tasks"
 	"github.com/airbuild/airbuild/tasks/golang/closure"
 	"github.com/airbuild/airbuild/tasks/golang/gocmd"
@@ -246,11 +247,7 @@ func (c *compiler) env() [][2]string {
 // joinFlags writes flags as the go command splits them: by spaces, with quotes
 // round those that hold any.
 func joinFlags(flags []string) string {
-	out := make([]string, len(flags))
-	for i, f := range flags {
-		out[i] = quoteFlag(f)
-	}
-	return strings.Join(out, " ")
+	return strings.Join(lists.Map(flags, quoteFlag), " ")
 }
 
 // quoteFlag quotes a flag that holds spaces or begins with a quote. A flag

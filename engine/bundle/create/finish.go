@@ -3,6 +3,7 @@ package create
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/airbuild/airbuild/engine/bundle"
@@ -45,9 +46,7 @@ func (w *layoutWriter) finish(ctx context.Context, o FinishOptions) (*bundle.Roo
 	defer b.Close()
 	w.old = b.LayoutBlobs()
 	r := b.Root()
-	for k, v := range o.Metadata {
-		r.Metadata[k] = v
-	}
+	maps.Copy(r.Metadata, o.Metadata)
 	r.Custody = nil
 	if len(o.Keys) > 0 {
 		if err := w.beginCustody(r, o); err != nil {

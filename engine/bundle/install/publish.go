@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/airbuild/airbuild/engine/bundle/custody"
@@ -45,9 +46,7 @@ func (m *importer) refer() error {
 	if ids == nil {
 		ids = map[string]string{}
 	}
-	for name, id := range m.sinks.ids() {
-		ids[name] = id
-	}
+	maps.Copy(ids, m.sinks.ids())
 	sinks, err := format.EncodeCanonical(ids)
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/airbuild/airbuild/internal/inuse"
+	"github.com/airbuild/airbuild/internal/lists"
 	"github.com/airbuild/airbuild/internal/paths"
 )
 
@@ -161,10 +162,7 @@ func (p *Project) removeStale(list []recordedFile) error {
 // any more. A file that another program keeps from being read is an error: nothing
 // is known about it.
 func removable(root string, list []recordedFile, track func([]string) map[string]bool) (stale, edited []string, err error) {
-	names := make([]string, len(list))
-	for i, f := range list {
-		names[i] = f.Path
-	}
+	names := lists.Map(list, func(f recordedFile) string { return f.Path })
 	var tracked map[string]bool
 	if track != nil {
 		tracked = track(names)

@@ -2,6 +2,7 @@ package eval
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -152,9 +153,7 @@ func (c *Cell) valueIn(s *Stage) cty.Value {
 // that made the cell.
 func cellValue(s *Stage, c *Cell) cty.Value {
 	attrs := make(map[string]cty.Value, len(c.Values)+4)
-	for name, v := range c.Values {
-		attrs[name] = v
-	}
+	maps.Copy(attrs, c.Values)
 	attrs["key"] = cty.StringVal(c.Key)
 	setPaths(attrs, c.paths, c.Dropped)
 	attrs[handleAttr] = cty.CapsuleVal(handleType, &Handle{Stage: s, Cell: c})
@@ -188,9 +187,7 @@ func outputValues(c *Cell) []cty.Value {
 func EachOfCell(s *Stage, c *Cell, key string) cty.Value {
 	attrs := make(map[string]cty.Value, len(c.Values)+6)
 	attrs["name"] = cty.StringVal(s.Decl.Name)
-	for name, v := range c.Values {
-		attrs[name] = v
-	}
+	maps.Copy(attrs, c.Values)
 	attrs["key"] = cty.StringVal(key)
 	attrs["value"] = c.valueIn(s)
 	setPaths(attrs, c.paths, c.Dropped)

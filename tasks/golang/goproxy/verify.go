@@ -16,6 +16,8 @@ import (
 	"github.com/sourcegraph/conc/pool"
 	"golang.org/x/mod/module"
 	"golang.org/x/mod/sumdb/dirhash"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // Evidence says by what a module's files were found to be the right ones.
@@ -159,10 +161,7 @@ func Verify(ctx context.Context, dir string, o Options) (*Report, error) {
 		return nil, err
 	}
 	r.Others = slices.DeleteFunc(r.Others, func(n string) bool { return n == db.Name })
-	all := make([]module.Version, len(t.versions))
-	for i, f := range t.versions {
-		all[i] = f.Version
-	}
+	all := lists.Map(t.versions, func(f files) module.Version { return f.Version })
 	v.proofs.start(all)
 	found := make([]error, len(t.versions))
 	p := pool.New().WithMaxGoroutines(runtime.GOMAXPROCS(0))

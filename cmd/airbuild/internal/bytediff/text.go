@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/airbuild/airbuild/internal/lists"
 )
 
 // isText reports whether a file is for reading.
@@ -159,11 +161,7 @@ func (c *comparer) member(x, y map[string]any, k, path string, where []string) {
 }
 
 func texts(list []any) []string {
-	out := make([]string, len(list))
-	for i, v := range list {
-		out[i] = jsonText(v)
-	}
-	return out
+	return lists.Map(list, jsonText)
 }
 
 // jsonText is a value as JSON, with the keys of objects sorted.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -34,9 +35,7 @@ func (x Tree) Clone() Tree {
 	y := Tree{}
 	for c, files := range x {
 		y[c] = map[string]string{}
-		for p, text := range files {
-			y[c][p] = text
-		}
+		maps.Copy(y[c], files)
 	}
 	return y
 }
