@@ -86,12 +86,7 @@ const (
 
 // testFailed reports whether a test failed, and not only a compilation.
 func (h *hints) testFailed() bool {
-	for _, l := range h.lines() {
-		if l.failed {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.lines(), func(l line) bool { return l.failed })
 }
 
 // networkFix says what to do for a step that wants the network.

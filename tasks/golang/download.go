@@ -55,11 +55,8 @@ func (t *download) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	setWork(&s, m)
 	addModuleFiles(&s, m)
 	spec := downloadSpec{Dir: m.Dir(), Output: out, Files: m.Files(), Proofs: b.Bool("proofs", true)}
-	if err := tasks.SetTool(&s, downloadName, downloadVersion, spec); err != nil {
-		return nil, hcl.Diagnostics{b.Error("output", "Cannot plan the download", err.Error())}
-	}
 	tasks.SetOutputs(&s, nil, []string{out})
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, downloadName, downloadVersion, spec, diags)
 }
 
 // downloadName is the in-process tool that fills a GOPROXY tree. downloadVersion

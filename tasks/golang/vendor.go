@@ -61,9 +61,6 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	s.OwnsDirs = true
 	rel := outPath(b, out)
 	spec := gomodSpec{Args: []string{verb, "vendor", "-o", outMark + "/" + out}, Dirs: []string{out}}
-	if err := tasks.SetTool(&s, gomodName, gomodVersion, spec); err != nil {
-		return nil, append(diags, b.Error("output", "Cannot plan vendor", err.Error()))
-	}
 	tasks.SetOutputs(&s, nil, []string{rel})
 	addModuleFiles(&s, m)
 	for _, dir := range m.Replaced {
@@ -74,7 +71,7 @@ func (t *vendor) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	}
 	closure.AddDiscoverer(&s, &closure.Imports{Roots: m.Roots(), Dist: b.Project.Dist, Vendor: out})
 	closure.AddDiscoverer(&s, outsideReplacements{modFiles: m.Files()})
-	return []engine.Step{s}, diags
+	return b.ToolStep(s, gomodName, gomodVersion, spec, diags)
 }
 
 // outsideReplacements is the InputDiscoverer of the directories outside the project that

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -118,12 +117,7 @@ const compressedFrom = 4 << 10
 var magics = [...]string{"\x1f\x8b", "PK\x03\x04", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "BZh", "\x89PNG", "\xff\xd8\xff"}
 
 func isCompressed(head []byte) bool {
-	for _, m := range magics {
-		if bytes.HasPrefix(head, []byte(m)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(magics[:], func(m string) bool { return bytes.HasPrefix(head, []byte(m)) })
 }
 
 // An examined is what hashing found out about one input.
@@ -183,14 +177,10 @@ func examine(ctx context.Context, f *Input) (examined, error) {
 		return l, fmt.Errorf("read %s: %w", f.Path, err)
 	}
 	if f.Digest.IsZero() {
-		h := sha256.New()
-		h.Write(head[:n])
-		more, err := io.Copy(h, ctxio.Reader(ctx, r))
-		if err != nil {
+		whole := io.MultiReader(bytes.NewReader(head[:n]), ctxio.Reader(ctx, r))
+		if l.digest, err = action.OfReader(whole); err != nil {
 			return l, fmt.Errorf("read %s: %w", f.Path, err)
 		}
-		l.digest.Size = int64(n) + more
-		h.Sum(l.digest.Hash[:0])
 	}
 	l.compressed = l.digest.Size >= compressedFrom && isCompressed(head[:n])
 	return l, nil
@@ -297,18 +287,13 @@ func (p *plan) arrange(list []found) {
 
 // numbers are those in the index of the contents of a list.
 func (p *plan) numbers(list []found) []int {
-	out := make([]int, len(list))
-	for i := range list {
-		out[i] = list[i].number
-	}
-	return out
+	return lists.Map(list, func(f found) int { return f.number })
 }
 
 // count says what of the base is left out.
 func (p *plan) count(base *Base) {
 	if base != nil {
-		p.base = &bundle.RootBase{Bundles: append([]string{}, base.bundles...)}
-		p.base.Bundles = lists.Unique(p.base.Bundles)
+		p.base = &bundle.RootBase{Bundles: lists.Unique(append([]string{}, base.bundles...))}
 		for _, c := range p.x.Contents {
 			if c.Kind == format.ContentBase {
 				p.base.Contents++

@@ -46,6 +46,16 @@ type record struct {
 	finished map[string]finishedPack
 }
 
+func finishedOf(x *format.Index, pack int, d action.Digest) finishedPack {
+	recipe := x.Recipe(pack)
+	m := finishedPack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
+	first, end := x.BlocksOf(pack)
+	for _, b := range x.Blocks[first:end] {
+		m.Blocks = append(m.Blocks, finishedBlock{b.Stored, b.Method == format.BlockZstd})
+	}
+	return m
+}
+
 func openRecord(dir string) (*record, error) {
 	name := filepath.Join(dir, recordName)
 	r := &record{dir: dir, lock: flock.New(name + ".lock"), finished: map[string]finishedPack{}}
@@ -72,13 +82,7 @@ func openRecord(dir string) (*record, error) {
 
 // add notes a pack that is in its place.
 func (r *record) add(p *plan, pack int, d action.Digest) error {
-	recipe := p.x.Recipe(pack)
-	m := finishedPack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
-	first, end := p.x.BlocksOf(pack)
-	for _, b := range p.x.Blocks[first:end] {
-		m.Blocks = append(m.Blocks, finishedBlock{b.Stored, b.Method == format.BlockZstd})
-	}
-	line, err := json.Marshal(m)
+	line, err := json.Marshal(finishedOf(p.x, pack, d))
 	if err != nil {
 		return err
 	}
@@ -100,13 +104,8 @@ func (r *record) addBundle(p *plan, b *bundle.Bundle) {
 		if err != nil {
 			return
 		}
-		recipe := p.x.Recipe(n)
-		m := finishedPack{Recipe: hex.EncodeToString(recipe[:]), Digest: d.String()}
-		first, end := b.Contents().Index.BlocksOf(n)
-		for _, k := range b.Contents().Index.Blocks[first:end] {
-			m.Blocks = append(m.Blocks, finishedBlock{k.Stored, k.Method == format.BlockZstd})
-		}
-		if theirs := b.Contents().Index.Recipe(n); theirs == recipe {
+		if x := b.Contents().Index; x.Recipe(n) == p.x.Recipe(n) {
+			m := finishedOf(x, n, d)
 			r.finished[m.Recipe] = m
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	oci "github.com/opencontainers/image-spec/specs-go/v1"
@@ -252,12 +253,7 @@ func (m *Volumes) first(v *volume) {
 }
 
 func (m *Volumes) hasVolume(n int) bool {
-	for _, v := range m.volumes {
-		if v.number == n {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.volumes, func(v *volume) bool { return v.number == n })
 }
 
 func (m *Volumes) missingVolume(n int) *format.Damage {
