@@ -53,6 +53,16 @@ func OfReader(r io.Reader) (Digest, error) {
 	return d, err
 }
 
+// OfFile returns the digest of a file that was just opened, and closes it; the
+// error is that of opening it if there was one.
+func OfFile[F io.ReadCloser](f F, err error) (Digest, error) {
+	if err != nil {
+		return Digest{}, err
+	}
+	defer f.Close()
+	return OfReader(f)
+}
+
 // ParseDigest parses what String writes.
 func ParseDigest(s string) (Digest, error) {
 	hash, size, ok := strings.Cut(s, "/")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/canonjson"
 	"github.com/airbuild/airbuild/internal/ctxio"
@@ -215,11 +216,8 @@ func (s *staging) sum(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, ctxio.Reader(ctx, f)); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	d, err := action.OfReader(ctxio.Reader(ctx, f))
+	return d.Hex(), err
 }
 
 // A part is a file under way. hash is of its first n bytes, which are all that

@@ -2,15 +2,13 @@ package relay
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"sync"
 
+	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/internal/ctxio"
 )
 
@@ -117,13 +115,13 @@ func hashFile(ctx context.Context, t tree, name string) (string, fs.FileInfo, er
 		return "", nil, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, ctxio.Reader(ctx, f)); err != nil {
+	d, err := action.OfReader(ctxio.Reader(ctx, f))
+	if err != nil {
 		return "", nil, fmt.Errorf("hash %s: %w", name, err)
 	}
 	after, err := f.Stat()
 	if err == nil && !same(before, after) {
 		err = fmt.Errorf("hash %s: it changed while it was read", name)
 	}
-	return hex.EncodeToString(h.Sum(nil)), after, err
+	return d.Hex(), after, err
 }

@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"runtime"
@@ -230,12 +228,6 @@ func hashFile(ctx context.Context, name string) (action.Digest, fs.FileInfo, err
 		return action.Digest{}, info, err
 	}
 	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, ctxio.Reader(ctx, f))
-	if err != nil {
-		return action.Digest{}, info, err
-	}
-	d := action.Digest{Size: n}
-	h.Sum(d.Hash[:0])
-	return d, info, nil
+	d, err := action.OfReader(ctxio.Reader(ctx, f))
+	return d, info, err
 }

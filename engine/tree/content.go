@@ -1,8 +1,6 @@
 package tree
 
 import (
-	"crypto/sha256"
-	"io"
 	"os"
 	"sync"
 
@@ -27,21 +25,7 @@ func (h *hasher) hash(name string) (action.Digest, error) {
 	if b, ok := readSmall(name, buf[:]); ok {
 		return action.Of(b), nil
 	}
-	return hashLarge(name)
-}
-
-func hashLarge(name string) (action.Digest, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return action.Digest{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, f)
-	if err != nil {
-		return action.Digest{}, err
-	}
-	return action.Digest{Hash: [sha256.Size]byte(h.Sum(nil)), Size: n}, nil
+	return action.OfFile(os.Open(name))
 }
 
 // readInto is hash that returns the content too, in buf if there is room. size

@@ -58,26 +58,16 @@ func (g *Gate) Subjects(ctx context.Context, in fs.FS) ([]sign.Subject, error) {
 	slices.Sort(names)
 	var subjects []sign.Subject
 	for _, name := range slices.Compact(names) {
-		sum, err := fileSum(in, name)
+		sum, err := action.OfFile(in.Open(name))
 		if err != nil {
 			return nil, fmt.Errorf("read files to approve: %w", err)
 		}
-		subjects = append(subjects, sign.Subject{Name: name, Digest: map[string]string{"sha256": sum}})
+		subjects = append(subjects, sign.Subject{Name: name, Digest: map[string]string{"sha256": sum.Hex()}})
 	}
 	if len(subjects) == 0 {
 		return nil, errors.New("there is no file to approve: the directories are empty")
 	}
 	return subjects, nil
-}
-
-func fileSum(in fs.FS, name string) (string, error) {
-	f, err := in.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
-	return d.Hex(), err
 }
 
 // Sign makes the envelope that says that the key's owner approves the files.

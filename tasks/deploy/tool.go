@@ -139,12 +139,7 @@ func artifactDigest(ctx context.Context, in fs.FS, name string) (string, error) 
 	if err != nil || info.IsDir() {
 		return "", err
 	}
-	f, err := in.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
+	d, err := action.OfFile(in.Open(name))
 	if err != nil {
 		return "", err
 	}

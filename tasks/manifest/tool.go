@@ -79,7 +79,7 @@ func describe(ctx context.Context, in fs.FS, m *made, base string) (list []artif
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		size, sum, err := digest(in, p)
+		sum, err := action.OfFile(in.Open(p))
 		if err != nil {
 			return err
 		}
@@ -89,21 +89,11 @@ func describe(ctx context.Context, in fs.FS, m *made, base string) (list []artif
 		}
 		list = append(list, artifact{
 			Name: path.Base(p), Path: filepath.ToSlash(rel), Type: m.Type, Stage: m.Stage, Cell: m.Cell,
-			OS: m.OS, Arch: m.Arch, Variant: m.Variant, Size: size, SHA256: sum,
+			OS: m.OS, Arch: m.Arch, Variant: m.Variant, Size: sum.Size, SHA256: sum.Hex(),
 		})
 		return nil
 	})
 	return list, err
-}
-
-func digest(in fs.FS, name string) (int64, string, error) {
-	f, err := in.Open(name)
-	if err != nil {
-		return 0, "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
-	return d.Size, d.Hex(), err
 }
 
 func write(dir, name string, v any) error {

@@ -150,22 +150,12 @@ func (sp *spec) parameters(in fs.FS, b *BuildDefinition) error {
 	if sp.Host == "" {
 		return nil
 	}
-	sum, err := hashFile(in, sp.Host)
+	sum, err := action.OfFile(in.Open(sp.Host))
 	if err != nil {
 		return fmt.Errorf("read %s: %w", sp.Host, err)
 	}
-	b.InternalParameters.Host = &Dependency{Name: "host fingerprint", Digest: sha256Of(sum)}
+	b.InternalParameters.Host = &Dependency{Name: "host fingerprint", Digest: sha256Of(sum.Hex())}
 	return nil
-}
-
-func hashFile(in fs.FS, name string) (string, error) {
-	f, err := in.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
-	return d.Hex(), err
 }
 
 // maxIndex bounds the index of an image that is read, in bytes.
@@ -178,8 +168,8 @@ func subjectsOf(in fs.FS, name string) ([]signing.Subject, error) {
 		return nil, err
 	}
 	if !info.IsDir() {
-		sum, err := hashFile(in, name)
-		return []signing.Subject{{Name: path.Base(name), Digest: sha256Of(sum)}}, err
+		sum, err := action.OfFile(in.Open(name))
+		return []signing.Subject{{Name: path.Base(name), Digest: sha256Of(sum.Hex())}}, err
 	}
 	f, err := in.Open(path.Join(name, "index.json"))
 	if err != nil {

@@ -275,9 +275,11 @@ func (c *Builder) copyOut(ctx context.Context, b *bundle.Bundle, dir, to string)
 		return err
 	}
 	for _, script := range scripts {
-		if c.out.Bootstrap[script], err = sha256File(filepath.Join(to, script)); err != nil {
+		d, err := action.OfFile(os.Open(filepath.Join(to, script)))
+		if err != nil {
 			return err
 		}
+		c.out.Bootstrap[script] = d.Hex()
 	}
 	return c.o.Done(b, &c.out)
 }
@@ -298,18 +300,4 @@ func (c *Builder) makeRoom(ctx context.Context, b *bundle.Bundle, to string) err
 		}
 	}
 	return nil
-}
-
-// sha256File is a file's SHA-256 in hexadecimal.
-func sha256File(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, err)
-	}
-	return d.Hex(), nil
 }

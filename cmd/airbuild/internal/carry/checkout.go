@@ -332,12 +332,7 @@ func (c *checkout) staleDir(dir string) (bool, error) {
 }
 
 func (c *checkout) hash(p string) (string, error) {
-	f, err := c.root.Open(p)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
+	d, err := action.OfFile(c.root.Open(p))
 	return d.Hex(), err
 }
 

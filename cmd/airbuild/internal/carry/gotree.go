@@ -304,11 +304,11 @@ func (t *goTree) dropDamaged(rel string) error {
 
 // sameContent compares two files.
 func sameContent(a, b string) (bool, error) {
-	x, err := hashFile(a)
+	x, err := action.OfFile(os.Open(a))
 	if err != nil {
 		return false, err
 	}
-	y, err := hashFile(b)
+	y, err := action.OfFile(os.Open(b))
 	return x == y, err
 }
 

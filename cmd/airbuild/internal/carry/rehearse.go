@@ -445,21 +445,11 @@ func hashTree(dir string) (map[string]string, error) {
 		if err != nil {
 			return err
 		}
-		sums[filepath.ToSlash(rel)], err = hashFile(name)
+		d, err := action.OfFile(os.Open(name))
+		sums[filepath.ToSlash(rel)] = d.Hex()
 		return err
 	})
 	return sums, err
-}
-
-// hashFile is a file's SHA-256 in hexadecimal.
-func hashFile(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	d, err := action.OfReader(f)
-	return d.Hex(), err
 }
 
 // Clear removes a directory of airbuild's own, if it is there.
