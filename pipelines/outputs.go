@@ -103,26 +103,24 @@ func outputRange(s *stage) hcl.Range {
 // makes is Project.Makes: what is known so far. The outputs are not written
 // to while tasks that may ask plan.
 func (o *outputs) makes(name string) bool {
-	o.asking.Lock()
-	defer o.asking.Unlock()
-	_, known := projectfs.OwnerOf(o.before, name)
-	if !known {
-		_, known = projectfs.OwnerOf(o.owners, name)
-	}
-	o.asked[name] = known
-	return known
+	return o.said(name, o.asked)
 }
 
-// source reports whether a file that is there is a source: no stage makes it.
-func (o *outputs) source(name string) bool {
+// said looks a path up, and notes what it says.
+func (o *outputs) said(name string, answers map[string]bool) bool {
 	o.asking.Lock()
 	defer o.asking.Unlock()
 	_, made := projectfs.OwnerOf(o.before, name)
 	if !made {
 		_, made = projectfs.OwnerOf(o.owners, name)
 	}
-	o.met[name] = made
-	return !made
+	answers[name] = made
+	return made
+}
+
+// source reports whether a file that is there is a source: no stage makes it.
+func (o *outputs) source(name string) bool {
+	return !o.said(name, o.met)
 }
 
 // guessedWrong reports whether makes said no to a path that is made.

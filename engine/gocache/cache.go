@@ -100,33 +100,20 @@ func (u *session) note(text string) {
 }
 
 // reports is the directory for reports, made when it is first needed.
-func (u *session) reports(c *Cache) (string, error) {
+func (u *session) reports(c *Cache) (string, error) { return u.temp(c, &u.dir) }
+
+func (u *session) temp(c *Cache, dir *string) (_ string, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.dir == "" {
-		dir, err := c.TempDir()
-		if err != nil {
-			return "", err
-		}
-		u.dir = dir
+	if *dir == "" {
+		*dir, err = c.TempDir()
 	}
-	return u.dir, nil
+	return *dir, err
 }
 
 // own is the GOCACHE of a session that is not served, and that must neither take
 // packages from the user's own nor leave any there.
-func (u *session) own(c *Cache) (string, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.cache == "" {
-		dir, err := c.TempDir()
-		if err != nil {
-			return "", err
-		}
-		u.cache = dir
-	}
-	return u.cache, nil
-}
+func (u *session) own(c *Cache) (string, error) { return u.temp(c, &u.cache) }
 
 // end removes the directories of a session.
 func (u *session) end() {

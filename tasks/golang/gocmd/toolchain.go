@@ -107,17 +107,21 @@ func (s *search) among(carried []string) *Toolchain {
 	var best *Toolchain
 	for _, dir := range carried {
 		for _, root := range goproxy.ToolchainsIn(dir, runtime.GOOS+"-"+runtime.GOARCH) {
-			s.roots = append(s.roots, root)
-			tc, err := readToolchain(root)
-			if err != nil || s.take(tc) == nil {
-				continue
-			}
-			if best == nil || goversion.Compare(tc.Version, best.Version) > 0 {
-				best = tc
-			}
+			best = s.newer(best, root)
 		}
 	}
 	return best
+}
+
+// newer is the toolchain in root if it fits and is newer than best, which may be
+// nil, and otherwise best.
+func (s *search) newer(best *Toolchain, root string) *Toolchain {
+	s.roots = append(s.roots, root)
+	tc, err := readToolchain(root)
+	if err != nil || s.take(tc) == nil || best != nil && goversion.Compare(tc.Version, best.Version) <= 0 {
+		return best
+	}
+	return tc
 }
 
 // Satisfies reports whether a toolchain of some version is what is wanted, in
@@ -137,16 +141,8 @@ func (s *search) elsewhere() *Toolchain {
 			continue
 		}
 		for _, root := range roots {
-			if slices.Contains(s.roots, root) {
-				continue
-			}
-			s.roots = append(s.roots, root)
-			tc, err := readToolchain(root)
-			if err != nil || s.take(tc) == nil {
-				continue
-			}
-			if best == nil || goversion.Compare(tc.Version, best.Version) > 0 {
-				best = tc
+			if !slices.Contains(s.roots, root) {
+				best = s.newer(best, root)
 			}
 		}
 	}
