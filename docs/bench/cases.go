@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -168,6 +169,15 @@ func (b *bench) peer(c contender) contender {
 	return c
 }
 
+// in gives contenders a folder, and variables in front of their own.
+func (b *bench) in(dir string, env []string, list []contender) []contender {
+	for i, c := range list {
+		c.dir, c.env = dir, slices.Concat(env, c.env)
+		list[i] = b.peer(c)
+	}
+	return list
+}
+
 func (b *bench) noop(p *project) ([]contender, error) {
 	if err := b.makeProject(p); err != nil {
 		return nil, err
@@ -194,12 +204,7 @@ func (b *bench) noop(p *project) ([]contender, error) {
 		{name: "go build loop", argv: []string{"sh", "loop.sh"}, check: b.linksNothing(p), max: 5},
 		{name: "goreleaser", argv: goreleaser, max: 3, slow: true},
 	}
-	list = append(list, b.lstats(p)...)
-	for i := range list {
-		list[i].dir, list[i].env = p.dir, p.env
-		list[i] = b.peer(list[i])
-	}
-	return list, nil
+	return b.in(p.dir, p.env, append(list, b.lstats(p)...)), nil
 }
 
 func (b *bench) lstats(p *project) []contender {
@@ -236,11 +241,7 @@ func (b *bench) start() ([]contender, error) {
 		{name: "goreleaser", argv: []string{"goreleaser", "--version"}},
 		{name: "limit: true", argv: []string{"true"}, limit: true},
 	}
-	for i := range list {
-		list[i].dir = b.scratch
-		list[i] = b.peer(list[i])
-	}
-	return list, nil
+	return b.in(b.scratch, nil, list), nil
 }
 
 func (b *bench) restore(p *project) ([]contender, error) {
@@ -275,11 +276,7 @@ func (b *bench) restore(p *project) ([]contender, error) {
 		{name: "limit: cp of the outputs", argv: []string{"cp", "-r", dist, copied}, limit: true, before: removed(copied)},
 		{name: "limit: hash the inputs", argv: []string{b.self(), "hash", inputs}, limit: true, prints: true},
 	}
-	for i := range list {
-		list[i].dir = p.dir
-		list[i] = b.peer(list[i])
-	}
-	return list, nil
+	return b.in(p.dir, nil, list), nil
 }
 
 // edit compares what follows an edit. Whoever comes second must not find what
@@ -315,11 +312,7 @@ func (b *bench) edit(p *project) ([]contender, error) {
 				return next()
 			}, check: holds("out-cold")},
 	}
-	for i := range list {
-		list[i].dir = p.dir
-		list[i].env = append(p.env[:len(p.env):len(p.env)], list[i].env...)
-	}
-	return list, nil
+	return b.in(p.dir, p.env, list), nil
 }
 
 // cold makes mains for four platforms with all caches empty. byHand limits the

@@ -16,61 +16,45 @@ func (c *benchCase) result(name string) (*result, bool) {
 	return nil, false
 }
 
+// measured is a goal for what one contender measured.
+func measured(name, text string, figure func(*result) (text string, kept bool)) goal {
+	return goal{text: text, figure: func(c *benchCase) (string, bool, bool) {
+		r, ok := c.result(name)
+		if !ok {
+			return "", false, false
+		}
+		got, kept := figure(r)
+		return got, kept, true
+	}}
+}
+
 // atMost: airbuild takes no more than factor × the other's time.
 func atMost(other string, factor float64) goal {
-	return goal{
-		text: fmt.Sprintf("airbuild ≤ %g × %s", factor, other),
-		figure: func(c *benchCase) (string, bool, bool) {
-			r, ok := c.result(other)
-			if !ok {
-				return "", false, false
-			}
-			got := 1 / median(r.ratios)
-			return ratio(got), got <= factor, true
-		},
-	}
+	return measured(other, fmt.Sprintf("airbuild ≤ %g × %s", factor, other), func(r *result) (string, bool) {
+		got := 1 / median(r.ratios)
+		return ratio(got), got <= factor
+	})
 }
 
 // atLeast: the other takes factor × airbuild's time or more.
 func atLeast(other string, factor float64) goal {
-	return goal{
-		text: fmt.Sprintf("%s ≥ %g × airbuild", other, factor),
-		figure: func(c *benchCase) (string, bool, bool) {
-			r, ok := c.result(other)
-			if !ok {
-				return "", false, false
-			}
-			got := median(r.ratios)
-			return ratio(got), got >= factor, true
-		},
-	}
+	return measured(other, fmt.Sprintf("%s ≥ %g × airbuild", other, factor), func(r *result) (string, bool) {
+		got := median(r.ratios)
+		return ratio(got), got >= factor
+	})
 }
 
 func within(name string, most time.Duration) goal {
-	return goal{
-		text: fmt.Sprintf("%s ≤ %s", name, duration(most)),
-		figure: func(c *benchCase) (string, bool, bool) {
-			r, ok := c.result(name)
-			if !ok {
-				return "", false, false
-			}
-			return duration(r.median()), r.median() <= most, true
-		},
-	}
+	return measured(name, fmt.Sprintf("%s ≤ %s", name, duration(most)), func(r *result) (string, bool) {
+		return duration(r.median()), r.median() <= most
+	})
 }
 
 // memoryGoal: airbuild's own process stays within some megabytes.
 func memoryGoal(megabytes int64) goal {
-	return goal{
-		text: fmt.Sprintf("airbuild ≤ %d MB", megabytes),
-		figure: func(c *benchCase) (string, bool, bool) {
-			r, ok := c.result("airbuild")
-			if !ok {
-				return "", false, false
-			}
-			return size(r.rss), r.rss <= megabytes*1e6, true
-		},
-	}
+	return measured("airbuild", fmt.Sprintf("airbuild ≤ %d MB", megabytes), func(r *result) (string, bool) {
+		return size(r.rss), r.rss <= megabytes*1e6
+	})
 }
 
 // perRound is the median of what f makes of each round's times of the named

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 )
@@ -84,15 +84,6 @@ func each(list []string, jobs int, f func(string) error) (time.Duration, error) 
 }
 
 func readLines(name string) ([]string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var list []string
-	s := bufio.NewScanner(f)
-	for s.Scan() {
-		list = append(list, s.Text())
-	}
-	return list, s.Err()
+	text, err := os.ReadFile(name)
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), err
 }

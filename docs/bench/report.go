@@ -76,19 +76,15 @@ func writeCase(s *strings.Builder, c *benchCase, floor int64) int {
 		return len(c.lost())
 	}
 	tree := slices.ContainsFunc(c.results, func(r result) bool { return r.tree > 0 })
-	s.WriteString("| | median | min – max | rounds | × airbuild | largest process |")
+	head, line, blank := "", "", ""
 	if tree {
-		s.WriteString(" all processes |")
+		head, line, blank = " all processes |", "---:|", " |"
 	}
-	s.WriteString(" airbuild loses |\n|---|---:|---:|---:|---:|---:|")
-	if tree {
-		s.WriteString("---:|")
-	}
-	s.WriteString("---|\n")
+	fmt.Fprintf(s, "| | median | min – max | rounds | × airbuild | largest process |%s airbuild loses |\n|---|---:|---:|---:|---:|---:|%s---|\n", head, line)
 	for i := range c.results {
 		r := &c.results[i]
 		if len(r.walls) == 0 {
-			fmt.Fprintf(s, "| %s | not measured: %s | | | | |%s |\n", r.name, escape(r.why), strings.Repeat(" |", btoi(tree)))
+			fmt.Fprintf(s, "| %s | not measured: %s | | | | |%s |\n", r.name, escape(r.why), blank)
 			continue
 		}
 		rss := size(r.rss)
@@ -118,13 +114,6 @@ func writeCase(s *strings.Builder, c *benchCase, floor int64) int {
 		s.WriteString("\n")
 	}
 	return len(c.lost())
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func (g goal) verdict(c *benchCase) (got, verdict string) {

@@ -98,9 +98,5 @@ func (b *bench) steps() ([]contender, error) {
 		{name: "turbo", argv: turbo, env: []string{stand}, check: turboHits(b.trivial()), max: 3, slow: true},
 		{name: "limit: lstat of the inputs, one by one", argv: []string{b.self(), "lstat", list}, limit: true, prints: true},
 	}
-	for i := range contenders {
-		contenders[i].dir = filepath.Join(b.scratch, "steps")
-		contenders[i] = b.peer(contenders[i])
-	}
-	return contenders, nil
+	return b.in(filepath.Join(b.scratch, "steps"), nil, contenders), nil
 }
