@@ -23,16 +23,16 @@ const (
 // An Envelope is bytes with their type and signatures, as DSSE has it
 // (https://github.com/secure-systems-lab/dsse): what is signed is the type and
 // the exact bytes, so nothing needs to be decoded before it is verified.
-type Envelope struct {
-	PayloadType string
-	Payload     []byte
-	Signatures  []EnvelopeSignature
+type Envelope struct { // fields in the order of their names, which Encode keeps
+	Payload     []byte              `json:"payload"`
+	PayloadType string              `json:"payloadType"`
+	Signatures  []EnvelopeSignature `json:"signatures"`
 }
 
 // An EnvelopeSignature is one signature of an Envelope. KeyID is a hint.
 type EnvelopeSignature struct {
-	KeyID string
-	Sig   []byte
+	KeyID string `json:"keyid"`
+	Sig   []byte `json:"sig"`
 }
 
 // PAE is what DSSE signs: type and payload, with their lengths in front.

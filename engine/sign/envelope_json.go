@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/airbuild/airbuild/internal/canonjson"
 )
 
 // Encode is the envelope's canonical JSON: keys sorted, no white space,
@@ -17,29 +19,18 @@ func (e *Envelope) Encode() ([]byte, error) {
 	if err := CheckPayloadType(e.PayloadType); err != nil {
 		return nil, err
 	}
-	c := Envelope{Signatures: append([]EnvelopeSignature{}, e.Signatures...)}
+	c := *e
+	c.Signatures = append([]EnvelopeSignature{}, e.Signatures...)
 	c.sort()
-	b := bytes.NewBuffer(make([]byte, 0, base64.StdEncoding.EncodedLen(len(e.Payload))+1024))
-	fmt.Fprintf(b, `{"payload":"`)
-	enc := base64.NewEncoder(base64.StdEncoding, b)
-	if _, err := enc.Write(e.Payload); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	fmt.Fprintf(b, `","payloadType":"%s","signatures":[`, e.PayloadType)
-	for i, s := range c.Signatures {
-		if i > 0 {
-			b.WriteByte(',')
-		}
+	for _, s := range c.Signatures {
 		if err := checkKeyIDText(s.KeyID); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(b, `{"keyid":"%s","sig":"%s"}`, s.KeyID, base64.StdEncoding.EncodeToString(s.Sig))
 	}
-	b.WriteString(`]}`)
-	return b.Bytes(), nil
+	if c.Payload == nil {
+		c.Payload = []byte{} // "", not null
+	}
+	return canonjson.Compact(c)
 }
 
 // checkKeyIDText keeps key ids, which other programs choose, to what needs no
