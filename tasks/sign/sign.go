@@ -97,9 +97,7 @@ func (t task) Plan(b *tasks.Block) ([]engine.Step, hcl.Diagnostics) {
 	for _, f := range files {
 		outputs = append(outputs, f.outputs()...)
 	}
-	for _, p := range b.Paths("files") {
-		tasks.AddInput(&s, p.Input())
-	}
+	tasks.AddPaths(&s, b.Paths("files"))
 	b.AddRefs(&s, "files")
 	s.Discoverer = l
 	tasks.SetOutputs(&s, outputs, nil)
