@@ -15,12 +15,18 @@ package outputs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/airbuild/airbuild/engine/action"
 	"github.com/airbuild/airbuild/engine/tree"
+	"github.com/airbuild/airbuild/internal/atomicfile"
 	"github.com/airbuild/airbuild/internal/paths"
 )
 
@@ -115,6 +121,11 @@ func (p *Project) Restore(ctx context.Context, step int, set *Set, before map[st
 			}
 		}
 	}
+	if before != nil {
+		if err := p.usualModes(s, set); err != nil {
+			return nil, err
+		}
+	}
 	if written, err = p.files.write(ctx, set); err != nil {
 		return nil, err
 	}
@@ -149,6 +160,70 @@ func (p *Project) ReadyInPlace(step int) (map[string]bool, error) {
 		}
 	}
 	return before, nil
+}
+
+// usualModes gives what a command wrote in the project itself the permissions that
+// Restore gives to what it writes. A result holds only the executable bit of a file,
+// so a copy of a file of mode 0600 would otherwise have that mode where the step ran,
+// and 0644 where it was a hit.
+func (p *Project) usualModes(s Step, set *Set) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	// The umask cannot be read without setting it, but seen in what it leaves.
+	probe := filepath.Join(p.w.State(), fmt.Sprintf("%smode-%d-%p", atomicfile.TempPrefix, os.Getpid(), set))
+	if err := os.Mkdir(probe, 0o777); err != nil {
+		return fmt.Errorf("find the permissions of new files: %w", err)
+	}
+	info, err := os.Lstat(probe)
+	os.Remove(probe)
+	if err != nil {
+		return fmt.Errorf("find the permissions of new files: %w", err)
+	}
+	dirMode := info.Mode().Perm()
+	root, err := os.OpenRoot(p.w.Root())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	give := func(at string, mode fs.FileMode) error {
+		name := filepath.FromSlash(at)
+		info, err := root.Lstat(name)
+		if err != nil || info.Mode().Type() != mode.Type() {
+			return nil // what is not there, or is something else, is written anew
+		}
+		if mode.IsDir() {
+			mode |= info.Mode() & fs.ModeSetgid // inherited
+		}
+		if info.Mode() == mode {
+			return nil
+		}
+		p.w.Forget(at)
+		return root.Chmod(name, mode)
+	}
+	for _, f := range set.Files {
+		if slices.ContainsFunc(s.Outputs, func(d Declared) bool { return d.InPlace && d.Path == f.Path }) {
+			continue // a source, which keeps its own
+		}
+		mode := dirMode & 0o644
+		if f.Executable {
+			mode = dirMode & 0o755
+		}
+		if err := give(f.Path, mode); err != nil {
+			return err
+		}
+	}
+	for _, d := range set.Dirs {
+		for at, isDir := range set.shape(d.Path) {
+			if !isDir {
+				continue
+			}
+			if err := give(at, dirMode|fs.ModeDir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // gone reports whether an error says that a path is not there.
