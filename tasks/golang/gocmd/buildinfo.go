@@ -2,8 +2,11 @@ package gocmd
 
 import (
 	"bytes"
+	"errors"
+	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -52,20 +55,57 @@ func ReadsBuildInfo(files fs.FS, dir, pkg string) (file string) {
 	return ""
 }
 
-// importsOf returns what a file imports, and whether it uses debug.ReadBuildInfo.
+// importsOf returns what a file imports, and whether it uses debug.ReadBuildInfo. Of
+// most files it reads the beginning only.
 func importsOf(files fs.FS, name string) (imports []string, reads bool) {
-	src, err := fs.ReadFile(files, name)
-	if err != nil {
-		return nil, false
+	parse := func(src []byte) (*ast.File, error) {
+		return parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
 	}
-	f, err := parser.ParseFile(token.NewFileSet(), name, src, parser.ImportsOnly)
-	if err != nil {
-		return nil, false
+	f, err := parse(beginning(files, name))
+	if err != nil { // cut off within a comment, or further down
+		src, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, false
+		}
+		if f, err = parse(src); err != nil {
+			return nil, false
+		}
 	}
 	for _, spec := range f.Imports {
 		if p, err := strconv.Unquote(spec.Path.Value); err == nil {
 			imports = append(imports, p)
 		}
 	}
-	return imports, slices.Contains(imports, "runtime/debug") && bytes.Contains(src, []byte("ReadBuildInfo("))
+	if slices.Contains(imports, "runtime/debug") {
+		src, err := fs.ReadFile(files, name)
+		return imports, err == nil && bytes.Contains(src, []byte("ReadBuildInfo("))
+	}
+	return imports, false
+}
+
+// beginning is a file up to its first declaration behind the imports; empty if that is
+// not near its beginning.
+func beginning(files fs.FS, name string) []byte {
+	f, err := files.Open(name)
+	if err != nil {
+		return []byte{}
+	}
+	defer f.Close()
+	head := make([]byte, 4<<10)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return []byte{}
+	}
+	for head = head[:n]; ; {
+		at := bytes.IndexByte(head[len(head)-n:], '\n')
+		if at < 0 {
+			return []byte{}
+		}
+		n -= at + 1
+		for _, word := range [...]string{"func ", "type ", "var ", "const "} {
+			if bytes.HasPrefix(head[len(head)-n:], []byte(word)) {
+				return head[:len(head)-n]
+			}
+		}
+	}
 }
