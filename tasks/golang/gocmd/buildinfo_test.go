@@ -26,6 +26,8 @@ func TestReadsBuildInfo(t *testing.T) {
 		{"a word in a comment before the imports", map[string]string{
 			"main.go": "/*\nfunc x\n*/\npackage main\n\n" + reads,
 		}, "main.go"},
+		{"a raw string", map[string]string{"main.go": "package main\n\nimport `example.com/m/b`\n", "b/b.go": "package b\n\n" + reads}, "b/b.go"},
+		{"a string that is no import", map[string]string{"main.go": "package main\n\nfunc main() { println(\"example.com/m/b\") }\n", "b/b.go": "package b\n\n" + reads}, ""},
 		{"a package that is not imported", map[string]string{"main.go": "package main\n\nfunc main() {}\n", "b/b.go": "package b\n\n" + reads}, ""},
 		{"another function of the package", map[string]string{"main.go": "package main\n\nimport \"runtime/debug\"\n\nfunc main() { debug.PrintStack() }\n"}, ""},
 		{"in a test", map[string]string{"main.go": "package main\n\nfunc main() {}\n", "x_test.go": "package main\n\n" + reads}, ""},
