@@ -32,7 +32,7 @@ type EventKind uint8
 
 const (
 	RunStarted   EventKind = iota // Total is set
-	StepStarted                   // Status Running; Reason says why it is no hit
+	StepStarted                   // Status Running; Reason says why it is not a hit
 	StepOutput                    // Output is a part of the log, whole lines
 	StepFinished                  // Status is final
 	StepWaiting                   // another airbuild process runs this very step

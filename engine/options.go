@@ -14,7 +14,7 @@ type Options struct {
 	Store     Store
 	Executor  Executor
 	Workspace *tree.Workspace
-	Jobs      int   // steps at once; zero means one a processor
+	Jobs      int   // steps at once; zero means one per processor
 	Memory    int64 // bytes that running steps may declare together; zero means any
 	KeepGoing bool  // go on with what does not depend on a failure
 	DryRun    bool  // look up, execute and write nothing

@@ -33,7 +33,7 @@ type run struct {
 	// owner:
 	steps    []StepID
 	status   []Status
-	reason   []string    // why a step is no hit
+	reason   []string    // why a step is not a hit
 	past     [][]outcome // what the history says about a step
 	started  []time.Time
 	sched    *sched.Scheduler[StepID]
@@ -177,7 +177,7 @@ func (r *run) checkEnd() {
 }
 
 // dispatch starts whatever may start now: look-ups first, so that the scheduler
-// knows what there is to run.
+// knows which steps to run.
 func (r *run) dispatch(ctx context.Context, workers *pool.Pool) {
 	for b := r.sched.NextBatch(); b != nil; b = r.sched.NextBatch() {
 		r.startLookUps(ctx, workers, b)

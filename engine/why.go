@@ -10,7 +10,7 @@ import (
 	"github.com/airbuild/airbuild/engine/action"
 )
 
-// whyMissed says in a few words why a step is no hit: the store's own reason if it
+// whyMissed says in a few words why a step is not a hit: the store's own reason if it
 // has one, otherwise what differs from the step's last outcome here.
 func whyMissed(ctx context.Context, st Store, p *Prepared, past []outcome, reason string) string {
 	if reason != "" {

@@ -39,7 +39,7 @@ type Options struct {
 	// anything else (engine.Stale): they are taken as not there.
 	Stale   []string
 	Version string // of airbuild, for required_version; "" or "dev" passes every constraint
-	// TagRules is told what the file says of tags, before Inputs.Git is called. Nil:
+	// TagRules is called with what the file says of tags, before Inputs.Git is called. Nil:
 	// nobody asks.
 	TagRules func(dsl.TagRules)
 	// Build finds out what the go command would write of the repository into

@@ -63,7 +63,7 @@ func ReadSpec(call *engine.ToolCall, spec any) error {
 	return nil
 }
 
-// A Tool is an in-process tool that is told what to do by a spec.
+// A Tool is an in-process tool that gets a spec of its work.
 type Tool[S any] func(ctx context.Context, call *engine.ToolCall, sp *S) error
 
 // Run implements engine.Tool.

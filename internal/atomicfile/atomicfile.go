@@ -246,7 +246,7 @@ func (o *Options) rename(from, to string) error {
 	})
 }
 
-// inDirOf calls f, and once more if the directory of name was missing.
+// inDirOf calls f, and again if the directory of name was missing.
 func (o *Options) inDirOf(name string, f func() error) error {
 	err := f()
 	if o.Mkdir == 0 || !errors.Is(err, fs.ErrNotExist) {

@@ -190,7 +190,7 @@ func (p *Project) usualModes(s Step, set *Set) error {
 		name := filepath.FromSlash(at)
 		info, err := root.Lstat(name)
 		if err != nil || info.Mode().Type() != mode.Type() {
-			return nil // what is not there, or is something else, is written anew
+			return nil // what is not there, or is something else, is written again
 		}
 		if mode.IsDir() {
 			mode |= info.Mode() & fs.ModeSetgid // inherited

@@ -25,7 +25,7 @@ import (
 )
 
 var (
-	rounds     = flag.Int("campaign.rounds", 0, "number of rounds; 0 means 25, or 5 with -short, or no limit with -campaign.minutes")
+	rounds     = flag.Int("campaign.rounds", 0, "number of rounds; 0 means 40, or 5 with -short, or no limit with -campaign.minutes")
 	minutes    = flag.Float64("campaign.minutes", 0, "start no round after this many minutes; 0 means no limit")
 	seed       = flag.Uint64("campaign.seed", 1, "seed of the random projects and edits")
 	first      = flag.Int("campaign.project", 0, "number of the first project")
@@ -63,7 +63,7 @@ func TestCampaign(t *testing.T) {
 	case testing.Short():
 		limit = 5
 	default:
-		limit = 25
+		limit = 40
 	}
 	b := &bench{airbuild: program(t), begin: time.Now(), counts: map[string]int{}, spent: map[string]time.Duration{}}
 	for i := *first; limit > 0 && !b.late(); i++ {
